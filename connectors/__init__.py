@@ -1,0 +1,1 @@
+"""Kafka to the outside: webhooks, WebSockets, event files."""

@@ -1,0 +1,1 @@
+"""What a family's subscribers expect to receive, one module per family."""

@@ -1,0 +1,1 @@
+"""HTTP in: the hot routes that publish and the control routes, behind one port."""

@@ -1,0 +1,1 @@
+"""One module per API family; each translates between its document's shapes and the domain model."""

@@ -1,0 +1,1 @@
+"""What things are: domain model, event type to Avro, compatibility, filters, topic names, error tree. No I/O."""

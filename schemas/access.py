@@ -1,0 +1,84 @@
+"""Workspaces, clients and their credentials."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+DEFAULT_WORKSPACE = "default"
+"""The workspace of the families that have no tenants (CRMLS, eventhos)."""
+
+
+class Role(StrEnum):
+    """What a client may do in its workspace; ``admin`` may do everything, in every workspace."""
+
+    PRODUCER = "producer"
+    SUBSCRIBER = "subscriber"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+class Realm(StrEnum):
+    """The API family a credential belongs to; the other families refuse it."""
+
+    HEADRACE = "headrace"
+    CRMLS = "crmls"
+    EVENTHOS = "eventhos"
+    ENVOY = "envoy"
+    EXCHANGE = "exchange"
+    GRAPHQL = "graphql"
+
+
+class Workspace(msgspec.Struct, frozen=True, kw_only=True, tag="workspace", tag_field="kind"):
+    """The tenant: everything belongs to one. ``name`` is unique and is a segment of its topics; ``id`` is a UUID."""
+
+    id: str
+    name: str
+    created_at: int
+    updated_at: int
+
+    @property
+    def key(self) -> str:
+        """Catalog record key."""
+        return f"workspace/{self.name}"
+
+
+class Client(msgspec.Struct, frozen=True, kw_only=True, tag="client", tag_field="kind"):
+    """A credential holder inside a workspace."""
+
+    id: str
+    workspace: str
+    name: str
+    realm: Realm = Realm.HEADRACE
+    roles: tuple[Role, ...] = ()
+    scopes: tuple[str, ...] = ()
+    disabled: bool = False
+    created_at: int
+    updated_at: int
+
+    @property
+    def key(self) -> str:
+        """Catalog record key."""
+        return f"client/{self.id}"
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True, tag="api_key", tag_field="kind"):
+    """One API key of a client, stored only as a keyed hash; ``hint`` is its last four characters.
+
+    ``expires_at`` is in microseconds since the epoch; None means until deleted.
+    """
+
+    id: str
+    client: str
+    workspace: str
+    digest: str
+    hint: str
+    expires_at: int | None = None
+    created_at: int
+    updated_at: int
+
+    @property
+    def key(self) -> str:
+        """Catalog record key."""
+        return f"api_key/{self.id}"

@@ -1,0 +1,182 @@
+"""Deliveries and what becomes of them: the headers of ``deliveries.*``, attempts, endpoint state, routing receipts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from schemas.errors import CorruptRecord
+from schemas.ids import LIVE
+
+Headers = list[tuple[str, bytes]]
+
+_PREFIX = "hr_"
+
+
+class SourceOffset(msgspec.Struct, frozen=True):
+    """Where in the event topics a delivery came from."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> SourceOffset:
+        """Read what ``str()`` printed.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        topic, partition, offset = text.rsplit("/", 2)
+        return cls(topic, int(partition), int(offset))
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for one endpoint, as the headers of a ``deliveries.*`` record; the value is the event's own bytes.
+
+    Attributes:
+        id: uuid5(event, endpoint).
+        event, endpoint, workspace: ids, and the workspace's name.
+        source: where the event is.
+        subscriptions: ids of those that matched.
+        run: ``live``, or the nonce of a replay or resend.
+        attempts: tries already made in this run.
+        routed_at: when the router matched it, microseconds since the epoch.
+        due: on a retry tier, when the next try is due, milliseconds since the epoch.
+    """
+
+    id: str
+    event: str
+    endpoint: str
+    workspace: str
+    source: SourceOffset
+    subscriptions: tuple[str, ...]
+    run: str = LIVE
+    attempts: int = 0
+    routed_at: int
+    due: int | None = None
+
+    def to_headers(self) -> Headers:
+        """The record headers that carry it (the event's own ``ce_*`` headers go beside them)."""
+        headers: Headers = [
+            ("hr_delivery", self.id.encode()),
+            ("hr_event", self.event.encode()),
+            ("hr_endpoint", self.endpoint.encode()),
+            ("hr_workspace", self.workspace.encode()),
+            ("hr_source", str(self.source).encode()),
+            ("hr_subscriptions", ",".join(self.subscriptions).encode()),
+            ("hr_run", self.run.encode()),
+            ("hr_attempts", str(self.attempts).encode()),
+            ("hr_routed_at", str(self.routed_at).encode()),
+        ]
+        if self.due is not None:
+            headers.append(("due", str(self.due).encode()))
+        return headers
+
+    @classmethod
+    def from_headers(cls, headers: Headers | None) -> Delivery:
+        """Read a delivery back.
+
+        Raises:
+            CorruptRecord: a header is missing or cannot be read.
+        """
+        try:
+            found = {name: value.decode() for name, value in headers or () if name.startswith(_PREFIX) or name == "due"}
+            return cls(
+                id=found["hr_delivery"],
+                event=found["hr_event"],
+                endpoint=found["hr_endpoint"],
+                workspace=found["hr_workspace"],
+                source=SourceOffset.parse(found["hr_source"]),
+                subscriptions=tuple(part for part in found["hr_subscriptions"].split(",") if part),
+                run=found["hr_run"],
+                attempts=int(found["hr_attempts"]),
+                routed_at=int(found["hr_routed_at"]),
+                due=int(found["due"]) if "due" in found else None,
+            )
+        except (KeyError, ValueError, AttributeError) as error:
+            raise CorruptRecord(f"not a delivery: {error!r}") from error
+
+
+def event_headers(headers: Headers | None) -> Headers:
+    """The event's own headers of a delivery record: all but those that ``Delivery`` writes.
+
+    ``hr_request`` belongs to the event.
+    """
+    kept = []
+    for name, value in headers or ():
+        if name == "hr_request" or not (name.startswith(_PREFIX) or name == "due"):
+            kept.append((name, value))
+    return kept
+
+
+class Outcome(StrEnum):
+    """What an attempt came to, and so where its delivery stands."""
+
+    DELIVERED = "delivered"
+    RETRYING = "retrying"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try, as JSON on ``attempts`` (key: event id).
+
+    ``started_at`` and ``next_at`` are microseconds since the epoch, ``duration`` seconds; ``status`` the HTTP status or
+    None when there was no response; ``response`` at most the first kilobytes of its body as text.
+    """
+
+    id: str
+    delivery: str
+    event: str
+    endpoint: str
+    workspace: str
+    source: SourceOffset
+    run: str
+    number: int
+    outcome: Outcome
+    started_at: int
+    duration: float
+    status: int | None = None
+    error: str | None = None
+    response: str | None = None
+    next_at: int | None = None
+
+
+class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
+    """What the connectors learned of an endpoint, as JSON on ``endpoint-state`` (compacted, key: endpoint id).
+
+    ``paused_until`` is in milliseconds since the epoch.
+    """
+
+    endpoint: str
+    paused_until: int | None = None
+    disabled_reason: str | None = None
+    changed_at: int
+
+
+class ReceiptKind(StrEnum):
+    """Whether an offset range was routed or passed over (records that compaction or retention removed)."""
+
+    ROUTED = "routed"
+    SKIPPED = "skipped"
+
+
+class RoutingReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What the router did with offsets ``first_offset`` ≤ o < ``next_offset``, as JSON on ``routing-receipts``.
+
+    ``matched`` maps endpoint id to hour (``2026-11-21T03``, UTC, of routing) to deliveries.
+    """
+
+    kind: ReceiptKind
+    topic: str
+    partition: int
+    first_offset: int
+    next_offset: int
+    events: int
+    matched: dict[str, dict[str, int]] = {}
+    routed_at: int

@@ -1,0 +1,136 @@
+"""The error tree. No HTTP status here: each API family maps these to its own shape in one place.
+
+HeadraceError
+├── InvalidRequest            what the caller sent is wrong; carries a list of Problem(path, message)
+│   ├── MalformedBody         not JSON, not the expected container
+│   ├── InvalidEvent          an event breaks its registered event type
+│   ├── InvalidFilter         a filter that cannot be compiled; the path is the position in the filter
+│   └── PayloadTooLarge       a body or record over its limit
+├── Unauthenticated           no credential, an unknown one, or an expired one
+├── PermissionDenied          a known credential that may not do this
+├── NotFound                  no such resource in the caller's workspace
+├── Conflict                  the request contradicts the present state
+│   ├── AlreadyExists         the name is taken by something different
+│   ├── IncompatibleSchema    the change breaks the subject's compatibility level; says which field and why
+│   └── IdempotencyMismatch   the same idempotency key with another body
+├── QuotaExceeded             a bound of this client or workspace is reached
+├── Unavailable               Kafka cannot take it now; carries retry_after seconds
+│   ├── QueueFull             the bounded producer queue is full
+│   ├── NotAcknowledged       a write was not acknowledged by all in-sync replicas in time
+│   └── TransactionAborted    a Kafka transaction did not commit; nothing of it is visible
+│       └── Fenced            another producer took the transactional id: this one is done
+├── CorruptRecord             a Kafka record that cannot be read: to be set aside, never to stop a worker
+└── Misconfigured             a setting is missing or contradicts another; says what to set
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing wrong with a request: ``path`` is a JSON path (``$[3].data.orderTotal``), ``message`` a sentence."""
+
+    path: str
+    message: str
+
+
+class HeadraceError(Exception):
+    """Base of everything Headrace raises on purpose."""
+
+
+class InvalidRequest(HeadraceError):
+    """What the caller sent is wrong; ``problems`` names every place found, at least one."""
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems: tuple[Problem, ...] = tuple(problems) or (Problem(path="$", message=message),)
+
+
+class MalformedBody(InvalidRequest):
+    """The body is not the JSON that the operation takes."""
+
+
+class InvalidEvent(InvalidRequest):
+    """An event breaks its registered event type."""
+
+
+class InvalidFilter(InvalidRequest):
+    """A filter cannot be compiled; the problem's path is the position in the filter."""
+
+
+class PayloadTooLarge(InvalidRequest):
+    """A body or a record is over its limit in bytes."""
+
+
+class Unauthenticated(HeadraceError):
+    """No credential, an unknown one, a forged one or an expired one."""
+
+
+class PermissionDenied(HeadraceError):
+    """A known credential that may not do this."""
+
+
+class NotFound(HeadraceError):
+    """No such resource in the caller's workspace."""
+
+
+class Conflict(HeadraceError):
+    """The request contradicts the present state."""
+
+
+class AlreadyExists(Conflict):
+    """The name is taken by something different."""
+
+
+class IncompatibleSchema(Conflict):
+    """The change breaks the subject's compatibility level; ``problems`` says which field and why."""
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems: tuple[Problem, ...] = tuple(problems)
+
+
+class IdempotencyMismatch(Conflict):
+    """The same idempotency key came with another body."""
+
+
+class QuotaExceeded(HeadraceError):
+    """A bound of this client or workspace is reached."""
+
+
+class Unavailable(HeadraceError):
+    """Kafka cannot take it now; try again after ``retry_after`` seconds."""
+
+    def __init__(self, message: str, *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QueueFull(Unavailable):
+    """The bounded producer queue is full."""
+
+
+class NotAcknowledged(Unavailable):
+    """A write was not acknowledged by all in-sync replicas in time."""
+
+
+class TransactionAborted(Unavailable):
+    """A Kafka transaction did not commit; nothing of it is visible to a read_committed reader."""
+
+
+class Fenced(TransactionAborted):
+    """Another producer took over the transactional id; this one can only be closed."""
+
+
+class CorruptRecord(HeadraceError):
+    """A Kafka record that cannot be read: it is set aside in ``dead-letters``, and never stops a worker."""
+
+
+class Misconfigured(HeadraceError):
+    """A setting is missing or contradicts another; the message says what to set."""

@@ -1,0 +1,60 @@
+"""Topic names. One topic per event type, so that teams get ACLs by prefix."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+
+CATALOG = "catalog"
+SCHEMAS = "_schemas"
+WEBHOOK_DELIVERIES = "deliveries.webhook"
+WEBSOCKET_DELIVERIES = "deliveries.websocket"
+FILE_DELIVERIES = "deliveries.file"
+DEAD_LETTERS = "dead-letters"
+ROUTING_RECEIPTS = "routing-receipts"
+ATTEMPTS = "attempts"
+ENDPOINT_STATE = "endpoint-state"
+IDEMPOTENCY = "idempotency"
+
+RETRY_TIERS: dict[int, str] = {
+    5: "deliveries.webhook.retry.5s",
+    30: "deliveries.webhook.retry.30s",
+    300: "deliveries.webhook.retry.5m",
+    1_800: "deliveries.webhook.retry.30m",
+    7_200: "deliveries.webhook.retry.2h",
+    21_600: "deliveries.webhook.retry.6h",
+    86_400: "deliveries.webhook.retry.24h",
+}
+"""Delay in seconds to topic, ascending."""
+
+MAX_TOPIC_LENGTH = 249
+"""Kafka's limit in characters."""
+
+_KEPT = re.compile(r"[^A-Za-z0-9-]")
+_HASH_LENGTH = 16
+
+
+@functools.lru_cache(maxsize=65_536)
+def event_topic(workspace: str, namespace: str, code: str) -> str:
+    """``events.<workspace>.<namespace>.<code>``; a name past Kafka's limit ends in a hash of the whole."""
+    name = ".".join(("events", escape(workspace), escape(namespace), escape(code)))
+    if len(name) <= MAX_TOPIC_LENGTH:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_LENGTH]
+    return f"{name[: MAX_TOPIC_LENGTH - _HASH_LENGTH - 1]}_{digest}"
+
+
+def escape(segment: str) -> str:
+    """Keep ``[A-Za-z0-9-]``; every other byte of the UTF-8 text becomes ``_xx`` (lower-case hex)."""
+    return _KEPT.sub(lambda match: "".join(f"_{byte:02x}" for byte in match.group().encode()), segment)
+
+
+def workspace_prefix(workspace: str) -> str:
+    """The prefix that all of a workspace's event topics share, ending in a dot: the ACL's resource pattern."""
+    return f"events.{escape(workspace)}."
+
+
+def event_topic_pattern() -> str:
+    """A librdkafka subscription pattern for every event topic."""
+    return r"^events\..*"

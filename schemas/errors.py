@@ -5,7 +5,8 @@ HeadraceError
 │   ├── MalformedBody         not JSON, not the expected container
 │   ├── InvalidEvent          an event breaks its registered event type
 │   ├── InvalidFilter         a filter that cannot be compiled; the path is the position in the filter
-│   └── PayloadTooLarge       a body or record over its limit
+│   ├── PayloadTooLarge       a body or record over its limit
+│   └── UnsupportedMediaType  a body in a form (type, charset, coding) that the operation does not take
 ├── Unauthenticated           no credential, an unknown one, or an expired one
 ├── PermissionDenied          a known credential that may not do this
 ├── NotFound                  no such resource in the caller's workspace
@@ -66,6 +67,10 @@ class InvalidFilter(InvalidRequest):
 
 class PayloadTooLarge(InvalidRequest):
     """A body or a record is over its limit in bytes."""
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """A body in a form (media type, charset or content coding) that the operation does not take."""
 
 
 class Unauthenticated(HeadraceError):

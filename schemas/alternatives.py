@@ -1,0 +1,194 @@
+"""The leaves of the filter language: a list of alternatives for one field, of which one has to fit."""
+
+from __future__ import annotations
+
+import operator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from schemas.errors import InvalidFilter, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Test = Callable[[Any], bool]
+
+MISSING: Final = object()
+"""Stands for a field that the event does not have."""
+
+_TRUE: Final = object()
+_FALSE: Final = object()
+_NO_SCALAR: Final = object()
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    "=": operator.eq,
+    ">=": operator.ge,
+    ">": operator.gt,
+}
+
+
+def scalar_key(value: Any) -> Any:
+    """What two scalars share exactly when the language holds them equal: 1 and 1.0 do, 1 and true do not.
+
+    Objects and absent fields have a key that no literal has.
+    """
+    kind = value.__class__
+    if kind is str or kind is int or kind is float or value is None:
+        return value
+    if kind is bool:
+        return _TRUE if value else _FALSE
+    if kind is Decimal:
+        return _number(value)
+    return _NO_SCALAR
+
+
+def literal_keys(alternatives: list[Any]) -> frozenset[Any] | None:
+    """The keys of the values that fit, or None when an alternative is more than a literal or ``in``."""
+    keys: set[Any] = set()
+    for alternative in alternatives:
+        if not isinstance(alternative, dict):
+            keys.add(scalar_key(alternative))
+        elif alternative.keys() == {"in"}:
+            keys.update(map(scalar_key, alternative["in"]))
+        else:
+            return None
+    return frozenset(keys)
+
+
+def alternatives_test(alternatives: list[Any], path: str) -> Test:
+    """Compile the alternatives for one field into a test of its value (a scalar, array, object, or ``MISSING``).
+
+    Raises:
+        InvalidFilter: one of them is not in the language.
+    """
+    if not alternatives:
+        refuse(path, "must hold at least one alternative")
+    literals: set[Any] = set()
+    tests: list[Test] = []
+    existence: bool | None = None
+    for index, alternative in enumerate(alternatives):
+        at = f"{path}[{index}]"
+        if not isinstance(alternative, dict):
+            literals.add(_literal(alternative, at))
+            continue
+        if len(alternative) != 1:
+            refuse(at, "must hold exactly one operator")
+        ((name, operand),) = alternative.items()
+        at = f"{at}.{name}"
+        if name == "in":
+            literals.update(_literals(operand, at))
+        elif name == "exists":
+            existence = _existence(operand, at, existence)
+        elif name in _OPERATORS:
+            tests.append(_OPERATORS[name](operand, at))
+        else:
+            refuse(at, f"is no operator; there are {', '.join([*_OPERATORS, 'in', 'exists'])}")
+    if literals:
+        keys = frozenset(literals)
+        tests.insert(0, lambda value: scalar_key(value) in keys)
+    return _field_test(tests, existence)
+
+
+def refuse(path: str, message: str) -> NoReturn:
+    """Raise InvalidFilter for the place at ``path``."""
+    raise InvalidFilter(f"{path} {message}", [Problem(path=path, message=message)])
+
+
+def _field_test(tests: list[Test], existence: bool | None) -> Test:  # noqa: FBT001 -- an operand, not a switch
+    """One of the tests fits the value or an element of it; ``exists`` looks at the field itself."""
+    scalar_test = tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
+
+    def one_fits(value: Any) -> bool:
+        if value.__class__ is list:
+            return any(one_fits(element) for element in value)
+        return scalar_test(value)
+
+    if existence is None:
+        return one_fits
+    return lambda value: (value is not MISSING) is existence or one_fits(value)
+
+
+def _existence(operand: Any, path: str, before: bool | None) -> bool:  # noqa: FBT001 -- an operand, not a switch
+    if not isinstance(operand, bool):
+        refuse(path, "must be true or false")
+    if before is not None and before is not operand:
+        refuse(path, "contradicts another alternative: together they fit every event")
+    return operand
+
+
+def _literal(value: Any, path: str) -> Any:
+    if isinstance(value, list | dict):
+        refuse(path, "must be text, a number, true, false or null")
+    return scalar_key(value)
+
+
+def _literals(operand: Any, path: str) -> frozenset[Any]:
+    if not isinstance(operand, list) or not operand:
+        refuse(path, "must be a list of at least one literal")
+    return frozenset(_literal(value, f"{path}[{index}]") for index, value in enumerate(operand))
+
+
+def _prefix(operand: Any, path: str) -> Test:
+    text = _text(operand, path)
+    return lambda value: value.__class__ is str and value.startswith(text)
+
+
+def _suffix(operand: Any, path: str) -> Test:
+    text = _text(operand, path)
+    return lambda value: value.__class__ is str and value.endswith(text)
+
+
+def _text(operand: Any, path: str) -> str:
+    if not isinstance(operand, str) or not operand:
+        refuse(path, "must be text of at least one character")
+    return operand
+
+
+def _anything_but(operand: Any, path: str) -> Test:
+    if isinstance(operand, dict):
+        if operand.keys() not in ({"prefix"}, {"suffix"}):
+            refuse(path, "takes a literal, a list of literals, a prefix or a suffix")
+        ((name, text),) = operand.items()
+        fits = _OPERATORS[name](text, f"{path}.{name}")
+        return lambda value: value is not MISSING and value.__class__ is not dict and not fits(value)
+    keys = _literals(operand, path) if isinstance(operand, list) else frozenset({_literal(operand, path)})
+    refused = keys | {_NO_SCALAR}
+    return lambda value: scalar_key(value) not in refused
+
+
+def _numeric(operand: Any, path: str) -> Test:
+    if not isinstance(operand, list) or not operand or len(operand) % 2:
+        refuse(path, 'must be a list of comparisons and bounds, such as [">=", 1, "<", 5]')
+    bounds = []
+    for index in range(0, len(operand), 2):
+        symbol, bound = operand[index], operand[index + 1]
+        if not isinstance(symbol, str) or symbol not in _COMPARISONS:
+            refuse(f"{path}[{index}]", f"is no comparison; there are {', '.join(_COMPARISONS)}")
+        if isinstance(bound, bool) or not isinstance(bound, int | float):
+            refuse(f"{path}[{index + 1}]", "must be a number")
+        bounds.append((_COMPARISONS[symbol], bound))
+    if len(bounds) == 1:
+        ((compare, limit),) = bounds
+        return lambda value: (number := _number(value)) is not None and compare(number, limit)
+    return lambda value: (
+        (number := _number(value)) is not None and all(compare(number, limit) for compare, limit in bounds)
+    )
+
+
+def _number(value: Any) -> int | float | None:
+    kind = value.__class__
+    if kind is int or kind is float:
+        return value  # type: ignore[no-any-return]  # narrowed by its class
+    if kind is Decimal:
+        return int(value) if value == value.to_integral_value() else float(value)
+    return None
+
+
+_OPERATORS: dict[str, Callable[[Any, str], Test]] = {
+    "prefix": _prefix,
+    "suffix": _suffix,
+    "anything-but": _anything_but,
+    "numeric": _numeric,
+}

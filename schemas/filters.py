@@ -1,0 +1,299 @@
+"""The filter language: a condition over an event, written as JSON in the style of AWS EventBridge patterns.
+
+A pattern is an object whose members must all hold. A member is a field of the event with either a nested pattern or a
+list of alternatives; or ``$and`` or ``$or`` with a list of patterns; or ``$not`` with a pattern::
+
+    {"data": {"total": [{"numeric": [">", 100]}], "status": ["NEW", "PAID"]},
+     "$or": [{"source": [{"prefix": "shop-"}]}, {"channel": [{"exists": false}]}]}
+
+Fields of the event: ``data`` (to any depth), ``identifiers`` (by name), ``source``, ``type`` (its code), ``subject``,
+``channel``, ``time`` (RFC 3339 text in UTC, as in ``2021-03-04T16:36:54.591Z``). Alternatives: a literal,
+``{"in": [literals]}``, ``{"prefix": text}``, ``{"suffix": text}``, ``{"numeric": [">=", 1, "<", 5]}``,
+``{"anything-but": literal | [literals] | {"prefix": text} | {"suffix": text}}``, ``{"exists": true | false}``.
+
+Where the event holds an array, one element that fits is enough. Numbers compare by value, and never equal booleans or
+text. A field that is absent fits nothing but ``{"exists": false}``.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from schemas import timestamps
+from schemas.alternatives import MISSING, alternatives_test, literal_keys, refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from schemas.alternatives import Test
+    from schemas.event import Identifier
+    from schemas.subscription import EventFilter
+
+MAX_CONDITION_LENGTH = 65_536
+"""Characters of JSON text."""
+
+MAX_DEPTH = 64
+"""Levels of nesting in a condition."""
+
+
+class FilterView(Protocol):
+    """What a condition looks at; a decoded event is one. ``time`` is in microseconds since the epoch."""
+
+    @property
+    def source(self) -> str:
+        """The client that published it."""
+
+    @property
+    def type(self) -> str:
+        """The event type's code."""
+
+    @property
+    def subject(self) -> str | None:
+        """CloudEvents subject."""
+
+    @property
+    def channel(self) -> str | None:
+        """The device or method it happened on."""
+
+    @property
+    def time(self) -> int:
+        """When it happened."""
+
+    @property
+    def identifiers(self) -> Sequence[Identifier]:
+        """Whom or what it is about."""
+
+    def data_value(self) -> Any:
+        """The data as Python values, as a subscriber would read them from JSON."""
+
+
+class EqualityTerm(NamedTuple):
+    """A necessary condition: a value at ``path`` (or an element of it) has one of the ``scalar_key`` s in ``keys``."""
+
+    path: tuple[str, ...]
+    keys: frozenset[Any]
+
+
+class Condition:
+    """A compiled condition: immutable, and usable from any thread.
+
+    Attributes:
+        needs_data: it looks at ``data``, ``identifiers`` or ``channel``, which only the record's value holds.
+    """
+
+    __slots__ = ("_terms", "_test", "needs_data")
+
+    def __init__(self, pattern: Any) -> None:
+        self._test = _pattern_test(pattern, "$", 1, _event_member)
+        self._terms = tuple(_equality_terms(pattern, ()))
+        self.needs_data = not _IN_VALUE.isdisjoint(_fields(pattern))
+
+    def matches(self, event: FilterView) -> bool:
+        """Whether the event satisfies it."""
+        return self._test(event)
+
+    def equality_terms(self) -> tuple[EqualityTerm, ...]:
+        """Terms that every event it matches satisfies, all of them: what an index can go by."""
+        return self._terms
+
+
+def compile_condition(text: str) -> Condition:
+    """Compile a condition from its JSON text.
+
+    Raises:
+        InvalidFilter: it is not in the language; the problem's path is the JSON path of what is wrong.
+    """
+    return Condition(_parse(text))
+
+
+def compile_filter(event_filter: EventFilter) -> Condition | None:
+    """Everything but the type selection of an event filter as one condition, or None if there is nothing more to it.
+
+    Raises:
+        InvalidFilter: its condition is not in the language.
+    """
+    pattern: dict[str, Any] = {}
+    if event_filter.sources:
+        pattern["source"] = list(event_filter.sources)
+    if event_filter.channels:
+        pattern["channel"] = list(event_filter.channels)
+    identifiers = {name: list(values) for name, values in event_filter.identifiers.items() if values}
+    if identifiers:
+        pattern["identifiers"] = identifiers
+    if event_filter.condition is not None:
+        condition = _parse(event_filter.condition)
+        if not pattern:
+            return Condition(condition)
+        pattern["$and"] = [condition]
+    return Condition(pattern) if pattern else None
+
+
+def identifiers_value(event: FilterView) -> dict[str, list[str]]:
+    """The event's identifiers by name, each with all of its values."""
+    values: dict[str, list[str]] = {}
+    for identifier in event.identifiers:
+        values.setdefault(identifier.name, []).append(identifier.value)
+    return values
+
+
+FIELDS: dict[str, Callable[[FilterView], Any]] = {
+    "data": lambda event: event.data_value(),
+    "identifiers": identifiers_value,
+    "source": lambda event: event.source,
+    "type": lambda event: event.type,
+    "subject": lambda event: MISSING if event.subject is None else event.subject,
+    "channel": lambda event: MISSING if event.channel is None else event.channel,
+    "time": lambda event: timestamps.to_text(event.time),
+}
+"""How a condition reads each field of an event."""
+
+_IN_VALUE = frozenset({"data", "identifiers", "channel"})
+
+
+class _RepeatedName(dict[str, Any]):
+    """An object of the JSON text that has one name twice; refused where its path is known."""
+
+    name: str
+
+
+def _parse(text: str) -> Any:
+    if len(text) > MAX_CONDITION_LENGTH:
+        refuse("$", f"is longer than {MAX_CONDITION_LENGTH} characters")
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        refuse("$", f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+    except RecursionError:
+        refuse("$", f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    repeated = _RepeatedName(members)
+    seen: set[str] = set()
+    repeated.name = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+    return repeated
+
+
+def _refuse_constant(name: str) -> None:
+    refuse("$", f"holds {name}, which is not JSON")
+
+
+def _pattern_test(pattern: Any, path: str, depth: int, member: Callable[[str, Any, str, int], Test]) -> Test:
+    """All members of a pattern; ``member`` compiles one field of it."""
+    _check_object(pattern, path, depth)
+    tests: list[Test] = []
+    for name, inner in pattern.items():
+        at = _child(path, name)
+        if name == "$not":
+            tests.append(_negation(_pattern_test(inner, at, depth + 1, member)))
+        elif name in ("$and", "$or"):
+            if not isinstance(inner, list) or not inner:
+                refuse(at, "must be a list of at least one pattern")
+            parts = [_pattern_test(part, f"{at}[{index}]", depth + 1, member) for index, part in enumerate(inner)]
+            tests.append(_conjunction(parts) if name == "$and" else _disjunction(parts))
+        else:
+            tests.append(member(name, inner, at, depth + 1))
+    return _conjunction(tests)
+
+
+def _check_object(pattern: Any, path: str, depth: int) -> None:
+    if not isinstance(pattern, dict):
+        refuse(path, "must be an object")
+    if isinstance(pattern, _RepeatedName):
+        refuse(path, f"has the name {pattern.name!r} twice")
+    if not pattern:
+        refuse(path, "must not be empty")
+    if depth > MAX_DEPTH:
+        refuse(path, f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def _event_member(name: str, inner: Any, path: str, depth: int) -> Test:
+    read = FIELDS.get(name)
+    if read is None:
+        refuse(path, f"is no field of an event; there are {', '.join(FIELDS)}, $and, $or and $not")
+    if name == "identifiers" and not isinstance(inner, dict):
+        refuse(path, "must be an object of identifier names")
+    if name not in ("identifiers", "data") and not isinstance(inner, list):
+        refuse(path, "must be a list of alternatives")
+    test = _value_test(inner, path, depth)
+    return lambda event: test(read(event))
+
+
+def _nested_member(name: str, inner: Any, path: str, depth: int) -> Test:
+    test = _value_test(inner, path, depth)
+    return lambda members: test(members.get(name, MISSING))
+
+
+def _value_test(inner: Any, path: str, depth: int) -> Test:
+    if isinstance(inner, list):
+        return alternatives_test(inner, path)
+    if not isinstance(inner, dict):
+        refuse(path, "must be a list of alternatives, or an object of nested fields")
+    return _over_objects(_pattern_test(inner, path, depth, _nested_member))
+
+
+def _over_objects(test: Test) -> Test:
+    """Show a nested pattern one object at a time; what is neither object nor array has no members."""
+
+    def over(value: Any) -> bool:
+        if value.__class__ is dict:
+            return test(value)
+        if value.__class__ is list and value:
+            return any(over(element) for element in value)
+        return test({})
+
+    return over
+
+
+def _conjunction(tests: list[Test]) -> Test:
+    if len(tests) == 1:
+        return tests[0]
+
+    def every(value: Any) -> bool:
+        for test in tests:  # noqa: SIM110 -- a generator costs more than the tests of most conditions
+            if not test(value):
+                return False
+        return True
+
+    return every
+
+
+def _disjunction(tests: list[Test]) -> Test:
+    return lambda value: any(test(value) for test in tests)
+
+
+def _negation(test: Test) -> Test:
+    return lambda value: not test(value)
+
+
+def _equality_terms(pattern: dict[str, Any], path: tuple[str, ...]) -> Iterator[EqualityTerm]:
+    for name, inner in pattern.items():
+        if name == "$and":
+            for part in inner:
+                yield from _equality_terms(part, path)
+        elif name in ("$or", "$not"):
+            continue
+        elif isinstance(inner, dict):
+            yield from _equality_terms(inner, (*path, name))
+        elif (keys := literal_keys(inner)) is not None:
+            yield EqualityTerm((*path, name), keys)
+
+
+def _fields(pattern: dict[str, Any]) -> Iterator[str]:
+    """The fields of the event that a pattern looks at."""
+    for name, inner in pattern.items():
+        if name == "$not":
+            yield from _fields(inner)
+        elif name in ("$and", "$or"):
+            for part in inner:
+                yield from _fields(part)
+        else:
+            yield name
+
+
+def _child(path: str, name: str) -> str:
+    return f"{path}.{name}" if name.isidentifier() or name.startswith("$") else f"{path}[{json.dumps(name)}]"

@@ -1,0 +1,332 @@
+"""The filter language: what fits, what does not, and where a wrong filter is wrong."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.alternatives import scalar_key
+from schemas.errors import InvalidFilter
+from schemas.event import Identifier
+from schemas.filters import MAX_CONDITION_LENGTH, Condition, compile_condition, compile_filter
+from schemas.subscription import EventFilter
+
+
+class Event:
+    """An event as conditions see it."""
+
+    def __init__(self, data: Any = None, **fields: Any) -> None:
+        self.data = data
+        self.source: str = fields.get("source", "shop-1")
+        self.type: str = fields.get("type", "Order")
+        self.subject: str | None = fields.get("subject")
+        self.channel: str | None = fields.get("channel")
+        self.time: int = fields.get("time", 1_614_875_814_591_000)
+        self.identifiers: tuple[Identifier, ...] = fields.get("identifiers", ())
+
+    def data_value(self) -> Any:
+        return self.data
+
+
+def condition(pattern: Any) -> Condition:
+    return compile_condition(json.dumps(pattern))
+
+
+def fits(alternatives: list[Any], value: Any) -> bool:
+    return condition({"data": {"x": alternatives}}).matches(Event({"x": value}))
+
+
+@pytest.mark.parametrize(
+    ("alternatives", "value", "expected"),
+    [
+        (["a", "b"], "b", True),
+        (["a", "b"], "c", False),
+        ([1], 1.0, True),
+        ([1], True, False),
+        ([True], 1, False),
+        ([True], True, True),
+        ([False], 0, False),
+        (["1"], 1, False),
+        ([None], None, True),
+        ([0.1], Decimal("0.1"), True),
+        ([125.5], Decimal("125.50"), True),
+        ([3], Decimal("3.00"), True),
+        ([{"in": ["a", 2]}], 2, True),
+        ([{"in": ["a", 2]}], "2", False),
+        ([{"prefix": "ab"}], "abc", True),
+        ([{"prefix": "ab"}], "cab", False),
+        ([{"prefix": "1"}], 1, False),
+        ([{"suffix": ".png"}], "a.png", True),
+        ([{"suffix": ".png"}], "a.jpg", False),
+        ([{"anything-but": "a"}], "b", True),
+        ([{"anything-but": "a"}], "a", False),
+        ([{"anything-but": ["a", 1]}], 1.0, False),
+        ([{"anything-but": ["a", 1]}], None, True),
+        ([{"anything-but": {"prefix": "te"}}], "test", False),
+        ([{"anything-but": {"prefix": "te"}}], "live", True),
+        ([{"anything-but": {"suffix": "st"}}], "test", False),
+        ([{"anything-but": {"suffix": "st"}}], {"a": 1}, False),
+        ([{"anything-but": "a"}], {"a": 1}, False),
+        ([{"numeric": [">", 5]}], 6, True),
+        ([{"numeric": [">", 5]}], 5, False),
+        ([{"numeric": [">=", 5, "<", 7]}], 5, True),
+        ([{"numeric": [">=", 5, "<", 7]}], 7, False),
+        ([{"numeric": ["=", 5]}], Decimal(5), True),
+        ([{"numeric": ["<=", 5]}], "4", False),
+        ([{"numeric": ["<", 5]}], True, False),
+        ([{"exists": True}], None, True),
+        ([{"exists": True}], {}, True),
+        ([{"exists": False}], None, False),
+        ([{"exists": True}], [], True),
+        (["a", {"numeric": [">", 3]}], 4, True),
+        (["a", {"numeric": [">", 3]}], "a", True),
+        (["a", {"numeric": [">", 3]}], 2, False),
+        (["a"], ["b", ["a"]], True),
+        (["a"], [], False),
+        ([{"anything-but": "a"}], ["a", "b"], True),
+        ([{"numeric": [">", 3]}], [1, 9], True),
+        (["a"], {"a": "a"}, False),
+    ],
+)
+def test_alternatives(alternatives: list[Any], value: Any, expected: bool) -> None:  # noqa: FBT001 -- a column
+    assert expected is fits(alternatives, value)
+
+
+@pytest.mark.parametrize("alternative", [None, "a", {"prefix": "a"}, {"anything-but": "a"}, {"numeric": ["<", 1]}])
+def test_an_absent_field_fits_nothing_but_exists_false(alternative: Any) -> None:
+    event = Event({"y": 1})
+    assert not condition({"data": {"x": [alternative]}}).matches(event)
+    assert condition({"data": {"x": [alternative, {"exists": False}]}}).matches(event)
+    assert not condition({"data": {"x": [alternative, {"exists": True}]}}).matches(event)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ({"a": {"b": 1, "c": 2}}, True),
+        ({"a": {"b": 1, "c": 3}}, False),
+        ({"a": [{"b": 1, "c": 3}, {"b": 1, "c": 2}]}, True),
+        ({"a": [{"b": 1}, {"c": 2}]}, False),
+        ({"a": "text"}, False),
+        ([{"a": {"b": 1, "c": 2}}], True),
+        ("text", False),
+        (None, False),
+    ],
+)
+def test_nested_fields_hold_together_in_one_object(data: Any, expected: bool) -> None:  # noqa: FBT001 -- a column
+    assert expected is condition({"data": {"a": {"b": [1], "c": [2]}}}).matches(Event(data))
+
+
+@pytest.mark.parametrize("data", [{}, {"a": {}}, {"a": []}, {"a": 5}, 7, None, []])
+def test_exists_false_looks_through_what_is_not_there(data: Any) -> None:
+    assert condition({"data": {"a": {"b": [{"exists": False}]}}}).matches(Event(data))
+
+
+def test_data_may_be_no_object_at_all() -> None:
+    assert condition({"data": ["go"]}).matches(Event("go"))
+    assert condition({"data": [2]}).matches(Event([1, 2]))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ({"source": ["shop-1"]}, True),
+        ({"source": [{"prefix": "till-"}]}, False),
+        ({"type": ["Order"]}, True),
+        ({"subject": [{"exists": False}]}, False),
+        ({"subject": [None]}, False),
+        ({"channel": [{"exists": False}]}, True),
+        ({"channel": [None]}, False),
+        ({"time": [{"prefix": "2021-03-04T16:"}]}, True),
+        ({"time": ["2021-03-04T16:36:54.591Z"]}, True),
+        ({"identifiers": {"customer": ["c2"]}}, True),
+        ({"identifiers": {"customer": ["c3"]}}, False),
+        ({"identifiers": {"order": [{"exists": False}]}}, True),
+        ({"source": ["shop-1"], "type": ["Refund"]}, False),
+    ],
+)
+def test_the_envelope(pattern: Any, expected: bool) -> None:  # noqa: FBT001 -- a column
+    identifiers = (Identifier("customer", "c1"), Identifier("customer", "c2"))
+    assert expected is condition(pattern).matches(Event(subject="s", identifiers=identifiers))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ({"$or": [{"source": ["other"]}, {"data": {"x": [1]}}]}, True),
+        ({"$or": [{"source": ["other"]}, {"data": {"x": [2]}}]}, False),
+        ({"$and": [{"source": ["shop-1"]}, {"data": {"x": [1]}}]}, True),
+        ({"$and": [{"source": ["shop-1"]}, {"data": {"x": [2]}}]}, False),
+        ({"$not": {"data": {"x": [1]}}}, False),
+        ({"$not": {"data": {"x": [2]}}, "source": ["shop-1"]}, True),
+        ({"data": {"$or": [{"x": [2]}, {"y": ["b"]}], "x": [1]}}, True),
+        ({"data": {"$not": {"z": [{"exists": True}]}}}, True),
+    ],
+)
+def test_operators_over_patterns(pattern: Any, expected: bool) -> None:  # noqa: FBT001 -- a column
+    assert expected is condition(pattern).matches(Event({"x": 1, "y": "b"}))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ([], "$"),
+        ({}, "$"),
+        ("x", "$"),
+        ({"payload": ["a"]}, "$.payload"),
+        ({"$nor": [{"source": ["a"]}]}, "$.$nor"),
+        ({"source": "a"}, "$.source"),
+        ({"source": []}, "$.source"),
+        ({"source": {"a": ["b"]}}, "$.source"),
+        ({"identifiers": ["b"]}, "$.identifiers"),
+        ({"data": {}}, "$.data"),
+        ({"data": {"total": 5}}, "$.data.total"),
+        ({"data": {"total amount": 5}}, '$.data["total amount"]'),
+        ({"data": {"total": [[1]]}}, "$.data.total[0]"),
+        ({"data": {"total": [1, {"greater": 2}]}}, "$.data.total[1].greater"),
+        ({"data": {"total": [{"prefix": "a", "suffix": "b"}]}}, "$.data.total[0]"),
+        ({"data": {"total": [{}]}}, "$.data.total[0]"),
+        ({"data": {"total": [{"prefix": 5}]}}, "$.data.total[0].prefix"),
+        ({"data": {"total": [{"suffix": ""}]}}, "$.data.total[0].suffix"),
+        ({"data": {"total": [{"in": []}]}}, "$.data.total[0].in"),
+        ({"data": {"total": [{"in": [1, {}]}]}}, "$.data.total[0].in[1]"),
+        ({"data": {"total": [{"exists": "yes"}]}}, "$.data.total[0].exists"),
+        ({"data": {"total": [{"exists": True}, {"exists": False}]}}, "$.data.total[1].exists"),
+        ({"data": {"total": [{"anything-but": {"numeric": [">", 1]}}]}}, "$.data.total[0].anything-but"),
+        ({"data": {"total": [{"anything-but": {"prefix": 1}}]}}, "$.data.total[0].anything-but.prefix"),
+        ({"data": {"total": [{"numeric": []}]}}, "$.data.total[0].numeric"),
+        ({"data": {"total": [{"numeric": [">"]}]}}, "$.data.total[0].numeric"),
+        ({"data": {"total": [{"numeric": ["!=", 1]}]}}, "$.data.total[0].numeric[0]"),
+        ({"data": {"total": [{"numeric": [">", 1, "<", "5"]}]}}, "$.data.total[0].numeric[3]"),
+        ({"data": {"total": [{"numeric": [">", True]}]}}, "$.data.total[0].numeric[1]"),
+        ({"$or": {"source": ["a"]}}, "$.$or"),
+        ({"$or": []}, "$.$or"),
+        ({"$or": [{"source": ["a"]}, {"nope": ["a"]}]}, "$.$or[1].nope"),
+        ({"$not": [{"source": ["a"]}]}, "$.$not"),
+    ],
+)
+def test_a_wrong_filter_is_refused_with_the_position(pattern: Any, path: str) -> None:
+    with pytest.raises(InvalidFilter) as refused:
+        condition(pattern)
+    assert [problem.path for problem in refused.value.problems] == [path]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ('{"source": ["a"]', "line 1, column 17"),
+        ('{"source":\n [a]}', "line 2, column 3"),
+        ('{"data": {"x": [NaN]}}', "NaN"),
+        ('{"data": {"x": [1], "x": [2]}}', "'x' twice"),
+        ("[" * 50_000, "nested deeper"),
+        ('{"$not": ' * 70 + '{"source": ["a"]}' + "}" * 70, "nested deeper"),
+        (" " * (MAX_CONDITION_LENGTH + 1), "longer than"),
+    ],
+)
+def test_text_that_is_no_condition(text: str, part: str) -> None:
+    with pytest.raises(InvalidFilter, match=part):
+        compile_condition(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "needed"),
+    [
+        ({"source": ["a"], "type": ["b"], "subject": ["c"], "time": ["d"]}, False),
+        ({"source": ["a"], "$not": {"channel": ["b"]}}, True),
+        ({"$or": [{"source": ["a"]}, {"data": {"x": [1]}}]}, True),
+        ({"identifiers": {"a": ["b"]}}, True),
+    ],
+)
+def test_needs_data_tells_whether_the_value_must_be_decoded(pattern: Any, needed: bool) -> None:  # noqa: FBT001 -- a column
+    assert needed is condition(pattern).needs_data
+
+
+def test_equality_terms_are_those_that_every_match_satisfies() -> None:
+    terms = condition(
+        {
+            "source": ["a", "b"],
+            "data": {"x": [1, {"in": [2]}], "y": [{"prefix": "p"}], "z": ["q", {"exists": False}]},
+            "$and": [{"data": {"n": {"m": ["deep"]}}}],
+            "$or": [{"type": ["never"]}],
+            "$not": {"subject": ["never"]},
+        }
+    ).equality_terms()
+    assert {term.path: term.keys for term in terms} == {
+        ("source",): {"a", "b"},
+        ("data", "x"): {1, 2},
+        ("data", "n", "m"): {"deep"},
+    }
+
+
+def test_an_event_filter_is_its_lists_and_its_condition() -> None:
+    compiled = compile_filter(
+        EventFilter(
+            id="f",
+            workspace="w",
+            name="f",
+            types=(),
+            sources=("shop-1", "shop-2"),
+            channels=("till",),
+            identifiers={"customer": ("c1",), "order": ()},
+            condition='{"data": {"x": [1]}}',
+            created_at=0,
+            updated_at=0,
+        )
+    )
+    assert compiled is not None
+    event = Event({"x": 1}, channel="till", identifiers=(Identifier("customer", "c1"),))
+    assert compiled.matches(event)
+    event.channel = "web"
+    assert not compiled.matches(event)
+    assert {term.path for term in compiled.equality_terms()} == {
+        ("source",),
+        ("channel",),
+        ("identifiers", "customer"),
+        ("data", "x"),
+    }
+
+
+def test_an_event_filter_without_restrictions_has_no_condition() -> None:
+    plain = EventFilter(id="f", workspace="w", name="f", types=(), created_at=0, updated_at=0)
+    assert compile_filter(plain) is None
+
+
+def test_a_wrong_condition_of_an_event_filter_is_refused() -> None:
+    wrong = EventFilter(
+        id="f", workspace="w", name="f", types=(), sources=("a",), condition="{}", created_at=0, updated_at=0
+    )
+    with pytest.raises(InvalidFilter):
+        compile_filter(wrong)
+
+
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5))
+DATA = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+)
+
+
+@given(SCALARS, SCALARS)
+def test_a_literal_fits_what_json_holds_equal(literal: Any, value: Any) -> None:
+    same_kind = isinstance(literal, bool) is isinstance(value, bool)
+    assert fits([literal], value) is (same_kind and literal == value)
+
+
+@given(DATA, st.dictionaries(st.sampled_from("abc"), st.lists(SCALARS, min_size=1, max_size=2), min_size=1))
+def test_what_matches_satisfies_every_equality_term(data: Any, pattern: dict[str, list[Any]]) -> None:
+    compiled = condition({"data": pattern})
+    if compiled.matches(Event(data)):
+        for term in compiled.equality_terms():
+            assert not term.keys.isdisjoint(keys_at(data, term.path[1:]))
+
+
+def keys_at(value: Any, path: tuple[str, ...]) -> set[Any]:
+    if isinstance(value, list):
+        return {key for element in value for key in keys_at(element, path)}
+    if not path:
+        return {scalar_key(value)}
+    return keys_at(value[path[0]], path[1:]) if isinstance(value, dict) and path[0] in value else set()

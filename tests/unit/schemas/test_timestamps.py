@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import timestamps
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INSTANTS = st.integers(min_value=-62_135_596_800_000_000, max_value=253_402_300_799_999_999)
+
+
+def as_micros(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+@given(INSTANTS)
+def test_every_instant_prints_and_reads_back(micros: int) -> None:
+    text = timestamps.to_text(micros)
+
+    assert micros == timestamps.parse(text)
+    assert micros == as_micros(datetime.fromisoformat(text))
+    assert timestamps.prints_back(text)
+
+
+@given(
+    st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 -- bounds are naive by hypothesis' contract
+    st.integers(min_value=-23 * 60, max_value=23 * 60),
+    st.sampled_from(["{:+03d}:{:02d}", "{:+03d}{:02d}"]),
+    st.integers(min_value=0, max_value=9),
+    st.sampled_from("Tt "),
+)
+def test_any_offset_and_fraction_agrees_with_the_standard_library(
+    moment: datetime, minutes: int, offset: str, digits: int, separator: str
+) -> None:
+    hours, rest = divmod(abs(minutes), 60)
+    spelled = offset.format(hours, rest)
+    spelled = spelled.replace("+", "-") if minutes < 0 else spelled
+    fraction = f".{f'{moment.microsecond:06d}789'[:digits]}" if digits else ""
+    text = f"{moment:%m-%dT%H:%M:%S}".replace("T", separator)
+    text = f"{moment.year:04d}-{text}{fraction}{spelled}"
+
+    assert as_micros(datetime.fromisoformat(text)) == timestamps.parse(text)
+
+
+@given(INSTANTS, st.integers(min_value=0, max_value=9), st.sampled_from(["Z", "z", "+00:00"]))
+def test_prints_back_tells_whether_the_text_is_the_one_we_print(micros: int, digits: int, offset: str) -> None:
+    head = timestamps.to_text(micros)[:19]
+    fraction = f"{micros % 1_000_000:06d}000"[:digits]
+    text = f"{head}.{fraction}{offset}" if digits else f"{head}{offset}"
+
+    assert timestamps.prints_back(text) == (timestamps.to_text(timestamps.parse(text)) == text)
+
+
+@pytest.mark.parametrize(
+    ("text", "printed"),
+    [
+        ("2021-03-04T16:36:54.591Z", "2021-03-04T16:36:54.591Z"),
+        ("2021-03-04T16:36:54.591+00:00", "2021-03-04T16:36:54.591Z"),
+        ("2021-03-04T16:47:21.9708899+00:00", "2021-03-04T16:47:21.970889Z"),
+        ("2021-03-04T16:47:21.970889999Z", "2021-03-04T16:47:21.970889Z"),
+        ("2021-03-04T16:36:54.500Z", "2021-03-04T16:36:54.5Z"),
+        ("2021-03-04T16:36:54,5Z", "2021-03-04T16:36:54.5Z"),
+        ("2021-03-04T01:36+02:00", "2021-03-03T23:36:00Z"),
+        ("2021-03-04T23:36:00-0130", "2021-03-05T01:06:00Z"),
+        ("1969-12-31T23:59:59.5Z", "1969-12-31T23:59:59.5Z"),
+    ],
+)
+def test_spellings(text: str, printed: str) -> None:
+    assert printed == timestamps.to_text(timestamps.parse(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Z",
+        "yesterday",
+        "2021-03-04",
+        "2021-03-04T16:36:54",
+        "2021-03-04T16:36:54.591",
+        "2021-03-04T16:36:54.Z",
+        "2021-03-04T16:36:54.1234567890Z",
+        "2021-03-04T16:36:54.1234567x9Z",
+        "2021-03-04T16:36:54.\u0661\u0662Z",
+        "2021-03-04T16:36:54Z\n",
+        " 2021-03-04T16:36:54Z",
+        "2021-W09-4T16:36:54Z",
+        "20210304T163654Z",
+        "2021-02-30T16:36:54Z",
+        "2021-03-04T24:00:00Z",
+        "2021-03-04T16:36:60Z",
+        "2021-03-04T16:36:54+24:00",
+        "2021-03-04T16:36:54+01:60",
+        "0001-01-01T00:00:00+01:00",
+        "9999-12-31T23:59:59-01:00",
+        "1614875814591",
+    ],
+)
+def test_naive_times_and_garbage_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        timestamps.parse(text)
+
+
+def test_now_is_the_present_in_microseconds() -> None:
+    assert abs(timestamps.now() - as_micros(datetime.now(UTC))) < 60_000_000

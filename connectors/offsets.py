@@ -1,0 +1,42 @@
+"""Which offsets may be committed while deliveries finish in any order."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+
+class PartitionProgress:
+    """One assigned partition: offsets that were handed out, and those that are finished.
+
+    What may be committed is the lowest unfinished offset, so that a crash repeats deliveries but never skips one.
+    ``revoked`` is set once the partition belongs to another worker: what finishes then is not committed here.
+    """
+
+    def __init__(self) -> None:
+        self._unfinished: OrderedDict[int, None] = OrderedDict()
+        self._next: int | None = None
+        self._committed: int | None = None
+        self.revoked = False
+
+    def start(self, offset: int) -> None:
+        """Hand out an offset; they come in ascending order."""
+        self._unfinished[offset] = None
+        self._next = offset + 1
+
+    def finish(self, offset: int) -> None:
+        """Everything that becomes of this record is in Kafka."""
+        self._unfinished.pop(offset, None)
+
+    @property
+    def unfinished(self) -> int:
+        """How many offsets are handed out and not finished."""
+        return len(self._unfinished)
+
+    def committable(self) -> int | None:
+        """The next offset to commit, or None if that has not moved since ``committed`` was told."""
+        lowest = next(iter(self._unfinished), self._next)
+        return None if lowest == self._committed else lowest
+
+    def committed(self, offset: int) -> None:
+        """This offset is committed."""
+        self._committed = offset

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from connectors.schedule import DEFAULT_SCHEDULE, next_delay, parse_retry_after, tier_for
+from schemas.topics import RETRY_TIERS
+
+NOW = 1_763_697_600.0  # Fri, 21 Nov 2025 04:00:00 GMT
+
+
+def test_the_schedule_is_that_of_standard_webhooks() -> None:
+    assert sum(DEFAULT_SCHEDULE) == (75 * 60 + 35) * 60 + 5
+    assert len(DEFAULT_SCHEDULE) + 1 == 10
+
+
+def test_attempts_are_one_more_than_the_schedule_has_delays() -> None:
+    assert next_delay((1.0, 2.0), 1) is not None
+    assert next_delay((1.0, 2.0), 2) is not None
+    assert next_delay((1.0, 2.0), 3) is None
+    assert next_delay((), 1) is None
+
+
+def test_jitter_shortens_by_a_fifth_at_most_and_does_vary() -> None:
+    delays = [next_delay(DEFAULT_SCHEDULE, 2) or 0 for _ in range(200)]
+    assert all(240 <= delay <= 300 for delay in delays)
+    assert max(delays) - min(delays) > 30
+
+
+@pytest.mark.parametrize("asked", [0.0, 1.0, 4.9, 5.0, 60.0, 86_400.0])
+def test_jitter_never_goes_below_retry_after(asked: float) -> None:
+    for _ in range(200):
+        delay = next_delay(DEFAULT_SCHEDULE, 1, asked)
+        assert delay is not None
+        assert max(asked, 4.0) <= delay <= max(asked, 4.0) + 1.0
+
+
+@pytest.mark.parametrize(
+    ("left", "delay"),
+    [(0, 5), (-3, 5), (4.9, 5), (5, 5), (29.9, 5), (30, 30), (299, 30), (300, 300), (86_399, 21_600), (10**9, 86_400)],
+)
+def test_the_largest_tier_that_is_not_longer_than_the_time_left(left: float, delay: int) -> None:
+    assert tier_for(left) == (delay, RETRY_TIERS[delay])
+
+
+@pytest.mark.parametrize("total", [1, 5, 7, 31, 299, 4_000, 36_000, 100_000])
+def test_tiers_add_up_to_never_early_and_late_by_at_most_the_smallest(total: float) -> None:
+    waited = 0.0
+    while waited < total:
+        waited += tier_for(total - waited)[0]
+    assert total <= waited < total + min(RETRY_TIERS)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("Fri, 21 Nov 2025 04:02:00 GMT", 120.0),
+        ("Fri, 21 Nov 2025 03:02:00 GMT", 0.0),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(text: str | None, seconds: float | None) -> None:
+    assert parse_retry_after(text, NOW) == seconds

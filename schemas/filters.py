@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from schemas import timestamps
 from schemas.alternatives import MISSING, alternatives_test, literal_keys, refuse
+from schemas.attributes import member as member_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,7 +88,7 @@ class Condition:
     def __init__(self, pattern: Any) -> None:
         self._test = _pattern_test(pattern, "$", 1, _event_member)
         self._terms = tuple(_equality_terms(pattern, ()))
-        self.needs_data = not _IN_VALUE.isdisjoint(_fields(pattern))
+        self.needs_data = not FIELDS_IN_VALUE.isdisjoint(_fields(pattern))
 
     def matches(self, event: FilterView) -> bool:
         """Whether the event satisfies it."""
@@ -148,7 +149,8 @@ FIELDS: dict[str, Callable[[FilterView], Any]] = {
 }
 """How a condition reads each field of an event."""
 
-_IN_VALUE = frozenset({"data", "identifiers", "channel"})
+FIELDS_IN_VALUE = frozenset({"data", "identifiers", "channel"})
+"""Those that only the record's value holds; the others are in its headers too."""
 
 
 class _RepeatedName(dict[str, Any]):
@@ -164,6 +166,8 @@ def _parse(text: str) -> Any:
         return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         refuse("$", f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+    except ValueError:
+        refuse("$", "holds a number that is too long")
     except RecursionError:
         refuse("$", f"is nested deeper than {MAX_DEPTH} levels")
 
@@ -296,4 +300,4 @@ def _fields(pattern: dict[str, Any]) -> Iterator[str]:
 
 
 def _child(path: str, name: str) -> str:
-    return f"{path}.{name}" if name.isidentifier() or name.startswith("$") else f"{path}[{json.dumps(name)}]"
+    return f"{path}.{name}" if name.startswith("$") else member_path(path, name)

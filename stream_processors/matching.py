@@ -1,0 +1,201 @@
+"""Which endpoints get an event: an index over the catalog's live subscriptions.
+
+The cost of a record does not grow with the subscriptions that do not match it. They are found by topic, then by one
+equality term of their filter (the most selective it has); only what is left evaluates its whole condition. A record is
+decoded at most once, and not at all when no candidate looks beyond its headers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from schemas.errors import InvalidFilter
+from schemas.filters import compile_filter
+from schemas.topics import event_topic
+from stream_processors.record_view import RecordView
+from stream_processors.term_index import TermIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from backbone.catalog.view import CatalogView
+    from schemas.filters import Condition, EqualityTerm
+    from schemas.subscription import Endpoint, EventFilter, Subscription, TypeSelection
+    from stream_processors.record_view import Decode, RawRecord
+
+    Compiled = dict[str, tuple[EventFilter, Condition | None]]
+
+log = logging.getLogger(__name__)
+
+_ANY = "*"
+
+
+class Match(NamedTuple):
+    """One endpoint that gets the event, and the ids of its subscriptions that matched, sorted."""
+
+    endpoint: Endpoint
+    subscriptions: tuple[str, ...]
+
+
+class LiveSubscription(NamedTuple):
+    """A subscription as it concerns one topic; it matches records appended at ``since`` (milliseconds) or later."""
+
+    subscription: Subscription
+    event_filter: EventFilter
+    endpoint: Endpoint
+    since: int
+
+
+class MatchIndex:
+    """An immutable snapshot of the live subscriptions; usable from any thread.
+
+    Args:
+        view: the catalog.
+        previous: an index of an earlier version of the same catalog, whose unchanged parts are taken over.
+        skew: milliseconds by which the clocks of the brokers may differ; subscriptions match that much earlier.
+
+    Attributes:
+        topics: with at least one live subscription. Wildcards stand for the workspace's event types of the moment.
+        since: topic to the earliest append time (milliseconds since the epoch) that any subscription matches from.
+    """
+
+    def __init__(self, view: CatalogView, previous: MatchIndex | None = None, *, skew: int = 0) -> None:
+        self._live = _by_topic(view, skew)
+        self._matchers: dict[str, _TopicMatcher] = {}
+        self._compiled: Compiled = {}
+        if previous is not None:
+            self._matchers, self._compiled = previous.still_valid(self._live)
+        self.topics = frozenset(self._live)
+        self.since = {topic: min(entry.since for entry in live) for topic, live in self._live.items()}
+
+    def match(self, message: RawRecord, decode: Decode) -> Sequence[Match]:
+        """The endpoints that get this record's event; none for a tombstone.
+
+        ``decode`` is called at most once, with the record's value.
+
+        Raises:
+            CorruptRecord: from ``decode``.
+        """
+        topic = message.topic() or ""
+        matcher = self._matchers.get(topic)
+        if matcher is None:
+            live = self._live.get(topic)
+            if live is None:
+                return ()
+            matcher = self._matchers[topic] = _TopicMatcher(live, self._compiled)
+        value = message.value()
+        return () if value is None else matcher.match(message, value, decode)
+
+    def still_valid(self, live: dict[str, list[LiveSubscription]]) -> tuple[dict[str, _TopicMatcher], Compiled]:
+        """What of this index can be taken over by one of the subscriptions in ``live``."""
+        # Copied first: another thread may be matching, which adds to it.
+        matchers = {name: found for name, found in list(self._matchers.items()) if found.live == live.get(name)}
+        filters = {entry.event_filter.id for entries in live.values() for entry in entries}
+        compiled = {name: found for name, found in list(self._compiled.items()) if name in filters}
+        return matchers, compiled
+
+
+class _Candidate(NamedTuple):
+    """A subscription with its filter compiled; a condition of None restricts nothing."""
+
+    subscription: str
+    endpoint: Endpoint
+    since: int
+    condition: Condition | None
+
+
+class _TopicMatcher:
+    """The subscriptions of one topic."""
+
+    def __init__(self, live: list[LiveSubscription], compiled: Compiled) -> None:
+        self.live = live
+        indexed: list[tuple[_Candidate, Sequence[EqualityTerm]]] = []
+        self._always: list[_Candidate] = []
+        for subscription, event_filter, endpoint, since in sorted(live, key=lambda entry: entry.subscription.id):
+            try:
+                condition = _compile(event_filter, compiled)
+            except InvalidFilter as error:
+                # Refused when it was created; a record imported from elsewhere must not stop the others.
+                log.warning("event filter ignored", extra={"event_filter": event_filter.id, "error": str(error)})
+                continue
+            candidate = _Candidate(subscription.id, endpoint, since, condition)
+            terms = () if condition is None else condition.equality_terms()
+            if terms:
+                indexed.append((candidate, terms))
+            else:
+                self._always.append(candidate)
+        self._index = TermIndex(indexed) if indexed else None
+        unconditional = not indexed and all(candidate.condition is None for candidate in self._always)
+        self._fixed = _merge(self._always) if unconditional else None
+        """What every record appended at ``_fixed_since`` or later gets, when no condition has a say."""
+        self._fixed_since = max((candidate.since for candidate in self._always), default=0)
+
+    def match(self, message: RawRecord, value: bytes, decode: Decode) -> Sequence[Match]:
+        """The endpoints that get this record's event."""
+        appended_at = message.timestamp()[1]
+        if self._fixed is not None and appended_at >= self._fixed_since:
+            return self._fixed
+        event = RecordView(message, value, decode)
+        matched = [
+            c for c in self._always if appended_at >= c.since and (not c.condition or c.condition.matches(event))
+        ]
+        if self._index is not None:
+            for candidate in self._index.find(event):
+                condition = candidate.condition
+                if appended_at >= candidate.since and condition is not None and condition.matches(event):
+                    matched.append(candidate)
+        return _merge(matched)
+
+
+def _compile(event_filter: EventFilter, compiled: Compiled) -> Condition | None:
+    known = compiled.get(event_filter.id)
+    if known is not None and known[0] == event_filter:
+        return known[1]
+    condition = compile_filter(event_filter)
+    compiled[event_filter.id] = (event_filter, condition)
+    return condition
+
+
+def _merge(candidates: Sequence[_Candidate]) -> Sequence[Match]:
+    """One match for each endpoint, however many of its subscriptions it was."""
+    if not candidates:
+        return ()
+    if len(candidates) == 1:
+        return (Match(candidates[0].endpoint, (candidates[0].subscription,)),)
+    endpoints: dict[str, tuple[Endpoint, list[str]]] = {}
+    for candidate in candidates:
+        endpoint = candidate.endpoint
+        endpoints.setdefault(endpoint.id, (endpoint, []))[1].append(candidate.subscription)
+    return [Match(endpoint, tuple(sorted(subscriptions))) for endpoint, subscriptions in endpoints.values()]
+
+
+def _by_topic(view: CatalogView, skew: int) -> dict[str, list[LiveSubscription]]:
+    live: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
+    for subscription, event_filter, endpoint in view.live_subscriptions():
+        for topic, added_at in _selected(event_filter, view).items():
+            since = max(subscription.linked_at or 0, added_at) // 1_000 - skew
+            live[topic].append(LiveSubscription(subscription, event_filter, endpoint, since))
+    return dict(live)
+
+
+def _selected(event_filter: EventFilter, view: CatalogView) -> dict[str, int]:
+    """Topic to the time (microseconds) since when the filter selects it, for the event types that there are."""
+    selected: dict[str, int] = {}
+    for selection in event_filter.types:
+        added_at = selection.added_at or 0
+        for topic in _topics(event_filter.workspace, selection, view):
+            selected[topic] = min(added_at, selected.get(topic, added_at))
+    return selected
+
+
+def _topics(workspace: str, selection: TypeSelection, view: CatalogView) -> Iterator[str]:
+    if _ANY not in (selection.namespace, selection.code):
+        topic = event_topic(workspace, selection.namespace, selection.code)
+        if view.event_type(topic) is not None:
+            yield topic
+        return
+    for kind in view.event_types(workspace):
+        if selection.namespace in (_ANY, kind.namespace) and selection.code in (_ANY, kind.code):
+            yield kind.topic

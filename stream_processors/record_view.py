@@ -1,0 +1,97 @@
+"""A raw record of an event topic as filter conditions see it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from schemas import timestamps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from schemas.codec import DecodedEvent
+    from schemas.event import Identifier
+
+    Decode = Callable[[bytes], DecodedEvent]
+
+
+class RawRecord(Protocol):
+    """The parts of a consumed Kafka message that matching reads."""
+
+    def topic(self) -> str | None:
+        """Name of the topic."""
+
+    def value(self) -> bytes | None:
+        """Bytes, or None for a tombstone."""
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        """In the order written."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind of time, and milliseconds since the epoch."""
+
+
+class RecordView:
+    """A record as conditions see it: what its headers tell is read there, the rest is decoded at the first need.
+
+    Records that another producer wrote without CloudEvents headers are decoded for everything.
+    """
+
+    __slots__ = ("_decode", "_event", "_headers", "_message", "_value")
+
+    def __init__(self, message: RawRecord, value: bytes, decode: Decode) -> None:
+        self._message = message
+        self._value = value
+        self._decode = decode
+        self._event: DecodedEvent | None = None
+        self._headers: dict[str, bytes] | None = None
+
+    @property
+    def source(self) -> str:
+        """The client that published it."""
+        return self._header("ce_source") or self._decoded().source
+
+    @property
+    def type(self) -> str:
+        """The event type's code."""
+        return self._header("ce_type") or self._decoded().type
+
+    @property
+    def subject(self) -> str | None:
+        """CloudEvents subject."""
+        subject = self._header("ce_subject")
+        return subject if subject is not None or self._header("ce_specversion") else self._decoded().subject
+
+    @property
+    def time(self) -> int:
+        """When it happened, microseconds since the epoch."""
+        text = self._header("ce_time")
+        try:
+            return timestamps.parse(text) if text else self._decoded().time
+        except ValueError:
+            return self._decoded().time
+
+    @property
+    def channel(self) -> str | None:
+        """The device or method it happened on."""
+        return self._decoded().channel
+
+    @property
+    def identifiers(self) -> Sequence[Identifier]:
+        """Whom or what it is about."""
+        return self._decoded().identifiers
+
+    def data_value(self) -> Any:
+        """The data as Python values."""
+        return self._decoded().data_value()
+
+    def _header(self, name: str) -> str | None:
+        if self._headers is None:
+            self._headers = dict(self._message.headers() or ())
+        value = self._headers.get(name)
+        return None if value is None else value.decode(errors="replace")
+
+    def _decoded(self) -> DecodedEvent:
+        if self._event is None:
+            self._event = self._decode(self._value)
+        return self._event

@@ -10,7 +10,7 @@ from schemas.errors import Misconfigured
 FORBIDDEN = [
     "127.0.0.1",
     "127.255.255.254",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104  # an address to refuse
     "10.0.0.1",
     "172.16.0.1",
     "172.31.255.255",

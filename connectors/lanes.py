@@ -1,0 +1,157 @@
+"""One lane per endpoint: a bounded window of simultaneous requests and a short queue, so that none waits for another.
+
+A lane only keeps count; it starts nothing and has no clock of its own, so that its behaviour can be tested to the
+millisecond. Times are seconds of one monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+PATIENCE = 2.0
+"""Seconds that a delivery may queue for its endpoint; then it goes to a retry tier instead."""
+
+FIRST_WINDOW = 4
+MAX_QUEUE = 1_000
+TRIP_AFTER = 8
+"""Failures of the endpoint in a row, until no more requests are tried for a while."""
+
+FIRST_COOLDOWN = 10.0
+MAX_COOLDOWN = 300.0
+HORIZON = 300.0
+"""Most seconds that deliveries which did not fit are spread over."""
+
+_FIRST_LATENCY = 0.5
+_SMOOTHING = 0.2
+
+
+class Lane(Generic[Item]):
+    """What is known of one endpoint: how fast it answers, how much it may have at once, whether it is worth trying.
+
+    The window grows by one with each answer and is halved when the endpoint fails (no answer, 429, 5xx). After
+    ``TRIP_AFTER`` failures in a row it is 0 for a cool-down that doubles each time; then one request probes.
+
+    Args:
+        limit: the endpoint's most simultaneous requests.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._window = min(FIRST_WINDOW, limit)
+        self._queue: deque[tuple[float, Item]] = deque()
+        self._started: dict[int, float] = {}
+        self._ticket = 0
+        self._latency = _FIRST_LATENCY
+        self._failures = 0
+        self._cooldown = FIRST_COOLDOWN
+        self._closed_until = 0.0
+        self._free_at = 0.0
+        self.used_at = 0.0
+
+    @property
+    def queued(self) -> int:
+        """Deliveries that wait for the window."""
+        return len(self._queue)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests without an answer yet."""
+        return len(self._started)
+
+    def window(self, now: float) -> int:
+        """How many requests it may have at once; 0 while it cools down."""
+        if now < self._closed_until:
+            return 0
+        return 1 if self._failures >= TRIP_AFTER else min(self._window, self.limit)
+
+    def offer(self, item: Item, now: float) -> bool:
+        """Queue a delivery, unless it would wait for longer than ``PATIENCE`` at the endpoint's present speed."""
+        self.used_at = now
+        window = self.window(now)
+        if not window:
+            return False
+        room = min(MAX_QUEUE, max(window, int(window * PATIENCE / self._seconds_per_request(now))))
+        if len(self._queue) >= room:
+            return False
+        self._queue.append((now, item))
+        return True
+
+    def take(self, now: float) -> tuple[int, Item] | None:
+        """The next delivery to send, with a ticket for ``done``; None while the window is full or the queue empty."""
+        if not self._queue or len(self._started) >= self.window(now):
+            return None
+        self._ticket += 1
+        self._started[self._ticket] = now
+        return self._ticket, self._queue.popleft()[1]
+
+    def done(self, ticket: int, now: float, *, healthy: bool) -> None:
+        """A request is over. ``healthy`` says whether the endpoint works, not whether it liked the event."""
+        taken = now - self._started.pop(ticket)
+        self._latency += (taken - self._latency) * _SMOOTHING
+        if healthy:
+            self._failures = 0
+            self._cooldown = FIRST_COOLDOWN
+            self._window = min(self._window + 1, self.limit)
+            return
+        self._failures += 1
+        self._window = max(1, self._window // 2)
+        if self._failures >= TRIP_AFTER and now >= self._closed_until:
+            self._closed_until = now + self._cooldown
+            self._cooldown = min(self._cooldown * 2, MAX_COOLDOWN)
+
+    def overdue(self, now: float) -> list[Item]:
+        """Take out what has queued for ``PATIENCE`` seconds."""
+        found = []
+        while self._queue and now - self._queue[0][0] >= PATIENCE:
+            found.append(self._queue.popleft()[1])
+        return found
+
+    def drain(self) -> list[Item]:
+        """Take out everything that queues."""
+        found = [item for _, item in self._queue]
+        self._queue.clear()
+        return found
+
+    def reserve(self, now: float, not_before: float = 0.0) -> float:
+        """When a delivery that did not fit shall come back.
+
+        Each gets a place of its own at the endpoint's present speed, so that they do not all return at once; but none
+        later than ``HORIZON`` after it could be sent at all.
+        """
+        base = max(now, not_before, self._closed_until)
+        step = self._seconds_per_request(now) / max(self.limit, 1)
+        self._free_at = min(max(self._free_at, base) + step, base + HORIZON)
+        return self._free_at
+
+    def _seconds_per_request(self, now: float) -> float:
+        """Smoothed, but no less than the oldest request has already taken: an endpoint that hangs is slow now."""
+        oldest = next(iter(self._started.values()), now)
+        return max(self._latency, now - oldest, 0.001)
+
+
+class Lanes(Generic[Item]):
+    """The lanes of all endpoints that had deliveries lately."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, Lane[Item]] = {}
+
+    def of(self, endpoint: str, limit: int) -> Lane[Item]:
+        """An endpoint's lane, with the limit that it has now."""
+        lane = self._lanes.get(endpoint)
+        if lane is None:
+            lane = self._lanes[endpoint] = Lane(limit)
+        lane.limit = max(1, limit)
+        return lane
+
+    def all(self) -> list[Lane[Item]]:
+        """Every lane."""
+        return list(self._lanes.values())
+
+    def forget_idle(self, now: float, idle: float = 2 * MAX_COOLDOWN) -> None:
+        """Drop lanes that have had nothing to do for ``idle`` seconds."""
+        for endpoint, lane in list(self._lanes.items()):
+            if not lane.queued and not lane.in_flight and now - lane.used_at > idle:
+                del self._lanes[endpoint]

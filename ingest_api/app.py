@@ -1,0 +1,86 @@
+"""The two apps behind one port: a request goes to the hot app if it covers it, else to the control app."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from starlette.middleware.cors import CORSMiddleware
+
+from ingest_api import problems
+from ingest_api.control.app import create_control_app
+from ingest_api.families import crmls, headrace
+from ingest_api.hot import HotApp
+from ingest_api.problems import HttpProblem
+from ingest_api.state import Gateway
+from ingest_api.wire import send_response
+
+if TYPE_CHECKING:
+    from ingest_api.settings import IngestSettings
+    from ingest_api.wire import Asgi, Receive, Scope, Send
+
+FAMILIES = (crmls.FAMILY, headrace.FAMILY)
+"""The API families. A new one is one line here."""
+
+HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Served by every worker, whichever app it runs."""
+
+CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CORS_MAX_AGE = 600
+"""Seconds a browser may remember a preflight's answer."""
+
+
+class IngestApp:
+    """Hot and control app, and the life of the gateway that they share."""
+
+    def __init__(self, settings: IngestSettings) -> None:
+        self._only = settings.only
+        self._gateway = Gateway(settings)
+        self._hot = HotApp(FAMILIES, self._gateway)
+        self._control = create_control_app(
+            FAMILIES, self._gateway, version=version("headrace"), hot_methods=self._hot.methods
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection of the server."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "http":
+            await self._dispatch(scope)(scope, receive, send)
+
+    def _dispatch(self, scope: Scope) -> Asgi:
+        path = scope["path"]
+        if self._hot.covers(scope["method"], path):
+            return self._refuse if self._only == "control" else self._hot
+        return self._refuse if self._only == "hot" and path not in HEALTH else self._control
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI app
+        error = HttpProblem(404, f"This worker serves only the {self._only} routes.")
+        await send_response(send, problems.answer(error, scope["path"], FAMILIES))
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self._gateway.open()
+        except Exception as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            raise
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._gateway.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(settings: IngestSettings) -> Asgi:
+    """The ASGI application of one worker process. Kafka clients come into being in its lifespan, after any fork."""
+    app: Asgi = IngestApp(settings)
+    if settings.cors_origins:
+        app = CORSMiddleware(
+            app,  # type: ignore[arg-type]
+            allow_origins=settings.cors_origins,
+            allow_methods=CORS_METHODS,
+            allow_headers=("*",),
+            max_age=CORS_MAX_AGE,
+        )
+    return app

@@ -1,0 +1,126 @@
+"""Who calls: credentials to clients. A credential of one API family is unknown to the others."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from schemas.access import Client, Realm, Role
+from schemas.errors import PermissionDenied, Unauthenticated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backbone.catalog.reader import Catalog
+    from backbone.catalog.secrets import SecretBox
+    from backbone.catalog.view import CatalogView
+    from ingest_api.tokens import Claims, Tokens
+
+MAX_REMEMBERED = 10_000
+"""Credentials whose costly part (signature, keyed hash) is remembered."""
+
+
+class Authenticator:
+    """Finds the client behind a credential.
+
+    What is remembered is only what can never change: the claims of a genuine token and the keyed hashes of a key.
+    Whether the key and the client still exist is asked of the catalog on every request: a revocation works at once.
+
+    Args:
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self, catalog: Catalog, secrets: SecretBox, tokens: Tokens, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._catalog = catalog
+        self._secrets = secrets
+        self._tokens = tokens
+        self._clock = clock
+        self._claims: dict[bytes, Claims] = {}
+        self._digests: dict[str, tuple[str, ...]] = {}
+
+    async def by_token(self, authorization: bytes | None, realm: Realm) -> Client:
+        """The client of an ``Authorization: Bearer <token>`` header with a token that this gateway issued.
+
+        Raises:
+            Unauthenticated: no token, not a genuine one, expired, or its client is gone or disabled.
+        """
+        if authorization is None:
+            raise Unauthenticated("The Authorization header with a bearer token is missing.")
+        claims = self._claims.get(authorization)
+        if claims is None:
+            claims = self._tokens.verify(bearer(authorization))
+            _remember(self._claims, authorization, claims)
+        if self._tokens.expired(claims):
+            raise Unauthenticated("The token has expired.")
+        client = self._catalog.view.client(claims.client)
+        if client is None:
+            client = await self._catalog.lookup(lambda view: view.client(claims.client))
+        return _usable(client, realm)
+
+    async def by_key(self, key: str, realm: Realm) -> Client:
+        """The client of an API key.
+
+        Raises:
+            Unauthenticated: an unknown, revoked or expired key, or its client is gone, disabled or of another family.
+        """
+        digests = self._digests.get(key) or self._secrets.digests(key)
+        client = self._find(self._catalog.view, digests)
+        if client is None:
+            client = await self._catalog.lookup(lambda view: self._find(view, digests))
+        client = _usable(client, realm)
+        _remember(self._digests, key, digests)
+        return client
+
+    async def by_bearer_key(self, authorization: bytes | None, realm: Realm = Realm.HEADRACE) -> Client:
+        """The client of an ``Authorization: Bearer <API key>`` header.
+
+        Raises:
+            Unauthenticated: see ``by_key``; or there is no such header.
+        """
+        if authorization is None:
+            raise Unauthenticated("The Authorization header with an API key as bearer is missing.")
+        return await self.by_key(bearer(authorization), realm)
+
+    def _find(self, view: CatalogView, digests: tuple[str, ...]) -> Client | None:
+        for digest in digests:
+            key = view.api_key_by_digest(digest)
+            if key is not None and (key.expires_at is None or key.expires_at > self._clock() * 1_000_000):
+                return view.client(key.client)
+        return None
+
+
+def bearer(authorization: bytes) -> str:
+    """The credential of a bearer header; the scheme's case does not matter (RFC 9110).
+
+    Raises:
+        Unauthenticated: another scheme, or nothing after it.
+    """
+    scheme, _, credential = authorization.decode("latin-1").partition(" ")
+    if scheme.lower() != "bearer" or not credential.strip():
+        raise Unauthenticated("The Authorization header must be: Bearer <credential>.")
+    return credential.strip()
+
+
+def require(client: Client, *roles: Role) -> None:
+    """Let a client pass that has one of the roles; an administrator always has.
+
+    Raises:
+        PermissionDenied: it has none of them.
+    """
+    if Role.ADMIN not in client.roles and not any(role in client.roles for role in roles):
+        needed = " or ".join(role.value for role in roles) or Role.ADMIN.value
+        raise PermissionDenied(f"This needs the role {needed}.")
+
+
+def _usable(client: Client | None, realm: Realm) -> Client:
+    if client is None or client.disabled or client.realm is not realm:
+        raise Unauthenticated("The credential is not known.")
+    return client
+
+
+def _remember(cache: dict[Any, Any], key: Any, value: Any) -> None:
+    if len(cache) >= MAX_REMEMBERED:
+        cache.clear()
+    cache[key] = value

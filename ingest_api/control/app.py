@@ -1,0 +1,87 @@
+"""The ASGI app of everything that does not publish: a FastAPI app, with errors in the shape of the path's family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response as HttpResponse
+from starlette.exceptions import HTTPException
+
+from ingest_api import problems
+from ingest_api.control import docs, health, schema_registry
+from ingest_api.problems import HttpProblem
+from schemas.errors import HeadraceError, InvalidRequest, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ingest_api.family import Family
+    from ingest_api.state import Gateway
+
+DESCRIPTION = "A Kafka-native event gateway: every accepted event is in Kafka before it is answered."
+
+
+def create_control_app(
+    families: Sequence[Family], gateway: Gateway, *, version: str, hot_methods: Callable[[str], tuple[str, ...]]
+) -> FastAPI:
+    """The app; ``gateway`` must be open before it serves.
+
+    Args:
+        families: whose other routes it has.
+        gateway: what they work on.
+        version: of the product, for the OpenAPI document.
+        hot_methods: the methods that the hot app answers on a path, so that the others are refused as such.
+    """
+    app = FastAPI(
+        title=docs.TITLE,
+        description=DESCRIPTION,
+        version=version,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.gateway = gateway
+    for family in families:
+        app.include_router(family.control)
+    app.include_router(schema_registry.router)
+    app.include_router(health.router)
+    docs.mount(app, families)
+
+    async def answer(request: Request, error: HeadraceError) -> HttpResponse:
+        response = problems.answer(error, request.url.path, families)
+        headers = {name.decode(): value.decode() for name, value in response.headers}
+        return HttpResponse(response.body, response.status, headers, response.content_type.decode())
+
+    async def on_headrace_error(request: Request, error: Exception) -> HttpResponse:
+        return await answer(request, error if isinstance(error, HeadraceError) else problems.internal(error))
+
+    async def on_http_error(request: Request, error: Exception) -> HttpResponse:
+        if not isinstance(error, HTTPException):
+            return await on_headrace_error(request, error)
+        headers = tuple((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
+        elsewhere = hot_methods(request.url.path) if error.status_code in (404, 405) else ()
+        if elsewhere:
+            allowed = [name for header, name in headers if header == b"allow"]
+            headers = ((b"allow", b", ".join([*allowed, *(method.encode() for method in elsewhere)])),)
+            return await answer(request, HttpProblem(405, "This path does not take that method.", headers))
+        return await answer(request, HttpProblem(error.status_code, str(error.detail), headers))
+
+    async def on_invalid(request: Request, error: Exception) -> HttpResponse:
+        found = error.errors() if isinstance(error, RequestValidationError) else []
+        places = [Problem(path=_json_path(one["loc"]), message=one["msg"]) for one in found]
+        return await answer(request, InvalidRequest("The request is not valid.", places))
+
+    app.add_exception_handler(HeadraceError, on_headrace_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(Exception, on_headrace_error)
+    return app
+
+
+def _json_path(location: Sequence[str | int]) -> str:
+    """``("body", "attributes", 0, "type")`` as ``$.attributes[0].type``; a parameter by its name."""
+    if not location or location[0] != "body":
+        return ".".join(str(part) for part in location[1:]) or "$"
+    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:])

@@ -1,0 +1,72 @@
+"""What the routes of the control app ask for: the gateway, the caller, the workspace it acts in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Query, Request, Security
+from fastapi.security import HTTPBearer
+
+from ingest_api.authentication import require
+from ingest_api.state import Gateway
+from schemas.access import Client, Role
+
+_API_KEY = HTTPBearer(scheme_name="apiKey", auto_error=False)
+"""Only declares the scheme in the OpenAPI document: the authenticator reads the header."""
+
+
+def gateway_of(request: Request) -> Gateway:
+    """The gateway of this worker."""
+    gateway: Gateway = request.app.state.gateway
+    return gateway
+
+
+def authorization_of(request: Request) -> bytes | None:
+    """The ``Authorization`` header as it came."""
+    text = request.headers.get("authorization")
+    return None if text is None else text.encode("latin-1")
+
+
+TheGateway = Annotated[Gateway, Depends(gateway_of)]
+Authorization = Annotated[bytes | None, Depends(authorization_of)]
+
+
+async def caller_of(
+    gateway: TheGateway, authorization: Authorization, _scheme: Annotated[object, Security(_API_KEY)]
+) -> Client:
+    """The client of the API key.
+
+    Raises:
+        Unauthenticated: there is none.
+    """
+    return await gateway.authenticator.by_bearer_key(authorization)
+
+
+Caller = Annotated[Client, Depends(caller_of)]
+
+
+async def workspace_of(
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Annotated[str | None, Query(description="Administrators may act in any workspace.")] = None,
+) -> str:
+    """The name of the workspace that the call is about: the caller's own unless an administrator names another.
+
+    Raises:
+        PermissionDenied: it is not the caller's.
+        NotFound: there is no such workspace.
+    """
+    return await gateway.workspace(caller, workspace)
+
+
+Workspace = Annotated[str, Depends(workspace_of)]
+
+
+def owner_for(caller: Client, *roles: Role) -> str | None:
+    """Whose resources the caller may see and change: its own, or None for all of the workspace's.
+
+    Raises:
+        PermissionDenied: it has none of the roles, and is neither operator nor administrator.
+    """
+    require(caller, *roles, Role.OPERATOR)
+    return None if Role.ADMIN in caller.roles or Role.OPERATOR in caller.roles else caller.id

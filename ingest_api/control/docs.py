@@ -1,0 +1,72 @@
+"""The API's own pages: one OpenAPI document for all families, and Swagger UI without a content delivery network."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.staticfiles import StaticFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import FastAPI
+
+    from ingest_api.family import Family
+
+OPENAPI = "/openapi.json"
+ASSETS = "/docs/swagger/assets"
+TITLE = "Headrace"
+
+_SECURITY = {
+    "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "crmlsToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token from POST /api/token.",
+    },
+}
+
+
+def mount(app: FastAPI, families: Sequence[Family]) -> None:
+    """Serve ``/openapi.json``, ``/docs``, ``/docs/swagger/index.html`` and the files these pages load."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(OPENAPI)
+    async def openapi() -> JSONResponse:
+        if app.openapi_schema is None:
+            app.openapi_schema = document(app, families)
+        return JSONResponse(app.openapi_schema)
+
+    @router.get("/docs")
+    @router.get("/docs/swagger")
+    @router.get("/docs/swagger/index.html")
+    async def swagger_ui() -> HTMLResponse:
+        return get_swagger_ui_html(
+            openapi_url=OPENAPI,
+            title=TITLE,
+            swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
+            swagger_css_url=f"{ASSETS}/swagger-ui.css",
+            swagger_favicon_url=f"{ASSETS}/favicon.png",
+        )
+
+    app.include_router(router)
+    app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="swagger-assets")
+
+
+def document(app: FastAPI, families: Sequence[Family]) -> dict[str, Any]:
+    """The OpenAPI document: what FastAPI derives, and the hot routes' operations as their families declare them."""
+    content = get_openapi(title=TITLE, version=app.version, description=app.description, routes=app.routes)
+    components = content.setdefault("components", {})
+    components.setdefault("securitySchemes", {}).update(_SECURITY)
+    schemas = components.setdefault("schemas", {})
+    for family in families:
+        schemas.update(family.schemas)
+        for route in family.hot:
+            content["paths"].setdefault(route.path, {})[route.method.lower()] = route.operation
+    return content

@@ -1,0 +1,32 @@
+"""Whether this worker lives, whether it can do its work, and its numbers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from ingest_api.control.dependencies import TheGateway
+from ingest_api.metrics import CONTENT_TYPE
+
+router = APIRouter(tags=["Health"])
+
+
+@router.get("/healthz", summary="Does the process live?")
+async def healthz() -> dict[str, str]:
+    """Always 200: a process that cannot answer this one should be restarted."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="Can it do its work?")
+async def readyz(gateway: TheGateway, response: Response) -> dict[str, str]:
+    """503 while Kafka cannot be reached."""
+    reason = await gateway.unready()
+    if reason is not None:
+        response.status_code = 503
+        return {"status": "unavailable", "reason": reason}
+    return {"status": "ready"}
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+async def metrics(gateway: TheGateway) -> Response:
+    """The Prometheus text format; with several workers, their sum."""
+    return Response(gateway.metrics.exposition(), media_type=CONTENT_TYPE)

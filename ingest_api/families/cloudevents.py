@@ -1,0 +1,251 @@
+"""CloudEvents 1.0 over HTTP as event drafts: structured, batched and binary mode.
+
+An event that is posted here needs ``specversion`` and ``type``. ``id`` may be left out (the gateway makes one) and so
+may ``source``: the event's source is the client that posts it, and a ``source`` of the producer's own is kept as an
+identifier, as extension attributes are, except ``channel`` and ``traceparent``, which the event has a place for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import msgspec
+
+from schemas import timestamps
+from schemas.errors import InvalidEvent, MalformedBody, Problem
+from schemas.event import EventDraft, Identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    Resolve = Callable[[str], tuple[str, str]]
+    """A CloudEvents ``type`` to namespace and code."""
+
+STRUCTURED = b"application/cloudevents+json"
+BATCH = b"application/cloudevents-batch+json"
+
+_NO_DATA = b"{}"
+_EXTENSION_NAME = re.compile(r"[a-z0-9]+")
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_PLACED_ERROR = re.compile(r"(?P<message>.*) - at `(?P<path>\$.*)`", re.DOTALL)
+
+
+class CloudEvent(msgspec.Struct, frozen=True):
+    """The attributes that the specification names, two extensions, and the data as JSON text (empty: none)."""
+
+    specversion: str
+    type: str
+    id: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    time: str | None = None
+    datacontenttype: str | None = None
+    dataschema: str | None = None
+    data: msgspec.Raw = msgspec.Raw()
+    data_base64: str | None = None
+    channel: str | None = None
+    traceparent: str | None = None
+
+
+class _PlainCloudEvent(CloudEvent, frozen=True, forbid_unknown_fields=True):
+    """One without extension attributes: the common case, which is read in one pass."""
+
+
+_NAMED = frozenset(CloudEvent.__struct_fields__)
+_PLAIN = msgspec.json.Decoder(_PlainCloudEvent)
+_PLAIN_BATCH = msgspec.json.Decoder(list[_PlainCloudEvent])
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+_ANY = msgspec.json.Decoder(CloudEvent)
+_ANY_BATCH = msgspec.json.Decoder(list[CloudEvent])
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_MEMBERS_BATCH = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+
+
+class Translator:
+    """Turns the events of one request into drafts.
+
+    Args:
+        workspace, client: of the caller.
+        resolve: finds the event type that a CloudEvents ``type`` names.
+    """
+
+    def __init__(self, workspace: str, client: str, resolve: Resolve) -> None:
+        self._workspace = workspace
+        self._client = client
+        self._resolve = resolve
+        self._resolved: dict[str, tuple[str, str]] = {}
+
+    def structured(self, body: bytes) -> EventDraft:
+        """One event as a JSON object.
+
+        Raises:
+            MalformedBody: the body is not JSON.
+            InvalidEvent: it is not a CloudEvent that can be published; every problem is named.
+        """
+        try:
+            return self._collect([_PLAIN.decode(body)], [], "$")[0]
+        except _UNREADABLE:
+            members = _extensions(_read(_MEMBERS, body))
+            return self._collect([_read(_ANY, body)], [members], "$")[0]
+
+    def batch(self, body: bytes) -> list[EventDraft]:
+        """Several events as a JSON array.
+
+        Raises:
+            MalformedBody: the body is not JSON.
+            InvalidEvent: at least one event cannot be published; every problem is named with the event's index.
+        """
+        try:
+            return self._collect(_PLAIN_BATCH.decode(body), [], "$[{}]")
+        except _UNREADABLE:
+            members = [_extensions(each) for each in _read(_MEMBERS_BATCH, body)]
+            return self._collect(_read(_ANY_BATCH, body), members, "$[{}]")
+
+    def binary(self, headers: Mapping[bytes, bytes], body: bytes) -> EventDraft:
+        """One event whose attributes are ``ce-*`` headers (percent-encoded) and whose data is the body.
+
+        Raises:
+            InvalidEvent: an attribute is missing or wrong.
+        """
+        attributes = {
+            name[3:].decode("latin-1"): unquote(value.decode("latin-1"))
+            for name, value in headers.items()
+            if name.startswith(b"ce-")
+        }
+        missing = [name for name in ("specversion", "type") if name not in attributes]
+        if missing:
+            raise InvalidEvent(
+                "This is not a CloudEvent: send application/cloudevents+json, or ce-* headers.",
+                [Problem(path=f"ce-{name}", message="the header is missing") for name in missing],
+            )
+        named = {name: value for name, value in attributes.items() if name in _NAMED and not name.startswith("data")}
+        event = CloudEvent(**named, data=msgspec.Raw(body))
+        extensions = {name: value for name, value in attributes.items() if name not in _NAMED}
+        return self._collect([event], [extensions], "$")[0]
+
+    def _collect(self, events: Sequence[CloudEvent], extensions: list[dict[str, Any]], path: str) -> list[EventDraft]:
+        drafts: list[EventDraft] = []
+        problems: list[Problem] = []
+        for index, event in enumerate(events):
+            try:
+                drafts.append(self._draft(event, extensions[index] if extensions else None))
+            except InvalidEvent as error:
+                place = path.format(index)
+                problems += [Problem(path=place + found.path[1:], message=found.message) for found in error.problems]
+        if problems:
+            raise InvalidEvent("The request is not valid: nothing was published.", problems)
+        return drafts
+
+    def _draft(self, event: CloudEvent, extensions: dict[str, Any] | None) -> EventDraft:
+        resolved = self._resolved.get(event.type)
+        if resolved is None:
+            resolved = self._resolved[event.type] = self._resolve(event.type)
+        time = None
+        problems = list(_problems(event, extensions)) if extensions or _needs_a_look(event) else []
+        if event.time is not None:
+            try:
+                time = timestamps.parse(event.time)
+            except ValueError:
+                problems.append(Problem(path="$.time", message="must be an RFC 3339 date and time with an offset"))
+        if problems:
+            raise InvalidEvent("The event is not valid.", problems)
+        return EventDraft(
+            workspace=self._workspace,
+            namespace=resolved[0],
+            code=resolved[1],
+            client=self._client,
+            data=_data(event),
+            subject=event.subject,
+            time=time,
+            time_text=event.time,
+            channel=event.channel,
+            identifiers=self._identifiers(event.source, extensions) if event.source or extensions else (),
+            producer_id=event.id,
+            traceparent=event.traceparent,
+        )
+
+    def _identifiers(self, source: str | None, extensions: dict[str, Any] | None) -> tuple[Identifier, ...]:
+        found = [Identifier(name=name, value=_text(value)) for name, value in (extensions or {}).items()]
+        if source and source != self._client:
+            found.insert(0, Identifier(name="source", value=source))
+        return tuple(found)
+
+
+def _needs_a_look(event: CloudEvent) -> bool:
+    """Whether anything but data and time could be wrong: cheaper to ask than to go through all rules for each event."""
+    return (
+        event.specversion != "1.0"
+        or not event.type
+        or event.id == ""
+        or event.source == ""
+        or event.subject == ""
+        or event.data_base64 is not None
+        or (event.datacontenttype is not None and event.datacontenttype != "application/json")
+    )
+
+
+def _problems(event: CloudEvent, extensions: dict[str, Any] | None) -> list[Problem]:
+    empty = (name for name in ("type", "id", "source", "subject") if getattr(event, name) == "")
+    problems = [Problem(path=f"$.{name}", message="must not be empty") for name in empty]
+    if event.specversion != "1.0":
+        problems.append(Problem(path="$.specversion", message='must be "1.0"'))
+    return problems + _data_problems(event) + _extension_problems(extensions or {})
+
+
+def _data_problems(event: CloudEvent) -> list[Problem]:
+    problems = []
+    media_type = (event.datacontenttype or "application/json").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        problems.append(Problem(path="$.datacontenttype", message="must be application/json: events carry JSON"))
+    if event.data_base64 is not None:
+        try:
+            base64.b64decode(event.data_base64, validate=True)
+        except (binascii.Error, ValueError):
+            problems.append(Problem(path="$.data_base64", message="is not base64"))
+        if bytes(event.data):
+            problems.append(Problem(path="$.data_base64", message="contradicts data: send one of them"))
+    return problems
+
+
+def _extension_problems(extensions: dict[str, Any]) -> list[Problem]:
+    problems = []
+    for name, value in extensions.items():
+        if not _EXTENSION_NAME.fullmatch(name):
+            problems.append(Problem(path=f"$.{name}", message="is not a CloudEvents attribute name: use a-z and 0-9"))
+        elif not isinstance(value, str | bool | int):
+            problems.append(Problem(path=f"$.{name}", message="must be a string, a boolean or an integer"))
+    return problems
+
+
+def _data(event: CloudEvent) -> bytes:
+    if event.data_base64 is not None:
+        return base64.b64decode(event.data_base64)
+    return bytes(event.data) or _NO_DATA
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """Decode on the way that explains: the reader of the common case has refused the body already."""
+    try:
+        _RAW.decode(body)
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        placed = _PLACED_ERROR.fullmatch(str(error))
+        path, message = (placed["path"], placed["message"]) if placed else ("$", str(error))
+        missing = re.search(r"missing required field `(\w+)`", message)
+        if missing:
+            path, message = f"{path}.{missing[1]}", "is required"
+        raise InvalidEvent("The request is not valid.", [Problem(path=path, message=message)]) from None
+    except _UNREADABLE as error:
+        raise MalformedBody(f"The body is not JSON: {error}") from error
+
+
+def _extensions(members: dict[str, msgspec.Raw]) -> dict[str, Any]:
+    return {name: msgspec.json.decode(value) for name, value in members.items() if name not in _NAMED}

@@ -1,0 +1,132 @@
+"""The CRMLS EventGateway: ``POST /api/token`` and ``POST /api/app/events`` as its document prints them.
+
+Beyond the document: ``GET /api/app/events/{id}``, the ``Idempotency-Key`` header, and errors as problem documents.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response as HttpResponse
+
+from backbone.publisher import IdempotencyKey
+from ingest_api import problems
+from ingest_api.families import crmls_messages as messages
+from ingest_api.families.crmls_openapi import ERRORS, POST_EVENT, SCHEMAS
+from ingest_api.family import Family, HotRoute
+from ingest_api.wire import JSON, PROBLEM_JSON, Request, Response
+from schemas.access import Realm
+from schemas.errors import HeadraceError, InvalidRequest, NotFound, UnsupportedMediaType
+from schemas.event import EventDraft
+
+if TYPE_CHECKING:
+    from ingest_api.state import Gateway
+
+NAMESPACE = "crmls"
+EVENTS = "/api/app/events"
+
+
+async def post_event(request: Request, gateway: Gateway) -> Response:
+    """Publish one event; its ``messageType`` is its event type."""
+    client = await gateway.authenticator.by_token(request.headers.get(b"authorization"), Realm.CRMLS)
+    media_type = request.media_type()
+    if media_type != JSON and not media_type.endswith(b"+json"):
+        raise UnsupportedMediaType("The body must be application/json.")
+    key = request.idempotency_key()
+    body = await request.body()
+    post = messages.read_post(body, strict=gateway.settings.crmls_strict_json)
+    draft = EventDraft(
+        workspace=client.workspace,
+        namespace=NAMESPACE,
+        code=post.message_type,
+        client=client.id,
+        data=post.message,
+        subject=post.event_name,
+        time=post.time,
+        time_text=post.time_text,
+        traceparent=request.text(b"traceparent"),
+    )
+    gateway.check_size(draft, "$.message")
+    await gateway.in_time(gateway.first_use.ensure(client, NAMESPACE, post.message_type, path="$.messageType"))
+    idempotency = key and IdempotencyKey(client=client.id, key=key, body_hash=hashlib.sha256(body).digest())
+    (receipt,) = await gateway.publish(NAMESPACE, [draft], idempotency or None)
+    return Response(
+        200,
+        messages.answer(
+            event_name=post.event_name,
+            event_time=messages.event_time(post.time, post.time_text),
+            source=client.id,
+            message=post.message,
+            message_type=post.message_type,
+            created_at=receipt.received_at,
+            event_id=receipt.id,
+        ),
+    )
+
+
+def render(error: HeadraceError) -> Response:
+    """Errors as the problem documents of the platform that CRMLS runs on: ``errors`` maps a member to its messages."""
+    content = problems.document(error)
+    found = problems.problems_of(error)
+    if found:
+        members: dict[str, list[str]] = {}
+        for problem in found:
+            members.setdefault(problem.path.removeprefix("$.") or "$", []).append(f"{problem.path} {problem.message}")
+        content["errors"] = members
+    return Response(content["status"], msgspec.json.encode(content), PROBLEM_JSON, problems.headers_of(error))
+
+
+def control(gateway: Gateway) -> APIRouter:
+    """The routes that do not publish."""
+    router = APIRouter(tags=["CRMLS EventGateway"], responses=ERRORS)
+
+    @router.post("/api/token", summary="Get a token for an API key", response_model=None)
+    async def token(
+        api_key: Annotated[str | None, Query(alias="apiKey", description="The account's API key.")] = None,
+    ) -> HttpResponse:
+        """The token is good for seven days; every other call takes it as a bearer."""
+        if not api_key:
+            raise InvalidRequest("The query parameter apiKey is missing.")
+        client = await gateway.authenticator.by_key(api_key, Realm.CRMLS)
+        issued = gateway.tokens.issue(client.id)
+        return HttpResponse(
+            messages.token_answer(issued.text, issued.expires_at),
+            media_type="application/json",
+            headers={"cache-control": "no-store"},
+        )
+
+    @router.get(EVENTS + "/{event_id}", summary="Get an event back (extension)", response_model=None)
+    async def get_event(event_id: str, authorization: Annotated[str | None, Header()] = None) -> HttpResponse:
+        """An event that this account posted, as it was answered. It can be read a moment after it was posted."""
+        header = None if authorization is None else authorization.encode("latin-1", "replace")
+        client = await gateway.authenticator.by_token(header, Realm.CRMLS)
+        event = await gateway.event(client.workspace, event_id)
+        if event is None or event.source != client.id or event.namespace != NAMESPACE:
+            raise NotFound(f"There is no event {event_id}.")
+        return HttpResponse(
+            messages.answer(
+                event_name=event.subject or "",
+                event_time=messages.event_time(event.time, event.time_text),
+                source=event.source,
+                message=event.data,
+                message_type=event.code,
+                created_at=event.received_at,
+                event_id=event.id,
+            ),
+            media_type="application/json",
+        )
+
+    return router
+
+
+FAMILY = Family(
+    name=NAMESPACE,
+    prefixes=("/api/token", "/api/app"),
+    render=render,
+    hot=(HotRoute("POST", EVENTS, post_event, POST_EVENT),),
+    control=control,
+    schemas=SCHEMAS,
+)

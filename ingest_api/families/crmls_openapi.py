@@ -1,0 +1,97 @@
+"""OpenAPI of the CRMLS route that publishes, and the errors of the family."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PROBLEM = {"$ref": "#/components/schemas/CrmlsProblem"}
+
+
+def _problem(description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/problem+json": {"schema": _PROBLEM}}}
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: _problem("A member or parameter is missing or wrong; `errors` maps it to what is wrong."),
+    401: _problem("The API key or token is missing, unknown or expired."),
+    503: _problem("Kafka cannot take it now; try again after `Retry-After` seconds."),
+}
+
+SCHEMAS: dict[str, Any] = {
+    "CrmlsEventPost": {
+        "type": "object",
+        "required": ["eventName", "eventTime", "messageType", "message"],
+        "properties": {
+            "eventName": {"type": "string", "minLength": 1},
+            "eventTime": {"type": "string", "format": "date-time", "description": "ISO 8601 with an offset."},
+            "messageType": {"type": "string", "minLength": 1, "maxLength": 200},
+            "message": {"type": "object", "additionalProperties": True},
+        },
+        "example": {
+            "eventName": "Offer1234",
+            "eventTime": "2021-03-04T16:36:54.591Z",
+            "messageType": "Offer",
+            "message": {"ListingId": "L-1", "OfferId": "O-1", "OfferAmount": "450000"},
+        },
+    },
+    "CrmlsEvent": {
+        "type": "object",
+        "properties": {
+            "eventName": {"type": "string"},
+            "eventTime": {"type": "string", "example": "2021-03-04T16:36:54.591+00:00"},
+            "sourceAccount": {"type": "string", "format": "uuid"},
+            "message": {"type": "object", "additionalProperties": True},
+            "messageType": {"type": "string"},
+            "createdBy": {"type": "string", "nullable": True},
+            "createdOn": {"type": "string", "example": "2021-03-04T16:47:21.9708890+00:00"},
+            "id": {"type": "string", "format": "uuid"},
+            "modifiedBy": {"type": "string", "nullable": True},
+            "modifiedOn": {"type": "string", "example": "2021-03-04T16:47:21.9708890+00:00"},
+        },
+    },
+    "CrmlsProblem": {
+        "type": "object",
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "errors": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
+        },
+    },
+}
+
+POST_EVENT: dict[str, Any] = {
+    "tags": ["CRMLS EventGateway"],
+    "summary": "Post an event",
+    "description": (
+        "Answered once Kafka has acknowledged the event. `messageType` is its event type; the first use registers it. "
+        "A repeat with the same `Idempotency-Key` is answered like the first and writes nothing."
+    ),
+    "operationId": "crmls_post_event",
+    "security": [{"crmlsToken": []}],
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        },
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CrmlsEventPost"}}},
+    },
+    "responses": {
+        "200": {
+            "description": "The event as it was accepted.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CrmlsEvent"}}},
+        },
+        "400": ERRORS[400],
+        "401": ERRORS[401],
+        "413": _problem("The body or the message is too large."),
+        "415": _problem("The body is not application/json in UTF-8."),
+        "422": _problem("The Idempotency-Key was used with another body."),
+        "503": ERRORS[503],
+    },
+}

@@ -1,0 +1,120 @@
+"""Our own API's publishing route: CloudEvents in structured, binary or batched mode at ``POST /headrace/v1/events``."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.publisher import IdempotencyKey
+from ingest_api import problems
+from ingest_api.authentication import require
+from ingest_api.control import own_api
+from ingest_api.families import cloudevents
+from ingest_api.families.headrace_openapi import POST_EVENTS, SCHEMAS
+from ingest_api.family import Family, HotRoute
+from ingest_api.wire import JSON, Request, Response
+from schemas import timestamps
+from schemas.access import Role
+from schemas.errors import InvalidRequest, UnsupportedMediaType
+from schemas.topics import event_topic
+
+if TYPE_CHECKING:
+    from ingest_api.state import Gateway
+    from schemas.event import EventDraft, Receipt
+
+NAMESPACE = "events"
+"""Where a CloudEvents ``type`` is looked up first."""
+
+PREFIX = "/headrace/v1"
+EVENTS = f"{PREFIX}/events"
+
+
+class Published(msgspec.Struct, frozen=True):
+    """Where an acknowledged event is, as answered."""
+
+    id: str
+    topic: str
+    partition: int
+    offset: int
+    received_at: str
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+async def post_events(request: Request, gateway: Gateway) -> Response:
+    """Publish one event or a batch; 201 once Kafka has acknowledged all of them, 200 for a repeat."""
+    client = await gateway.authenticator.by_bearer_key(request.headers.get(b"authorization"))
+    require(client, Role.PRODUCER, Role.OPERATOR)
+    workspace = await gateway.workspace(client, request.query().get("workspace"))
+    media_type = request.media_type()
+    key = request.idempotency_key()
+    body = await request.body()
+    translator = cloudevents.Translator(workspace, client.id, lambda name: _resolve(gateway, workspace, name))
+    if media_type == cloudevents.BATCH:
+        drafts = translator.batch(body)
+        if len(drafts) > gateway.settings.max_batch_events:
+            raise InvalidRequest(f"A batch may have at most {gateway.settings.max_batch_events} events.")
+    else:
+        drafts = [_single(translator, media_type, request, body)]
+    for index, draft in enumerate(drafts):
+        gateway.check_size(draft, f"$[{index}].data" if media_type == cloudevents.BATCH else "$.data")
+    idempotency = None
+    if key is not None:
+        idempotency = IdempotencyKey(client=client.id, key=key, body_hash=_fingerprint(request, media_type, body))
+    receipts = await gateway.publish(NAMESPACE, drafts, idempotency)
+    repeated = bool(receipts) and all(receipt.repeated for receipt in receipts)
+    published = _answers(receipts)
+    content = {"events": published} if media_type == cloudevents.BATCH else published[0]
+    return Response(200 if repeated else 201, _ENCODER.encode(content))
+
+
+def _single(translator: cloudevents.Translator, media_type: bytes, request: Request, body: bytes) -> EventDraft:
+    if media_type == cloudevents.STRUCTURED:
+        return translator.structured(body)
+    if media_type == JSON or media_type.endswith(b"+json") or (not media_type and not body):
+        return translator.binary(request.headers, body)
+    raise UnsupportedMediaType(
+        "The body must be application/cloudevents+json, application/cloudevents-batch+json, or JSON with ce-* headers."
+    )
+
+
+def _resolve(gateway: Gateway, workspace: str, name: str) -> tuple[str, str]:
+    """``<code>`` in namespace ``events``, else ``<namespace>/<code>``."""
+    namespace, slash, code = name.partition("/")
+    if not slash or gateway.catalog.view.event_type(event_topic(workspace, NAMESPACE, name)) is not None:
+        return NAMESPACE, name
+    return namespace, code
+
+
+def _fingerprint(request: Request, media_type: bytes, body: bytes) -> bytes:
+    """What a repeat with the same idempotency key must equal: the body, and in binary mode the attributes."""
+    digest = hashlib.sha256(media_type)
+    for name, value in sorted(request.headers.items()):
+        if name.startswith(b"ce-"):
+            digest.update(b"\0%b\0%b" % (name, value))
+    digest.update(b"\0\0%b" % body)
+    return digest.digest()
+
+
+def _answers(receipts: list[Receipt]) -> list[Published]:
+    answers = []
+    # The events of one request are received at one moment: its text is made once.
+    received_at, text = -1, ""
+    for receipt in receipts:
+        if receipt.received_at != received_at:
+            received_at, text = receipt.received_at, timestamps.to_text(receipt.received_at)
+        answers.append(Published(receipt.id, receipt.topic, receipt.partition, receipt.offset, text))
+    return answers
+
+
+FAMILY = Family(
+    name=NAMESPACE,
+    prefixes=(PREFIX,),
+    render=problems.render,
+    hot=(HotRoute("POST", EVENTS, post_events, POST_EVENTS),),
+    control=own_api.router,
+    schemas=SCHEMAS,
+)

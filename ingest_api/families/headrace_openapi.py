@@ -1,0 +1,140 @@
+"""OpenAPI of the route of our own API that publishes, and the shape of its errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_PROBLEM = {"$ref": "#/components/schemas/Problem"}
+
+
+def problem(description: str) -> dict[str, Any]:
+    """An OpenAPI response with a problem document."""
+    return {"description": description, "content": {"application/problem+json": {"schema": _PROBLEM}}}
+
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    400: problem("Something in the request is wrong; `errors` names every place."),
+    401: problem("The API key is missing, unknown, revoked or expired."),
+    403: problem("The client may not do this."),
+    503: problem("Kafka cannot take it now; try again after `Retry-After` seconds."),
+}
+
+SCHEMAS: dict[str, Any] = {
+    "CloudEvent": {
+        "type": "object",
+        "required": ["specversion", "type"],
+        "properties": {
+            "specversion": {"type": "string", "enum": ["1.0"]},
+            "type": {
+                "type": "string",
+                "description": "The code of an event type in namespace `events`, or `<namespace>/<code>`.",
+            },
+            "id": {"type": "string", "description": "Your own id: a repeat within the window is not written again."},
+            "source": {"type": "string", "description": "Kept as the identifier `source`."},
+            "subject": {"type": "string"},
+            "time": {"type": "string", "format": "date-time"},
+            "datacontenttype": {"type": "string", "default": "application/json"},
+            "dataschema": {"type": "string"},
+            "data": {"description": "What the event type's registration says; any JSON for an open type."},
+            "data_base64": {"type": "string", "format": "byte"},
+            "channel": {"type": "string", "description": "The device or method it happened on."},
+        },
+        "additionalProperties": {
+            "description": "Extension attributes are kept as identifiers.",
+            "oneOf": [{"type": "string"}, {"type": "boolean"}, {"type": "integer"}],
+        },
+        "example": {
+            "specversion": "1.0",
+            "type": "Offer",
+            "subject": "Offer1234",
+            "time": "2021-03-04T16:36:54.591Z",
+            "data": {"ListingId": "L-1", "OfferAmount": 450000},
+        },
+    },
+    "Published": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "topic": {"type": "string"},
+            "partition": {"type": "integer"},
+            "offset": {"type": "integer"},
+            "received_at": {"type": "string", "format": "date-time"},
+        },
+    },
+    "PublishedBatch": {
+        "type": "object",
+        "properties": {"events": {"type": "array", "items": {"$ref": "#/components/schemas/Published"}}},
+    },
+    "Problem": {
+        "type": "object",
+        "description": "RFC 9457.",
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "detail": {"type": "string"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"path": {"type": "string"}, "message": {"type": "string"}},
+                },
+            },
+        },
+    },
+}
+
+_PUBLISHED = {
+    "application/json": {
+        "schema": {
+            "oneOf": [{"$ref": "#/components/schemas/Published"}, {"$ref": "#/components/schemas/PublishedBatch"}],
+        },
+    },
+}
+
+POST_EVENTS: dict[str, Any] = {
+    "tags": ["Events"],
+    "summary": "Publish an event, or a batch",
+    "description": (
+        "CloudEvents 1.0 in structured, batched or binary mode. Answered once Kafka has acknowledged every event. "
+        "A batch is all or nothing: one event that is not valid refuses it, and nothing is written."
+    ),
+    "operationId": "publish_events",
+    "security": [{"apiKey": []}],
+    "parameters": [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        },
+        {
+            "name": "workspace",
+            "in": "query",
+            "required": False,
+            "description": "Administrators may publish into any workspace.",
+            "schema": {"type": "string"},
+        },
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/cloudevents+json": {"schema": {"$ref": "#/components/schemas/CloudEvent"}},
+            "application/cloudevents-batch+json": {
+                "schema": {"type": "array", "items": {"$ref": "#/components/schemas/CloudEvent"}},
+            },
+            "application/json": {"schema": {"description": "Binary mode: the data; attributes are ce-* headers."}},
+        },
+    },
+    "responses": {
+        "201": {"description": "Where the events are.", "content": _PUBLISHED},
+        "200": {"description": "A repeat: where the events of the first request are.", "content": _PUBLISHED},
+        "400": ERRORS[400],
+        "401": ERRORS[401],
+        "403": ERRORS[403],
+        "413": problem("The body or an event is too large."),
+        "415": problem("The body is in none of the three modes."),
+        "422": problem("The Idempotency-Key was used with another body."),
+        "503": ERRORS[503],
+    },
+}

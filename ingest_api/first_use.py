@@ -1,0 +1,66 @@
+"""Event types that come into being by being used, for families without a registration call."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from schemas.errors import InvalidEvent, Problem, QuotaExceeded
+from schemas.event_type import RegistrationKind
+from schemas.topics import event_topic
+
+if TYPE_CHECKING:
+    from backbone.catalog.event_types import EventTypes
+    from backbone.catalog.reader import Catalog
+    from schemas.access import Client
+
+
+class FirstUse:
+    """Registers a code as an open event type when a client first uses it.
+
+    Args:
+        limit: codes that one client may register so.
+        enabled: when false, an unregistered code is refused.
+    """
+
+    def __init__(self, catalog: Catalog, event_types: EventTypes, *, limit: int, enabled: bool) -> None:
+        self._catalog = catalog
+        self._event_types = event_types
+        self._limit = limit
+        self._enabled = enabled
+        self._one_at_a_time = asyncio.Lock()
+
+    async def ensure(self, client: Client, namespace: str, code: str, *, path: str) -> None:
+        """Return once the client has a PUBLISH registration for the code; at once when it has.
+
+        Args:
+            client: who uses it; the code is one of its workspace.
+            namespace: of the code.
+            code: the event type's code.
+            path: the JSON path of the code in the request, for the error.
+
+        Raises:
+            InvalidEvent: it has none, and first use does not register.
+            QuotaExceeded: the client has registered as many as it may.
+            Unavailable: Kafka cannot take it now.
+        """
+        topic = event_topic(client.workspace, namespace, code)
+        if self._catalog.view.registration(client.id, topic, RegistrationKind.PUBLISH) is not None:
+            return
+        # Requests that use a new code at the same moment wait for the one that registers it.
+        async with self._one_at_a_time:
+            found = await self._catalog.lookup(
+                lambda view: view.registration(client.id, topic, RegistrationKind.PUBLISH)
+            )
+            if found is None:
+                await self._register(client, namespace, code, path)
+
+    async def _register(self, client: Client, namespace: str, code: str, path: str) -> None:
+        if not self._enabled:
+            raise InvalidEvent(
+                f"The event type {code} is not registered.", [Problem(path=path, message=f"{code} is not registered")]
+            )
+        registered = self._catalog.view.registrations_of(client.id)
+        if sum(one.namespace == namespace for one in registered) >= self._limit:
+            raise QuotaExceeded(f"This account has registered {self._limit} event types by use: no more can be added.")
+        await self._event_types.register(client, client.workspace, namespace, code, open=True)

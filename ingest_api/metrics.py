@@ -1,0 +1,75 @@
+"""Counters and times of the ingest plane."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Metrics:
+    """One set per worker process; with ``PROMETHEUS_MULTIPROC_DIR`` set, ``exposition`` shows all processes."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "headrace_ingest_requests", "Requests answered.", ("route", "status"), registry=self._registry
+        )
+        self._seconds = Histogram(
+            "headrace_ingest_request_seconds",
+            "From the request's head to its answer.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
+        self._events = Counter(
+            "headrace_ingest_events", "Events acknowledged by Kafka.", ("family",), registry=self._registry
+        )
+        self._repeats = Counter(
+            "headrace_ingest_repeated_events",
+            "Events answered from an earlier request with the same idempotency key.",
+            ("family",),
+            registry=self._registry,
+        )
+        self._corrupt = Counter(
+            "headrace_ingest_corrupt_records",
+            "Records of internal topics that could not be read.",
+            ("topic",),
+            registry=self._registry,
+        )
+        self._answered: dict[tuple[str, int], Counter] = {}
+        self._timed: dict[str, Histogram] = {}
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count one answered request. ``route`` is its template, never a caller's text."""
+        counter = self._answered.get((route, status))
+        if counter is None:
+            counter = self._answered[route, status] = self._requests.labels(route, str(status))
+        histogram = self._timed.get(route)
+        if histogram is None:
+            histogram = self._timed[route] = self._seconds.labels(route)
+        counter.inc()
+        histogram.observe(seconds)
+
+    def accepted(self, family: str, events: int, repeated: int) -> None:
+        """Count acknowledged events, and those of them that a repeat was answered with."""
+        self._events.labels(family).inc(events - repeated)
+        if repeated:
+            self._repeats.labels(family).inc(repeated)
+
+    def corrupt(self, topic: str) -> None:
+        """Count a record that was set aside."""
+        self._corrupt.labels(topic).inc()
+
+    def exposition(self) -> bytes:
+        """The Prometheus text format."""
+        if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)
+            return generate_latest(registry)
+        return generate_latest(self._registry)

@@ -1,0 +1,109 @@
+"""Errors as HTTP: the one place that knows which status each error has, and the RFC 9457 shape of our own API."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ingest_api.wire import PROBLEM_JSON, Response
+from schemas import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ingest_api.family import Family
+
+log = logging.getLogger(__name__)
+
+STATUS: tuple[tuple[type[errors.HeadraceError], HTTPStatus], ...] = (
+    (errors.PayloadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (errors.UnsupportedMediaType, HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
+    (errors.InvalidRequest, HTTPStatus.BAD_REQUEST),
+    (errors.Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (errors.PermissionDenied, HTTPStatus.FORBIDDEN),
+    (errors.NotFound, HTTPStatus.NOT_FOUND),
+    (errors.IdempotencyMismatch, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.QuotaExceeded, HTTPStatus.FORBIDDEN),
+    (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+"""First match wins: a class stands before its bases. What is missing here is our own fault: 500."""
+
+
+class HttpProblem(errors.HeadraceError):
+    """What HTTP itself refuses (unknown path, wrong method), so that a family answers it in its own shape."""
+
+    def __init__(self, status: int, detail: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        super().__init__(detail)
+        self.status = HTTPStatus(status)
+        self.headers = headers
+
+
+Render = Callable[[errors.HeadraceError], Response]
+"""How a family answers an error."""
+
+
+def status_of(error: errors.HeadraceError) -> HTTPStatus:
+    """The HTTP status of an error."""
+    if isinstance(error, HttpProblem):
+        return error.status
+    for kind, status in STATUS:
+        if isinstance(error, kind):
+            return status
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def problems_of(error: errors.HeadraceError) -> tuple[errors.Problem, ...]:
+    """The places that an error names; empty for one that names none."""
+    found: tuple[errors.Problem, ...] = getattr(error, "problems", ())
+    return found
+
+
+def headers_of(error: errors.HeadraceError) -> tuple[tuple[bytes, bytes], ...]:
+    """The headers that go with an error: ``WWW-Authenticate``, ``Retry-After``, ``Allow``."""
+    if isinstance(error, errors.Unauthenticated):
+        return ((b"www-authenticate", b'Bearer error="invalid_token"'),)
+    if isinstance(error, errors.Unavailable):
+        return ((b"retry-after", str(max(1, error.retry_after)).encode()),)
+    if isinstance(error, HttpProblem):
+        return error.headers
+    return ()
+
+
+def document(error: errors.HeadraceError) -> dict[str, Any]:
+    """The RFC 9457 members that every family's problem document begins with.
+
+    What went wrong inside (a 500) is logged, not told.
+    """
+    status = status_of(error)
+    detail = str(error)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        detail = "The gateway failed at something of its own. Nothing of the request was accepted."
+    return {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+
+
+def render(error: errors.HeadraceError) -> Response:
+    """The answer of our own API: ``errors`` lists ``{"path", "message"}`` for every place found."""
+    content = document(error)
+    problems = problems_of(error)
+    if problems:
+        content["errors"] = [{"path": problem.path, "message": problem.message} for problem in problems]
+    return Response(content["status"], msgspec.json.encode(content), PROBLEM_JSON, headers_of(error))
+
+
+def answer(error: errors.HeadraceError, path: str, families: Sequence[Family]) -> Response:
+    """The answer to an error, in the shape of the family whose path it is; our own API's for everyone else's."""
+    for family in families:
+        if family.owns(path):
+            return family.render(error)
+    return render(error)
+
+
+def internal(error: Exception) -> errors.HeadraceError:
+    """What stands for an exception that nobody raised on purpose, after logging it."""
+    log.error("request failed", exc_info=error)
+    return errors.HeadraceError("internal error")

@@ -1,0 +1,60 @@
+"""What the ingest plane can be told; the HTTP port and address are the installation's (design section 9)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from backbone.kafka.settings import KafkaSettings
+from backbone.settings import BackboneSettings
+
+MIB = 1_048_576
+
+
+class IngestSettings(BaseSettings):
+    """Environment names are ``HEADRACE_INGEST_<NAME>`` unless given here.
+
+    Attributes:
+        host: the address to bind to (``HEADRACE_HTTP_HOST``).
+        port: ``HEADRACE_HTTP_PORT``.
+        workers: processes that share the port.
+        only: ``hot`` serves the routes that publish, ``control`` everything else; None both.
+        cors_origins: origins whose browsers may call, comma-separated, ``*`` for all (``HEADRACE_CORS_ORIGINS``).
+        max_body_bytes: of one request.
+        max_event_bytes: of one event's data: what fits a Kafka message of the default size with its headers.
+        max_batch_events: in one request.
+        request_timeout: seconds after which a request that waits for Kafka is answered 503.
+        start_timeout: seconds to wait for Kafka when starting.
+        stop_timeout: seconds that open requests get when stopping.
+        crmls_register_on_first_use: the first use of a ``messageType`` registers it.
+        crmls_max_message_types: that one client may register so.
+        crmls_strict_json: refuse the trailing commas that the CRMLS document prints.
+        log_level: of the standard library's logging.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_prefix="HEADRACE_INGEST_")
+
+    host: str = Field("127.0.0.1", validation_alias="HEADRACE_HTTP_HOST")
+    port: int = Field(8080, ge=0, le=65_535, validation_alias="HEADRACE_HTTP_PORT")
+    workers: int = Field(1, ge=1)
+    only: Literal["hot", "control"] | None = None
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="HEADRACE_CORS_ORIGINS")
+    max_body_bytes: int = Field(8 * MIB, ge=1)
+    max_event_bytes: int = Field(900_000, ge=1)
+    max_batch_events: int = Field(10_000, ge=1)
+    request_timeout: float = Field(4.5, gt=0)
+    start_timeout: float = Field(60.0, gt=0)
+    stop_timeout: float = Field(10.0, gt=0)
+    crmls_register_on_first_use: bool = True
+    crmls_max_message_types: int = Field(500, ge=0)
+    crmls_strict_json: bool = False
+    log_level: str = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

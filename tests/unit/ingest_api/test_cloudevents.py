@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from ingest_api.families.cloudevents import Translator
+from schemas.errors import InvalidEvent, MalformedBody
+from schemas.event import Identifier
+
+
+def translator() -> Translator:
+    return Translator("ws", "client-1", lambda name: ("events", name))
+
+
+def event(**attributes: Any) -> dict[str, Any]:
+    return {"specversion": "1.0", "type": "Offer", **attributes}
+
+
+def structured(**attributes: Any) -> bytes:
+    return json.dumps(event(**attributes)).encode()
+
+
+def test_the_data_is_kept_as_sent() -> None:
+    draft = translator().structured(b'{"specversion":"1.0","type":"Offer","data":{"a": 125.50}}')
+
+    assert draft.data == b'{"a": 125.50}'
+    assert (draft.workspace, draft.namespace, draft.code, draft.client) == ("ws", "events", "Offer", "client-1")
+    assert (draft.time, draft.producer_id, draft.identifiers) == (None, None, ())
+
+
+def test_attributes_find_their_places() -> None:
+    draft = translator().structured(
+        structured(
+            id="7", source="/shop", subject="s", time="2021-03-04T16:36:54.5+01:00", channel="Web", region="eu", n=5
+        )
+    )
+
+    assert (draft.producer_id, draft.subject, draft.channel) == ("7", "s", "Web")
+    assert (draft.time, draft.time_text) == (1_614_872_214_500_000, "2021-03-04T16:36:54.5+01:00")
+    assert draft.identifiers == (
+        Identifier(name="source", value="/shop"),
+        Identifier(name="region", value="eu"),
+        Identifier(name="n", value="5"),
+    )
+
+
+def test_base64_data_is_decoded() -> None:
+    assert translator().structured(structured(data_base64=base64.b64encode(b'{"a":1}').decode())).data == b'{"a":1}'
+
+
+def test_an_event_without_data_has_an_empty_object() -> None:
+    assert translator().structured(structured()).data == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "path"),
+    [
+        ({"specversion": "0.3"}, "$.specversion"),
+        ({"type": ""}, "$.type"),
+        ({"type": 7}, "$.type"),
+        ({"id": ""}, "$.id"),
+        ({"time": "yesterday"}, "$.time"),
+        ({"time": "2021-03-04T16:36:54"}, "$.time"),
+        ({"datacontenttype": "text/xml"}, "$.datacontenttype"),
+        ({"data_base64": "%"}, "$.data_base64"),
+        ({"data_base64": "e30=", "data": {}}, "$.data_base64"),
+        ({"Bad_Name": "x"}, "$.Bad_Name"),
+        ({"extension": {"no": "object"}}, "$.extension"),
+    ],
+)
+def test_what_is_wrong_is_named(attributes: dict[str, Any], path: str) -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        translator().structured(structured(**attributes))
+
+    assert [problem.path for problem in refused.value.problems] == [path]
+
+
+def test_a_missing_type_is_named() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        translator().structured(b'{"specversion":"1.0"}')
+
+    assert [(problem.path, problem.message) for problem in refused.value.problems] == [("$.type", "is required")]
+
+
+def test_a_batch_names_every_wrong_event() -> None:
+    batch = json.dumps([event(), event(time="no"), event(extension="x"), event(specversion="2")]).encode()
+
+    with pytest.raises(InvalidEvent) as refused:
+        translator().batch(batch)
+
+    assert [problem.path for problem in refused.value.problems] == ["$[1].time", "$[3].specversion"]
+
+
+def test_a_batch_keeps_its_order() -> None:
+    drafts = translator().batch(json.dumps([event(id="1"), event(id="2", region="eu")]).encode())
+
+    assert [draft.producer_id for draft in drafts] == ["1", "2"]
+    assert drafts[1].identifiers == (Identifier(name="region", value="eu"),)
+
+
+def test_binary_mode_takes_attributes_from_headers() -> None:
+    headers = {
+        b"ce-specversion": b"1.0",
+        b"ce-type": b"Offer",
+        b"ce-subject": b"caf%C3%A9",
+        b"ce-region": b"eu",
+        b"content-type": b"application/json",
+    }
+
+    draft = translator().binary(headers, b'{"a":1}')
+
+    assert (draft.subject, draft.data) == ("café", b'{"a":1}')
+    assert draft.identifiers == (Identifier(name="region", value="eu"),)
+
+
+def test_binary_mode_without_attributes_is_refused() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        translator().binary({}, b"{}")
+
+    assert [problem.path for problem in refused.value.problems] == ["ce-specversion", "ce-type"]
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b"\xff\xff", b"[" * 100_000, b'{"data":' * 50_000])
+def test_broken_json_is_malformed(body: bytes) -> None:
+    with pytest.raises(MalformedBody):
+        translator().structured(body)
+    with pytest.raises(MalformedBody):
+        translator().batch(body)
+
+
+def test_a_batch_that_is_no_array_is_refused() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        translator().batch(structured())
+
+    assert [problem.path for problem in refused.value.problems] == ["$"]

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import jwt
+import pytest
+
+from ingest_api.tokens import Tokens
+from schemas.errors import Unauthenticated
+
+SECRET = "a secret of at least thirty-two bytes"
+CLIENT = "9c076df8-a80d-4e24-26c8-08d8dd522c11"
+
+
+def part(token: str, index: int) -> dict[str, object]:
+    text = token.split(".")[index]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def test_a_token_has_the_claims_of_the_documents_sample() -> None:
+    issued = Tokens(SECRET, clock=lambda: 1_614_874_082.7).issue(CLIENT)
+
+    assert part(issued.text, 0) == {"alg": "HS256", "typ": "JWT"}
+    assert part(issued.text, 1) == {
+        "nameid": CLIENT,
+        "unique_name": CLIENT,
+        "role": ["user", "user"],
+        "nbf": 1_614_874_082,
+        "exp": 1_615_478_882,
+        "iat": 1_614_874_082,
+    }
+    assert issued.expires_at == 1_615_478_882
+
+
+def test_a_genuine_token_is_understood_until_it_expires() -> None:
+    now = [2_000_000_000.0 - 604_800]
+    tokens = Tokens(SECRET, clock=lambda: now[0])
+    claims = Tokens(SECRET).verify(Tokens(SECRET).issue(CLIENT).text)
+
+    assert claims.client == CLIENT
+    assert not tokens.expired(claims._replace(expires_at=2_000_000_000))
+    now[0] = 2_000_000_000.0
+    assert tokens.expired(claims._replace(expires_at=2_000_000_000))
+
+
+def forged() -> list[str]:
+    claims = {"nameid": CLIENT, "nbf": 1, "iat": 1, "exp": 4_000_000_000}
+    genuine = Tokens(SECRET).issue(CLIENT).text
+    return [
+        "garbage",
+        "",
+        "a.b.c",
+        jwt.encode(claims, None, algorithm="none"),
+        jwt.encode(claims, SECRET + "x", algorithm="HS256"),
+        jwt.encode(claims, SECRET * 2, algorithm="HS512"),
+        jwt.encode({"exp": 4_000_000_000, "nbf": 1, "iat": 1}, SECRET, algorithm="HS256"),
+        jwt.encode({**claims, "nameid": 7}, SECRET, algorithm="HS256"),
+        jwt.encode({**claims, "exp": "soon"}, SECRET, algorithm="HS256"),
+        jwt.encode({**claims, "nbf": 4_000_000_000}, SECRET, algorithm="HS256"),
+        genuine[:-2],
+        genuine.rsplit(".", 1)[0] + ".",
+    ]
+
+
+@pytest.mark.parametrize("token", forged(), ids=range(len(forged())))
+def test_forged_tokens_are_refused(token: str) -> None:
+    with pytest.raises(Unauthenticated):
+        Tokens(SECRET).verify(token)

@@ -11,8 +11,11 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from schemas.errors import InvalidFilter
-from schemas.filters import compile_filter
+from schemas.filters import Condition, compile_filter
+from schemas.subscription import Endpoint, EventFilter, Subscription
 from schemas.topics import event_topic
 from stream_processors.record_view import RecordView
 from stream_processors.term_index import TermIndex
@@ -21,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from backbone.catalog.view import CatalogView
-    from schemas.filters import Condition, EqualityTerm
-    from schemas.subscription import Endpoint, EventFilter, Subscription, TypeSelection
+    from schemas.filters import EqualityTerm
+    from schemas.subscription import TypeSelection
     from stream_processors.record_view import Decode, RawRecord
 
     Compiled = dict[str, tuple[EventFilter, Condition | None]]
@@ -39,8 +42,11 @@ class Match(NamedTuple):
     subscriptions: tuple[str, ...]
 
 
-class LiveSubscription(NamedTuple):
-    """A subscription as it concerns one topic; it matches records appended at ``since`` (milliseconds) or later."""
+class LiveSubscription(msgspec.Struct, frozen=True, gc=False):
+    """A subscription as it concerns one topic; it matches records appended at ``since`` (milliseconds) or later.
+
+    Tens of thousands are built at once: kept from the garbage collector, whose passes would take longer than the rest.
+    """
 
     subscription: Subscription
     event_filter: EventFilter
@@ -97,7 +103,7 @@ class MatchIndex:
         return matchers, compiled
 
 
-class _Candidate(NamedTuple):
+class _Candidate(msgspec.Struct, frozen=True, gc=False):
     """A subscription with its filter compiled; a condition of None restricts nothing."""
 
     subscription: str
@@ -113,14 +119,14 @@ class _TopicMatcher:
         self.live = live
         indexed: list[tuple[_Candidate, Sequence[EqualityTerm]]] = []
         self._always: list[_Candidate] = []
-        for subscription, event_filter, endpoint, since in sorted(live, key=lambda entry: entry.subscription.id):
+        for entry in sorted(live, key=lambda entry: entry.subscription.id):
             try:
-                condition = _compile(event_filter, compiled)
+                condition = _compile(entry.event_filter, compiled)
             except InvalidFilter as error:
                 # Refused when it was created; a record imported from elsewhere must not stop the others.
-                log.warning("event filter ignored", extra={"event_filter": event_filter.id, "error": str(error)})
+                log.warning("event filter ignored", extra={"event_filter": entry.event_filter.id, "error": str(error)})
                 continue
-            candidate = _Candidate(subscription.id, endpoint, since, condition)
+            candidate = _Candidate(entry.subscription.id, entry.endpoint, entry.since, condition)
             terms = () if condition is None else condition.equality_terms()
             if terms:
                 indexed.append((candidate, terms))

@@ -98,9 +98,10 @@ class Versions:
         self._last_id = max(self._last_id, schema.id)
         self._subjects[schema.subject] = tuple(sorted((*others, schema), key=lambda each: each.version))
 
-    def remove(self, subject: str, version: int) -> None:
-        """Take a version away; its id stays taken, because records written with it remain."""
-        self._drop_id(subject, version)
+    def remove(self, subject: str, version: int, *, keep_id: bool) -> None:
+        """Take a version away from its subject. Its id is not given to another text: records written with it remain."""
+        if not keep_id:
+            self._drop_id(subject, version)
         rest = tuple(each for each in self.of(subject) if each.version != version)
         if rest:
             self._subjects[subject] = rest

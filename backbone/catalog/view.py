@@ -214,9 +214,9 @@ class CatalogView:
         self._versions.put(schema)
         self.version += 1
 
-    def remove_schema(self, subject: str, version: int) -> None:
-        """Apply a schema's tombstone or deletion."""
-        self._versions.remove(subject, version)
+    def remove_schema(self, subject: str, version: int, *, keep_id: bool = False) -> None:
+        """Apply a schema's tombstone; ``keep_id`` for a soft deletion, after which the id can still be read."""
+        self._versions.remove(subject, version, keep_id=keep_id)
         self.version += 1
 
     def note_write(self, write_id: str) -> None:

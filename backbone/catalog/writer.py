@@ -1,0 +1,308 @@
+"""The catalog's writer: one at a time in the whole installation, by the lock that Kafka's fencing gives."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import queue
+import random
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from backbone.catalog import records
+from backbone.kafka.records import dead_letter
+from backbone.kafka.transaction import TransactionalProducer
+from schemas import topics
+from schemas.errors import Fenced, PayloadTooLarge, Unavailable
+from schemas.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backbone.catalog.indexes import RegisteredSchema
+    from backbone.catalog.reader import Catalog
+    from backbone.catalog.view import CatalogView
+    from backbone.kafka.records import Record
+    from backbone.kafka.settings import KafkaSettings
+    from schemas.resources import Resource
+
+log = logging.getLogger(__name__)
+
+TRANSACTIONAL_ID = "headrace-catalog"
+T = TypeVar("T")
+
+_MOST_TOGETHER = 200
+"""Queued writes that one transaction takes."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
+"""Seconds to back off after the first and after many fencings, before jitter."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Changes(Generic[T]):
+    """What a write does, all of it or nothing: resources to put, record keys to delete, schema versions to register.
+
+    ``result`` is what the write returns. With nothing to change nothing is written. Schema versions come from
+    ``CatalogView.next_schema`` of the view that the decision was made on.
+    """
+
+    result: T
+    put: Sequence[Resource] = ()
+    delete: Sequence[str] = ()
+    schemas: Sequence[RegisteredSchema] = ()
+
+    def apply_to(self, draft: CatalogView) -> None:
+        """Show the changes to the next write that is decided on this draft."""
+        appended_at = time.time_ns() // 1_000
+        for resource in self.put:
+            draft.put(resource, appended_at)
+        for key in self.delete:
+            draft.remove(key)
+        for schema in self.schemas:
+            draft.put_schema(schema)
+
+    def to_records(self, write_id: str) -> list[Record]:
+        """The records that make them."""
+        return [
+            *(records.schema_record(schema, write_id) for schema in self.schemas),
+            *(records.resource_record(resource, write_id) for resource in self.put),
+            *(records.tombstone(topics.CATALOG, key.encode(), write_id) for key in self.delete),
+        ]
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Write:
+    """One queued write; ``plan`` decides on a draft of the catalog and returns the result and the records for it."""
+
+    plan: Callable[[CatalogView, str], tuple[Any, list[Record]]]
+    deadline: float
+    id: str = dataclasses.field(default_factory=new_id)
+    future: Future[Any] = dataclasses.field(default_factory=Future)
+    result: Any = None
+    error: Exception | None = None
+    expected: int = 0
+    in_doubt: bool = False
+
+    def decide(self, draft: CatalogView) -> list[Record]:
+        self.result, self.error, self.expected, self.in_doubt = None, None, 0, False
+        try:
+            self.result, produced = self.plan(draft, self.id)
+        except Exception as error:  # noqa: BLE001  # the caller's own: handed back to whoever asked for the write
+            self.error = error
+            return []
+        self.expected = len(produced)
+        return produced
+
+    def settle(self) -> None:
+        if not self.future.set_running_or_notify_cancel():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+    def fail(self, error: Exception) -> None:
+        self.error = error
+        self.settle()
+
+
+class CatalogWriter:
+    """Writes to the catalog under the installation's one writer lock, on a thread of its own.
+
+    ``init_transactions`` fences every other writer. Only then is the catalog read to its end and the write decided, so
+    a commit that succeeds was decided on everything that came before it. The holder goes on transacting until it is
+    fenced. Whether an unanswered commit took is settled by taking the lock again, which completes or aborts what was
+    open, reading to the end, and looking for the write's id.
+
+    Poison that the reader has come across goes along with the next transaction: the record to ``dead-letters``, and to
+    its key what the key said before.
+
+    Args:
+        catalog: this process's own reader, started.
+        settings: how to reach Kafka.
+        timeout: seconds after which a write is given up.
+    """
+
+    def __init__(self, catalog: Catalog, settings: KafkaSettings, *, timeout: float = 4.5) -> None:
+        self._catalog = catalog
+        self._settings = settings
+        self._timeout = timeout
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._producer: TransactionalProducer | None = None
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin to take writes. The lock is taken by the first of them."""
+        self._catalog.when_poisoned(self._repair_soon)
+        self._thread.start()
+        if self._catalog.poison:
+            self._repair_soon()
+
+    def stop(self) -> None:
+        """Finish the writes that are queued and give up the producer; further ones are refused."""
+        self._stopped = True
+        self._queue.put(None)
+        if self._thread.is_alive():
+            self._thread.join()
+
+    async def write(self, decide: Callable[[CatalogView], Changes[T]]) -> T:
+        """Decide on the catalog as it is under the writer lock, write what was decided, and return its result.
+
+        When it returns, this process's own view has the changes. What ``decide`` raises is raised here and nothing is
+        written. ``decide`` runs on the writer's thread, more than once if the lock is lost meanwhile: it must be quick
+        and depend on nothing but the view it is given.
+
+        Raises:
+            Unavailable: it is not known to have been written within the timeout.
+            PayloadTooLarge: a record is larger than Kafka takes.
+        """
+
+        def plan(draft: CatalogView, write_id: str) -> tuple[T, list[Record]]:
+            changes = decide(draft)
+            produced = changes.to_records(write_id)
+            changes.apply_to(draft)
+            return changes.result, produced
+
+        if self._stopped:
+            raise Unavailable("the catalog writer has been stopped")
+        write = _Write(plan=plan, deadline=time.monotonic() + self._timeout)
+        self._queue.put(write)
+        try:
+            result: T = await asyncio.wait_for(asyncio.wrap_future(write.future), self._timeout)
+        except TimeoutError as error:
+            raise Unavailable(f"the catalog could not be written within {self._timeout:g} s") from error
+        return result
+
+    def _repair_soon(self) -> None:
+        """Have a transaction, even if there is nothing else to write."""
+        self._queue.put(_Write(plan=lambda _draft, _id: (None, []), deadline=time.monotonic() + self._timeout))
+
+    def _repairs(self, draft: CatalogView, write_id: str) -> list[Record]:
+        """Set aside what cannot be read, and restore what its key said before."""
+        produced = []
+        for (topic, key), poison in self._catalog.poison.items():
+            produced += [
+                dead_letter(poison.message, reason=poison.reason),
+                records.restoring_record(draft, topic, key, write_id),
+            ]
+            log.warning("catalog record set aside", extra={"record": f"{topic} {key!r}", "reason": poison.reason})
+        return produced
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            writes, stopping = self._take()
+            try:
+                self._write_all(writes)
+            except Exception as error:
+                log.exception("catalog write failed")
+                for write in writes:
+                    if not write.future.done():
+                        write.fail(error)
+        self._release()
+
+    def _take(self) -> tuple[list[_Write], bool]:
+        """The queued writes, at least one unless stopping, and whether to stop after them."""
+        taken: list[_Write] = []
+        found = self._queue.get()
+        while found is not None:
+            taken.append(found)
+            if len(taken) == _MOST_TOGETHER or self._queue.empty():
+                break
+            found = self._queue.get()
+        return taken, found is None
+
+    def _write_all(self, writes: list[_Write]) -> None:
+        """Write together; again after losing the lock, until done or given up."""
+        fenced = 0
+        while writes := self._still_wanted(writes):
+            try:
+                self._hold_lock()
+                self._catalog.catch_up(self._timeout)
+                writes = self._without_committed(writes)
+                self._transact(writes)
+            except PayloadTooLarge as error:
+                self._give_up_transaction()
+                if len(writes) == 1:
+                    writes[0].fail(error)
+                    return
+                for write in writes:
+                    self._write_all([write])
+                return
+            except Unavailable as error:
+                self._release()
+                fenced += 1
+                log.info(
+                    "catalog write: trying again", extra={"reason": str(error), "fenced": isinstance(error, Fenced)}
+                )
+                time.sleep(random.uniform(0.3, 1) * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**fenced))
+            else:
+                return
+
+    def _still_wanted(self, writes: list[_Write]) -> list[_Write]:
+        wanted = []
+        for write in writes:
+            if write.future.done():
+                continue
+            if time.monotonic() < write.deadline:
+                wanted.append(write)
+            else:
+                write.fail(Unavailable("the catalog could not be written in time"))
+        return wanted
+
+    def _hold_lock(self) -> None:
+        if self._producer is None:
+            producer = TransactionalProducer(self._settings, TRANSACTIONAL_ID, timeout=self._timeout)
+            try:
+                producer.start()
+            except BaseException:
+                producer.close()
+                raise
+            self._producer = producer
+
+    def _without_committed(self, writes: list[_Write]) -> list[_Write]:
+        """Settle the writes whose unanswered commit turns out to have taken; the others are undecided again."""
+        rest = []
+        for write in writes:
+            if write.in_doubt and self._catalog.view.records_of_write(write.id):
+                write.settle()
+            else:
+                rest.append(write)
+        return rest
+
+    def _transact(self, writes: list[_Write]) -> None:
+        producer = self._producer
+        if producer is None:
+            return
+        draft = self._catalog.view.copy()
+        repair_id = new_id()
+        repairs = self._repairs(draft, repair_id)
+        produced = repairs + [record for write in writes for record in write.decide(draft)]
+        if produced:
+            producer.begin()
+            for record in produced:
+                producer.produce(record)
+            for write in writes:
+                write.in_doubt = write.expected > 0
+            producer.commit()
+        expected = {write.id: write.expected for write in writes} | {repair_id: len(repairs) // 2}
+        if not self._catalog.wait_for_writes(expected, self._timeout):
+            raise Unavailable("the catalog's reader has not come to what was written")
+        for write in writes:
+            write.settle()
+
+    def _give_up_transaction(self) -> None:
+        try:
+            if self._producer is not None:
+                self._producer.abort()
+        except Fenced:
+            self._release()
+
+    def _release(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close()

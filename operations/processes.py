@@ -72,16 +72,16 @@ class Process:
         except subprocess.TimeoutExpired:
             return None
 
-    def signal(self, number: int) -> None:
-        """Send it a signal; one that has ended is left alone."""
+    def terminate(self) -> None:
+        """Ask it to end; one that has ended is left alone."""
         if self._child is not None and self._child.poll() is None:
-            self._child.send_signal(number)
+            self._child.terminate()
 
     def stop(self, grace: float) -> None:
         """Ask it to end, and after ``grace`` seconds end it and everything in its process group."""
         if self._child is None:
             return
-        self.signal(signal.SIGTERM)
+        self.terminate()
         self.wait(grace)
         self.kill()
 

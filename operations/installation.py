@@ -1,0 +1,107 @@
+"""An installation on one machine: which processes it is made of, and with which environment each runs."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+from backbone.readiness import READY_FILE
+from operations.choice import BOOTSTRAP_VARIABLE, READY_TIMEOUT, STOP_GRACE
+from operations.processes import Process
+from operations.supervisor import Part
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from operations.choice import Broker
+    from operations.settings import OperationsSettings
+
+PLANES = {
+    "ingest": ("ingest",),
+    "processors": ("processors",),
+    "webhooks": ("connector", "webhook"),
+}
+"""Name to arguments of ``headrace``."""
+
+HEADRACE = (sys.executable, "-m", "operations")
+
+LOOPBACK = "127.0.0.0/8"
+
+
+class Installation:
+    """The broker and the planes as parts for a supervisor.
+
+    Attributes:
+        local_webhooks: let webhooks go to this machine too, as the tour's receiver needs.
+    """
+
+    def __init__(self, settings: OperationsSettings, broker: Broker, *, local_webhooks: bool = False) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._local_webhooks = local_webhooks
+        self._home = settings.data_dir.resolve()
+
+    def prepare(self) -> None:
+        """Make the directories, and clear what the processes of the last start left for each other."""
+        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.rmtree(self._run, ignore_errors=True)
+        self._metrics.mkdir(parents=True)
+
+    def broker_parts(self) -> list[Part]:
+        """The local broker; none where Kafka is given."""
+        command = self._broker.command()
+        if not command:
+            return []
+        process = Process("kafka", command, log=self.logs / "kafka.log")
+        # Asked often, and a broker that is not there yet is not waited for.
+        ready = functools.partial(self._broker.answers, 0.5)
+        return [
+            Part(
+                process=process,
+                ready=ready,
+                note=f"{self._broker.description}, at {self._broker.bootstrap_servers}",
+                start_timeout=READY_TIMEOUT,
+                stop_grace=STOP_GRACE,
+            )
+        ]
+
+    def plane_parts(self) -> list[Part]:
+        """Every plane, each with a file that tells when it can do its work."""
+        return [self._plane(name, arguments) for name, arguments in PLANES.items()]
+
+    def environment(self) -> dict[str, str]:
+        """What all of them are told besides our own environment."""
+        allow = [part for part in self._settings.webhook_allow.split(",") if part]
+        if self._local_webhooks and LOOPBACK not in allow:
+            allow.append(LOOPBACK)
+        return {
+            BOOTSTRAP_VARIABLE: self._broker.bootstrap_servers,
+            "HEADRACE_DATA_DIR": str(self._home),
+            "HEADRACE_HTTP_HOST": self._settings.http_host,
+            "HEADRACE_HTTP_PORT": str(self._settings.http_port),
+            "HEADRACE_WEBHOOK_ALLOW": ",".join(allow),
+            "PROMETHEUS_MULTIPROC_DIR": str(self._metrics),
+        }
+
+    @property
+    def logs(self) -> Path:
+        """Directory of one log file a process."""
+        return self._home / "logs"
+
+    @property
+    def _run(self) -> Path:
+        return self._home / "run"
+
+    @property
+    def _metrics(self) -> Path:
+        return self._run / "metrics"
+
+    def _plane(self, name: str, arguments: tuple[str, ...]) -> Part:
+        ready_file = self._run / f"{name}.ready"
+        environment = {**self.environment(), READY_FILE: str(ready_file)}
+        process = Process(name, [*HEADRACE, *arguments], env=environment, log=self.logs / f"{name}.log")
+        note = self._settings.base_url if name == "ingest" else ""
+        forget = functools.partial(ready_file.unlink, missing_ok=True)
+        return Part(process=process, ready=ready_file.exists, note=note, before_start=forget)

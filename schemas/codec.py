@@ -1,0 +1,272 @@
+"""Reading events back from their Avro values, and printing their data as it was sent."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import fastavro
+import msgspec
+
+from schemas import lexical, timestamps
+from schemas.attributes import AttributeKind, parse_type
+from schemas.avro import HEADER_LENGTH, NAME_PROPERTY, TYPE_PROPERTY, unframe
+from schemas.errors import CorruptRecord, InvalidRequest
+from schemas.event import Identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_ENVELOPE = frozenset(
+    ("id", "type", "source", "subject", "time", "received_at", "channel", "identifiers", "data", "lexical")
+)
+_NUMERIC = frozenset((AttributeKind.NUMBER, AttributeKind.INTEGER, AttributeKind.DECIMAL))
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One attribute of a typed event type, prepared for printing.
+
+    ``field`` is its Avro name, ``label`` its name as JSON with the colon, ``key`` its key in ``lexical``.
+    """
+
+    name: str
+    field: str
+    kind: AttributeKind
+    label: str
+    key: str
+
+
+class DecodedEvent(msgspec.Struct, kw_only=True):
+    """An event as its record holds it; ``time`` and ``received_at`` are in microseconds since the epoch.
+
+    Attributes:
+        data: of an open type the JSON text as received; of a typed one attribute name to value: str, float, bool, int,
+            Decimal, microseconds for a Time, JSON text for a json attribute, None for what is null.
+        lexical: field to text, where a value does not print back as it was sent (``schemas.lexical``).
+        members: the attributes in the schema's order; None for an open type.
+    """
+
+    id: str
+    type: str
+    source: str
+    subject: str | None
+    time: int
+    received_at: int
+    channel: str | None
+    identifiers: tuple[Identifier, ...]
+    data: str | dict[str, Any]
+    lexical: dict[str, str] | None
+    members: tuple[Member, ...] | None
+    _value: Any = msgspec.UNSET
+
+    @property
+    def time_text(self) -> str:
+        """When it happened, as sent."""
+        return (self.lexical or {}).get(lexical.TIME) or timestamps.to_text(self.time)
+
+    def data_json(self) -> bytes:
+        """The data as JSON: an open type's text as received; else an object in the schema's order, values as sent."""
+        if self.members is None or isinstance(self.data, str):
+            return str(self.data).encode()
+        sent = self.lexical or {}
+        parts = []
+        for member in self.members:
+            value = self.data[member.name]
+            text = sent.get(member.key)
+            if text is not None:
+                parts.append(member.label + _as_sent(member.kind, value, text))
+            elif value is not None:
+                parts.append(member.label + _JSON_PRINTERS[member.kind](value))
+        return f"{{{','.join(parts)}}}".encode()
+
+    def data_value(self) -> Any:
+        """The data as a subscriber would read it from JSON: what a condition looks at. Read once, then kept.
+
+        Raises:
+            CorruptRecord: it is nested too deeply to be read.
+        """
+        if self._value is msgspec.UNSET:
+            try:
+                self._value = self._read_value()
+            except (ValueError, RecursionError) as error:
+                raise CorruptRecord(f"the data cannot be read: {error}") from error
+        return self._value
+
+    def _read_value(self) -> Any:
+        if self.members is None or isinstance(self.data, str):
+            return _parse(str(self.data))
+        found: dict[str, Any] = {}
+        sent = self.lexical or {}
+        for member in self.members:
+            value = self.data[member.name]
+            if value is None:
+                if member.key in sent:
+                    found[member.name] = None
+            elif member.kind is AttributeKind.TIME:
+                found[member.name] = sent.get(member.key) or timestamps.to_text(value)
+            elif member.kind is AttributeKind.JSON:
+                found[member.name] = _parse(value)
+            elif member.kind is AttributeKind.DECIMAL:
+                found[member.name] = float(value)
+            else:
+                found[member.name] = value
+        return found
+
+
+class EventDecoder:
+    """Decodes the values of one event schema, one that ``schemas.avro`` derived.
+
+    Raises:
+        CorruptRecord: the schema is another.
+    """
+
+    def __init__(self, schema_text: str) -> None:
+        try:
+            schema = json.loads(schema_text)
+            fields = {field["name"]: field for field in schema["fields"]}
+            if fields.keys() != _ENVELOPE:
+                raise CorruptRecord("not the schema of an event: its fields are not the envelope's")
+            data = fields["data"]["type"]
+            self.members = None if data == "string" else tuple(map(_member, data["fields"]))
+            self._schema = fastavro.parse_schema(_plain_longs(schema))
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            InvalidRequest,
+            fastavro.schema.SchemaParseException,
+        ) as error:
+            raise CorruptRecord(f"not the schema of an event: {error!r}") from error
+        self._renamed = self.members is not None and any(member.name != member.field for member in self.members)
+        self._checks = [(member.name, _CHECKS[member.kind]) for member in self.members or () if member.kind in _CHECKS]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether ``data`` is JSON text as received."""
+        return self.members is None
+
+    def decode(self, value: bytes | None) -> DecodedEvent:
+        """Read one framed value; the schema id is not looked at.
+
+        Raises:
+            CorruptRecord: it cannot be read as this schema, or holds what JSON cannot say.
+        """
+        unframe(value)
+        try:
+            record = self._read(value or b"")
+            return DecodedEvent(
+                id=record["id"],
+                type=record["type"],
+                source=record["source"],
+                subject=record["subject"],
+                time=_instant(record["time"]),
+                received_at=_instant(record["received_at"]),
+                channel=record["channel"],
+                identifiers=tuple(Identifier(each["name"], each["value"]) for each in record["identifiers"]),
+                data=self._data(record["data"]),
+                lexical=record["lexical"],
+                members=self.members,
+            )
+        except CorruptRecord:
+            raise
+        except Exception as error:
+            # Whatever damaged bytes make the reader raise (it has no error class of its own) means just that.
+            raise CorruptRecord(f"not an event of its schema: {error!r}") from error
+
+    def _read(self, value: bytes) -> Any:
+        stream = io.BytesIO(value)
+        stream.seek(HEADER_LENGTH)
+        record: Any = fastavro.schemaless_reader(stream, self._schema, None)
+        if stream.tell() != len(value):
+            raise CorruptRecord(f"{len(value) - stream.tell()} bytes follow the event")
+        return record
+
+    def _data(self, data: Any) -> str | dict[str, Any]:
+        if self.members is None:
+            _check_json(data)
+            return str(data)
+        values: dict[str, Any] = data
+        if self._renamed:
+            values = {member.name: data[member.field] for member in self.members}
+        for name, check in self._checks:
+            found = values[name]
+            if found is not None:
+                check(found)
+        return values
+
+
+def _member(field: Mapping[str, Any]) -> Member:
+    name = field[NAME_PROPERTY]
+    kind = parse_type(field[TYPE_PROPERTY]).kind
+    return Member(name, field["name"], kind, f"{_json_text(name)}:", lexical.key(name))
+
+
+def _plain_longs(schema: Any) -> Any:
+    """The schema with timestamps as plain longs: microseconds are what we keep, and datetimes cost time."""
+    if isinstance(schema, list):
+        return [_plain_longs(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("logicalType") == "timestamp-micros":
+        return "long"
+    return {name: _plain_longs(value) for name, value in schema.items()}
+
+
+def _parse(text: str) -> Any:
+    """JSON text as Python values; a number past a double's range is infinite rather than an error."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text, parse_int=float)
+
+
+def _instant(micros: int) -> int:
+    if not timestamps.EARLIEST <= micros <= timestamps.LATEST:
+        raise CorruptRecord(f"a time outside the years 1 to 9999: {micros} µs")
+    return micros
+
+
+def _check_number(value: float) -> None:
+    if not math.isfinite(value):
+        raise CorruptRecord(f"a number that JSON cannot say: {value}")
+
+
+def _check_json(text: str) -> None:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise CorruptRecord(f"not JSON: {error}") from error
+
+
+_CHECKS: dict[AttributeKind, Callable[[Any], Any]] = {
+    AttributeKind.NUMBER: _check_number,
+    AttributeKind.TIME: _instant,
+    AttributeKind.JSON: _check_json,
+}
+"""What a value must be besides its Avro type, so that every decoded event can be printed."""
+
+
+def _json_text(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+def _as_sent(kind: AttributeKind, value: Any, text: str) -> str:
+    """The ``lexical`` text as JSON where JSON can say it (``.5`` and ``TRUE`` it cannot), else the value."""
+    if value is None:
+        return lexical.NULL
+    if kind is AttributeKind.TIME:
+        return _json_text(text)
+    if kind in _NUMERIC and lexical.JSON_NUMBER.fullmatch(text):
+        return text
+    return _JSON_PRINTERS[kind](value)
+
+
+_JSON_PRINTERS: dict[AttributeKind, Callable[[Any], str]] = {
+    **lexical.PRINTERS,
+    AttributeKind.STRING: _json_text,
+    AttributeKind.TIME: lambda micros: f'"{timestamps.to_text(micros)}"',
+}
+"""A typed value as JSON."""

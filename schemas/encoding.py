@@ -1,0 +1,182 @@
+"""Avro encoding of events, prepared once per schema: what fastavro writes for the same schema, in half the time."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from schemas.attributes import AttributeKind, parse_type
+from schemas.avro import frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from decimal import Decimal
+
+    from schemas.event import Identifier
+    from schemas.event_type import Attribute
+
+    DataEncoder = Callable[[Sequence[Any]], bytes]
+
+NULL = b"\x00"
+"""The null branch of a nullable field; also the end of an array or map."""
+_VALUE = b"\x02"
+"""The other branch."""
+
+_EIGHT_BYTES = range(1 << 49, 1 << 56)
+"""Zigzag values whose variable-length form has eight bytes: microseconds of this age among them."""
+
+
+class EventEncoder:
+    """Encodes events of one schema.
+
+    ``sent`` names the attributes whose values ``encode`` is given, in that order; the others are null.
+    """
+
+    def __init__(self, *, schema_id: int, code: str, attributes: Sequence[Attribute], sent: Sequence[str]) -> None:
+        self._head = frame(schema_id)
+        self._type = text_bytes(code)
+        self._instant = (0, long_bytes(0))
+        self.data: DataEncoder = data_encoder(attributes, sent)
+
+    def encode(
+        self,
+        *,
+        event_id: str,
+        source: str,
+        subject: str | None,
+        time: int,
+        received_at: int,
+        channel: str | None,
+        identifiers: Sequence[Identifier],
+        data: bytes,
+        lexical: Mapping[str, str] | None,
+    ) -> bytes:
+        """The framed value of one event; ``data`` is its Avro form (``self.data`` or ``text_bytes``)."""
+        instant, received = self._instant
+        if instant != received_at:
+            received = long_bytes(received_at)
+            # Events of one batch share the time of receipt; the pair is replaced as a whole, so threads may race.
+            self._instant = (received_at, received)
+        return b"".join(
+            (
+                self._head,
+                text_bytes(event_id),
+                self._type,
+                text_bytes(source),
+                NULL if subject is None else _VALUE + text_bytes(subject),
+                received if time == received_at else long_bytes(time),
+                received,
+                NULL if channel is None else _VALUE + text_bytes(channel),
+                _identifiers(identifiers) if identifiers else NULL,
+                data,
+                _VALUE + _map(lexical) if lexical else NULL,
+            )
+        )
+
+
+def data_encoder(attributes: Sequence[Attribute], sent: Sequence[str]) -> DataEncoder:
+    """A function from the values of ``sent`` to the Avro form of a ``data`` record with ``attributes``.
+
+    Values are str, float, bool, int, Decimal of the attribute's scale, microseconds for a Time; None is null.
+    """
+    index = {name: position for position, name in enumerate(sent)}
+    pieces = [
+        _PIECES[parse_type(attribute.type).kind].format(f"v{index[attribute.name]}")
+        if attribute.name in index
+        else "NULL"
+        for attribute in attributes
+    ]
+    targets = "".join(f"v{position}, " for position in range(len(sent)))
+    unpack = f"    ({targets}) = values\n" if targets else ""
+    source = f"def encode(values):\n{unpack}    return join(({''.join(f'{piece}, ' for piece in pieces)}))\n"
+    scope: dict[str, Any] = dict(_SCOPE)
+    exec(source, scope)  # noqa: S102 -- made of the fixed pieces below and of positions, never of anyone's text
+    encode: DataEncoder = scope["encode"]
+    return encode
+
+
+def long_bytes(value: int) -> bytes:
+    """An Avro int or long: zigzag, then seven bits a byte, the lowest first."""
+    rest = (value << 1) ^ (value >> 63)
+    if rest in _EIGHT_BYTES:
+        # Spread the 56 bits to eight bytes at once, then set the bit "more follows" in all but the last.
+        rest = (rest & 0xFFF_FFFF) | ((rest & 0xFF_FFFF_F000_0000) << 4)
+        rest = (rest & 0x0000_3FFF_0000_3FFF) | ((rest & 0x0FFF_C000_0FFF_C000) << 2)
+        rest = (rest & 0x007F_007F_007F_007F) | ((rest & 0x3F80_3F80_3F80_3F80) << 1)
+        return (rest | 0x0080_8080_8080_8080).to_bytes(8, "little")
+    low: list[int] = []
+    while rest > 0x7F:  # noqa: PLR2004 -- seven bits
+        low.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    low.append(rest)
+    return bytes(low)
+
+
+def text_bytes(text: str) -> bytes:
+    """An Avro string."""
+    encoded = text.encode()
+    return _LENGTHS[len(encoded)] + encoded
+
+
+def decimal_bytes(value: Decimal) -> bytes:
+    """An Avro decimal: the unscaled integer as big-endian two's complement in as few bytes as hold it."""
+    sign, digits, _ = value.as_tuple()
+    unscaled = int("".join(map(str, digits)))
+    unscaled = -unscaled if sign else unscaled
+    size = (unscaled.bit_length() + 8) >> 3
+    return _LENGTHS[size] + unscaled.to_bytes(size, "big", signed=True)
+
+
+def _identifiers(identifiers: Sequence[Identifier]) -> bytes:
+    parts = [long_bytes(len(identifiers))]
+    for identifier in identifiers:
+        parts += (text_bytes(identifier.name), text_bytes(identifier.value))
+    parts.append(NULL)
+    return b"".join(parts)
+
+
+def _map(entries: Mapping[str, str]) -> bytes:
+    parts = [long_bytes(len(entries))]
+    for name, value in entries.items():
+        parts += (text_bytes(name), text_bytes(value))
+    parts.append(NULL)
+    return b"".join(parts)
+
+
+class _Lengths(dict[int, bytes]):
+    """What goes before a string of that many bytes; short ones are kept, long ones computed."""
+
+    def __init__(self, before: bytes = b"", kept: int = 256) -> None:
+        super().__init__((length, before + long_bytes(length)) for length in range(kept))
+        self._before = before
+
+    def __missing__(self, length: int) -> bytes:
+        return self._before + long_bytes(length)
+
+
+_LENGTHS = _Lengths()
+
+_TEXT = "NULL if {0} is None else TEXT[len(b := {0}.encode())] + b"
+_LONG = "NULL if {0} is None else VALUE + long({0})"
+_PIECES: dict[AttributeKind, str] = {
+    AttributeKind.STRING: _TEXT,
+    AttributeKind.NUMBER: "NULL if {0} is None else double(2, {0})",
+    AttributeKind.BOOLEAN: "NULL if {0} is None else TRUE if {0} else FALSE",
+    AttributeKind.TIME: _LONG,
+    AttributeKind.INTEGER: _LONG,
+    AttributeKind.DECIMAL: "NULL if {0} is None else VALUE + decimal({0})",
+    AttributeKind.JSON: _TEXT,
+}
+"""The expression that encodes a nullable value, by kind."""
+
+_SCOPE: dict[str, Any] = {
+    "NULL": NULL,
+    "VALUE": _VALUE,
+    "TRUE": _VALUE + b"\x01",
+    "FALSE": _VALUE + b"\x00",
+    "TEXT": _Lengths(_VALUE),
+    "double": struct.Struct("<Bd").pack,
+    "long": long_bytes,
+    "decimal": decimal_bytes,
+    "join": b"".join,
+}

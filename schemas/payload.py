@@ -1,0 +1,237 @@
+"""Reading an event's data against a registration: JSON or text in, typed values out, or every problem with its path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from schemas import lexical, timestamps
+from schemas.attributes import INT64_MAX, INT64_MIN, AttributeKind, from_text, member, parse_type, to_decimal
+from schemas.errors import InvalidEvent, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from schemas.attributes import AttributeType
+    from schemas.event_type import Attribute
+
+    Values = Sequence[Any]
+    Lexical = dict[str, str] | None
+
+_COLUMNS: dict[AttributeKind, Any] = {
+    AttributeKind.STRING: str,
+    AttributeKind.NUMBER: float,
+    AttributeKind.BOOLEAN: bool,
+    AttributeKind.TIME: str,
+    AttributeKind.INTEGER: Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)],
+    AttributeKind.DECIMAL: msgspec.Raw,
+    AttributeKind.JSON: msgspec.Raw,
+}
+_READ_AGAIN = frozenset((AttributeKind.TIME, AttributeKind.DECIMAL, AttributeKind.JSON))
+"""Kinds whose column is not yet the value."""
+
+_JSON_TYPES: dict[AttributeKind, str] = {
+    AttributeKind.STRING: "a string",
+    AttributeKind.NUMBER: "a number",
+    AttributeKind.BOOLEAN: "a boolean",
+    AttributeKind.TIME: "a string",
+    AttributeKind.INTEGER: "a number",
+    AttributeKind.DECIMAL: "a number",
+}
+_FIRST_BYTES = {
+    ord('"'): "a string",
+    ord("{"): "an object",
+    ord("["): "an array",
+    ord("t"): "a boolean",
+    ord("f"): "a boolean",
+    ord("n"): "null",
+}
+_NULL = b"null"
+
+
+class PayloadReader:
+    """Reads the data of events that may carry ``attributes``; values come in that order, None where nothing was sent.
+
+    JSON is decoded straight into a type made for the registration. Values are str, float, bool, int, Decimal,
+    microseconds for a Time, JSON text for a json attribute.
+    """
+
+    def __init__(self, attributes: Sequence[Attribute]) -> None:
+        self.names = tuple(attribute.name for attribute in attributes)
+        self._types: dict[str, AttributeType] = {each.name: parse_type(each.type) for each in attributes}
+        self._required = [attribute.name for attribute in attributes if attribute.required]
+        self._indexed = [(index, name, self._types[name]) for index, name in enumerate(self.names)]
+        self._again = [each for each in self._indexed if each[2].kind in _READ_AGAIN]
+        typed = [(self._types[each.name].kind, each.required) for each in attributes]
+        self._decode = self._decoder([_column(_COLUMNS[kind], required=required) for kind, required in typed])
+        self._decode_raw = self._decoder([_column(msgspec.Raw, required=False) for _ in attributes])
+
+    def from_json(self, data: bytes, path: str) -> tuple[Values, Lexical]:
+        """The values of a JSON object, and the texts of those that do not print back as sent.
+
+        Raises:
+            InvalidEvent: it is not JSON or no object, an attribute is unknown, missing or of another type.
+        """
+        try:
+            values: Values = msgspec.structs.astuple(self._decode(data))
+            texts: dict[str, str] = {}
+            if self._again:
+                values = self._read_again(values, texts)
+            if lexical.may_differ(data):
+                self._compare(data, values, texts)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            raise self._refusal(data, path, error) from error
+        return values, texts or None
+
+    def from_texts(self, sent: Mapping[str, str], path: str) -> tuple[Values, Lexical]:
+        """The values of attributes that came as text.
+
+        Raises:
+            InvalidEvent: an attribute is unknown or missing, or its text is not one of its type.
+        """
+        problems = self._misfits(sent, path)
+        values: list[Any] = [None] * len(self.names)
+        texts: dict[str, str] = {}
+        for index, name, of in self._indexed:
+            text = sent.get(name)
+            if text is None:
+                continue
+            try:
+                value = from_text(text, of)
+            except (ValueError, RecursionError) as error:
+                problems.append(Problem(path=member(path, name), message=f"{of} expected: {error}"))
+                continue
+            values[index] = value
+            if lexical.PRINTERS[of.kind](value) != text:
+                texts[lexical.key(name)] = text
+        if problems:
+            raise _invalid(problems)
+        return values, texts or None
+
+    def _decoder(self, columns: list[Any]) -> Any:
+        fields = [(f"f{index}", *column) for index, column in enumerate(columns)]
+        names = {f"f{index}": name for index, name in enumerate(self.names)}
+        made = msgspec.defstruct(
+            "Data", fields, rename=names, kw_only=True, forbid_unknown_fields=True, frozen=True, gc=False
+        )
+        return msgspec.json.Decoder(made).decode
+
+    def _read_again(self, values: Values, texts: dict[str, str]) -> Values:
+        read = list(values)
+        for index, name, of in self._again:
+            column = values[index]
+            if column is None:
+                continue
+            if of.kind is AttributeKind.TIME:
+                read[index] = timestamps.parse(column)
+                if not timestamps.prints_back(column):
+                    texts[lexical.key(name)] = column
+                continue
+            text = bytes(column).decode()
+            if of.kind is AttributeKind.JSON:
+                read[index] = text
+            elif text == lexical.NULL:
+                if name in self._required:
+                    raise ValueError(f"{name} is required")
+                read[index] = None
+            else:
+                read[index] = value = to_decimal(text, of)
+                if lexical.decimal_text(value) != text:
+                    texts[lexical.key(name)] = text
+        return read
+
+    def _compare(self, data: bytes, values: Values, texts: dict[str, str]) -> None:
+        """Look at each number as sent, and for what was sent as null."""
+        columns = msgspec.structs.astuple(self._decode_raw(data))
+        for (_, name, of), column, value in zip(self._indexed, columns, values, strict=True):
+            if column is None:
+                continue
+            if value is None:
+                texts[lexical.key(name)] = lexical.NULL
+            elif of.kind is AttributeKind.NUMBER or of.kind is AttributeKind.INTEGER:
+                text = bytes(column).decode()
+                if lexical.PRINTERS[of.kind](value) != text:
+                    texts[lexical.key(name)] = text
+
+    def _refusal(self, data: bytes, path: str, error: Exception) -> InvalidEvent:
+        """What is wrong with data that could not be read: every problem, where the decoder stops at the first."""
+        try:
+            columns = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
+        except msgspec.ValidationError:
+            return _invalid([Problem(path=path, message="must be a JSON object")])
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
+            return _invalid([Problem(path=path, message=f"is not JSON: {broken}")])
+        problems = self._misfits(columns, path)
+        for name, column in columns.items():
+            of = self._types.get(name)
+            fault = None if of is None else _fault(bytes(column), of, required=name in self._required)
+            if fault is not None:
+                problems.append(Problem(path=member(path, name), message=fault))
+        return _invalid(problems or [Problem(path=path, message=str(error))])
+
+    def _misfits(self, sent: Mapping[str, object], path: str) -> list[Problem]:
+        """Attributes that are not registered, and required ones that are missing."""
+        problems = [
+            Problem(path=member(path, name), message="is not a registered attribute")
+            for name in sent
+            if name not in self._types
+        ]
+        problems += [
+            Problem(path=member(path, name), message="is required") for name in self._required if name not in sent
+        ]
+        return problems
+
+
+def check_json(data: bytes, path: str) -> str:
+    """An open type's data as text, once it is known to be JSON in UTF-8.
+
+    Raises:
+        InvalidEvent: it is not.
+    """
+    try:
+        msgspec.json.decode(data, type=msgspec.Raw)
+        return data.decode()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _invalid([Problem(path=path, message=f"is not JSON: {error}")]) from error
+
+
+def _column(kind: Any, *, required: bool) -> tuple[Any, ...]:
+    if required:
+        return (kind,)
+    return (kind if kind is msgspec.Raw else kind | None, None)
+
+
+def _fault(column: bytes, of: AttributeType, *, required: bool) -> str | None:
+    """What is wrong with one attribute's JSON text, or None."""
+    if of.kind is AttributeKind.JSON:
+        return _text_fault(column)
+    if column == _NULL:
+        return "is required, and null is no value" if required else None
+    found = _FIRST_BYTES.get(column[0], "a number")
+    if found != _JSON_TYPES[of.kind]:
+        return f"{of} expected: {_JSON_TYPES[of.kind]}, not {found}"
+    fault = _text_fault(column)
+    if fault is not None:
+        return fault
+    try:
+        if found == "a number":
+            from_text(column.decode(), of)
+        elif of.kind is AttributeKind.TIME:
+            timestamps.parse(msgspec.json.decode(column, type=str))
+    except ValueError as error:
+        return f"{of} expected: {error}"
+    return None
+
+
+def _text_fault(column: bytes) -> str | None:
+    try:
+        column.decode()
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8: {error}"
+    return None
+
+
+def _invalid(problems: Sequence[Problem]) -> InvalidEvent:
+    first = problems[0]
+    return InvalidEvent(f"{first.path} {first.message}", problems)

@@ -1,0 +1,186 @@
+"""The Faust worker: agents over bounded channels of batches.
+
+Faust costs about 55 µs for whatever flows through an agent, so what flows here is a batch of raw messages. Faust gives
+the worker, the agents, their supervision and the web view; reading, transactions and rebalances are Headrace's own, and
+Faust's Kafka clients are not started at all (docs/adr/0003-faust-without-its-kafka-clients.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import faust
+from faust.app.base import BootStrategy
+from mode.supervisors import CrashingSupervisor
+from mode.utils.queues import FlowControlEvent, ThrowableQueue
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Future
+
+    from faust.types import StreamT
+
+    from stream_processors.reader import Batch, BatchReader
+    from stream_processors.settings import ProcessorSettings
+
+
+_READY_CHECK = 0.05
+"""Seconds between two looks at whether the readers are ready."""
+
+
+class BatchAgent(Protocol):
+    """What an agent does with the batches of its reader."""
+
+    reader: BatchReader
+
+    def handle(self, batch: Batch) -> None:
+        """Handle one batch; blocking, called on a thread, one batch at a time. Raising ends the worker."""
+
+    def close(self) -> None:
+        """Wait for a batch that is still being handled, and let go of what the agent holds."""
+
+
+class _Boot(BootStrategy):
+    """Sensors, web view and agents."""
+
+    enable_kafka = False
+
+
+class _App(faust.App):
+    BootStrategy = _Boot
+
+
+class _Batches(faust.Channel[Any]):
+    """A bounded channel whose queue Faust's flow control neither holds shut nor empties."""
+
+    @property
+    def queue(self) -> ThrowableQueue[Batch]:
+        """The queue of this subscriber."""
+        if self._queue is None:
+            flowing = FlowControlEvent(initially_suspended=False)
+            self._queue = ThrowableQueue(maxsize=self.maxsize, flow_control=flowing)
+        return self._queue
+
+
+class _ReaderService(faust.Service):
+    """Runs a reader on its thread and puts its batches on the channel; a full channel holds the thread back."""
+
+    def __init__(self, reader: BatchReader, channel: _Batches, **kwargs: Any) -> None:
+        self._reader = reader
+        self._channel = channel
+        self._waiting: Future[None] | None = None
+        super().__init__(**kwargs)
+
+    async def on_start(self) -> None:
+        """Start the thread."""
+        self._running_loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._read, name=f"{self._reader.agent}-reader", daemon=True)
+        self._thread.start()
+
+    async def on_stop(self) -> None:
+        """Stop the thread; a batch that still waits for room is dropped, and read again by whoever comes next."""
+        self._reader.stop()
+        if self._waiting is not None:
+            self._waiting.cancel()
+        await asyncio.to_thread(self._thread.join)
+
+    def _read(self) -> None:
+        try:
+            self._reader.run(self._hand_over)
+        except CancelledError:
+            pass  # stopped while a batch waited for room
+        except Exception as error:  # noqa: BLE001  # whatever it was, a worker that does not read must not look alive
+            asyncio.run_coroutine_threadsafe(self.crash(error), self._running_loop)
+
+    def _hand_over(self, batch: Batch) -> None:
+        self._waiting = asyncio.run_coroutine_threadsafe(self._channel.put(cast("Any", batch)), self._running_loop)
+        if self._reader.stopping:
+            self._waiting.cancel()
+        self._waiting.result()
+
+
+def create_app(
+    settings: ProcessorSettings, name: str, agents: Sequence[BatchAgent], registry: CollectorRegistry
+) -> faust.App:
+    """The Faust app of one worker.
+
+    Args:
+        settings: of the worker.
+        name: the Faust app id; no two processes share one.
+        agents: each gets a reader service, a channel and a Faust agent.
+        registry: shown at ``/metrics`` when the web view is on.
+    """
+    app = _App(
+        name,
+        broker=f"kafka://{settings.kafka.bootstrap_servers}",
+        datadir=settings.backbone.data_dir / "faust",
+        topic_disable_leader=True,
+        web_enabled=settings.web_port is not None,
+        web_bind="127.0.0.1",
+        web_port=settings.web_port or 0,
+        worker_redirect_stdouts=False,
+    )
+    for agent in agents:
+        _add_agent(app, agent, settings.queued_batches)
+
+    @app.page("/metrics")
+    async def metrics(view: Any, _request: Any) -> Any:
+        return view.bytes(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return app
+
+
+def _add_agent(app: faust.App, agent: BatchAgent, queued: int) -> None:
+    channel = _Batches(app, maxsize=queued)
+
+    # An agent that failed outside its handler has lost a batch: the worker ends, and its successor reads it again.
+    @app.agent(channel, name=agent.reader.agent, supervisor_strategy=CrashingSupervisor)
+    async def handle(batches: StreamT[Batch]) -> None:
+        async for batch in batches:
+            await asyncio.to_thread(agent.handle, batch)
+
+    # An instance is fine where Faust's annotation asks for a class.
+    app.service(cast("Any", _ReaderService(agent.reader, channel)))
+
+
+class _Worker(faust.Worker):
+    """A worker inside ``main.run``, which has the signals, the logging and the working directory."""
+
+    def install_signal_handlers(self) -> None:
+        """Leave them alone."""
+
+
+async def run_app(
+    app: faust.App, agents: Sequence[BatchAgent], stop: asyncio.Event, on_ready: Callable[[], None]
+) -> None:
+    """Run the worker until ``stop`` is set; ``on_ready`` is called when every agent's reader has found its topics.
+
+    Raises:
+        Exception: what crashed the worker.
+    """
+    worker = _Worker(app, quiet=True, override_logging=False, daemon=False)
+    worker.spinner = None
+    await worker.start()
+    if await asyncio.to_thread(_all_following, agents, lambda: stop.is_set() or worker.should_stop):
+        on_ready()
+    stopped = asyncio.ensure_future(stop.wait())
+    crashed = asyncio.ensure_future(worker.wait_until_stopped())
+    await asyncio.wait({stopped, crashed}, return_when=asyncio.FIRST_COMPLETED)
+    for waiting in (stopped, crashed):
+        waiting.cancel()
+    await worker.stop()
+    if worker.crash_reason is not None:
+        raise worker.crash_reason
+
+
+def _all_following(agents: Sequence[BatchAgent], given_up: Callable[[], bool]) -> bool:
+    """Wait until every reader has subscribed to its topics; False when the worker stops before."""
+    for agent in agents:
+        while not agent.reader.following.wait(_READY_CHECK):
+            if given_up():
+                return False
+    return True

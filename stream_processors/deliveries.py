@@ -1,0 +1,171 @@
+"""What the router writes for one matched event: its deliveries, and the receipts that account for every offset."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.kafka.records import Record
+from schemas import topics
+from schemas.delivery import Delivery, ReceiptKind, RoutingReceipt, SourceOffset
+from schemas.errors import CorruptRecord
+from schemas.ids import delivery_id
+from schemas.subscription import Endpoint, EndpointType
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backbone.kafka.records import Partition
+    from stream_processors.reader import ConsumedRecord
+
+_ENCODER = msgspec.json.Encoder()
+_FRAME = 5
+"""Bytes before the Avro payload: magic byte and schema id."""
+
+_TOPICS = {
+    EndpointType.WEB_HOOK: topics.WEBHOOK_DELIVERIES,
+    EndpointType.WEB_SOCKET: topics.WEBSOCKET_DELIVERIES,
+    EndpointType.FILE: topics.FILE_DELIVERIES,
+}
+
+
+def event_id(value: bytes) -> str:
+    """The event's id, the first field of every event's schema, read without decoding the rest.
+
+    Raises:
+        CorruptRecord: the value does not start like a framed event.
+    """
+    try:
+        if value[0] != 0:
+            raise CorruptRecord("not in Schema Registry framing")
+        start, shift, zigzag = _FRAME, 0, 0
+        while True:
+            byte = value[start]
+            start += 1
+            zigzag |= (byte & 0x7F) << shift
+            if byte < 0x80:  # noqa: PLR2004  # the continuation bit of a variable-length integer
+                break
+            shift += 7
+        end = start + (zigzag >> 1)
+        if zigzag & 1 or not start < end <= len(value):
+            raise CorruptRecord("the event's id runs past the record's end")
+        return value[start:end].decode()
+    except (IndexError, UnicodeDecodeError) as error:
+        raise CorruptRecord(f"the event's id cannot be read: {error}") from error
+
+
+def delivery_record(
+    message: ConsumedRecord, event: str, endpoint: Endpoint, subscriptions: Sequence[str], routed_at: int
+) -> Record:
+    """One event for one endpoint: the event's bytes and headers unchanged, the delivery's headers beside them.
+
+    Args:
+        message: the event as consumed.
+        event: its id.
+        endpoint: where it goes; decides the topic.
+        subscriptions: ids of those that matched.
+        routed_at: microseconds since the epoch.
+    """
+    delivery = Delivery(
+        id=delivery_id(event, endpoint.id),
+        event=event,
+        endpoint=endpoint.id,
+        workspace=endpoint.workspace,
+        source=SourceOffset(message.topic(), message.partition(), message.offset()),
+        subscriptions=tuple(subscriptions),
+        routed_at=routed_at,
+    )
+    headers = [*(message.headers() or ()), *delivery.to_headers()]
+    return Record(_TOPICS[endpoint.type], message.value(), delivery_key(endpoint), headers)
+
+
+def delivery_key(endpoint: Endpoint) -> bytes:
+    """The record key: the endpoint's id; on ``deliveries.websocket`` the realtime channel."""
+    key = f"endpoint:{endpoint.id}" if endpoint.type is EndpointType.WEB_SOCKET else endpoint.id
+    return key.encode()
+
+
+class _Range:
+    """Consecutive offsets of one partition with one receipt."""
+
+    __slots__ = ("events", "first", "kind", "matched", "next")
+
+    def __init__(self, kind: ReceiptKind, first: int, end: int) -> None:
+        self.kind = kind
+        self.first = first
+        self.next = end
+        self.events = 0
+        self.matched: Counter[str] = Counter()
+
+
+class Tally:
+    """The offsets that one transaction accounts for, and their receipts.
+
+    Args:
+        expected: for every partition, the first offset that no committed receipt covers. Shared by the transactions of
+            one generation; ``settle`` moves it on, and only a committed transaction is settled.
+    """
+
+    def __init__(self, expected: dict[Partition, int]) -> None:
+        self._expected = expected
+        self._ranges: dict[Partition, list[_Range]] = {}
+        self.skipped = 0
+
+    def add(self, partition: Partition, offset: int) -> bool:
+        """Account for one event; False when it is behind what was committed and must not be routed again."""
+        ranges = self._ranges.get(partition)
+        expected = ranges[-1].next if ranges else self._expected.get(partition, offset)
+        if offset < expected:
+            return False
+        if ranges is None:
+            ranges = self._ranges[partition] = []
+        if offset > expected:
+            # Compaction, retention, an aborted transaction, or a topic nobody subscribed to for a while.
+            ranges.append(_Range(ReceiptKind.SKIPPED, expected, offset))
+            self.skipped += offset - expected
+        if not ranges or ranges[-1].kind is ReceiptKind.SKIPPED:
+            ranges.append(_Range(ReceiptKind.ROUTED, offset, offset))
+        last = ranges[-1]
+        last.next = offset + 1
+        last.events += 1
+        return True
+
+    def matched(self, partition: Partition, endpoint: str) -> None:
+        """Count one delivery of the event that was added last."""
+        self._ranges[partition][-1].matched[endpoint] += 1
+
+    @property
+    def events(self) -> int:
+        """Events accounted for."""
+        return sum(covered.events for ranges in self._ranges.values() for covered in ranges)
+
+    def offsets(self) -> dict[Partition, int]:
+        """What to commit: the next offset of every partition."""
+        return {partition: ranges[-1].next for partition, ranges in self._ranges.items()}
+
+    def receipts(self, routed_at: int) -> list[Record]:
+        """One record on ``routing-receipts`` per range; ``routed_at`` in microseconds since the epoch."""
+        hour = datetime.fromtimestamp(routed_at / 1_000_000, UTC).strftime("%Y-%m-%dT%H")
+        records = []
+        for (topic, number), ranges in self._ranges.items():
+            key = f"{topic}/{number}".encode()
+            for covered in ranges:
+                receipt = RoutingReceipt(
+                    kind=covered.kind,
+                    topic=topic,
+                    partition=number,
+                    first_offset=covered.first,
+                    next_offset=covered.next,
+                    events=covered.events,
+                    matched={endpoint: {hour: count} for endpoint, count in covered.matched.items()},
+                    routed_at=routed_at,
+                )
+                records.append(Record(topics.ROUTING_RECEIPTS, _ENCODER.encode(receipt), key))
+        return records
+
+    def settle(self) -> None:
+        """The transaction is committed: its offsets are behind us."""
+        self._expected.update(self.offsets())

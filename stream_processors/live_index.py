@@ -1,0 +1,91 @@
+"""The match index of the catalog as it is now, shared by the reader (which topics?) and the router (who gets this?)."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from schemas.avro import unframe
+from schemas.codec import DecodedEvent, EventDecoder
+from schemas.errors import CorruptRecord
+from stream_processors.matching import MatchIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backbone.catalog.reader import Catalog
+    from backbone.kafka.consumer import BatchConsumer
+    from backbone.kafka.records import Partition
+
+
+class LiveIndex:
+    """Builds a ``MatchIndex`` when the catalog has changed since the last; callable from any thread.
+
+    Args:
+        catalog: of this process.
+        skew: milliseconds by which the brokers' clocks may differ.
+    """
+
+    def __init__(self, catalog: Catalog, *, skew: int) -> None:
+        self._catalog = catalog
+        self._skew = skew
+        self._lock = threading.Lock()
+        self._version = -1
+        self._index: MatchIndex | None = None
+
+    def current(self) -> MatchIndex:
+        """The index of the present catalog view."""
+        view = self._catalog.view
+        with self._lock:
+            # Read before the build: a change in the middle of it makes the next call build again.
+            version = view.version
+            if self._index is None or version != self._version:
+                self._index, self._version = MatchIndex(view, self._index, skew=self._skew), version
+            return self._index
+
+    def topics(self) -> frozenset[str]:
+        """Topics with at least one live subscription."""
+        return self.current().topics
+
+    def start_offsets(self, consumer: BatchConsumer, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """Where the earliest subscription of each partition's topic begins, by time; before it nothing can match.
+
+        A partition that was added to a topic after that begins at 0. Where nothing was appended since, it is the end.
+        """
+        since = self.current().since
+        times = {partition: since[partition[0]] for partition in partitions if partition[0] in since}
+        found = consumer.offsets_for_times(times)
+        later = [partition for partition in partitions if found.get(partition) is None]
+        # The end is asked for before the time is asked again: what is appended in between is not passed over.
+        ends = consumer.end_offsets(later)
+        again = consumer.offsets_for_times({partition: times[partition] for partition in later if partition in times})
+        starts = {}
+        for partition in partitions:
+            offset = found.get(partition)
+            if offset is None:
+                offset = again.get(partition)
+            starts[partition] = ends[partition] if offset is None else offset
+        return starts
+
+
+class Decoders:
+    """One prepared decoder per schema id, from the catalog's schemas."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._decoders: dict[int, EventDecoder] = {}
+
+    def decode(self, value: bytes) -> DecodedEvent:
+        """Decode a framed event.
+
+        Raises:
+            CorruptRecord: it is not one, or its schema is not in the catalog.
+        """
+        schema_id, _ = unframe(value)
+        decoder = self._decoders.get(schema_id)
+        if decoder is None:
+            schema = self._catalog.view.schema(schema_id)
+            if schema is None:
+                raise CorruptRecord(f"schema {schema_id} is not registered")
+            decoder = self._decoders[schema_id] = EventDecoder(schema.text)
+        return decoder.decode(value)

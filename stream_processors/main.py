@@ -1,0 +1,123 @@
+"""``headrace processors``: one worker that routes events to deliveries and indexes the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from backbone import logs
+from backbone.catalog.reader import Catalog
+from backbone.kafka.admin import Admin
+from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.topology import ensure_internal_topics
+from backbone.kafka.transaction import TransactionalProducer
+from backbone.readiness import mark_ready
+from stream_processors.app import create_app, run_app
+from stream_processors.faults import parse_fault
+from stream_processors.live_index import Decoders, LiveIndex
+from stream_processors.metrics import ProcessorMetrics
+from stream_processors.reader import BatchReader
+from stream_processors.router import Router
+from stream_processors.slots import claimed_slot
+
+if TYPE_CHECKING:
+    from stream_processors.app import BatchAgent
+    from stream_processors.settings import ProcessorSettings
+
+log = logging.getLogger(__name__)
+
+_SEVERAL_BROKERS = 0.5
+"""Seconds by which the clocks of several brokers are taken to differ."""
+
+_READER_OPTIONS: dict[str, Any] = {
+    # Ends of partitions are of no interest here, and would cut batches short.
+    "enable.partition.eof": False,
+    # Bytes fetched ahead, and so the most that one batch can hold.
+    "queued.max.messages.kbytes": 32_768,
+}
+
+
+def run(settings: ProcessorSettings) -> None:
+    """Work until SIGTERM or SIGINT; what is in flight is finished first.
+
+    Raises:
+        Unavailable: Kafka did not answer at start.
+        Misconfigured: a setting cannot be obeyed.
+    """
+    logs.configure("processors", settings.log_level)
+    with claimed_slot(settings.backbone.data_dir, settings.slot) as slot:
+        asyncio.run(_serve(settings, slot))
+
+
+async def _serve(settings: ProcessorSettings, slot: int) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    admin = Admin(settings.kafka)
+    await ensure_internal_topics(admin)
+    catalog = Catalog(settings.kafka)
+    catalog.start()
+    agents: list[BatchAgent] = []
+    try:
+        await catalog.caught_up()
+        registry = CollectorRegistry()
+        metrics = ProcessorMetrics(registry)
+        identity = f"headrace-router-{settings.backbone.node_id}-{slot}"
+        agents.append(_router(settings, identity, catalog, await _skew(settings, admin), metrics))
+        app = create_app(settings, f"{identity}-{os.getpid()}", agents, _exposed(registry))
+        await run_app(app, agents, stop, on_ready=mark_ready)
+    finally:
+        for agent in agents:
+            await asyncio.to_thread(agent.close)
+        await asyncio.to_thread(catalog.stop)
+    log.info("stopped")
+
+
+def _router(
+    settings: ProcessorSettings, transactional_id: str, catalog: Catalog, skew: int, metrics: ProcessorMetrics
+) -> Router:
+    index = LiveIndex(catalog, skew=skew)
+    reader = BatchReader(
+        agent="router",
+        new_consumer=partial(BatchConsumer, settings.kafka, group=settings.group, **_READER_OPTIONS),
+        topics=index.topics,
+        start=index.start_offsets,
+        batch_events=settings.batch_events,
+        metrics=metrics,
+    )
+    return Router(
+        catalog=catalog,
+        index=index,
+        decoders=Decoders(catalog),
+        reader=reader,
+        new_producer=partial(
+            TransactionalProducer, settings.kafka, transactional_id, timeout=settings.transaction_timeout
+        ),
+        transaction_deliveries=settings.transaction_deliveries,
+        metrics=metrics,
+        before_commit=parse_fault(settings.fault_before_commit),
+    )
+
+
+async def _skew(settings: ProcessorSettings, admin: Admin) -> int:
+    """Milliseconds that subscriptions match early, because the catalog's broker and an event's may differ in time."""
+    allowance = settings.skew_allowance
+    if allowance is None:
+        allowance = _SEVERAL_BROKERS if await admin.broker_count() > 1 else 0.0
+    return int(allowance * 1_000)
+
+
+def _exposed(registry: CollectorRegistry) -> CollectorRegistry:
+    """What ``/metrics`` shows: of all workers when they share a directory, else this one's own."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return registry
+    shared = CollectorRegistry()
+    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # the library's
+    return shared

@@ -1,0 +1,52 @@
+"""Metrics of the stream processors (prometheus-client; workers share ``PROMETHEUS_MULTIPROC_DIR``)."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class ProcessorMetrics:
+    """What a worker counts; one per process, passed to whoever counts."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.routed_events = Counter(
+            "headrace_routed_events", "Events matched in committed transactions", registry=registry
+        )
+        self.routed_deliveries = Counter(
+            "headrace_routed_deliveries", "Deliveries in committed transactions", ["topic"], registry=registry
+        )
+        self.skipped_offsets = Counter(
+            "headrace_router_skipped_offsets", "Offsets passed over with a receipt", registry=registry
+        )
+        self.transactions = Counter(
+            "headrace_router_transactions", "Transactions by outcome", ["outcome"], registry=registry
+        )
+        self.transaction_seconds = Histogram(
+            "headrace_router_transaction_seconds",
+            "From the first record to the commit",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.routing_seconds = Histogram(
+            "headrace_routing_seconds",
+            "From an event's append to the commit of its deliveries, for the oldest event of a transaction",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.set_aside = Counter(
+            "headrace_set_aside", "Poison records moved to dead-letters", ["agent"], registry=registry
+        )
+        self.dropped_batches = Counter(
+            "headrace_router_dropped_batches", "Queued batches of an earlier generation", registry=registry
+        )
+        self.assigned_partitions = Gauge(
+            "headrace_assigned_partitions",
+            "Partitions this worker reads",
+            ["agent"],
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.indexed_records = Counter("headrace_ledger_records", "Records indexed into the ledger", registry=registry)

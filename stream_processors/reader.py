@@ -1,0 +1,261 @@
+"""The reader: polls Kafka on its own thread and hands batches to an agent, in generations.
+
+A generation is a stretch of reading without a break. Whatever breaks it (a rebalance, an aborted transaction, a
+failure) starts the next one: batches that are still queued belong to the old one and are dropped, and every assigned
+partition is read again from its committed offset. Without that, a batch queued behind an aborted one would commit past
+the hole.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+
+from schemas.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from backbone.kafka.consumer import BatchConsumer
+    from backbone.kafka.records import Partition
+    from schemas.delivery import Headers
+    from stream_processors.metrics import ProcessorMetrics
+
+log = logging.getLogger(__name__)
+
+_POLL = 0.1
+"""Seconds to wait for the first event of a batch: how soon a subscription change or a rewind is noticed."""
+_FOLLOW = 0.1
+"""Seconds between two looks at which topics to read."""
+_BACKOFF = 0.5
+"""Seconds to wait after Kafka refused something."""
+
+
+class ConsumedRecord(Protocol):
+    """A Kafka message as a consumer hands it out, with nothing missing."""
+
+    def topic(self) -> str:
+        """Name of the topic."""
+
+    def partition(self) -> int:
+        """Number of the partition."""
+
+    def offset(self) -> int:
+        """Place in the partition."""
+
+    def value(self) -> bytes | None:
+        """Bytes, or None for a tombstone."""
+
+    def headers(self) -> Headers | None:
+        """In the order written."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind of time, and milliseconds since the epoch."""
+
+
+class Batch(NamedTuple):
+    """Events as they were fetched.
+
+    Attributes:
+        generation: of the reader when the fetch began.
+        sequence: 0, 1, 2 … within the generation; a gap means that a batch was lost.
+        resumed: for every assigned partition, the committed offset that the generation began at.
+        messages: raw; in offset order within each partition.
+        membership: the group's metadata when the batch was fetched, for the transaction that commits its offsets: a
+            worker that lost its partitions since is refused.
+        fetched_at: ``time.monotonic()`` after the fetch.
+    """
+
+    generation: int
+    sequence: int
+    resumed: dict[Partition, int]
+    messages: list[ConsumedRecord]
+    membership: Any
+    fetched_at: float
+
+
+class StartOffsets(Protocol):
+    """Where a partition is read from when its group has not committed one, and the least offset worth reading."""
+
+    def __call__(self, consumer: BatchConsumer, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """One offset for each partition."""
+
+
+def from_the_beginning(consumer: BatchConsumer, partitions: Sequence[Partition]) -> dict[Partition, int]:  # noqa: ARG001  # StartOffsets
+    """Everything that is still there, for a view that is rebuilt from Kafka."""
+    return dict.fromkeys(partitions, 0)
+
+
+class BatchReader:
+    """Reads the topics that ``topics()`` names as a member of ``group``, on the thread that calls ``run``.
+
+    Args:
+        agent: name for logs and metrics.
+        new_consumer: builds the consumer, given its callbacks; called on the poll thread.
+        topics: what to read now; asked again and again, from the poll thread.
+        start: see ``StartOffsets``.
+        batch_events: most events in a batch.
+        metrics: of this process.
+    """
+
+    def __init__(
+        self,
+        *,
+        agent: str,
+        new_consumer: Callable[..., BatchConsumer],
+        topics: Callable[[], frozenset[str]],
+        start: StartOffsets,
+        batch_events: int,
+        metrics: ProcessorMetrics,
+    ) -> None:
+        self.agent = agent
+        self.gate = threading.Lock()
+        """Held from the check of a batch's generation to the end of its transaction; a revocation waits for it."""
+        self.following = threading.Event()
+        """Set when the first set of topics was subscribed to."""
+        self._new_consumer = new_consumer
+        self._topics = topics
+        self._start = start
+        self._batch_events = batch_events
+        self._assigned_gauge = metrics.assigned_partitions.labels(agent)
+        self._stopping = threading.Event()
+        self._state = threading.Lock()
+        self._to_commit: dict[Partition, int] = {}
+        self._generation = 0
+        self._rewind = False
+        self._assigned: set[Partition] = set()
+        self._resumed: dict[Partition, int] = {}
+        self._sequence = 0
+        self._subscribed: frozenset[str] = frozenset()
+        self._followed_at = 0.0
+
+    @property
+    def generation(self) -> int:
+        """The present generation; a batch of another one must be dropped."""
+        return self._generation
+
+    def rewind(self) -> None:
+        """Start a new generation at the committed offsets; from any thread, while it holds ``gate``."""
+        with self._state:
+            self._generation += 1
+            self._rewind = True
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Have the poll thread commit these soon: for agents that do not commit in a transaction. From any thread."""
+        with self._state:
+            self._to_commit.update(offsets)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether ``stop`` was called."""
+        return self._stopping.is_set()
+
+    def stop(self) -> None:
+        """Make ``run`` return soon."""
+        self._stopping.set()
+
+    def run(self, hand_over: Callable[[Batch], None]) -> None:
+        """Poll until ``stop``; ``hand_over`` blocks while the agent's queue is full."""
+        while not self._stopping.is_set():
+            consumer = self._consumer = self._new_consumer(on_assigned=self._on_assigned, on_revoked=self._on_revoked)
+            self._subscribed = frozenset()
+            try:
+                while not self._stopping.is_set():
+                    self._turn(consumer, hand_over)
+            except HeadraceError as error:
+                log.warning("reading failed, starting over", extra={"agent": self.agent, "error": str(error)})
+            finally:
+                consumer.close()
+            self._stopping.wait(_BACKOFF)
+
+    def _turn(self, consumer: BatchConsumer, hand_over: Callable[[Batch], None]) -> None:
+        self._follow(consumer)
+        self._commit_finished()
+        with self._state:
+            # Taken together: a rewind after this makes what is fetched below a batch of the old generation.
+            generation, rewind, self._rewind = self._generation, self._rewind, False
+        if rewind:
+            self._resume(consumer)
+        # One event is waited for, and what has arrived with it is taken: waiting for more would delay the first.
+        messages = consumer.consume(1, _POLL)
+        if messages and self._batch_events > 1:
+            messages += consumer.consume(self._batch_events - 1, 0)
+        if not messages or generation != self._generation:
+            return
+        batch = Batch(
+            generation=generation,
+            sequence=self._sequence,
+            resumed=self._resumed,
+            messages=cast("list[ConsumedRecord]", messages),
+            membership=consumer.group_metadata(),
+            fetched_at=time.monotonic(),
+        )
+        self._sequence += 1
+        hand_over(batch)
+
+    def _follow(self, consumer: BatchConsumer) -> None:
+        now = time.monotonic()
+        if now - self._followed_at < _FOLLOW:
+            return
+        self._followed_at = now
+        topics = self._topics()
+        if topics != self._subscribed:
+            consumer.subscribe(sorted(topics))
+            self._subscribed = topics
+            log.info("reading topics", extra={"agent": self.agent, "topics": len(topics)})
+        self.following.set()
+
+    def _commit_finished(self) -> None:
+        with self._state:
+            finished, self._to_commit = self._to_commit, {}
+        offsets = {partition: offset for partition, offset in finished.items() if partition in self._assigned}
+        try:
+            self._consumer.commit(offsets)
+        except HeadraceError as error:
+            # They are read again, by whoever has the partitions now; who commits this way does not mind.
+            log.warning("offsets not committed", extra={"agent": self.agent, "error": str(error)})
+
+    def _resume(self, consumer: BatchConsumer) -> None:
+        self._sequence = 0
+        self._resumed, positions = self._committed(consumer, sorted(self._assigned))
+        consumer.seek(positions)
+
+    def _committed(
+        self, consumer: BatchConsumer, partitions: Sequence[Partition]
+    ) -> tuple[dict[Partition, int], dict[Partition, int]]:
+        """The committed offsets, after committing one where there was none; and where to go on reading."""
+        if not partitions:
+            return {}, {}
+        starts = self._start(consumer, partitions)
+        committed = consumer.committed(partitions)
+        fresh = {partition: starts[partition] for partition in partitions if committed[partition] is None}
+        consumer.commit(fresh)
+        resumed = {partition: offset for partition, offset in committed.items() if offset is not None} | fresh
+        # Nobody subscribed to what lies before the start: it is passed over, with a receipt.
+        return resumed, {partition: max(offset, starts[partition]) for partition, offset in resumed.items()}
+
+    def _on_assigned(self, partitions: list[Partition]) -> dict[Partition, int]:
+        with self.gate:
+            self._assigned.update(partitions)
+            self.rewind()
+        self._report("partitions assigned", partitions)
+        try:
+            return self._committed(self._consumer, partitions)[1]
+        except HeadraceError as error:
+            # The rewind comes before the next batch and asks again.
+            log.warning("no start offsets yet", extra={"agent": self.agent, "error": str(error)})
+            return {}
+
+    def _on_revoked(self, partitions: list[Partition]) -> None:
+        # The gate opens when the open transaction has ended, and only then are the partitions given up.
+        with self.gate:
+            self._commit_finished()
+            self._assigned.difference_update(partitions)
+            self.rewind()
+        self._report("partitions revoked", partitions)
+
+    def _report(self, change: str, partitions: list[Partition]) -> None:
+        self._assigned_gauge.set(len(self._assigned))
+        log.info(change, extra={"agent": self.agent, "partitions": len(partitions), "now": len(self._assigned)})

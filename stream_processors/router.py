@@ -1,0 +1,231 @@
+"""The router: one batch of events in, their deliveries, receipts and offsets out, in one Kafka transaction."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, cast
+
+from backbone.kafka.records import dead_letter
+from schemas import timestamps
+from schemas.errors import CorruptRecord, Fenced, HeadraceError
+from stream_processors.deliveries import Tally, delivery_record, event_id
+from stream_processors.faults import no_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backbone.catalog.reader import Catalog
+    from backbone.kafka.records import Message, Partition, Record
+    from backbone.kafka.transaction import TransactionalProducer
+    from stream_processors.faults import BeforeCommit
+    from stream_processors.live_index import Decoders, LiveIndex
+    from stream_processors.matching import MatchIndex
+    from stream_processors.metrics import ProcessorMetrics
+    from stream_processors.reader import Batch, BatchReader, ConsumedRecord
+
+log = logging.getLogger(__name__)
+
+ISOLATE_AFTER = 3
+"""Failures of our own code on one record before it is set aside."""
+_BACKOFF = 0.2
+"""Seconds to wait after an aborted transaction."""
+
+
+class RecordFailure(HeadraceError):
+    """Our own code failed on a record that may be sound; it is tried again before it is set aside."""
+
+
+class Router:
+    """Routes batches one at a time, on whatever thread calls ``handle``; never two at once.
+
+    Args:
+        catalog: is made to catch up before each batch, so that a link which was answered is obeyed.
+        index: who gets what.
+        decoders: for conditions that look at an event's data.
+        reader: where the batches come from; rewound whenever a transaction does not commit.
+        new_producer: builds the transactional producer, again after it was fenced.
+        transaction_deliveries: commit after so many deliveries, in the middle of a batch if need be.
+        metrics: of this process.
+        before_commit: the fault hook of the tests.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        index: LiveIndex,
+        decoders: Decoders,
+        reader: BatchReader,
+        new_producer: Callable[[], TransactionalProducer],
+        transaction_deliveries: int,
+        metrics: ProcessorMetrics,
+        before_commit: BeforeCommit = no_fault,
+    ) -> None:
+        self._catalog = catalog
+        self._index = index
+        self._decoders = decoders
+        self.reader = reader
+        self._new_producer = new_producer
+        self._transaction_deliveries = transaction_deliveries
+        self._metrics = metrics
+        self._before_commit = before_commit
+        self._producer: TransactionalProducer | None = None
+        self._generation = -1
+        self._sequence = 0
+        self._expected: dict[Partition, int] = {}
+        self._failures: Counter[tuple[str, int, int]] = Counter()
+        self._caught_up_at = 0.0
+
+    def handle(self, batch: Batch) -> None:
+        """Route a batch, or drop it when its generation is over. Failures rewind the reader; none is raised."""
+        failed = False
+        with self.reader.gate:
+            if not self._follows(batch):
+                self._metrics.dropped_batches.inc()
+                return
+            try:
+                self._route(batch)
+            except Exception as error:  # noqa: BLE001  # whatever it is, the offsets must not move past it
+                self._recover(error)
+                failed = True
+        if failed:
+            time.sleep(_BACKOFF)
+
+    def close(self) -> None:
+        """Close the producer, after the batch that is being routed."""
+        with self.reader.gate:
+            self._drop_producer()
+
+    def _follows(self, batch: Batch) -> bool:
+        if batch.generation != self.reader.generation:
+            return False
+        if batch.generation != self._generation:
+            self._generation, self._sequence, self._expected = batch.generation, 0, dict(batch.resumed)
+        if batch.sequence != self._sequence:
+            log.error("a batch was lost on its way to the router", extra={"sequence": batch.sequence})
+            self.reader.rewind()
+            return False
+        self._sequence += 1
+        return True
+
+    def _route(self, batch: Batch) -> None:
+        self._catch_up(batch)
+        index = self._index.current()
+        first = 0
+        while first < len(batch.messages):
+            first = self._transaction(batch, first, index)
+
+    def _catch_up(self, batch: Batch) -> None:
+        """Have a catalog view at least as new as the batch: links answered before its events were posted are in it."""
+        if self._caught_up_at <= batch.fetched_at:
+            asked_at = time.monotonic()
+            self._catalog.catch_up()
+            self._caught_up_at = asked_at
+
+    def _transaction(self, batch: Batch, first: int, index: MatchIndex) -> int:
+        """Route the batch from message ``first`` on, in one transaction; returns where the next one begins."""
+        started = time.monotonic()
+        producer = self._ready_producer()
+        tally = Tally(self._expected)
+        produced: Counter[str] = Counter()
+        routed_at = timestamps.now()
+        producer.begin()
+        position = first
+        for message in batch.messages[first:]:
+            position += 1
+            partition = (message.topic(), message.partition())
+            if not tally.add(partition, message.offset()):
+                continue
+            for record in self._deliveries(message, partition, index, tally, routed_at):
+                producer.produce(record)
+                produced[record.topic] += 1
+            if produced.total() >= self._transaction_deliveries:
+                break
+        offsets = tally.offsets()
+        if not offsets:
+            producer.abort()
+            return position
+        for receipt in tally.receipts(routed_at):
+            producer.produce(receipt)
+        producer.send_offsets(offsets, batch.membership)
+        self._before_commit()
+        producer.commit()
+        tally.settle()
+        self._failures.clear()
+        self._count(tally, produced, time.monotonic() - started)
+        return position
+
+    def _deliveries(
+        self, message: ConsumedRecord, partition: Partition, index: MatchIndex, tally: Tally, routed_at: int
+    ) -> Sequence[Record]:
+        """The deliveries of one event; a poison record becomes a dead letter instead."""
+        try:
+            matches = index.match(message, self._decoders.decode)
+            if not matches:
+                return ()
+            event = event_id(message.value() or b"")
+            records = [
+                delivery_record(message, event, endpoint, subscriptions, routed_at)
+                for endpoint, subscriptions in matches
+            ]
+        except CorruptRecord as error:
+            return (self._set_aside(message, str(error)),)
+        except Exception as error:
+            place = (*partition, message.offset())
+            self._failures[place] += 1
+            log.exception("routing a record failed", extra={"place": place, "failures": self._failures[place]})
+            if self._failures[place] < ISOLATE_AFTER:
+                raise RecordFailure(f"{place}: {error!r}") from error
+            return (self._set_aside(message, f"routing failed {ISOLATE_AFTER} times: {error!r}"),)
+        for endpoint, _ in matches:
+            tally.matched(partition, endpoint.id)
+        return records
+
+    def _set_aside(self, message: ConsumedRecord, reason: str) -> Record:
+        log.warning(
+            "poison record set aside",
+            extra={"topic": message.topic(), "partition": message.partition(), "offset": message.offset()},
+        )
+        self._metrics.set_aside.labels("router").inc()
+        return dead_letter(cast("Message", message), reason=reason)
+
+    def _ready_producer(self) -> TransactionalProducer:
+        if self._producer is None:
+            producer = self._new_producer()
+            # Fences whoever used this transactional id before and aborts what it left open.
+            producer.start()
+            self._producer = producer
+        return self._producer
+
+    def _recover(self, error: Exception) -> None:
+        """Abort, and read again from the committed offsets; only our own failures were counted on a record."""
+        unexpected = not isinstance(error, HeadraceError)
+        log.warning("a batch was not routed; reading it again", extra={"error": repr(error)}, exc_info=unexpected)
+        self._metrics.transactions.labels("aborted").inc()
+        self.reader.rewind()
+        try:
+            if self._producer is not None and not isinstance(error, Fenced):
+                self._producer.abort()
+                return
+            self._drop_producer()
+            # Settles at once what became of the last commit; the committed offsets cannot be read before.
+            self._ready_producer()
+        except HeadraceError as trouble:
+            log.warning("no transactional producer", extra={"error": str(trouble)})
+            self._drop_producer()
+
+    def _drop_producer(self) -> None:
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+
+    def _count(self, tally: Tally, produced: Counter[str], seconds: float) -> None:
+        metrics = self._metrics
+        metrics.transactions.labels("committed").inc()
+        metrics.transaction_seconds.observe(seconds)
+        metrics.routed_events.inc(tally.events)
+        metrics.skipped_offsets.inc(tally.skipped)
+        for topic, count in produced.items():
+            metrics.routed_deliveries.labels(topic).inc(count)

@@ -1,0 +1,51 @@
+"""Settings of the stream processors: environment variables ``HEADRACE_PROCESSORS_<NAME>``."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backbone.kafka.settings import KafkaSettings
+from backbone.settings import BackboneSettings
+
+
+class ProcessorSettings(BaseSettings):
+    """One worker process; start as many as the event topics have partitions to share.
+
+    Attributes:
+        slot: tells the routers of one node apart (transactional id ``headrace-router-<node id>-<slot>``); None takes
+            the first that no living process of this data directory holds.
+        group: consumer group of the routers.
+        ledger: whether this worker also indexes into the ledger.
+        ledger_group: consumer group of the ledger agent.
+        batch_events: most events in one batch; a batch is at most one fetch queue, so bytes are bounded too.
+        queued_batches: batches that may wait behind the one being routed.
+        transaction_deliveries: a batch that fans out further than this is committed in several transactions.
+        transaction_timeout: seconds until Kafka aborts the transaction of a router that went silent.
+        skew_allowance: seconds subtracted from the time a subscription starts at; None means 0.5 with several brokers
+            (their clocks may differ) and 0 with one.
+        web_port: of Faust's web view and ``/metrics`` on 127.0.0.1; None switches it off.
+        fault_before_commit: for tests: ``kill:<n>``, ``stop:<n>`` or ``abort:<n>`` strikes the n-th transaction after
+            its records were produced and before it commits (``HEADRACE_FAULT_BEFORE_COMMIT``).
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_PROCESSORS_", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    slot: int | None = Field(None, ge=0)
+    group: str = "headrace-router"
+    ledger: bool = True
+    ledger_group: str = "headrace-ledger"
+    batch_events: int = Field(2_000, ge=1)
+    queued_batches: int = Field(2, ge=1)
+    transaction_deliveries: int = Field(20_000, ge=1)
+    transaction_timeout: float = Field(10.0, gt=0)
+    skew_allowance: float | None = Field(None, ge=0)
+    web_port: int | None = Field(None, ge=1, le=65_535)
+    log_level: str = "INFO"
+    fault_before_commit: str | None = Field(
+        None, pattern=r"^(kill|stop|abort):[1-9]\d*$", validation_alias="HEADRACE_FAULT_BEFORE_COMMIT"
+    )

@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from schemas import topics
+from schemas.delivery import Delivery, ReceiptKind, RoutingReceipt, SourceOffset, event_headers
+from schemas.errors import CorruptRecord
+from schemas.ids import delivery_id
+from schemas.subscription import Endpoint, EndpointType
+from stream_processors.deliveries import Tally, delivery_record, event_id
+from tests.unit.stream_processors.doubles import FakeMessage, framed
+
+if TYPE_CHECKING:
+    from backbone.kafka.records import Record
+
+P0 = ("events.w.n.c", 0)
+P1 = ("events.w.n.c", 1)
+NOON = 1_795_262_400_000_000
+"""2026-11-21T12:00:00Z in microseconds."""
+
+
+def endpoint(kind: EndpointType = EndpointType.WEB_HOOK) -> Endpoint:
+    return Endpoint(id="e1", workspace="w", name="e", type=kind, url="https://x", created_at=0, updated_at=0)
+
+
+def read(records: list[Record]) -> list[RoutingReceipt]:
+    assert {record.topic for record in records} <= {topics.ROUTING_RECEIPTS}
+    return [msgspec.json.decode(record.value or b"", type=RoutingReceipt) for record in records]
+
+
+def test_a_delivery_is_the_event_unchanged_with_its_own_headers_beside() -> None:
+    event = FakeMessage(7, headers=[("ce_id", b"p-1"), ("hr_request", b"{}")])
+
+    record = delivery_record(event, "event-7", endpoint(), ("s1", "s2"), NOON)
+
+    delivery = Delivery.from_headers(record.headers)
+    assert (record.topic, record.key, record.value) == (topics.WEBHOOK_DELIVERIES, b"e1", framed("event-7"))
+    assert delivery == Delivery(
+        id=delivery_id("event-7", "e1"),
+        event="event-7",
+        endpoint="e1",
+        workspace="w",
+        source=SourceOffset("events.w.n.c", 0, 7),
+        subscriptions=("s1", "s2"),
+        routed_at=NOON,
+    )
+    assert event_headers(record.headers) == event.headers()
+
+
+@pytest.mark.parametrize(
+    ("kind", "topic", "key"),
+    [
+        (EndpointType.WEB_HOOK, "deliveries.webhook", b"e1"),
+        (EndpointType.FILE, "deliveries.file", b"e1"),
+        (EndpointType.WEB_SOCKET, "deliveries.websocket", b"endpoint:e1"),
+    ],
+)
+def test_each_kind_of_endpoint_has_its_topic_and_key(kind: EndpointType, topic: str, key: bytes) -> None:
+    record = delivery_record(FakeMessage(0), "x", endpoint(kind), ("s",), NOON)
+
+    assert (record.topic, record.key) == (topic, key)
+
+
+def test_the_event_id_is_read_off_the_front() -> None:
+    assert event_id(framed("01a2")) == "01a2"
+    assert event_id(b"\x00\x00\x00\x00\x01" + b"\xc8\x01" + b"x" * 100) == "x" * 100
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"\x00\x00",
+        b"{}",
+        b"\x01\x00\x00\x00\x01\x02a",
+        b"\x00\x00\x00\x00\x01\x08a",
+        b"\x00\x00\x00\x00\x01\x03a",
+        b"\x00\x00\x00\x00\x01\xff\xff",
+        b"\x00\x00\x00\x00\x01\x02\xff",
+        b"\x00\x00\x00\x00\x01\x00",
+    ],
+)
+def test_what_does_not_start_like_an_event_is_corrupt(value: bytes) -> None:
+    with pytest.raises(CorruptRecord):
+        event_id(value)
+
+
+def test_receipts_tile_the_offsets_and_count_the_deliveries() -> None:
+    tally = Tally({P0: 10, P1: 0})
+    for offset in (10, 11, 12):
+        assert tally.add(P0, offset)
+    tally.matched(P0, "e1")
+    assert tally.add(P1, 0)
+    tally.matched(P1, "e1")
+    tally.matched(P1, "e2")
+
+    first, second = read(tally.receipts(NOON))
+
+    assert first == RoutingReceipt(
+        kind=ReceiptKind.ROUTED,
+        topic="events.w.n.c",
+        partition=0,
+        first_offset=10,
+        next_offset=13,
+        events=3,
+        matched={"e1": {"2026-11-21T12": 1}},
+        routed_at=NOON,
+    )
+    assert (second.partition, second.matched) == (1, {"e1": {"2026-11-21T12": 1}, "e2": {"2026-11-21T12": 1}})
+    assert tally.offsets() == {P0: 13, P1: 1}
+    assert tally.events == 4
+
+
+def test_a_gap_is_a_receipt_of_its_own() -> None:
+    tally = Tally({P0: 5})
+    for offset in (8, 9, 20):
+        tally.add(P0, offset)
+
+    ranges = [
+        (each.kind.value, each.first_offset, each.next_offset, each.events) for each in read(tally.receipts(NOON))
+    ]
+
+    assert ranges == [("skipped", 5, 8, 0), ("routed", 8, 10, 2), ("skipped", 10, 20, 0), ("routed", 20, 21, 1)]
+    assert tally.skipped == 13
+
+
+def test_what_was_committed_is_not_routed_again() -> None:
+    expected = {P0: 0}
+    first = Tally(expected)
+    first.add(P0, 0)
+    first.settle()
+    second = Tally(expected)
+
+    assert [second.add(P0, 0), second.add(P0, 1)] == [False, True]
+    assert [(each.first_offset, each.next_offset) for each in read(second.receipts(NOON))] == [(1, 2)]
+
+
+def test_a_tally_that_is_not_settled_leaves_its_offsets_to_the_next() -> None:
+    expected = {P0: 0}
+    Tally(expected).add(P0, 0)
+
+    assert Tally(expected).add(P0, 0)

@@ -1,0 +1,165 @@
+"""Topics: create what is missing, ask what there is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import LatestSpec
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+from backbone.kafka.failures import failure, kafka_error
+from schemas.errors import NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from concurrent.futures import Future
+
+    from backbone.kafka.records import Partition
+    from backbone.kafka.settings import KafkaSettings
+
+_TIMEOUT = 10.0
+"""Seconds for one request to Kafka."""
+
+
+class TopicSpec(msgspec.Struct, frozen=True):
+    """A topic that shall exist: its name, partition count and Kafka topic configuration."""
+
+    topic: str
+    partitions: int
+    config: dict[str, str] = {}
+
+
+class Admin:
+    """Creates and inspects topics. Every ``async`` method has a blocking twin that ends in ``_now``, for threads.
+
+    All raise ``Unavailable`` when Kafka does not answer within ``timeout`` seconds.
+    """
+
+    def __init__(self, settings: KafkaSettings, *, timeout: float = _TIMEOUT) -> None:
+        self.settings = settings
+        self._timeout = timeout
+        self._client = AdminClient(settings.client_config())
+
+    async def ensure_topics(self, specs: Sequence[TopicSpec]) -> None:
+        """Create those that are missing, and return when all can be written to. Existing ones stay as they are."""
+        await asyncio.to_thread(self.ensure_topics_now, specs)
+
+    def ensure_topics_now(self, specs: Sequence[TopicSpec]) -> None:
+        """``ensure_topics`` for a thread."""
+        existing = self.partition_counts_now()
+        missing = [spec for spec in specs if spec.topic not in existing]
+        if not missing:
+            return
+        replicas = self.settings.replication_factor
+        new = [NewTopic(spec.topic, spec.partitions, replicas, config=spec.config) for spec in missing]
+        for topic, future in self._client.create_topics(new, request_timeout=self._timeout).items():
+            self._wait(future, f"create topic {topic}", tolerated=KafkaError.TOPIC_ALREADY_EXISTS)
+        self._wait_for_leaders({spec.topic for spec in missing})
+
+    async def partition_count(self, topic: str) -> int:
+        """How many partitions a topic has.
+
+        Raises:
+            NotFound: there is no such topic.
+        """
+        return await asyncio.to_thread(self.partition_count_now, topic)
+
+    def partition_count_now(self, topic: str) -> int:
+        """``partition_count`` for a thread."""
+        found = self.partition_counts_now(topic).get(topic, 0)
+        if not found:
+            raise NotFound(f"there is no topic {topic}")
+        return found
+
+    def partition_counts_now(self, topic: str | None = None) -> dict[str, int]:
+        """Every topic's partition count, or only ``topic``'s; a topic that does not exist is not in it."""
+        try:
+            metadata = self._client.list_topics(topic, timeout=self._timeout)
+        except KafkaException as exception:
+            raise failure(exception, "list topics") from exception
+        return {name: len(found.partitions) for name, found in metadata.topics.items() if found.error is None}
+
+    async def topics(self, prefix: str = "") -> dict[str, int]:
+        """Partition counts of the topics whose name begins with ``prefix``."""
+        counts = await asyncio.to_thread(self.partition_counts_now)
+        return {topic: count for topic, count in counts.items() if topic.startswith(prefix)}
+
+    async def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """The last stable offset of each partition: where a read_committed reader that is caught up stands."""
+        futures = self._ask_ends(partitions)
+        done = asyncio.gather(*(asyncio.wrap_future(future) for future in futures.values()))
+        try:
+            found = await asyncio.wait_for(done, self._timeout + 1)
+        except (KafkaException, TimeoutError) as error:
+            raise _no_end(error) from error
+        return dict(zip(futures, (end.offset for end in found), strict=True))
+
+    def end_offsets_now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """``end_offsets`` for a thread."""
+        futures = self._ask_ends(partitions)
+        try:
+            return {partition: future.result(self._timeout + 1).offset for partition, future in futures.items()}
+        except (KafkaException, TimeoutError) as error:
+            raise _no_end(error) from error
+
+    def _ask_ends(self, partitions: Iterable[Partition]) -> dict[Partition, Future[Any]]:
+        wanted = {TopicPartition(*partition): LatestSpec() for partition in partitions}
+        if not wanted:
+            return {}
+        answers = self._client.list_offsets(
+            wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout
+        )
+        return {(entry.topic, entry.partition): future for entry, future in answers.items()}
+
+    async def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions. Records stay where they are, so keys move unless the producer takes care."""
+        new = [NewPartitions(topic, partitions)]
+        for future in self._client.create_partitions(new, request_timeout=self._timeout).values():
+            await asyncio.to_thread(self._wait, future, f"grow topic {topic}")
+
+    async def delete_topics(self, topics: Iterable[str]) -> None:
+        """Delete topics with all their records; one that does not exist is fine."""
+        names = list(topics)
+        if not names:
+            return
+        for topic, future in self._client.delete_topics(names, request_timeout=self._timeout).items():
+            tolerated = KafkaError.UNKNOWN_TOPIC_OR_PART
+            await asyncio.to_thread(self._wait, future, f"delete topic {topic}", tolerated=tolerated)
+
+    def _wait(self, future: Future[None], doing: str, *, tolerated: int | None = None) -> None:
+        try:
+            future.result(self._timeout + 1)
+        except KafkaException as exception:
+            if kafka_error(exception).code() != tolerated:
+                raise failure(exception, doing) from exception
+        except TimeoutError as error:
+            raise Unavailable(f"{doing}: no answer") from error
+
+    def _wait_for_leaders(self, topics: set[str]) -> None:
+        """A topic that was just created exists a moment before its partitions can be written to."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                found = self._client.list_topics(timeout=self._timeout).topics
+            except KafkaException as exception:
+                raise failure(exception, "list topics") from exception
+            led = {
+                name
+                for name in topics & found.keys()
+                if found[name].partitions and all(part.leader >= 0 for part in found[name].partitions.values())
+            }
+            if led == topics:
+                return
+            if time.monotonic() > deadline:
+                raise Unavailable(f"no leader yet for {', '.join(sorted(topics - led))}")
+            time.sleep(0.02)
+
+
+def _no_end(error: Exception) -> Exception:
+    doing = "ask for the end of partitions"
+    return failure(error, doing) if isinstance(error, KafkaException) else Unavailable(f"{doing}: no answer")

@@ -1,0 +1,265 @@
+"""A consumer of batches, for one thread that owns it."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer as Client
+
+from backbone.kafka.failures import failure, kafka_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+BEGINNING = OFFSET_BEGINNING
+"""As an offset: the first that the partition still has."""
+
+_TIMEOUT = 10.0
+"""Seconds for one request to Kafka."""
+
+
+class BatchConsumer:
+    """Reads batches of messages, with or without a consumer group; commits only what it is told to.
+
+    Every method belongs to the thread that calls ``consume``: librdkafka's Python client hangs when two threads share a
+    consumer. All raise ``Unavailable`` when Kafka does not answer. A partition without a committed offset is read from
+    its beginning.
+
+    Args:
+        settings: how to reach Kafka.
+        group: the consumer group; None to read assigned partitions without one.
+        on_assigned: called inside ``consume`` with partitions that were added, before any of their records is fetched;
+            may return offsets for those that shall start elsewhere than at their committed offset, and may call
+            ``commit``, ``committed`` and ``offsets_for_times``.
+        on_revoked: called inside ``consume`` or ``close`` with partitions that are about to go to another member (or
+            have gone, if this one was away for too long: a ``commit`` then fails).
+        read_committed: False shows records of open and aborted transactions too.
+        overrides: further librdkafka properties.
+
+    Attributes:
+        ends: partition to the offset at which its end was last met: past commit markers and compacted tombstones, which
+            no record shows.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        group: str | None,
+        on_assigned: Callable[[list[Partition]], Mapping[Partition, int] | None] | None = None,
+        on_revoked: Callable[[list[Partition]], None] | None = None,
+        read_committed: bool = True,
+        **overrides: Any,
+    ) -> None:
+        self.ends: dict[Partition, int] = {}
+        self._on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self._client = Client(
+            settings.client_config(
+                **{
+                    "group.id": group or f"headrace-unassigned-{uuid.uuid4()}",
+                    **_group_protocol(settings, group),
+                    "enable.auto.commit": False,
+                    "auto.offset.reset": "earliest",
+                    "isolation.level": "read_committed" if read_committed else "read_uncommitted",
+                    "enable.partition.eof": True,
+                    "fetch.wait.max.ms": 100,
+                    # A batch's worth, not librdkafka's 100,000 messages: a rewind drops what was fetched ahead.
+                    "queued.min.messages": 20_000,
+                    **overrides,
+                }
+            )
+        )
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        """Take part in the group for these topics (replacing earlier ones); none at all leaves every topic.
+
+        A name that begins with ``^`` is a pattern, but the broker looks for new topics of a pattern only every 10 s or
+        more: who must see them sooner names them.
+        """
+        if topics:
+            self._client.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked)
+        else:
+            self._client.unsubscribe()
+
+    def assign(self, offsets: Mapping[Partition, int]) -> None:
+        """Read exactly these partitions from these offsets, without the group's say; replaces an earlier assignment."""
+        self._client.assign(_positions(offsets))
+
+    def consume(self, count: int, timeout: float) -> list[Message]:
+        """Up to ``count`` messages, as soon as there are any that many or ``timeout`` seconds are over.
+
+        Errors are logged, and the client recovers from them by itself.
+
+        Raises:
+            Unavailable: an error that no further call gets over; build a new consumer.
+        """
+        try:
+            messages = self._client.consume(count, timeout)
+        except KafkaException as exception:
+            raise failure(exception, "consume") from exception
+        if all(message.error() is None for message in messages):
+            return messages
+        return [message for message in messages if self._is_record(message)]
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """Commit the next offset to read of each partition, and wait for the answer.
+
+        Raises:
+            Unavailable: not committed; also when the group has given a partition to another member.
+        """
+        if not offsets:
+            return
+        try:
+            results = self._client.commit(offsets=_positions(offsets), asynchronous=False)
+        except KafkaException as exception:
+            raise failure(exception, "commit offsets") from exception
+        for result in results:
+            if result.error:
+                raise failure(result.error, f"commit offset of {result.topic}/{result.partition}")
+
+    def committed(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, int | None]:
+        """The group's committed offsets; None where there is none."""
+        try:
+            found = self._client.committed(_bare(partitions), timeout)
+        except KafkaException as exception:
+            raise failure(exception, "read committed offsets") from exception
+        return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
+
+    def seek(self, offsets: Mapping[Partition, int], timeout: float = _TIMEOUT) -> None:
+        """Continue elsewhere; what was fetched of these partitions is dropped."""
+        deadline = time.monotonic() + timeout
+        for position in _positions(offsets):
+            self.ends.pop((position.topic, position.partition), None)
+            while True:
+                try:
+                    self._client.seek(position)
+                except KafkaException as exception:
+                    # A partition that was assigned a moment ago cannot be sought before its first fetch has begun.
+                    if kafka_error(exception).code() != KafkaError._STATE or time.monotonic() > deadline:  # noqa: SLF001  # librdkafka's name
+                        raise failure(exception, f"seek {position.topic}/{position.partition}") from exception
+                    time.sleep(0.01)
+                else:
+                    break
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Fetch no more of these partitions, and stay their owner."""
+        self._client.pause(_bare(partitions))
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Fetch paused partitions again."""
+        self._client.resume(_bare(partitions))
+
+    def assignment(self) -> list[Partition]:
+        """The partitions that this consumer reads now."""
+        return _partitions(self._client.assignment())
+
+    def position(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+        """The offset after the last message that ``consume`` returned; None where it has returned none."""
+        found = self._client.position(_bare(partitions))
+        return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
+
+    def group_metadata(self) -> Any:
+        """What a transaction needs to commit offsets as this member in its present generation."""
+        return self._client.consumer_group_metadata()
+
+    def end_offsets(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, int]:
+        """The offset after the last record that can be read now, asked of the broker.
+
+        For a read_committed consumer that is the last stable offset. The question waits behind a pending fetch
+        (``fetch.wait.max.ms``); ``Admin.end_offsets`` does not.
+        """
+        return {partition: high for partition, (_, high) in self.watermarks(partitions, timeout).items()}
+
+    def watermarks(
+        self, partitions: Iterable[Partition], timeout: float = _TIMEOUT
+    ) -> dict[Partition, tuple[int, int]]:
+        """The first offset that the partition still has, and the end as in ``end_offsets``."""
+        found = {}
+        for topic, partition in partitions:
+            try:
+                bounds = self._client.get_watermark_offsets(TopicPartition(topic, partition), timeout, cached=False)
+            except KafkaException as exception:
+                raise failure(exception, f"ask for the end of {topic}/{partition}") from exception
+            found[topic, partition] = bounds
+        return found
+
+    def offsets_for_times(
+        self, times: Mapping[Partition, int], timeout: float = _TIMEOUT
+    ) -> dict[Partition, int | None]:
+        """The first offset with a timestamp at or after a time (milliseconds since the epoch), or None."""
+        try:
+            found = self._client.offsets_for_times(_positions(times), timeout)
+        except KafkaException as exception:
+            raise failure(exception, "look up offsets by time") from exception
+        return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
+
+    def partitions_of(self, topics: Iterable[str], timeout: float = _TIMEOUT) -> list[Partition]:
+        """Every partition of these topics; a topic that does not exist has none."""
+        found: list[Partition] = []
+        for topic in topics:
+            try:
+                metadata = self._client.list_topics(topic, timeout).topics[topic]
+            except KafkaException as exception:
+                raise failure(exception, f"ask for the partitions of {topic}") from exception
+            found.extend((topic, partition) for partition in sorted(metadata.partitions))
+        return found
+
+    def close(self) -> None:
+        """Leave the group (``on_revoked`` is called) and close."""
+        self._client.close()
+
+    def _is_record(self, message: Message) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's name
+            self.ends[str(message.topic()), int(message.partition() or 0)] = int(message.offset() or 0)
+        elif error.fatal():
+            raise failure(error, "consume")
+        else:
+            log.warning("kafka consumer: %s", error.str(), extra={"code": error.name(), "topic": message.topic()})
+        return False
+
+    def _assigned(self, client: Client, added: list[TopicPartition]) -> None:
+        partitions = _partitions(added)
+        starts = (self._on_assigned(partitions) if self._on_assigned else None) or {}
+        for entry in added:
+            entry.offset = starts.get((entry.topic, entry.partition), entry.offset)
+        client.incremental_assign(added)
+
+    def _revoked(self, client: Client, removed: list[TopicPartition]) -> None:
+        partitions = _partitions(removed)
+        for partition in partitions:
+            self.ends.pop(partition, None)
+        if self._on_revoked:
+            self._on_revoked(partitions)
+        client.incremental_unassign(removed)
+
+
+def _group_protocol(settings: KafkaSettings, group: str | None) -> dict[str, str]:
+    """KIP-848 moves only what has to move; the classic protocol does too with the cooperative assignor."""
+    if group is not None and settings.group_protocol != "classic":
+        return {"group.protocol": "consumer"}
+    return {"group.protocol": "classic", "partition.assignment.strategy": "cooperative-sticky"}
+
+
+def _positions(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+
+
+def _bare(partitions: Iterable[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(topic, partition) for topic, partition in partitions]
+
+
+def _partitions(entries: Iterable[TopicPartition]) -> list[Partition]:
+    return [(entry.topic, entry.partition) for entry in entries]

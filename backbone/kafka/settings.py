@@ -1,0 +1,60 @@
+"""How to reach Kafka, and the numbers that every plane must agree on."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DAY = 86_400
+"""Seconds."""
+
+_client_log = logging.getLogger("backbone.kafka.client")
+
+
+class KafkaSettings(BaseSettings):
+    """Connection, partition counts and retention; the same values for all planes of an installation.
+
+    Attributes:
+        bootstrap_servers: ``host:port`` list (``KAFKA_BOOTSTRAP_SERVERS``).
+        options: librdkafka properties for every client, for example SASL and TLS (``HEADRACE_KAFKA_OPTIONS``, JSON).
+        group_protocol: ``consumer`` (KIP-848, brokers from 4.0), ``classic``, or ``auto``: the first the broker has.
+        replication_factor: of topics that Headrace creates; -1 takes the broker's default.
+        delivery_partitions: of ``deliveries.*`` and ``attempts``; the most workers that can share the work.
+        event_retention: of event topics, seconds.
+        delivery_retention: of deliveries, retries, attempts, receipts and dead letters, seconds.
+        idempotency_window: how long a repeat of a publish is recognised, seconds.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    bootstrap_servers: str = Field("127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP_SERVERS")
+    options: dict[str, str] = Field(default_factory=dict, validation_alias="HEADRACE_KAFKA_OPTIONS")
+    group_protocol: str = Field(
+        "auto", pattern="^(auto|consumer|classic)$", validation_alias="HEADRACE_KAFKA_GROUP_PROTOCOL"
+    )
+    replication_factor: int = Field(-1, validation_alias="HEADRACE_KAFKA_REPLICATION_FACTOR")
+    delivery_partitions: int = Field(8, ge=1, validation_alias="HEADRACE_DELIVERY_PARTITIONS")
+    event_retention: int = Field(14 * DAY, ge=1, validation_alias="HEADRACE_EVENT_RETENTION")
+    delivery_retention: int = Field(14 * DAY, ge=14 * DAY, validation_alias="HEADRACE_DELIVERY_RETENTION")
+    idempotency_window: int = Field(DAY, ge=60, validation_alias="HEADRACE_IDEMPOTENCY_WINDOW")
+
+    def client_config(self, **overrides: Any) -> dict[str, Any]:
+        """The librdkafka configuration of one client.
+
+        The installation's ``options`` come before the client's own ``overrides``: what a client needs for its promise
+        (acks, isolation level) cannot be configured away.
+        """
+        return {
+            "bootstrap.servers": self.bootstrap_servers,
+            "client.id": "headrace",
+            # A topic that was created or grown is seen within this many milliseconds, not librdkafka's 5 minutes.
+            "topic.metadata.refresh.interval.ms": 5_000,
+            # A broker that comes back is found soon: the default grows to 10 s.
+            "reconnect.backoff.max.ms": 1_000,
+            "logger": _client_log,
+            **self.options,
+            **overrides,
+        }

@@ -1,0 +1,227 @@
+"""A tail: whole topics read from their first offset into a view, with a way to know that the view is up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from backbone.kafka.admin import Admin
+from backbone.kafka.consumer import BEGINNING, BatchConsumer
+from schemas.errors import CorruptRecord, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+_BATCH = 1_000
+_WAIT = 0.1
+"""Seconds that one ``consume`` waits for a first message."""
+
+
+class _Waiter(NamedTuple):
+    targets: dict[Partition, int]
+    future: Future[None]
+
+
+class TopicTail:
+    """Reads whole topics on a thread of its own and hands each record to ``apply``, in partition order.
+
+    Only committed records are seen. *Caught up* means: the end as of the call, asked of the broker, has been passed; an
+    end-of-partition event counts, because it alone passes commit markers and tombstones that compaction removed. The
+    topics' partition counts do not change.
+
+    Args:
+        settings: how to reach Kafka.
+        topics: they must exist, or come to exist soon.
+        apply: called on the tail's thread.
+        name: of the thread, for logs.
+        on_corrupt: told of a record that ``apply`` raised for; the tail goes on with the next one.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        topics: Sequence[str],
+        apply: Callable[[Message], None],
+        *,
+        name: str,
+        on_corrupt: Callable[[Message, CorruptRecord], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._topics = tuple(topics)
+        self._apply = apply
+        self._name = name
+        self._on_corrupt = on_corrupt
+        self._consumer: BatchConsumer | None = None
+        self._admin: Admin | None = None
+        self._partitions: list[Partition] = []
+        self._passed: dict[Partition, int] = {}
+        self._waiters: list[_Waiter] = []
+        self._lock = threading.Lock()
+        self._assigned = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"tail-{name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to read; returns at once."""
+        # How late a partition's end is noticed when only a commit marker came after its last record.
+        overrides: dict[str, Any] = {"fetch.wait.max.ms": 20, "client.id": f"headrace-tail-{self._name}"}
+        self._consumer = BatchConsumer(self._settings, group=None, **overrides)
+        # The end is asked for on a connection of its own: on the consumer's it would wait behind a pending fetch.
+        self._admin = Admin(self._settings)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reading; who still waits is told ``Unavailable``."""
+        if self._consumer is None:
+            return
+        self._stopping.set()
+        self._thread.join()
+        self._consumer.close()
+        self._consumer = self._admin = None
+        with self._lock:
+            waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            _fail(waiter.future, Unavailable(f"the tail {self._name} was stopped"))
+
+    def passed(self, topic: str, partition: int, offset: int) -> bool:
+        """Whether the record at ``offset`` has been applied (or skipped as never committed)."""
+        return self._passed.get((topic, partition), 0) > offset
+
+    def catch_up(self, timeout: float = 10.0) -> None:
+        """Block until everything that could be read when this was called has been applied. Not for the event loop.
+
+        Raises:
+            Unavailable: not within ``timeout`` seconds.
+        """
+        admin = self._running()
+        if not self._assigned.wait(timeout):
+            raise self._behind(timeout)
+        targets = admin.end_offsets_now(self._partitions)
+        try:
+            self._when_passed(targets).result(timeout)
+        except TimeoutError as error:
+            raise self._behind(timeout) from error
+
+    async def caught_up(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # the blocking twin takes one too
+        """``catch_up`` for the event loop."""
+        admin = self._running()
+        if not self._assigned.is_set() and not await asyncio.to_thread(self._assigned.wait, timeout):
+            raise self._behind(timeout)
+        await self._await(await admin.end_offsets(self._partitions), timeout)
+
+    async def wait_past(self, topic: str, partition: int, offset: int, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # as above
+        """Wait until the record at ``offset``, which is known to be written, has been applied: read-your-writes.
+
+        Raises:
+            Unavailable: not within ``timeout`` seconds.
+        """
+        if not self.passed(topic, partition, offset):
+            await self._await({(topic, partition): offset + 1}, timeout)
+
+    async def _await(self, targets: Mapping[Partition, int], timeout: float) -> None:  # noqa: ASYNC109  # as above
+        future = self._when_passed(targets)
+        if future.done():
+            future.result()
+            return
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(future), timeout)
+        except TimeoutError as error:
+            raise self._behind(timeout) from error
+
+    def _behind(self, timeout: float) -> Unavailable:
+        return Unavailable(f"the tail {self._name} did not catch up within {timeout:g} s")
+
+    def _running(self) -> Admin:
+        if self._admin is None:
+            raise Unavailable(f"the tail {self._name} is not running")
+        return self._admin
+
+    def _when_passed(self, targets: Mapping[Partition, int]) -> Future[None]:
+        future: Future[None] = Future()
+        with self._lock:
+            if self._stopping.is_set():
+                future.set_exception(Unavailable(f"the tail {self._name} was stopped"))
+                return future
+            missing = {key: target for key, target in targets.items() if self._passed.get(key, 0) < target}
+            if missing:
+                self._waiters.append(_Waiter(missing, future))
+                return future
+        future.set_result(None)
+        return future
+
+    def _run(self) -> None:
+        consumer = self._consumer
+        if consumer is None or not self._assign(consumer):
+            return
+        while not self._stopping.is_set():
+            try:
+                messages = consumer.consume(_BATCH, _WAIT)
+            except Unavailable:
+                log.exception("tail %s: cannot read", self._name)
+                self._stopping.wait(1)
+                continue
+            for message in messages:
+                self._apply_one(message)
+            self._advance(consumer, messages)
+
+    def _assign(self, consumer: BatchConsumer) -> bool:
+        """Find the partitions and start reading them; waits for topics that do not exist yet, False when stopped."""
+        while not self._stopping.is_set():
+            try:
+                found = consumer.partitions_of(self._topics)
+            except Unavailable as error:
+                log.warning("tail %s: %s", self._name, error)
+                found = []
+            if {topic for topic, _ in found} == set(self._topics):
+                self._partitions = found
+                consumer.assign(dict.fromkeys(found, BEGINNING))
+                self._assigned.set()
+                return True
+            self._stopping.wait(0.1)
+        return False
+
+    def _apply_one(self, message: Message) -> None:
+        try:
+            self._apply(message)
+        except Exception as error:  # one record must not stop the view that all others depend on
+            corrupt = error if isinstance(error, CorruptRecord) else CorruptRecord(f"cannot be applied: {error!r}")
+            where = f"{message.topic()}/{message.partition()}/{message.offset()}"
+            log.exception("tail %s: skipped %s", self._name, where)
+            if self._on_corrupt is not None:
+                self._on_corrupt(message, corrupt)
+
+    def _advance(self, consumer: BatchConsumer, messages: Sequence[Message]) -> None:
+        passed = dict(consumer.ends)
+        for message in messages:
+            key = (str(message.topic()), int(message.partition() or 0))
+            passed[key] = max(passed.get(key, 0), int(message.offset() or 0) + 1)
+        consumer.ends.clear()
+        if not passed:
+            return
+        done: list[Future[None]] = []
+        with self._lock:
+            for key, offset in passed.items():
+                self._passed[key] = max(offset, self._passed.get(key, 0))
+            waiting = []
+            for waiter in self._waiters:
+                if all(self._passed.get(key, 0) >= target for key, target in waiter.targets.items()):
+                    done.append(waiter.future)
+                elif not waiter.future.cancelled():
+                    waiting.append(waiter)
+            self._waiters = waiting
+        for future in done:
+            if future.set_running_or_notify_cancel():
+                future.set_result(None)
+
+
+def _fail(future: Future[None], error: Exception) -> None:
+    if future.set_running_or_notify_cancel():
+        future.set_exception(error)

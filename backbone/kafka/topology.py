@@ -1,0 +1,77 @@
+"""The topics that Headrace itself needs, and the shape of an event type's topic."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backbone.kafka.admin import TopicSpec
+from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
+from backbone.kafka.settings import DAY
+from schemas import topics
+
+if TYPE_CHECKING:
+    from backbone.kafka.admin import Admin
+    from backbone.kafka.settings import KafkaSettings
+    from schemas.event_type import EventType
+
+_LOG_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
+_COMPACT = {"cleanup.policy": "compact"}
+_HOUR_MS = 3_600_000
+
+_EVENT_BYTES = MAX_RECORD_BYTES + MAX_HEADER_BYTES
+_DELIVERY_BYTES = _EVENT_BYTES + MAX_HEADER_BYTES
+"""A delivery, and a dead letter of it, is the event's record with more headers: it must fit wherever the event did."""
+
+_TIER_PARTITIONS = 2
+_IDEMPOTENCY_PARTITIONS = 4
+
+
+def internal_topics(settings: KafkaSettings) -> list[TopicSpec]:
+    """Every topic that is not an event type's."""
+    kept = _retention(settings.delivery_retention) | _LOG_APPEND_TIME
+    kept_whole = kept | {"max.message.bytes": str(_DELIVERY_BYTES)}
+    wide = settings.delivery_partitions
+    window_ms = settings.idempotency_window * 1_000
+    return [
+        TopicSpec(topics.CATALOG, 1, _COMPACT | _LOG_APPEND_TIME),
+        TopicSpec(topics.SCHEMAS, 1, _COMPACT),
+        TopicSpec(topics.WEBHOOK_DELIVERIES, wide, kept_whole),
+        TopicSpec(topics.WEBSOCKET_DELIVERIES, wide, kept_whole),
+        TopicSpec(topics.FILE_DELIVERIES, wide, kept_whole),
+        *(TopicSpec(tier, _TIER_PARTITIONS, kept_whole) for tier in topics.RETRY_TIERS.values()),
+        TopicSpec(topics.DEAD_LETTERS, _TIER_PARTITIONS, kept_whole),
+        TopicSpec(topics.ATTEMPTS, wide, kept),
+        TopicSpec(topics.ROUTING_RECEIPTS, _TIER_PARTITIONS, kept),
+        TopicSpec(topics.ENDPOINT_STATE, 1, _COMPACT | _LOG_APPEND_TIME),
+        TopicSpec(
+            topics.IDEMPOTENCY,
+            _IDEMPOTENCY_PARTITIONS,
+            {
+                "cleanup.policy": "compact,delete",
+                "retention.ms": str(window_ms),
+                # Retention drops whole segments: short ones keep the window from overrunning by more than an hour.
+                "segment.ms": str(min(window_ms, _HOUR_MS)),
+                **_LOG_APPEND_TIME,
+            },
+        ),
+    ]
+
+
+def event_topic_spec(event_type: EventType, partitions: int, retention: int = 14 * DAY) -> TopicSpec:
+    """The topic of an event type; a compacted one keeps each key's last event, others ``retention`` seconds."""
+    kept = _COMPACT if event_type.compacted else _retention(retention)
+    return TopicSpec(event_type.topic, partitions, kept | _LOG_APPEND_TIME | {"max.message.bytes": str(_EVENT_BYTES)})
+
+
+async def ensure_internal_topics(admin: Admin) -> None:
+    """Create what is missing of ``internal_topics``; every plane calls it when it starts."""
+    await admin.ensure_topics(internal_topics(admin.settings))
+
+
+def ensure_internal_topics_now(admin: Admin) -> None:
+    """``ensure_internal_topics`` for a plane without an event loop."""
+    admin.ensure_topics_now(internal_topics(admin.settings))
+
+
+def _retention(seconds: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(seconds * 1_000)}

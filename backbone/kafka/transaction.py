@@ -1,0 +1,194 @@
+"""A Kafka transaction: records and consumer offsets become visible together or not at all."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Producer as Client
+
+from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.failures import failure, kafka_error
+from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
+from schemas.errors import Fenced, PayloadTooLarge, TransactionAborted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from backbone.kafka.records import Message, Partition, Record
+    from backbone.kafka.settings import KafkaSettings
+
+_QUEUE_POLL = 0.05
+"""Seconds to wait for room in the client's queue before trying again."""
+
+
+class TransactionalProducer:
+    """One transaction at a time, used from one thread.
+
+    ``start`` fences every other producer with the same transactional id. From then on each method either does its work
+    or leaves no transaction open: it raises ``TransactionAborted`` after it has aborted, or ``Fenced`` when this
+    producer is done and can only be closed. Whether the last commit of a fenced producer took is settled once the next
+    producer with the same id has started.
+
+    Args:
+        settings: how to reach Kafka.
+        transactional_id: the lock; at most one producer holds it.
+        timeout: seconds, both for each call and for the broker to abort a transaction whose holder died.
+        overrides: further librdkafka properties.
+    """
+
+    def __init__(
+        self, settings: KafkaSettings, transactional_id: str, *, timeout: float = 10.0, **overrides: Any
+    ) -> None:
+        self._timeout = timeout
+        self._open = False
+        self._rejected: KafkaError | None = None
+        milliseconds = int(timeout * 1_000)
+        self._client = Client(
+            settings.client_config(
+                **{
+                    "transactional.id": transactional_id,
+                    "transaction.timeout.ms": milliseconds,
+                    "message.timeout.ms": milliseconds,
+                    "message.max.bytes": MAX_RECORD_BYTES + 2 * MAX_HEADER_BYTES,
+                    "linger.ms": 5,
+                    # Commit reports success for all; only what went wrong is worth a callback.
+                    "delivery.report.only.error": True,
+                    "on_delivery": self._delivered,
+                    **overrides,
+                }
+            )
+        )
+
+    def start(self) -> None:
+        """Take the transactional id: fence its holders, and finish or abort what they left open.
+
+        Raises:
+            Unavailable: Kafka does not answer; it may be called again.
+            Fenced: another producer took the id in the meantime.
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                self._client.init_transactions(max(0.1, deadline - time.monotonic()))
+            except KafkaException as exception:
+                error = kafka_error(exception)
+                if error.fatal():
+                    raise Fenced(error.str()) from exception
+                if not error.retriable() or time.monotonic() >= deadline:
+                    raise failure(error, "init transactions") from exception
+            else:
+                return
+
+    def begin(self) -> None:
+        """Open a transaction."""
+        self._rejected = None
+        self._do("begin", lambda _: self._client.begin_transaction())
+        self._open = True
+
+    def produce(self, record: Record) -> None:
+        """Add a record; waits while the client's queue is full.
+
+        Raises:
+            PayloadTooLarge: this record is over the client's limit; the transaction is still open.
+        """
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                self._client.produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    record.partition,
+                    headers=record.headers,  # type: ignore[arg-type]  # the stub's list type is invariant
+                )
+            except BufferError as full:
+                if time.monotonic() >= deadline:
+                    raise self._give_up("the queue stays full", KafkaError(KafkaError.REQUEST_TIMED_OUT)) from full
+                self._client.poll(_QUEUE_POLL)
+            except KafkaException as exception:
+                error = kafka_error(exception)
+                if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise failure(error, "produce") from exception
+                raise self._give_up("produce", error) from exception
+            else:
+                return
+
+    def send_offsets(self, offsets: Mapping[Partition, int], consumer: BatchConsumer | Any) -> None:
+        """Add the next offsets of a consumer group, which move when the transaction commits.
+
+        Args:
+            offsets: the next offset to read of each partition.
+            consumer: the group's consumer, or what its ``group_metadata()`` returned when the batch was fetched.
+        """
+        metadata = consumer.group_metadata() if isinstance(consumer, BatchConsumer) else consumer
+        positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        if positions:
+            self._do("send offsets", lambda left: self._client.send_offsets_to_transaction(positions, metadata, left))
+
+    def commit(self) -> None:
+        """Make it visible, all of it.
+
+        Raises:
+            PayloadTooLarge: a topic does not take a record's size; aborted.
+        """
+        self._do("commit", self._client.commit_transaction)
+        self._open = False
+
+    def abort(self) -> None:
+        """Discard the open transaction; harmless when there is none.
+
+        Raises:
+            Fenced: it could not be aborted; the next producer's ``start`` does it.
+        """
+        if not self._open:
+            return
+        self._open = False
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                self._client.abort_transaction(max(0.1, deadline - time.monotonic()))
+            except KafkaException as exception:
+                error = kafka_error(exception)
+                if not error.retriable() or time.monotonic() >= deadline:
+                    raise Fenced(f"abort: {error.str()}") from exception
+            else:
+                return
+
+    def close(self) -> None:
+        """Abort what is open and leave. A closed producer cannot be used again."""
+        try:
+            self.abort()
+        except Fenced:
+            pass  # its transaction is aborted by whoever took over, or by the broker in time
+        finally:
+            self._client.close()
+
+    def _do(self, doing: str, call: Callable[[float], None]) -> None:
+        """Call, and again while librdkafka says that it may be retried and there is time."""
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                call(max(0.1, deadline - time.monotonic()))
+            except KafkaException as exception:
+                error = kafka_error(exception)
+                if not error.retriable() or time.monotonic() >= deadline:
+                    raise self._give_up(doing, error) from exception
+            else:
+                return
+
+    def _give_up(self, doing: str, error: KafkaError) -> TransactionAborted | PayloadTooLarge:
+        """Abort, and say what to raise."""
+        if error.fatal() or (doing == "commit" and not error.txn_requires_abort()):
+            # A commit that was sent and not answered can be neither repeated for ever nor aborted.
+            self._open = False
+            return Fenced(f"{doing}: {error.str()} ({error.name()})")
+        self.abort()
+        rejected = failure(self._rejected or error, doing)
+        if isinstance(rejected, (PayloadTooLarge, TransactionAborted)):
+            return rejected
+        return TransactionAborted(str(rejected))
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:  # noqa: ARG002  # librdkafka's signature
+        self._rejected = self._rejected or error

@@ -1,0 +1,49 @@
+# Everything runs from a virtual environment in .venv, made on first use from the pinned versions of constraints.txt.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run tour test check format bench constraints clean
+
+run: .venv/.tour  ## Everything on this machine, with a tour of real events first; Ctrl-C ends it
+	@$(BIN)/headrace up --tour
+
+tour: .venv/.tour  ## The same, but ends after the tour: success only if every arrival was checked
+	@$(BIN)/headrace up --tour --exit
+
+test: .venv/.dev  ## Unit, component, conformance and end-to-end tests on real Kafka
+	$(BIN)/pytest
+
+check: .venv/.dev  ## Lint, format, types, and which package may import which
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/.dev  ## The table of measured stages, also in build/bench.json
+	$(BIN)/python -m operations.bench
+
+constraints: .venv/.dev  ## Pin again what pyproject.toml asks for
+	$(BIN)/pip-compile --quiet --upgrade --all-extras --strip-extras --no-annotate --no-header --no-emit-options \
+		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file=- pyproject.toml \
+		| grep -v -e '^headrace @' -e '^#' -e '^$$' > constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/.tour: pyproject.toml constraints.txt
+	@echo "Installing Headrace into .venv (once, about a minute)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[tour]'
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt
+	@echo "Installing Headrace and its development tools into .venv (once, about a minute)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@ .venv/.tour

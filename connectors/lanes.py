@@ -7,7 +7,10 @@ millisecond. Times are seconds of one monotonic clock.
 from __future__ import annotations
 
 from collections import deque
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Item = TypeVar("Item")
 
@@ -87,9 +90,17 @@ class Lane(Generic[Item]):
         self._started[self._ticket] = now
         return self._ticket, self._queue.popleft()[1]
 
-    def done(self, ticket: int, now: float, *, healthy: bool) -> None:
-        """A request is over. ``healthy`` says whether the endpoint works, not whether it liked the event."""
+    def done(self, ticket: int, now: float, *, healthy: bool | None) -> None:
+        """A request is over.
+
+        Args:
+            ticket: as ``take`` gave it.
+            now: seconds.
+            healthy: whether the endpoint works, not whether it liked the event; None when nothing was sent.
+        """
         taken = now - self._started.pop(ticket)
+        if healthy is None:
+            return
         self._latency += (taken - self._latency) * _SMOOTHING
         if healthy:
             self._failures = 0
@@ -109,10 +120,10 @@ class Lane(Generic[Item]):
             found.append(self._queue.popleft()[1])
         return found
 
-    def drain(self) -> list[Item]:
-        """Take out everything that queues."""
-        found = [item for _, item in self._queue]
-        self._queue.clear()
+    def remove(self, unwanted: Callable[[Item], bool]) -> list[Item]:
+        """Take out what queues and is not wanted any more."""
+        found = [item for _, item in self._queue if unwanted(item)]
+        self._queue = deque(entry for entry in self._queue if not unwanted(entry[1]))
         return found
 
     def reserve(self, now: float, not_before: float = 0.0) -> float:

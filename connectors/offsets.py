@@ -9,13 +9,17 @@ class PartitionProgress:
     """One assigned partition: offsets that were handed out, and those that are finished.
 
     What may be committed is the lowest unfinished offset, so that a crash repeats deliveries but never skips one.
-    ``revoked`` is set once the partition belongs to another worker: what finishes then is not committed here.
+
+    Attributes:
+        closing: the partition is about to go to another worker: no new try is made.
+        revoked: it has gone; what finishes now is not committed here.
     """
 
     def __init__(self) -> None:
         self._unfinished: OrderedDict[int, None] = OrderedDict()
         self._next: int | None = None
         self._committed: int | None = None
+        self.closing = False
         self.revoked = False
 
     def start(self, offset: int) -> None:

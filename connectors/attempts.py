@@ -1,0 +1,103 @@
+"""The records that say what became of a delivery: attempts, retries, dead letters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.kafka.records import Record, dead_letter
+from connectors.schedule import tier_for
+from schemas import topics
+from schemas.delivery import Attempt, Delivery, Outcome, event_headers
+from schemas.ids import attempt_id
+
+if TYPE_CHECKING:
+    from backbone.kafka.records import Message
+    from connectors.http_client import Answer
+
+MAX_RESPONSE = 2_048
+"""Characters of a response that an attempt or a dead letter keeps."""
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def attempt_record(
+    delivery: Delivery,
+    outcome: Outcome,
+    *,
+    started_at: int,
+    answer: Answer | None = None,
+    error: str | None = None,
+    next_at: int | None = None,
+) -> Record:
+    """One try on ``attempts``; without an ``answer``, a delivery that ends without a try, and ``error`` says why.
+
+    Args:
+        delivery: as it was consumed, before this try is counted.
+        outcome: where the delivery stands now.
+        started_at: microseconds since the epoch.
+        answer: what came of the request.
+        error: replaces the answer's error.
+        next_at: when the next try is due, microseconds since the epoch.
+    """
+    number = delivery.attempts + 1
+    attempt = Attempt(
+        id=attempt_id(delivery.id, delivery.run, number),
+        delivery=delivery.id,
+        event=delivery.event,
+        endpoint=delivery.endpoint,
+        workspace=delivery.workspace,
+        source=delivery.source,
+        run=delivery.run,
+        number=number,
+        outcome=outcome,
+        started_at=started_at,
+        duration=answer.duration if answer else 0.0,
+        status=answer.status if answer else None,
+        error=error or (answer.error if answer else None),
+        response=answer.body[:MAX_RESPONSE] if answer and answer.body else None,
+        next_at=next_at,
+    )
+    return Record(topics.ATTEMPTS, _ENCODER.encode(attempt), delivery.event.encode())
+
+
+def retry_record(message: Message, delivery: Delivery, *, attempts: int, due: int, now: int) -> Record:
+    """The delivery on the tier where it waits first.
+
+    Args:
+        message: the record as it was consumed.
+        delivery: what its headers say.
+        attempts: tries made so far.
+        due: when to try again, milliseconds since the epoch.
+        now: milliseconds since the epoch.
+    """
+    waiting = msgspec.structs.replace(delivery, attempts=attempts, due=due)
+    return Record(
+        tier_for((due - now) / 1_000)[1],
+        message.value(),
+        delivery.endpoint.encode(),
+        event_headers(header_list(message)) + waiting.to_headers(),
+    )
+
+
+def dead_record(message: Message, delivery: Delivery, *, reason: str, answer: Answer | None = None) -> Record:
+    """The whole delivery on ``dead-letters``, with the reason and the last response, so that it can be redriven."""
+    extra = []
+    if answer is not None and answer.status is not None:
+        extra.append(("hr_dead_status", str(answer.status).encode()))
+    if answer is not None and answer.body:
+        extra.append(("hr_dead_response", answer.body[:MAX_RESPONSE].encode()))
+    return dead_letter(message, reason=reason, kind="delivery", key=delivery.endpoint.encode(), extra=extra)
+
+
+def header_list(message: Message) -> list[tuple[str, bytes]]:
+    """A message's headers as ``Delivery`` reads them; a null header becomes an empty one."""
+    headers = message.headers() or []
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return [(name, value.encode() if isinstance(value, str) else value or b"") for name, value in pairs]
+
+
+def without_value(record: Record) -> Record:
+    """A dead letter that does not fit with its value: it still says where the original is."""
+    return msgspec.structs.replace(record, value=None) if record.topic == topics.DEAD_LETTERS else record

@@ -1,0 +1,101 @@
+"""What the connectors learned of endpoints, shared by all of them through the compacted topic ``endpoint-state``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.kafka.records import Record
+from backbone.kafka.tail import TopicTail
+from schemas import topics
+from schemas.delivery import EndpointState
+from schemas.errors import CorruptRecord
+
+if TYPE_CHECKING:
+    from backbone.kafka.records import Message
+    from backbone.kafka.settings import KafkaSettings
+    from schemas.subscription import Endpoint
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(EndpointState)
+
+
+class EndpointStates:
+    """A view of ``endpoint-state``, and the records that change it.
+
+    A change counts in this process at once, before its record is acknowledged: the next delivery must not be tried in
+    between.
+    """
+
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._states: dict[str, EndpointState] = {}
+        self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self.apply, name="endpoint-state")
+
+    def start(self) -> None:
+        """Begin to read the topic."""
+        self._tail.start()
+
+    async def caught_up(self) -> None:
+        """Wait until everything written so far is known."""
+        await self._tail.caught_up()
+
+    def stop(self) -> None:
+        """Stop reading."""
+        self._tail.stop()
+
+    def pause_left(self, endpoint: str) -> float:
+        """Seconds until the endpoint's pause ends; 0 or less when it is not paused."""
+        state = self._states.get(endpoint)
+        return 0.0 if state is None or state.paused_until is None else state.paused_until / 1_000 - time.time()
+
+    def disabled_reason(self, endpoint: Endpoint) -> str | None:
+        """Why nothing may be sent to it, or None. Editing or enabling it afterwards lifts what connectors found."""
+        if not endpoint.enabled:
+            return "the endpoint is disabled"
+        state = self._states.get(endpoint.id)
+        if state is None or state.disabled_reason is None or state.changed_at < endpoint.updated_at:
+            return None
+        return state.disabled_reason
+
+    def pause(self, endpoint: str, until: int, now: int) -> Record | None:
+        """Send nothing before ``until`` (milliseconds since the epoch); None when that is so already.
+
+        Args:
+            endpoint: its id.
+            until: milliseconds since the epoch.
+            now: microseconds since the epoch.
+        """
+        state = self._states.get(endpoint, EndpointState(endpoint=endpoint, changed_at=now))
+        if state.paused_until is not None and state.paused_until >= until:
+            return None
+        # Keeps changed_at of an earlier disabling, which an edit since then has lifted.
+        changed_at = state.changed_at if state.disabled_reason else now
+        return self._change(msgspec.structs.replace(state, paused_until=until, changed_at=changed_at))
+
+    def disable(self, endpoint: str, reason: str, now: int) -> Record:
+        """Send nothing any more, until the endpoint is edited or enabled; ``now`` in microseconds since the epoch."""
+        return self._change(EndpointState(endpoint=endpoint, disabled_reason=reason, changed_at=now))
+
+    def apply(self, message: Message) -> None:
+        """Take in one record of the topic.
+
+        Raises:
+            CorruptRecord: it is no endpoint state.
+        """
+        key, value = message.key(), message.value()
+        if value is None:
+            self._states.pop((key or b"").decode(errors="replace"), None)
+            return
+        try:
+            state = _DECODER.decode(value)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorruptRecord(f"not an endpoint state: {error}") from error
+        known = self._states.get(state.endpoint)
+        if known is None or state.changed_at >= known.changed_at:
+            self._states[state.endpoint] = state
+
+    def _change(self, state: EndpointState) -> Record:
+        self._states[state.endpoint] = state
+        return Record(topics.ENDPOINT_STATE, _ENCODER.encode(state), state.endpoint.encode())

@@ -1,0 +1,165 @@
+"""A connector process: built, run until it is told to stop, taken down in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import resource
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from backbone import logs
+from backbone.catalog.reader import Catalog
+from backbone.catalog.secrets import SecretBox
+from backbone.kafka.admin import Admin
+from backbone.kafka.producer import Producer
+from backbone.kafka.topology import ensure_internal_topics
+from backbone.readiness import mark_ready
+from connectors.destinations import DestinationGuard
+from connectors.endpoint_states import EndpointStates
+from connectors.http_client import HttpClient
+from connectors.metrics import WebhookMetrics, serve_metrics
+from connectors.outcomes import Outcomes
+from connectors.rendering import Renderer
+from connectors.retries import Hopper
+from connectors.webhook import WebhookConnector
+from connectors.worker import Worker
+from schemas import topics
+from schemas.errors import Misconfigured, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from connectors.settings import ConnectorSettings
+
+log = logging.getLogger(__name__)
+
+KINDS = ("webhook",)
+
+GROUP = "headrace-webhook"
+
+_RESOLVER_THREADS = 64
+"""Names are resolved on threads; a slow name server of one endpoint must not hold up the others."""
+
+_START_AGAIN = 1.0
+
+
+def run(kind: str, settings: ConnectorSettings) -> None:
+    """Run one connector until SIGTERM or SIGINT.
+
+    Raises:
+        Misconfigured: there is no connector of this kind, or a setting cannot be used.
+    """
+    if kind not in KINDS:
+        raise Misconfigured(f"there is no connector {kind!r}; there is {', '.join(KINDS)}")
+    logs.configure(f"connector-{kind}", settings.log_level)
+    _raise_file_limit()
+    uvloop.run(_run_until_signal(settings))
+
+
+async def _run_until_signal(settings: ConnectorSettings) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    loop.set_default_executor(ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolver"))
+    await serve_webhooks(settings, stopping, mark_ready)
+
+
+async def serve_webhooks(
+    settings: ConnectorSettings,
+    stopping: asyncio.Event,
+    on_ready: Callable[[], None],
+    metrics: WebhookMetrics | None = None,
+) -> None:
+    """Deliver webhooks and move retries until ``stopping`` is set.
+
+    Args:
+        settings: of this process.
+        stopping: ends it.
+        on_ready: called once it can deliver.
+        metrics: counters to use; by default those of the process.
+    """
+    guard = DestinationGuard(settings.webhook.allow)
+    secrets = SecretBox(settings.backbone.secret_keys)
+    metrics = metrics or WebhookMetrics()
+    serve_metrics(settings.metrics_host, settings.metrics_port)
+    async with contextlib.AsyncExitStack() as stack:
+        catalog = Catalog(settings.kafka)
+        states = EndpointStates(settings.kafka)
+        if not await _prepare(settings, stopping, catalog, states, stack):
+            return
+        producer = Producer(settings.kafka)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        client = HttpClient(guard, body_limit=settings.webhook.body_limit)
+        await client.start()
+        stack.push_async_callback(client.close)
+        connector = WebhookConnector(
+            catalog=catalog,
+            states=states,
+            renderer=Renderer(catalog, secrets),
+            client=client,
+            outcomes=Outcomes(states=states, producer=producer, metrics=metrics, settings=settings.webhook),
+            metrics=metrics,
+            settings=settings.webhook,
+        )
+        stack.push_async_callback(connector.close)
+        hopper = Hopper(
+            settings.kafka,
+            transactional_id=f"headrace-hopper-{settings.backbone.node_id}-{settings.slot}",
+            metrics=metrics,
+        )
+        hopper.start()
+        stack.push_async_callback(asyncio.to_thread, hopper.stop)
+        worker = Worker(
+            settings.kafka,
+            topic=topics.WEBHOOK_DELIVERIES,
+            group=GROUP,
+            handler=connector,
+            max_pending=settings.webhook.max_pending,
+            drain=settings.webhook.drain,
+        )
+        await worker.run(stopping, on_ready)
+
+
+async def _prepare(
+    settings: ConnectorSettings,
+    stopping: asyncio.Event,
+    catalog: Catalog,
+    states: EndpointStates,
+    stack: contextlib.AsyncExitStack,
+) -> bool:
+    """Topics exist and the views are up to date; False when it was stopped before Kafka answered."""
+    if not await _persist(stopping, lambda: ensure_internal_topics(Admin(settings.kafka))):
+        return False
+    catalog.start()
+    stack.push_async_callback(asyncio.to_thread, catalog.stop)
+    states.start()
+    stack.push_async_callback(asyncio.to_thread, states.stop)
+    return await _persist(stopping, catalog.caught_up) and await _persist(stopping, states.caught_up)
+
+
+async def _persist(stopping: asyncio.Event, call: Callable[[], Awaitable[None]]) -> bool:
+    while not stopping.is_set():
+        try:
+            await call()
+        except Unavailable as error:
+            log.warning("waiting for Kafka: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _START_AGAIN)
+        else:
+            return True
+    return False
+
+
+def _raise_file_limit() -> None:
+    """Every request under way is an open socket."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

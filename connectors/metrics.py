@@ -1,0 +1,57 @@
+"""Prometheus metrics of the connectors."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class WebhookMetrics:
+    """What one webhook connector counts. No label names an endpoint: their number has no bound.
+
+    Attributes:
+        attempts: tries, by outcome (``delivered``, ``retrying``, ``dead``, ``cancelled``).
+        duration: seconds that a request took.
+        latency: seconds from routing to a delivery that succeeded.
+        postponed: deliveries sent to a retry tier without a try, by reason (``paused``, ``busy``).
+        poison: records that were set aside, by topic.
+        refused: requests that the SSRF guard stopped.
+        pending: deliveries queued or under way.
+        hops: deliveries moved between retry tiers or back, by tier.
+        hop_aborts: transactions of the hopper that did not commit.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        name = "headrace_webhook"
+        self.attempts = Counter(f"{name}_attempts", "Tries by outcome.", ["outcome"], registry=registry)
+        self.duration = Histogram(
+            f"{name}_request_seconds", "Seconds that a request took.", buckets=_SECONDS, registry=registry
+        )
+        self.latency = Histogram(
+            f"{name}_latency_seconds", "Seconds from routing to delivery.", buckets=_SECONDS, registry=registry
+        )
+        self.postponed = Counter(
+            f"{name}_postponed", "Deliveries put off without a try, by reason.", ["reason"], registry=registry
+        )
+        self.poison = Counter(f"{name}_poison", "Records set aside, by topic.", ["topic"], registry=registry)
+        self.refused = Counter(f"{name}_refused", "Requests that the SSRF guard stopped.", registry=registry)
+        self.pending = Gauge(
+            f"{name}_pending", "Deliveries queued or under way.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.hops = Counter(f"{name}_retry_hops", "Deliveries moved off a retry tier.", ["tier"], registry=registry)
+        self.hop_aborts = Counter(f"{name}_retry_hop_aborts", "Hops that did not commit.", registry=registry)
+
+
+def serve_metrics(host: str, port: int | None) -> None:
+    """Serve metrics over HTTP, of all processes where ``PROMETHEUS_MULTIPROC_DIR`` is set; without a port, do not."""
+    if port is None:
+        return
+    registry = REGISTRY
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    start_http_server(port, host, registry)

@@ -1,0 +1,167 @@
+"""What is written down about a delivery: the verdict on a try, and the records that follow from it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from backbone.kafka.records import Record, dead_letter
+from connectors.attempts import attempt_record, dead_record, retry_record, without_value
+from connectors.schedule import DEFAULT_SCHEDULE, next_delay
+from schemas import timestamps
+from schemas.delivery import Delivery, Outcome
+from schemas.errors import PayloadTooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backbone.kafka.producer import Producer
+    from backbone.kafka.records import Message
+    from connectors.endpoint_states import EndpointStates
+    from connectors.http_client import Answer
+    from connectors.metrics import WebhookMetrics
+    from connectors.offsets import PartitionProgress
+    from connectors.settings import WebhookSettings
+    from schemas.subscription import Endpoint
+
+log = logging.getLogger(__name__)
+
+_PAUSING = frozenset((HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE))
+
+AGAIN = 0.5
+"""Seconds between tries while Kafka does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One delivery in the hands of this process."""
+
+    message: Message
+    delivery: Delivery
+    progress: PartitionProgress
+
+
+class Outcomes:
+    """Decides what becomes of deliveries and writes it to Kafka.
+
+    Args:
+        states: takes pauses and disablings.
+        producer: takes the records.
+        metrics: counts.
+        settings: bounds.
+    """
+
+    def __init__(
+        self, *, states: EndpointStates, producer: Producer, metrics: WebhookMetrics, settings: WebhookSettings
+    ) -> None:
+        self._states = states
+        self._producer = producer
+        self._metrics = metrics
+        self._settings = settings
+
+    def of_try(self, job: Job, endpoint: Endpoint, answer: Answer, started_at: int) -> list[Record]:
+        """2xx is delivered; 410 disables the endpoint; all else fails and is tried again while the schedule lasts.
+
+        429 and 503 with ``Retry-After`` pause the endpoint for all of that time. ``started_at`` is in microseconds
+        since the epoch.
+        """
+        now = timestamps.now()
+        if is_success(answer):
+            self._metrics.latency.observe((now - job.delivery.routed_at) / 1_000_000)
+            return [self._tried(job, Outcome.DELIVERED, answer, started_at)]
+        if job.progress.revoked:
+            return []  # the partition's next owner makes this try again, and decides
+        if answer.status == HTTPStatus.GONE:
+            reason = "the endpoint answered 410 Gone"
+            disabling = self._states.disable(endpoint.id, reason, now)
+            return [disabling, *self._dead(job, f"{reason} and is disabled", answer, started_at)]
+        asked = None if answer.retry_after is None else min(answer.retry_after, self._settings.max_pause)
+        pausing = None
+        if asked and answer.status in _PAUSING:
+            pausing = self._states.pause(endpoint.id, now // 1_000 + int(asked * 1_000), now)
+        records = [] if pausing is None else [pausing]
+        number = job.delivery.attempts + 1
+        schedule = DEFAULT_SCHEDULE if endpoint.retry_schedule is None else endpoint.retry_schedule
+        delay = next_delay(schedule, number, asked)
+        if delay is None:
+            reason = f"attempt {number} failed, and it was the last: {_failure(answer)}"
+            return records + self._dead(job, reason, answer, started_at)
+        next_at = now + int(delay * 1_000_000)
+        retry = retry_record(job.message, job.delivery, attempts=number, due=next_at // 1_000, now=now // 1_000)
+        return [*records, self._tried(job, Outcome.RETRYING, answer, started_at, next_at), retry]
+
+    def postponed(self, job: Job, seconds: float, reason: str) -> list[Record]:
+        """Onto a retry tier without a try, to come back in ``seconds``; a delivery that is too old is dead."""
+        now = timestamps.now()
+        if now - job.delivery.routed_at > self._settings.max_age * 1_000_000:
+            given_up = f"could not be tried for {self._settings.max_age:g} s: the endpoint was {reason}"
+            self._metrics.attempts.labels(Outcome.DEAD.value).inc()
+            return [
+                attempt_record(job.delivery, Outcome.DEAD, started_at=now, error=given_up),
+                dead_record(job.message, job.delivery, reason=given_up),
+            ]
+        self._metrics.postponed.labels(reason).inc()
+        due = now // 1_000 + int(seconds * 1_000) + 1
+        return [retry_record(job.message, job.delivery, attempts=job.delivery.attempts, due=due, now=now // 1_000)]
+
+    def cancelled(self, job: Job, reason: str) -> list[Record]:
+        """Ended without a try, because the endpoint is disabled or gone."""
+        self._metrics.attempts.labels(Outcome.CANCELLED.value).inc()
+        return [attempt_record(job.delivery, Outcome.CANCELLED, started_at=timestamps.now(), error=reason)]
+
+    def poison(self, message: Message, reason: str) -> list[Record]:
+        """A record that is no delivery, or whose event cannot be read."""
+        self._metrics.poison.labels(str(message.topic())).inc()
+        return [dead_letter(message, reason=reason)]
+
+    async def write(self, message: Message, progress: PartitionProgress, records: Sequence[Record]) -> None:
+        """Write down what became of a record, however long Kafka takes; only then is its offset finished.
+
+        Without records nothing is known of it, and its offset stays as it is.
+        """
+        while records:
+            try:
+                await self._producer.send(records)
+            except PayloadTooLarge:
+                stripped = [without_value(record) for record in records]
+                if stripped == list(records):
+                    raise
+                records = stripped
+            except Unavailable as error:
+                log.warning("an outcome is not written yet: %s", error)
+                await asyncio.sleep(AGAIN)
+            else:
+                progress.finish(int(message.offset() or 0))
+                return
+
+    def _dead(self, job: Job, reason: str, answer: Answer, started_at: int) -> list[Record]:
+        return [
+            self._tried(job, Outcome.DEAD, answer, started_at),
+            dead_record(job.message, job.delivery, reason=reason, answer=answer),
+        ]
+
+    def _tried(self, job: Job, outcome: Outcome, answer: Answer, started_at: int, next_at: int | None = None) -> Record:
+        self._metrics.attempts.labels(outcome.value).inc()
+        error = None if outcome is Outcome.DELIVERED else _failure(answer)
+        return attempt_record(job.delivery, outcome, started_at=started_at, answer=answer, error=error, next_at=next_at)
+
+
+def is_success(answer: Answer) -> bool:
+    """Whether the receiver took it."""
+    return answer.status is not None and HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
+
+
+def is_healthy(answer: Answer) -> bool:
+    """Whether the endpoint works: it answered, and neither with a server error nor with "too many"."""
+    status = answer.status
+    return status is not None and status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS
+
+
+def _failure(answer: Answer) -> str:
+    if answer.status is None:
+        return answer.error or "no answer"
+    moved = HTTPStatus.MULTIPLE_CHOICES <= answer.status < HTTPStatus.BAD_REQUEST
+    return f"answered {answer.status}{' (redirects are not followed)' if moved else ''}"

@@ -1,0 +1,119 @@
+"""From a delivery record to the HTTP request that is sent: body, headers, signature."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from connectors.attempts import header_list
+from connectors.bodies import cloudevents
+from connectors.signing import signature_headers, signing_key
+from schemas.avro import unframe
+from schemas.codec import EventDecoder
+from schemas.delivery import event_headers
+from schemas.errors import CorruptRecord, Misconfigured
+from schemas.subscription import BodyFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backbone.catalog.reader import Catalog
+    from backbone.catalog.secrets import SecretBox
+    from backbone.kafka.records import Message
+    from schemas.codec import DecodedEvent
+    from schemas.delivery import Delivery
+    from schemas.subscription import Endpoint
+
+_RESERVED = frozenset(
+    ("host", "connection", "content-length", "content-type", "transfer-encoding", "upgrade", "te", "trailer")
+)
+"""Headers that an endpoint cannot set, besides all that begin with ``webhook-``: they frame the message."""
+
+_REMEMBERED_KEYS = 10_000
+
+
+class Body(Protocol):
+    """A module of ``connectors/bodies``."""
+
+    CONTENT_TYPE: str
+
+    def render(self, event: DecodedEvent, headers: Mapping[str, bytes], namespace: str | None) -> bytes:
+        """The body of one event, equal on every try."""
+
+
+BODIES: dict[BodyFormat, Body] = {BodyFormat.CLOUDEVENTS: cloudevents}
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Ready to be sent: the body's bytes are those that were signed."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+class Renderer:
+    """Renders deliveries; decoders are kept per schema and signing keys per stored secret.
+
+    Args:
+        catalog: knows the schemas and event types.
+        secrets: opens the endpoints' signing secrets.
+    """
+
+    def __init__(self, catalog: Catalog, secrets: SecretBox) -> None:
+        self._catalog = catalog
+        self._secrets = secrets
+        self._decoders: dict[int, EventDecoder] = {}
+        self._keys: dict[str, bytes] = {}
+
+    async def request(self, message: Message, delivery: Delivery, endpoint: Endpoint, timestamp: int) -> Request:
+        """The signed request for one try, made at ``timestamp`` (seconds since the epoch).
+
+        Raises:
+            CorruptRecord: the event cannot be read.
+            Misconfigured: the endpoint has no URL, an unknown body format, or a secret that cannot be opened.
+            Unavailable: Kafka cannot say whether the event's schema exists.
+        """
+        render_as = BODIES.get(endpoint.body)
+        if render_as is None or endpoint.url is None:
+            raise Misconfigured(f"endpoint {endpoint.id} has no URL, or a body format that this connector lacks")
+        headers = dict(event_headers(header_list(message)))
+        event_type = self._catalog.view.event_type(delivery.source.topic)
+        event = await self._decode(message.value())
+        body = render_as.render(event, headers, event_type.namespace if event_type else None)
+        sent = {name: value for name, value in endpoint.headers.items() if _is_free(name)}
+        sent["Content-Type"] = render_as.CONTENT_TYPE
+        if "traceparent" in headers:
+            sent["traceparent"] = headers["traceparent"].decode(errors="replace")
+        sent |= signature_headers(self._signing_keys(endpoint), delivery.id, timestamp, body)
+        return Request(method=endpoint.method, url=endpoint.url, headers=sent, body=body)
+
+    async def _decode(self, value: bytes | None) -> DecodedEvent:
+        if value is None:
+            raise CorruptRecord("a delivery without a value")
+        schema_id, _ = unframe(value)
+        decoder = self._decoders.get(schema_id)
+        if decoder is None:
+            schema = await self._catalog.lookup(lambda view: view.schema(schema_id))
+            if schema is None:
+                raise CorruptRecord(f"there is no schema {schema_id}")
+            decoder = self._decoders[schema_id] = EventDecoder(schema.text)
+        return decoder.decode(value)
+
+    def _signing_keys(self, endpoint: Endpoint) -> list[bytes]:
+        return [self._signing_key(sealed) for sealed in endpoint.signing_secrets]
+
+    def _signing_key(self, sealed: str) -> bytes:
+        key = self._keys.get(sealed)
+        if key is None:
+            if len(self._keys) >= _REMEMBERED_KEYS:
+                self._keys.clear()
+            key = self._keys[sealed] = signing_key(self._secrets.open(sealed))
+        return key
+
+
+def _is_free(name: str) -> bool:
+    lowered = name.lower()
+    return lowered not in _RESERVED and not lowered.startswith("webhook-")

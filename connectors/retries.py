@@ -1,0 +1,211 @@
+"""The hopper: moves deliveries along the retry tiers, and back onto ``deliveries.webhook`` when they are due.
+
+A record waits exactly its tier's delay, so each tier is first in, first out, and reading its head is enough. A move is
+one transaction, the record on its next topic and the offset on its tier: it is on exactly one of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.records import Record, dead_letter
+from backbone.kafka.transaction import TransactionalProducer
+from connectors.attempts import header_list, without_value
+from connectors.schedule import tier_for
+from schemas import topics
+from schemas.delivery import Delivery, event_headers
+from schemas.errors import CorruptRecord, PayloadTooLarge, TransactionAborted, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.settings import KafkaSettings
+    from connectors.metrics import WebhookMetrics
+
+log = logging.getLogger(__name__)
+
+GROUP = "headrace-webhook-retries"
+
+_WAIT = 0.1
+"""Seconds that a poll waits for a first record: a move is late by no more than that."""
+
+_HELD = 500
+"""Records of one partition that are held until they have waited; then it is paused."""
+
+_HELD_BYTES = 4 * 1024 * 1024
+_MOVES = 1_000
+"""Records in one transaction."""
+
+_BACKOFF = 1.0
+
+_DELAYS = {topic: delay for delay, topic in topics.RETRY_TIERS.items()}
+
+
+class Tier:
+    """What is held of one partition of a retry tier, in order."""
+
+    def __init__(self, topic: str) -> None:
+        self.delay = _DELAYS[topic]
+        self.paused = False
+        self._held: deque[Message] = deque()
+        self._bytes = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether it holds enough for now."""
+        return len(self._held) >= _HELD or self._bytes >= _HELD_BYTES
+
+    def hold(self, message: Message) -> None:
+        """Keep a record until it has waited."""
+        self._held.append(message)
+        self._bytes += len(message.value() or b"")
+
+    def ripe(self, now: float, most: int) -> list[Message]:
+        """Take out what has been on the tier for its delay; ``now`` in seconds since the epoch."""
+        found: list[Message] = []
+        while self._held and len(found) < most:
+            appended = self._held[0].timestamp()[1] / 1_000
+            if now < appended + self.delay:
+                break
+            message = self._held.popleft()
+            self._bytes -= len(message.value() or b"")
+            found.append(message)
+        return found
+
+
+class Hopper:
+    """Runs on a thread of its own; several share the tiers' partitions as members of one group.
+
+    Args:
+        settings: how to reach Kafka.
+        transactional_id: unique to this process.
+        metrics: counts.
+    """
+
+    def __init__(self, settings: KafkaSettings, *, transactional_id: str, metrics: WebhookMetrics) -> None:
+        self._settings = settings
+        self._transactional_id = transactional_id
+        self._metrics = metrics
+        self._tiers: dict[Partition, Tier] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retry-hopper", daemon=True)
+
+    def start(self) -> None:
+        """Begin to move; returns at once."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the transaction under way and leave the group."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._work()
+            except Unavailable as error:
+                # Fenced, or Kafka is away: a new producer and consumer begin at the committed offsets.
+                log.warning("retries pause: %s", error)
+            except Exception:  # retries must outlive what nobody thought of
+                log.exception("retries pause")
+            self._stopping.wait(_BACKOFF)
+
+    def _work(self) -> None:
+        producer = TransactionalProducer(self._settings, self._transactional_id)
+        try:
+            producer.start()
+            consumer = BatchConsumer(self._settings, group=GROUP, on_assigned=self._assigned, on_revoked=self._revoked)
+            try:
+                consumer.subscribe(list(_DELAYS))
+                while not self._stopping.is_set():
+                    self._read(consumer)
+                    self._move_ripe(consumer, producer)
+            finally:
+                consumer.close()
+        finally:
+            producer.close()
+            self._tiers.clear()
+
+    def _read(self, consumer: BatchConsumer) -> None:
+        messages = consumer.consume(1, _WAIT)
+        if messages:
+            messages += consumer.consume(_HELD, 0)
+        for message in messages:
+            tier = self._tiers.get(_place(message))
+            if tier is not None:
+                tier.hold(message)
+        self._set_paused(consumer)
+
+    def _set_paused(self, consumer: BatchConsumer) -> None:
+        full = [partition for partition, tier in self._tiers.items() if tier.full and not tier.paused]
+        empty = [partition for partition, tier in self._tiers.items() if tier.paused and not tier.full]
+        consumer.pause(full)
+        consumer.resume(empty)
+        for partition in full + empty:
+            self._tiers[partition].paused = partition in full
+
+    def _move_ripe(self, consumer: BatchConsumer, producer: TransactionalProducer) -> None:
+        now = time.time()
+        ripe: list[Message] = []
+        for tier in self._tiers.values():
+            ripe += tier.ripe(now, _MOVES - len(ripe))
+        if not ripe:
+            return
+        try:
+            self._move(consumer, producer, ripe, now)
+        except TransactionAborted as error:
+            self._metrics.hop_aborts.inc()
+            log.warning("a move of retries did not commit: %s", error)
+            raise
+        for message in ripe:
+            self._metrics.hops.labels(str(message.topic())).inc()
+
+    def _move(
+        self, consumer: BatchConsumer, producer: TransactionalProducer, messages: Iterable[Message], now: float
+    ) -> None:
+        offsets: dict[Partition, int] = {}
+        producer.begin()
+        for message in messages:
+            record = self._next(message, now)
+            try:
+                producer.produce(record)
+            except PayloadTooLarge:
+                producer.produce(without_value(record))
+            offsets[_place(message)] = int(message.offset() or 0) + 1
+        producer.send_offsets(offsets, consumer)
+        producer.commit()
+
+    def _next(self, message: Message, now: float) -> Record:
+        """Where a record goes that has waited on its tier."""
+        try:
+            delivery = Delivery.from_headers(header_list(message))
+        except CorruptRecord as error:
+            self._metrics.poison.labels(str(message.topic())).inc()
+            return dead_letter(message, reason=str(error))
+        left = (delivery.due or 0) / 1_000 - now
+        if left > 0:
+            return Record(tier_for(left)[1], message.value(), message.key(), header_list(message))
+        returning = msgspec.structs.replace(delivery, due=None)
+        headers = event_headers(header_list(message)) + returning.to_headers()
+        return Record(topics.WEBHOOK_DELIVERIES, message.value(), delivery.endpoint.encode(), headers)
+
+    def _assigned(self, partitions: list[Partition]) -> None:
+        for topic, partition in partitions:
+            self._tiers[topic, partition] = Tier(topic)
+
+    def _revoked(self, partitions: list[Partition]) -> None:
+        for partition in partitions:
+            self._tiers.pop(partition, None)
+
+
+def _place(message: Message) -> Partition:
+    return str(message.topic()), int(message.partition() or 0)

@@ -1,0 +1,69 @@
+"""Settings of the connectors."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from backbone.kafka.settings import KafkaSettings
+from backbone.settings import BackboneSettings
+
+DAY = 86_400
+"""Seconds."""
+
+
+class WebhookSettings(BaseSettings):
+    """How webhooks are sent. Every name is prefixed ``HEADRACE_WEBHOOK_``; times are in seconds.
+
+    Attributes:
+        allow: networks (CIDR, comma-separated) that webhooks may reach although they are not public, for example
+            ``127.0.0.0/8`` to try it out. Empty: public addresses only.
+        timeout: from name resolution to the last body byte, for endpoints that set none.
+        body_limit: most bytes of a response that are read.
+        max_pending: most deliveries of one process that are queued or under way.
+        max_pause: longest pause that a ``Retry-After`` may ask for.
+        max_age: a delivery that could not be tried for so long is set aside in ``dead-letters``.
+        drain: how long a stopping or rebalancing worker waits for requests under way.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_WEBHOOK_", frozen=True, extra="ignore")
+
+    allow: Annotated[tuple[str, ...], NoDecode] = ()
+    timeout: float = Field(15.0, gt=0, le=300)
+    body_limit: int = Field(16_384, ge=1)
+    max_pending: int = Field(4_000, ge=1)
+    max_pause: float = Field(7.0 * DAY, gt=0)
+    max_age: float = Field(14.0 * DAY, gt=0)
+    drain: float = Field(5.0, ge=0)
+
+    @field_validator("allow", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+
+class ConnectorSettings(BaseSettings):
+    """One connector process.
+
+    Attributes:
+        kafka, backbone, webhook: the settings of those parts.
+        log_level: ``HEADRACE_CONNECTOR_LOG_LEVEL``.
+        metrics_port: where this process serves Prometheus metrics (``HEADRACE_CONNECTOR_METRICS_PORT``), on
+            ``metrics_host`` (``HEADRACE_CONNECTOR_METRICS_HOST``); none by default, as ``headrace up`` serves those of
+            all planes together.
+        slot: tells several processes of one machine apart in transactional ids (``HEADRACE_CONNECTOR_SLOT``).
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_CONNECTOR_", frozen=True, extra="ignore")
+
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    webhook: WebhookSettings = Field(default_factory=WebhookSettings)
+    log_level: str = "INFO"
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(None, ge=1, le=65_535)
+    slot: int = Field(0, ge=0)

@@ -1,0 +1,235 @@
+"""The webhook connector: a delivery's way from its record to its endpoint.
+
+``accept`` → ``_dispatch`` (cancelled, put off, or into its endpoint's lane) → ``_attempt`` (render, sign, send) →
+``Outcomes`` (attempt, retry, dead letter are written; only then is the offset finished).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from connectors.attempts import header_list
+from connectors.http_client import Answer
+from connectors.lanes import Lane, Lanes
+from connectors.outcomes import AGAIN, Job, Outcomes, is_healthy
+from schemas import timestamps
+from schemas.delivery import Delivery
+from schemas.errors import CorruptRecord, HeadraceError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Coroutine, Sequence
+
+    from backbone.catalog.reader import Catalog
+    from backbone.kafka.records import Message, Record
+    from connectors.endpoint_states import EndpointStates
+    from connectors.http_client import HttpClient
+    from connectors.metrics import WebhookMetrics
+    from connectors.offsets import PartitionProgress
+    from connectors.rendering import Renderer, Request
+    from connectors.settings import WebhookSettings
+    from schemas.subscription import Endpoint
+
+log = logging.getLogger(__name__)
+
+_FORGET_EVERY = 60.0
+"""Seconds between looks for lanes without work."""
+
+
+class WebhookConnector:
+    """Sends deliveries to WEB_HOOK endpoints; the ``Handler`` of a ``Worker``.
+
+    Args:
+        catalog: knows the endpoints.
+        states: knows which of them are paused or disabled.
+        renderer: turns a delivery into a signed request.
+        client: makes the requests.
+        outcomes: decides and writes what becomes of deliveries.
+        metrics: counts.
+        settings: timeouts and bounds.
+    """
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        states: EndpointStates,
+        renderer: Renderer,
+        client: HttpClient,
+        outcomes: Outcomes,
+        metrics: WebhookMetrics,
+        settings: WebhookSettings,
+    ) -> None:
+        self._catalog = catalog
+        self._states = states
+        self._renderer = renderer
+        self._client = client
+        self._outcomes = outcomes
+        self._metrics = metrics
+        self._settings = settings
+        self._lanes: Lanes[Job] = Lanes()
+        self._tasks: dict[asyncio.Task[None], PartitionProgress] = {}
+        self._queued = 0
+        self._forgot_at = time.monotonic()
+
+    @property
+    def pending(self) -> int:
+        """Deliveries queued or under way."""
+        return self._queued + len(self._tasks)
+
+    def accept(self, message: Message, progress: PartitionProgress) -> None:
+        """Take one record of ``deliveries.webhook``."""
+        try:
+            delivery = Delivery.from_headers(header_list(message))
+        except CorruptRecord as error:
+            self._write(message, progress, self._outcomes.poison(message, str(error)))
+            return
+        job = Job(message=message, delivery=delivery, progress=progress)
+        endpoint = self._catalog.view.endpoint(delivery.endpoint)
+        if endpoint is None:
+            self._start(progress, self._find_endpoint(job))
+        else:
+            self._dispatch(job, endpoint)
+
+    def tick(self) -> None:
+        """Put off what has queued for too long, and forget lanes without work."""
+        now = time.monotonic()
+        for lane in self._lanes.all():
+            for job in lane.overdue(now):
+                self._queued -= 1
+                self._postpone(job, lane.reserve(now) - now, "busy")
+        if now - self._forgot_at >= _FORGET_EVERY:
+            self._forgot_at = now
+            self._lanes.forget_idle(now)
+        self._metrics.pending.set(self.pending)
+
+    async def drain(self, parts: Collection[PartitionProgress], seconds: float) -> None:
+        """Drop what these partitions queue, its offsets unfinished, and wait for what is under way."""
+        for lane in self._lanes.all():
+            self._queued -= len(lane.remove(lambda job: job.progress in parts))
+        under_way = [task for task, progress in self._tasks.items() if progress in parts]
+        if under_way and seconds > 0:
+            await asyncio.wait(under_way, timeout=seconds)
+
+    async def close(self) -> None:
+        """Abandon what is still under way: its offset is not committed, so that it is sent again."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _find_endpoint(self, job: Job) -> None:
+        """The endpoint may be newer than this process's view; else it is gone, and so is the delivery's purpose."""
+        while True:
+            try:
+                endpoint = await self._catalog.lookup(lambda view: view.endpoint(job.delivery.endpoint))
+            except Unavailable:
+                await asyncio.sleep(AGAIN)
+            else:
+                break
+        if job.progress.closing:
+            return
+        if endpoint is None:
+            self._cancel(job, "the endpoint was deleted")
+        else:
+            self._dispatch(job, endpoint)
+
+    def _dispatch(self, job: Job, endpoint: Endpoint) -> None:
+        reason = self._states.disabled_reason(endpoint)
+        if reason is not None:
+            self._cancel(job, reason)
+            return
+        now = time.monotonic()
+        lane = self._lanes.of(endpoint.id, endpoint.max_in_flight)
+        pause = self._states.pause_left(endpoint.id)
+        if pause > 0:
+            self._postpone(job, lane.reserve(now, now + pause) - now, "paused")
+        elif lane.offer(job, now):
+            self._queued += 1
+            self._pump(lane)
+        else:
+            self._postpone(job, lane.reserve(now) - now, "busy")
+
+    def _pump(self, lane: Lane[Job]) -> None:
+        while (taken := lane.take(time.monotonic())) is not None:
+            self._queued -= 1
+            ticket, job = taken
+            self._start(job.progress, self._attempt(lane, ticket, job))
+
+    async def _attempt(self, lane: Lane[Job], ticket: int, job: Job) -> None:
+        healthy: bool | None = None
+        try:
+            # As it is now: it may have been edited while the delivery queued.
+            endpoint = self._catalog.view.endpoint(job.delivery.endpoint)
+            reason = self._states.disabled_reason(endpoint) if endpoint else "the endpoint was deleted"
+            if endpoint is None or reason is not None:
+                self._cancel(job, str(reason))
+                return
+            started_at = timestamps.now()
+            try:
+                answer = await self._send(job, endpoint, started_at)
+            except CorruptRecord as error:
+                self._write(job.message, job.progress, self._outcomes.poison(job.message, str(error)))
+                return
+            healthy = is_healthy(answer)
+            records = self._outcomes.of_try(job, endpoint, answer, started_at)
+            if self._states.disabled_reason(endpoint) or self._states.pause_left(endpoint.id) > 0:
+                self._send_elsewhere(lane, endpoint)
+        finally:
+            lane.done(ticket, time.monotonic(), healthy=healthy)
+            self._pump(lane)
+        await self._outcomes.write(job.message, job.progress, records)
+
+    async def _send(self, job: Job, endpoint: Endpoint, started_at: int) -> Answer:
+        try:
+            request = await self._render(job, endpoint, started_at)
+        except CorruptRecord:
+            raise
+        except HeadraceError as error:
+            # Something about the endpoint that can be mended: a try that failed.
+            return Answer(error=str(error), duration=0.0)
+        timeout = endpoint.timeout or self._settings.timeout
+        answer = await self._client.send(request.method, request.url, request.headers, request.body, timeout)
+        self._metrics.duration.observe(answer.duration)
+        if answer.forbidden:
+            self._metrics.refused.inc()
+        return answer
+
+    async def _render(self, job: Job, endpoint: Endpoint, started_at: int) -> Request:
+        while True:
+            try:
+                return await self._renderer.request(job.message, job.delivery, endpoint, started_at // 1_000_000)
+            except Unavailable:
+                await asyncio.sleep(AGAIN)
+            except HeadraceError:
+                raise
+            except Exception as error:  # one record that our own code cannot handle must not stop the others
+                log.exception("cannot render a delivery", extra={"delivery": job.delivery.id})
+                raise CorruptRecord(f"cannot be rendered: {error!r}") from error
+
+    def _send_elsewhere(self, lane: Lane[Job], endpoint: Endpoint) -> None:
+        """The endpoint is paused or disabled since just now: what queues for it must not be tried."""
+        for job in lane.remove(lambda _: True):
+            self._queued -= 1
+            self._dispatch(job, endpoint)
+
+    def _postpone(self, job: Job, seconds: float, reason: str) -> None:
+        self._write(job.message, job.progress, self._outcomes.postponed(job, seconds, reason))
+
+    def _cancel(self, job: Job, reason: str) -> None:
+        self._write(job.message, job.progress, self._outcomes.cancelled(job, reason))
+
+    def _write(self, message: Message, progress: PartitionProgress, records: Sequence[Record]) -> None:
+        self._start(progress, self._outcomes.write(message, progress, records))
+
+    def _start(self, progress: PartitionProgress, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks[task] = progress
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a delivery failed in our own code; its offset stays uncommitted", exc_info=task.exception())

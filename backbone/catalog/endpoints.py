@@ -1,0 +1,226 @@
+"""Endpoints: where events go, and the secrets that sign what is sent there."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets as random
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import msgspec
+
+from backbone.catalog.accounts import existing_workspace
+from backbone.catalog.writer import Changes
+from schemas import timestamps
+from schemas.errors import InvalidRequest, NotFound, Problem
+from schemas.ids import new_id
+from schemas.subscription import Endpoint, EndpointType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backbone.catalog.secrets import SecretBox
+    from backbone.catalog.view import CatalogView
+    from backbone.catalog.writer import CatalogWriter
+    from schemas.resources import Resource
+    from schemas.subscription import Subscription
+
+SIGNING_SECRET_PREFIX = "whsec_"  # noqa: S105  # what Standard Webhooks puts in front of every secret
+_SIGNING_SECRET_BYTES = 24
+_SHORTEST_SIGNING_SECRET, _LONGEST_SIGNING_SECRET = 24, 64
+"""Bytes that Standard Webhooks allows."""
+_SIGNING_SECRETS_KEPT = 2
+"""A rotation signs with the new secret and the one before, so that receivers can change over in between."""
+
+
+class Endpoints:
+    """Creates, changes and deletes endpoints; all methods raise ``Unavailable`` when Kafka cannot answer.
+
+    An endpoint is handed over whole: to create it, with any id and times (both are set here); to update it, as it shall
+    be. Names need not be unique.
+
+    Args:
+        writer: this process's writer.
+        secrets: seals the signing secrets.
+    """
+
+    def __init__(self, writer: CatalogWriter, secrets: SecretBox) -> None:
+        self._writer = writer
+        self._secrets = secrets
+
+    async def create_endpoint(self, endpoint: Endpoint, *, signing_secret: str | None = None) -> tuple[Endpoint, str]:
+        """A new endpoint, and its signing secret in plaintext: shown now and never again.
+
+        Args:
+            endpoint: as it shall be; id, times and signing secrets are set here.
+            signing_secret: one that the receiver has already (``whsec_`` and base64); otherwise it is generated.
+
+        Raises:
+            InvalidRequest: no name, a webhook without an absolute http(s) URL, or a secret that is not one.
+            NotFound: there is no such workspace.
+        """
+        plaintext = new_signing_secret() if signing_secret is None else signing_secret
+        _check([*_problems(endpoint), *_secret_problems(plaintext)])
+        now = timestamps.now()
+        new = msgspec.structs.replace(
+            endpoint, id=new_id(), signing_secrets=(self._secrets.seal(plaintext),), created_at=now, updated_at=now
+        )
+
+        def decide(view: CatalogView) -> Changes[Endpoint]:
+            existing_workspace(view, new.workspace)
+            return Changes(put=[new], result=new)
+
+        return await self._writer.write(decide), plaintext
+
+    async def update_endpoint(self, endpoint: Endpoint) -> Endpoint:
+        """Give an endpoint other properties; its signing secrets and creation time stay as they are.
+
+        Raises:
+            InvalidRequest: as for a new one.
+            NotFound: there is no such endpoint in the workspace.
+        """
+        _check(_problems(endpoint))
+        return await self._change(
+            endpoint.workspace,
+            endpoint.id,
+            lambda found: msgspec.structs.replace(
+                endpoint,
+                signing_secrets=found.signing_secrets,
+                created_at=found.created_at,
+                updated_at=found.updated_at,
+            ),
+        )
+
+    async def enable_endpoint(self, workspace: str, endpoint_id: str, *, enabled: bool = True) -> Endpoint:
+        """Enable or disable an endpoint; an enabled one gets events from now on, not those it missed.
+
+        Raises:
+            NotFound: there is no such endpoint in the workspace.
+        """
+        return await self._change(workspace, endpoint_id, lambda found: msgspec.structs.replace(found, enabled=enabled))
+
+    async def rotate_secret(self, workspace: str, endpoint_id: str) -> tuple[Endpoint, str]:
+        """A new signing secret in plaintext; the one before signs along until the next rotation.
+
+        Raises:
+            NotFound: there is no such endpoint in the workspace.
+        """
+        plaintext = new_signing_secret()
+        sealed = self._secrets.seal(plaintext)
+
+        def rotated(found: Endpoint) -> Endpoint:
+            return msgspec.structs.replace(
+                found, signing_secrets=(sealed, *found.signing_secrets)[:_SIGNING_SECRETS_KEPT]
+            )
+
+        return await self._change(workspace, endpoint_id, rotated), plaintext
+
+    async def reseal(self) -> int:
+        """Seal every stored secret with the first secret key; how many endpoints were changed.
+
+        Afterwards the other secret keys are needed for no stored secret, only for the API key hashes made with them.
+        """
+
+        def decide(view: CatalogView) -> Changes[int]:
+            changed: list[Endpoint] = []
+            for workspace in view.workspaces():
+                for endpoint in view.endpoints(workspace.name):
+                    fresh = tuple(self._resealed(token) for token in endpoint.signing_secrets)
+                    if fresh != endpoint.signing_secrets:
+                        changed.append(msgspec.structs.replace(endpoint, signing_secrets=fresh))
+            return Changes(put=changed, result=len(changed))
+
+        return await self._writer.write(decide)
+
+    async def delete_endpoint(self, workspace: str, endpoint_id: str) -> None:
+        """Delete an endpoint and its subscriptions.
+
+        Raises:
+            NotFound: there is no such endpoint in the workspace.
+        """
+
+        def decide(view: CatalogView) -> Changes[None]:
+            gone: list[Resource] = [existing_endpoint(view, workspace, endpoint_id)]
+            gone += view.subscriptions_of(endpoint_id)
+            return Changes(delete=[each.key for each in gone], result=None)
+
+        await self._writer.write(decide)
+
+    async def _change(self, workspace: str, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
+        def decide(view: CatalogView) -> Changes[Endpoint]:
+            found = existing_endpoint(view, workspace, endpoint_id)
+            changed = change(found)
+            if changed == found:
+                return Changes(result=found)
+            changed = msgspec.structs.replace(changed, updated_at=timestamps.now())
+            put: list[Resource] = [changed]
+            if changed.enabled and not found.enabled:
+                # Its topics may not have been read meanwhile: what was posted then must not turn up now.
+                put += [linked_anew(each) for each in view.subscriptions_of(endpoint_id)]
+            return Changes(put=put, result=changed)
+
+        return await self._writer.write(decide)
+
+    def _resealed(self, token: str) -> str:
+        return token if self._secrets.is_current(token) else self._secrets.seal(self._secrets.open(token))
+
+
+def existing_endpoint(view: CatalogView, workspace: str, endpoint_id: str) -> Endpoint:
+    """An endpoint of a workspace by its id, or ``NotFound``."""
+    found = view.endpoint(endpoint_id)
+    if found is None or found.workspace != workspace:
+        raise NotFound(f"there is no endpoint {endpoint_id}")
+    return found
+
+
+def linked_anew(subscription: Subscription) -> Subscription:
+    """The subscription with its link counted from the append time of the record that is about to be written."""
+    return msgspec.structs.replace(subscription, linked_at=None, updated_at=timestamps.now())
+
+
+def new_signing_secret() -> str:
+    """A signing secret as Standard Webhooks spells it: ``whsec_`` and base64."""
+    return SIGNING_SECRET_PREFIX + base64.b64encode(random.token_bytes(_SIGNING_SECRET_BYTES)).decode()
+
+
+def _check(problems: list[Problem]) -> None:
+    if problems:
+        raise InvalidRequest("The endpoint cannot be used.", problems)
+
+
+def _problems(endpoint: Endpoint) -> list[Problem]:
+    problems = []
+    if not endpoint.name.strip():
+        problems.append(Problem(path="$.name", message="must not be empty"))
+    if endpoint.type is EndpointType.WEB_HOOK and not _is_absolute(endpoint.url):
+        problems.append(Problem(path="$.url", message="a webhook needs an absolute http or https URL"))
+    if endpoint.retry_schedule is not None and any(wait < 0 for wait in endpoint.retry_schedule):
+        problems.append(Problem(path="$.retry_schedule", message="seconds must not be negative"))
+    if endpoint.timeout is not None and endpoint.timeout <= 0:
+        problems.append(Problem(path="$.timeout", message="must be more than 0 seconds"))
+    if endpoint.max_in_flight < 1:
+        problems.append(Problem(path="$.max_in_flight", message="must be at least 1"))
+    return problems
+
+
+def _secret_problems(signing_secret: str) -> list[Problem]:
+    try:
+        if not signing_secret.startswith(SIGNING_SECRET_PREFIX):
+            raise ValueError(SIGNING_SECRET_PREFIX)
+        length = len(base64.b64decode(signing_secret.removeprefix(SIGNING_SECRET_PREFIX), validate=True))
+    except (ValueError, binascii.Error):
+        return [Problem(path="$.signing_secret", message="must be whsec_ followed by base64")]
+    if not _SHORTEST_SIGNING_SECRET <= length <= _LONGEST_SIGNING_SECRET:
+        message = f"must be {_SHORTEST_SIGNING_SECRET} to {_LONGEST_SIGNING_SECRET} bytes"
+        return [Problem(path="$.signing_secret", message=message)]
+    return []
+
+
+def _is_absolute(url: str | None) -> bool:
+    try:
+        parts = urlsplit(url or "")
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)

@@ -103,8 +103,7 @@ class Accounts:
     ) -> Client:
         """A client of a workspace; its name is unique among the workspace's clients of the realm.
 
-        Args:
-            id: to be given where an outside system knows the client by one; otherwise a new id.
+        ``id`` is for where an outside system knows the client by one already; otherwise it is generated.
 
         Raises:
             InvalidRequest: the name is empty.

@@ -205,11 +205,12 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
 
 
 def _secret_problems(signing_secret: str) -> list[Problem]:
+    prefix, separator, encoded = signing_secret.partition(SIGNING_SECRET_PREFIX)
     try:
-        if not signing_secret.startswith(SIGNING_SECRET_PREFIX):
-            raise ValueError(SIGNING_SECRET_PREFIX)
-        length = len(base64.b64decode(signing_secret.removeprefix(SIGNING_SECRET_PREFIX), validate=True))
-    except (ValueError, binascii.Error):
+        length = len(base64.b64decode(encoded, validate=True)) if separator and not prefix else None
+    except binascii.Error:
+        length = None
+    if length is None:
         return [Problem(path="$.signing_secret", message="must be whsec_ followed by base64")]
     if not _SHORTEST_SIGNING_SECRET <= length <= _LONGEST_SIGNING_SECRET:
         message = f"must be {_SHORTEST_SIGNING_SECRET} to {_LONGEST_SIGNING_SECRET} bytes"

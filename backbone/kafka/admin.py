@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import LatestSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not re-exported for mypy
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from backbone.kafka.failures import failure, kafka_error
@@ -108,13 +107,22 @@ class Admin:
             raise _no_end(error) from error
 
     def _ask_ends(self, partitions: Iterable[Partition]) -> dict[Partition, Future[Any]]:
-        wanted = {TopicPartition(*partition): LatestSpec() for partition in partitions}
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        wanted = {TopicPartition(*partition): latest for partition in partitions}
         if not wanted:
             return {}
         answers = self._client.list_offsets(
             wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout
         )
         return {(entry.topic, entry.partition): future for entry, future in answers.items()}
+
+    async def broker_count(self) -> int:
+        """How many brokers the cluster has."""
+        try:
+            metadata = await asyncio.to_thread(self._client.list_topics, timeout=self._timeout)
+        except KafkaException as exception:
+            raise failure(exception, "list brokers") from exception
+        return len(metadata.brokers)
 
     async def grow(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions. Records stay where they are, so keys move unless the producer takes care."""

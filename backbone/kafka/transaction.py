@@ -53,6 +53,10 @@ class TransactionalProducer:
                     "message.timeout.ms": milliseconds,
                     "message.max.bytes": MAX_RECORD_BYTES + 2 * MAX_HEADER_BYTES,
                     "linger.ms": 5,
+                    # A commit is answered before its markers are written, and until they are the broker turns the next
+                    # transaction away; librdkafka then waits this long, 100 ms by default.
+                    "retry.backoff.ms": 2,
+                    "retry.backoff.max.ms": 100,
                     # Commit reports success for all; only what went wrong is worth a callback.
                     "delivery.report.only.error": True,
                     "on_delivery": self._delivered,

@@ -1,0 +1,255 @@
+"""Reads the ledger: events with their deliveries and attempts."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import Row, and_, or_, select
+from sqlalchemy.exc import OperationalError
+
+from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS
+from schemas.delivery import Outcome, SourceOffset
+from schemas.errors import InvalidRequest, Problem, Unavailable
+from schemas.event import Identifier
+from schemas.topics import event_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Engine, Select
+
+MOST_EVENTS = 500
+"""Events on one page."""
+
+_IDENTIFIERS = msgspec.json.Decoder(list[Identifier])
+
+
+class LedgerAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """One try. ``started_at`` and ``next_at`` are in microseconds since the epoch, ``duration`` in seconds."""
+
+    id: str
+    run: str
+    number: int
+    outcome: Outcome
+    started_at: int
+    duration: float
+    status: int | None
+    error: str | None
+    response: str | None
+    next_at: int | None
+
+
+class LedgerDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for one endpoint, in one run, and where it stands.
+
+    Attributes:
+        outcome: None while there was no attempt yet; ``dead`` once it was given up.
+        attempts: how many tries were made; ``tries`` are those that the ledger still has, in order.
+        changed_at: the end of the latest try, else when it was routed.
+    """
+
+    id: str
+    run: str
+    source: SourceOffset
+    endpoint: str
+    subscriptions: tuple[str, ...]
+    routed_at: int | None
+    attempts: int
+    outcome: Outcome | None
+    status: int | None
+    error: str | None
+    next_at: int | None
+    dead_reason: str | None
+    changed_at: int
+    tries: tuple[LedgerAttempt, ...] = ()
+
+
+class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event; ``data`` is the JSON that subscribers get, ``deliveries`` are filled in for a single event only."""
+
+    id: str
+    workspace: str
+    namespace: str
+    code: str
+    source: str
+    subject: str | None
+    time: int
+    received_at: int
+    channel: str | None
+    identifiers: tuple[Identifier, ...]
+    data: msgspec.Raw
+    producer_id: str | None
+    offset: SourceOffset
+    deliveries: tuple[LedgerDelivery, ...] = ()
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events: all of the conditions given. ``since`` ≤ received time < ``until``, in microseconds."""
+
+    workspace: str
+    namespace: str | None = None
+    code: str | None = None
+    source: str | None = None
+    subject: str | None = None
+    since: int | None = None
+    until: int | None = None
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """Events, the latest first, and the cursor of the next page if there is one."""
+
+    events: tuple[LedgerEvent, ...]
+    cursor: str | None
+
+
+class LedgerQueries:
+    """Blocking, and usable from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def event(self, workspace: str, event_id: str) -> LedgerEvent | None:
+        """An event with its deliveries and their tries; None when the ledger does not have it (yet).
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        found = self._rows(select(EVENTS).where(EVENTS.c.workspace == workspace, EVENTS.c.id == event_id))
+        if not found:
+            return None
+        return msgspec.structs.replace(_event(found[0]), deliveries=self.deliveries(workspace, event_id))
+
+    def deliveries(self, workspace: str, event_id: str) -> tuple[LedgerDelivery, ...]:
+        """The deliveries of an event and their tries, in the order they were routed.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        table, tries = DELIVERIES.c, ATTEMPTS.c
+        attempts: dict[tuple[str, str, str], list[LedgerAttempt]] = {}
+        of_event = select(ATTEMPTS).where(tries.workspace == workspace, tries.event == event_id)
+        for row in self._rows(of_event.order_by(tries.started_at, tries.number)):
+            attempts.setdefault((row.delivery, row.run, row.source_offset), []).append(_attempt(row))
+        found = select(DELIVERIES).where(table.workspace == workspace, table.event == event_id)
+        return tuple(
+            _delivery(row, attempts.get((row.id, row.run, row.source_offset), ()))
+            for row in self._rows(found.order_by(table.routed_at, table.id, table.run))
+        )
+
+    def events(self, query: EventQuery, *, limit: int = 50, cursor: str | None = None) -> EventPage:
+        """A page of at most ``limit`` events; ``cursor`` is the previous page's.
+
+        Raises:
+            InvalidRequest: the cursor is not one of ours, or the limit is out of range.
+            Unavailable: the database cannot be reached.
+        """
+        if not 1 <= limit <= MOST_EVENTS:
+            raise InvalidRequest(
+                f"limit must be from 1 to {MOST_EVENTS}", [Problem(path="limit", message="out of range")]
+            )
+        table = EVENTS.c
+        conditions = _conditions(query)
+        if cursor is not None:
+            received_at, event_id = _read_cursor(cursor)
+            after = and_(table.received_at == received_at, table.id < event_id)
+            conditions.append(or_(table.received_at < received_at, after))
+        page = select(EVENTS).where(*conditions).order_by(table.received_at.desc(), table.id.desc())
+        rows = self._rows(page.limit(limit + 1))
+        events = tuple(map(_event, rows[:limit]))
+        return EventPage(events, _cursor(events[-1]) if len(rows) > limit else None)
+
+    def _rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(statement).all()
+        except OperationalError as error:
+            raise Unavailable(f"the ledger cannot be read: {error.orig}") from error
+
+
+def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
+    conditions = [EVENTS.c.workspace == query.workspace]
+    if query.namespace is not None and query.code is not None:
+        # Says the same as the two together, and there is an index on it.
+        conditions.append(EVENTS.c.topic == event_topic(query.workspace, query.namespace, query.code))
+    for name in ("namespace", "code", "source", "subject"):
+        wanted = getattr(query, name)
+        if wanted is not None:
+            conditions.append(EVENTS.c[name] == wanted)
+    if query.since is not None:
+        conditions.append(EVENTS.c.received_at >= query.since)
+    if query.until is not None:
+        conditions.append(EVENTS.c.received_at < query.until)
+    return conditions
+
+
+def _event(row: Row[Any]) -> LedgerEvent:
+    return LedgerEvent(
+        id=row.id,
+        workspace=row.workspace,
+        namespace=row.namespace,
+        code=row.code,
+        source=row.source,
+        subject=row.subject,
+        time=row.time,
+        received_at=row.received_at,
+        channel=row.channel,
+        identifiers=tuple(_IDENTIFIERS.decode(row.identifiers)),
+        data=msgspec.Raw(row.data.encode()),
+        producer_id=row.producer_id,
+        offset=SourceOffset.parse(row.source_offset),
+    )
+
+
+def _delivery(row: Row[Any], tries: Sequence[LedgerAttempt]) -> LedgerDelivery:
+    outcome = None if row.outcome is None else Outcome(row.outcome)
+    # The dead letter and the last attempt come from two topics: either may be here first.
+    if row.dead_reason is not None and outcome is not Outcome.DELIVERED:
+        outcome = Outcome.DEAD
+    return LedgerDelivery(
+        id=row.id,
+        run=row.run,
+        source=SourceOffset.parse(row.source_offset),
+        endpoint=row.endpoint,
+        subscriptions=tuple(part for part in row.subscriptions.split(",") if part),
+        routed_at=row.routed_at,
+        attempts=row.attempts,
+        outcome=outcome,
+        status=row.status,
+        error=row.error,
+        next_at=row.next_at if outcome is Outcome.RETRYING else None,
+        dead_reason=row.dead_reason,
+        changed_at=row.changed_at,
+        tries=tuple(tries),
+    )
+
+
+def _attempt(row: Row[Any]) -> LedgerAttempt:
+    return LedgerAttempt(
+        id=row.id,
+        run=row.run,
+        number=row.number,
+        outcome=Outcome(row.outcome),
+        started_at=row.started_at,
+        duration=row.duration,
+        status=row.status,
+        error=row.error,
+        response=row.response,
+        next_at=row.next_at,
+    )
+
+
+def _cursor(event: LedgerEvent) -> str:
+    return base64.urlsafe_b64encode(f"{event.received_at}:{event.id}".encode()).decode().rstrip("=")
+
+
+def _read_cursor(cursor: str) -> tuple[int, str]:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        received_at, _, event_id = text.partition(":")
+        return int(received_at), event_id
+    except (ValueError, binascii.Error) as error:
+        message = "is not a cursor that a page of events ended with"
+        raise InvalidRequest(f"cursor {message}", [Problem(path="cursor", message=message)]) from error

@@ -1,0 +1,45 @@
+"""What goes into the ledger: one batch of rows, from records in any order and any number of repeats."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.delivery import Attempt, Delivery
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One event; columns as in ``tables.EVENTS``."""
+
+    workspace: str
+    id: str
+    topic: str
+    source_offset: str
+    namespace: str
+    code: str
+    source: str
+    subject: str | None
+    time: int
+    received_at: int
+    channel: str | None
+    identifiers: str
+    data: str
+    producer_id: str | None
+
+
+class DeadDelivery(msgspec.Struct, frozen=True):
+    """A delivery that was given up, and why."""
+
+    delivery: Delivery
+    reason: str
+
+
+class LedgerRows(msgspec.Struct):
+    """A batch."""
+
+    events: list[EventRow] = []
+    deliveries: list[Delivery] = []
+    attempts: list[Attempt] = []
+    dead: list[DeadDelivery] = []
+
+    def __len__(self) -> int:
+        return len(self.events) + len(self.deliveries) + len(self.attempts) + len(self.dead)

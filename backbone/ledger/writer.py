@@ -1,0 +1,190 @@
+"""Writes the ledger: batched and idempotent, so that what is indexed twice or out of order comes out the same."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from sqlalchemy import delete, select, text, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS, METADATA
+from schemas.errors import Unavailable
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine, Executable, Table
+
+    from backbone.ledger.rows import DeadDelivery, LedgerRows
+    from schemas.delivery import Attempt, Delivery
+
+    Row = dict[str, Any]
+
+_SCHEMA_LOCK = 4_871_002_931
+"""PostgreSQL advisory lock: two processes that create one table at once fail without it."""
+
+_EXPIRED_AT_ONCE = 5_000
+"""Rows that one statement of ``expire`` deletes: few enough not to hold up indexing."""
+
+_ROUTING = ("subscriptions", "routed_at")
+_STANDING = ("attempts", "outcome", "status", "error", "next_at", "changed_at")
+"""Columns of a delivery that its routing and its latest attempt tell."""
+
+
+class LedgerWriter:
+    """Upserts rows by key. Blocking, and usable from any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._insert_event = insert(EVENTS).on_conflict_do_nothing(index_elements=list(EVENTS.primary_key))
+
+        routing = insert(DELIVERIES)
+        self._insert_delivery = routing.on_conflict_do_update(
+            index_elements=list(DELIVERIES.primary_key), set_={name: routing.excluded[name] for name in _ROUTING}
+        )
+
+        tried = insert(ATTEMPTS)
+        # A worker that crashed before it committed makes the same attempt again: the later one is what happened.
+        self._insert_attempt = tried.on_conflict_do_update(
+            index_elements=list(ATTEMPTS.primary_key),
+            set_={column.name: tried.excluded[column.name] for column in ATTEMPTS.c if not column.primary_key},
+        )
+
+        standing = insert(DELIVERIES)
+        self._update_standing = standing.on_conflict_do_update(
+            index_elements=list(DELIVERIES.primary_key),
+            set_={name: standing.excluded[name] for name in _STANDING},
+            where=standing.excluded.attempts >= DELIVERIES.c.attempts,
+        )
+
+        given_up = insert(DELIVERIES)
+        self._update_dead = given_up.on_conflict_do_update(
+            index_elements=list(DELIVERIES.primary_key),
+            set_={name: given_up.excluded[name] for name in (*_ROUTING, "dead_reason")},
+        )
+
+    def create(self) -> None:
+        """Create the tables that are not there yet; several processes may do so at once.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        try:
+            with self._engine.begin() as connection:
+                if self._engine.dialect.name == "postgresql":
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+                for table in METADATA.sorted_tables:
+                    connection.execute(CreateTable(table, if_not_exists=True))
+                    for index in sorted(table.indexes, key=lambda each: str(each.name)):
+                        connection.execute(CreateIndex(index, if_not_exists=True))
+        except OperationalError as error:
+            raise Unavailable(f"the ledger cannot be opened: {error.orig}") from error
+
+    def drop(self) -> None:
+        """Drop the tables, to be created and filled from Kafka again."""
+        METADATA.drop_all(self._engine)
+
+    def write(self, rows: LedgerRows) -> None:
+        """Write a batch in one transaction; all of it or nothing.
+
+        Raises:
+            Unavailable: the database cannot take it now.
+        """
+        try:
+            with self._engine.begin() as connection:
+                _upsert(connection, self._insert_event, [msgspec.structs.asdict(row) for row in rows.events])
+                _upsert(connection, self._insert_delivery, [_routed(delivery) for delivery in rows.deliveries])
+                _upsert(connection, self._insert_attempt, [_tried(attempt) for attempt in rows.attempts])
+                _upsert(connection, self._update_standing, [_standing(attempt) for attempt in rows.attempts])
+                _upsert(connection, self._update_dead, [_given_up(dead) for dead in rows.dead])
+        except OperationalError as error:
+            raise Unavailable(f"the ledger cannot be written: {error.orig}") from error
+
+    def expire(self, before: int) -> int:
+        """Delete what happened before a time (microseconds since the epoch); returns how many rows that were."""
+        ages = {EVENTS: "received_at", DELIVERIES: "changed_at", ATTEMPTS: "started_at"}
+        return sum(self._expire(table, age, before) for table, age in ages.items())
+
+    def _expire(self, table: Table, age: str, before: int) -> int:
+        key = list(table.primary_key)
+        some = select(*key).where(table.c[age] < before).limit(_EXPIRED_AT_ONCE)
+        statement = delete(table).where(tuple_(*key).in_(some))
+        total, count = 0, _EXPIRED_AT_ONCE
+        while count >= _EXPIRED_AT_ONCE:
+            with self._engine.begin() as connection:
+                count = connection.execute(statement).rowcount
+            total += count
+        return total
+
+
+def _upsert(connection: Connection, statement: Executable, rows: list[Row]) -> None:
+    if not rows:
+        return
+    # In the order of the keys, so that two indexers that share a few of them wait for each other in turn.
+    rows.sort(key=lambda row: str(row["id"]))
+    connection.execute(statement, [_storable(row) for row in rows])
+
+
+def _storable(row: Row) -> Row:
+    """The row without the NUL characters that PostgreSQL's text does not take."""
+    return {
+        name: value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+        for name, value in row.items()
+    }
+
+
+def _routed(delivery: Delivery) -> Row:
+    return {
+        "id": delivery.id,
+        "run": delivery.run,
+        "source_offset": str(delivery.source),
+        "workspace": delivery.workspace,
+        "event": delivery.event,
+        "endpoint": delivery.endpoint,
+        "subscriptions": ",".join(delivery.subscriptions),
+        "routed_at": delivery.routed_at,
+        "changed_at": delivery.routed_at,
+    }
+
+
+def _tried(attempt: Attempt) -> Row:
+    return {
+        "id": attempt.id,
+        "source_offset": str(attempt.source),
+        "delivery": attempt.delivery,
+        "run": attempt.run,
+        "number": attempt.number,
+        "workspace": attempt.workspace,
+        "event": attempt.event,
+        "endpoint": attempt.endpoint,
+        "outcome": attempt.outcome.value,
+        "started_at": attempt.started_at,
+        "duration": attempt.duration,
+        "status": attempt.status,
+        "error": attempt.error,
+        "response": attempt.response,
+        "next_at": attempt.next_at,
+    }
+
+
+def _standing(attempt: Attempt) -> Row:
+    return {
+        "id": attempt.delivery,
+        "run": attempt.run,
+        "source_offset": str(attempt.source),
+        "workspace": attempt.workspace,
+        "event": attempt.event,
+        "endpoint": attempt.endpoint,
+        "attempts": attempt.number,
+        "outcome": attempt.outcome.value,
+        "status": attempt.status,
+        "error": attempt.error,
+        "next_at": attempt.next_at,
+        "changed_at": attempt.started_at + int(attempt.duration * 1_000_000),
+    }
+
+
+def _given_up(dead: DeadDelivery) -> Row:
+    return _routed(dead.delivery) | {"dead_reason": dead.reason}

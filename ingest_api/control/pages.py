@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Annotated, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Protocol, TypeVar
 
 import msgspec
 from fastapi import Query
@@ -13,7 +13,9 @@ from pydantic import BaseModel
 from schemas.errors import InvalidRequest, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from ingest_api.control.models import Output
 
 Item = TypeVar("Item")
 
@@ -26,6 +28,11 @@ class Page(BaseModel, Generic[Item]):
 
     items: list[Item]
     next_cursor: str | None = None
+
+    @classmethod
+    def of(cls, model: type[Output], resources: Sequence[object], following: str | None) -> Page[Any]:
+        """A page of the resources as answers of that model."""
+        return Page[Any](items=[model.model_validate(resource) for resource in resources], next_cursor=following)
 
 
 class Listed(Protocol):

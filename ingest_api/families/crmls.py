@@ -9,15 +9,18 @@ import hashlib
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query, Security
 from fastapi.responses import Response as HttpResponse
+from fastapi.security import HTTPBearer
 
 from backbone.publisher import IdempotencyKey
 from ingest_api import problems
+from ingest_api.control.dependencies import Authorization, TheGateway
 from ingest_api.families import crmls_messages as messages
 from ingest_api.families.crmls_openapi import ERRORS, POST_EVENT, SCHEMAS
 from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, PROBLEM_JSON, Request, Response
+from schemas import timestamps
 from schemas.access import Realm
 from schemas.errors import HeadraceError, InvalidRequest, NotFound, UnsupportedMediaType
 from schemas.event import EventDraft
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 
 NAMESPACE = "crmls"
 EVENTS = "/api/app/events"
+
+_TOKEN = HTTPBearer(scheme_name="crmlsToken", bearerFormat="JWT", auto_error=False)
+"""Only declares the scheme in the OpenAPI document."""
 
 
 async def post_event(request: Request, gateway: Gateway) -> Response:
@@ -79,47 +85,46 @@ def render(error: HeadraceError) -> Response:
     return Response(content["status"], msgspec.json.encode(content), PROBLEM_JSON, problems.headers_of(error))
 
 
-def control(gateway: Gateway) -> APIRouter:
-    """The routes that do not publish."""
-    router = APIRouter(tags=["CRMLS EventGateway"], responses=ERRORS)
+router = APIRouter(tags=["CRMLS EventGateway"], responses=ERRORS)
+"""The routes that do not publish."""
 
-    @router.post("/api/token", summary="Get a token for an API key", response_model=None)
-    async def token(
-        api_key: Annotated[str | None, Query(alias="apiKey", description="The account's API key.")] = None,
-    ) -> HttpResponse:
-        """The token is good for seven days; every other call takes it as a bearer."""
-        if not api_key:
-            raise InvalidRequest("The query parameter apiKey is missing.")
-        client = await gateway.authenticator.by_key(api_key, Realm.CRMLS)
-        issued = gateway.tokens.issue(client.id)
-        return HttpResponse(
-            messages.token_answer(issued.text, issued.expires_at),
-            media_type="application/json",
-            headers={"cache-control": "no-store"},
-        )
 
-    @router.get(EVENTS + "/{event_id}", summary="Get an event back (extension)", response_model=None)
-    async def get_event(event_id: str, authorization: Annotated[str | None, Header()] = None) -> HttpResponse:
-        """An event that this account posted, as it was answered. It can be read a moment after it was posted."""
-        header = None if authorization is None else authorization.encode("latin-1", "replace")
-        client = await gateway.authenticator.by_token(header, Realm.CRMLS)
-        event = await gateway.event(client.workspace, event_id)
-        if event is None or event.source != client.id or event.namespace != NAMESPACE:
-            raise NotFound(f"There is no event {event_id}.")
-        return HttpResponse(
-            messages.answer(
-                event_name=event.subject or "",
-                event_time=messages.event_time(event.time, event.time_text),
-                source=event.source,
-                message=event.data,
-                message_type=event.code,
-                created_at=event.received_at,
-                event_id=event.id,
-            ),
-            media_type="application/json",
-        )
+@router.post("/api/token", summary="Get a token for an API key", response_model=None)
+async def token(
+    gateway: TheGateway,
+    api_key: Annotated[str | None, Query(alias="apiKey", description="The account's API key.")] = None,
+) -> HttpResponse:
+    """The token is good for seven days; every other call takes it as a bearer."""
+    if not api_key:
+        raise InvalidRequest("The query parameter apiKey is missing.")
+    client = await gateway.authenticator.by_key(api_key, Realm.CRMLS)
+    issued = gateway.tokens.issue(client.id)
+    content = messages.token_answer(issued.text, issued.expires_at)
+    return HttpResponse(content, media_type="application/json", headers={"cache-control": "no-store"})
 
-    return router
+
+@router.get(EVENTS + "/{event_id}", summary="Get an event back (extension)", response_model=None)
+async def get_event(
+    gateway: TheGateway,
+    authorization: Authorization,
+    _scheme: Annotated[object, Security(_TOKEN)],
+    event_id: str,
+) -> HttpResponse:
+    """An event that this account posted, as it was answered. It can be read a moment after it was posted."""
+    client = await gateway.authenticator.by_token(authorization, Realm.CRMLS)
+    event = await gateway.event(client.workspace, event_id)
+    if event is None or event.source != client.id or event.namespace != NAMESPACE:
+        raise NotFound(f"There is no event {event_id}.")
+    content = messages.answer(
+        event_name=event.subject or "",
+        event_time=messages.event_time(event.time, timestamps.to_text(event.time)),
+        source=event.source,
+        message=bytes(event.data),
+        message_type=event.code,
+        created_at=event.received_at,
+        event_id=event.id,
+    )
+    return HttpResponse(content, media_type="application/json")
 
 
 FAMILY = Family(
@@ -127,6 +132,6 @@ FAMILY = Family(
     prefixes=("/api/token", "/api/app"),
     render=render,
     hot=(HotRoute("POST", EVENTS, post_event, POST_EVENT),),
-    control=control,
+    control=router,
     schemas=SCHEMAS,
 )

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 NAMESPACE = "events"
 """Where a CloudEvents ``type`` is looked up first."""
 
-PREFIX = "/headrace/v1"
-EVENTS = f"{PREFIX}/events"
+EVENTS = f"{own_api.PREFIX}/events"
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -112,9 +111,9 @@ def _answers(receipts: list[Receipt]) -> list[Published]:
 
 FAMILY = Family(
     name=NAMESPACE,
-    prefixes=(PREFIX,),
+    prefixes=(own_api.PREFIX,),
     render=problems.render,
     hot=(HotRoute("POST", EVENTS, post_events, POST_EVENTS),),
-    control=own_api.router,
+    control=own_api.router(),
     schemas=SCHEMAS,
 )

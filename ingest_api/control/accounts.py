@@ -1,0 +1,202 @@
+"""Workspaces, clients and their API keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from backbone.catalog.view import CatalogView
+from ingest_api.authentication import require
+from ingest_api.control.dependencies import Caller, TheGateway, Workspace
+from ingest_api.control.models import Input, Name, Output, Time
+from ingest_api.control.pages import Cursor, Limit, Page, page_of
+from schemas.access import Client, Realm, Role
+from schemas.errors import NotFound, PermissionDenied
+
+router = APIRouter(tags=["Workspaces, clients and keys"])
+
+
+class WorkspaceInput(Input):
+    """A workspace to create."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class WorkspaceOutput(Output):
+    """A tenant: everything belongs to one."""
+
+    id: str
+    name: str
+
+
+class ClientInput(Input):
+    """A client to create."""
+
+    name: Name
+    realm: Realm = Realm.HEADRACE
+    roles: tuple[Role, ...] = (Role.PRODUCER,)
+    scopes: tuple[str, ...] = ()
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+
+
+class ClientChange(Input):
+    """What of a client shall change."""
+
+    roles: tuple[Role, ...] = ()
+    scopes: tuple[str, ...] = ()
+    disabled: bool = False
+
+
+class ClientOutput(Output):
+    """A credential holder inside a workspace."""
+
+    id: str
+    workspace: str
+    name: str
+    realm: Realm
+    roles: tuple[Role, ...]
+    scopes: tuple[str, ...]
+    disabled: bool
+
+
+class KeyOutput(Output):
+    """An API key, without the key."""
+
+    id: str
+    client: str
+    hint: Annotated[str, Field(description="The last four characters.")]
+    expires_at: Time | None
+
+
+class NewKeyOutput(KeyOutput):
+    """An API key that was just made."""
+
+    key: Annotated[str, Field(description="Shown this once: only its keyed hash is kept.")]
+
+
+@router.get("/workspaces", summary="List workspaces")
+async def list_workspaces(
+    gateway: TheGateway, caller: Caller, limit: Limit = 100, cursor: Cursor = None
+) -> Page[WorkspaceOutput]:
+    """All of them for an administrator; for everybody else their own."""
+    found = (await gateway.view()).workspaces()
+    visible = [one for one in found if Role.ADMIN in caller.roles or one.name == caller.workspace]
+    return Page.of(WorkspaceOutput, *page_of(visible, limit, cursor))
+
+
+@router.post("/workspaces", status_code=201, summary="Create a workspace")
+async def create_workspace(gateway: TheGateway, caller: Caller, body: WorkspaceInput) -> WorkspaceOutput:
+    """For administrators. Creating what there is changes nothing."""
+    require(caller)
+    return WorkspaceOutput.model_validate(await gateway.accounts.create_workspace(body.name))
+
+
+@router.get("/workspaces/{name}", summary="Get a workspace")
+async def get_workspace(gateway: TheGateway, caller: Caller, name: str) -> WorkspaceOutput:
+    """One's own, or any for an administrator."""
+    await gateway.workspace(caller, name)
+    workspace = (await gateway.view()).workspace(name)
+    if workspace is None:
+        raise NotFound(f"There is no workspace {name}.")
+    return WorkspaceOutput.model_validate(workspace)
+
+
+@router.delete("/workspaces/{name}", status_code=204, summary="Delete an empty workspace")
+async def delete_workspace(gateway: TheGateway, caller: Caller, name: str) -> None:
+    """For administrators. 409 while anything belongs to it."""
+    require(caller)
+    await gateway.accounts.delete_workspace(name)
+
+
+@router.get("/clients", summary="List clients")
+async def list_clients(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, limit: Limit = 100, cursor: Cursor = None
+) -> Page[ClientOutput]:
+    """For operators."""
+    require(caller, Role.OPERATOR)
+    return Page.of(ClientOutput, *page_of((await gateway.view()).clients(workspace), limit, cursor))
+
+
+@router.post("/clients", status_code=201, summary="Create a client")
+async def create_client(gateway: TheGateway, caller: Caller, workspace: Workspace, body: ClientInput) -> ClientOutput:
+    """For operators; only an administrator makes administrators. The same again changes nothing."""
+    require(caller, Role.OPERATOR)
+    _may_grant(caller, body.roles)
+    created = await gateway.accounts.create_client(
+        workspace, body.name, realm=body.realm, roles=body.roles, scopes=body.scopes, id=body.id
+    )
+    return ClientOutput.model_validate(created)
+
+
+@router.get("/clients/{client_id}", summary="Get a client")
+async def get_client(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str) -> ClientOutput:
+    """Oneself, or any of the workspace for operators."""
+    if client_id != caller.id:
+        require(caller, Role.OPERATOR)
+    return ClientOutput.model_validate(_client(await gateway.view(), workspace, client_id))
+
+
+@router.patch("/clients/{client_id}", summary="Change a client")
+async def change_client(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, body: ClientChange
+) -> ClientOutput:
+    """For operators. A disabled client's keys and tokens are refused at once."""
+    require(caller, Role.OPERATOR)
+    target = _client(await gateway.view(), workspace, client_id)
+    _may_grant(caller, (*body.roles, *target.roles))
+    return ClientOutput.model_validate(await gateway.accounts.update_client(client_id, **body.given()))
+
+
+@router.delete("/clients/{client_id}", status_code=204, summary="Delete a client")
+async def delete_client(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str) -> None:
+    """For operators. Its keys and registrations go with it; its events and their topics stay."""
+    require(caller, Role.OPERATOR)
+    _may_grant(caller, _client(await gateway.view(), workspace, client_id).roles)
+    await gateway.accounts.delete_client(client_id)
+
+
+@router.get("/clients/{client_id}/keys", summary="List a client's API keys")
+async def list_keys(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str) -> Page[KeyOutput]:
+    """Without the keys themselves, of which only keyed hashes are kept."""
+    view = await gateway.view()
+    _may_manage_keys(caller, _client(view, workspace, client_id))
+    return Page.of(KeyOutput, sorted(view.api_keys(client_id), key=lambda key: key.created_at), None)
+
+
+@router.post("/clients/{client_id}/keys", status_code=201, summary="Issue an API key")
+async def issue_key(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str) -> NewKeyOutput:
+    """The answer is the only place where the key can be read."""
+    _may_manage_keys(caller, _client(await gateway.view(), workspace, client_id))
+    issued, key = await gateway.accounts.issue_key(client_id)
+    return NewKeyOutput(**KeyOutput.model_validate(issued).model_dump(), key=key)
+
+
+@router.delete("/clients/{client_id}/keys/{key_id}", status_code=204, summary="Revoke an API key")
+async def revoke_key(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, key_id: str) -> None:
+    """It is refused from now on."""
+    view = await gateway.view()
+    _may_manage_keys(caller, _client(view, workspace, client_id))
+    if all(key.id != key_id for key in view.api_keys(client_id)):
+        raise NotFound(f"The client has no key {key_id}.")
+    await gateway.accounts.revoke(key_id)
+
+
+def _client(view: CatalogView, workspace: str, client_id: str) -> Client:
+    client = view.client(client_id)
+    if client is None or client.workspace != workspace:
+        raise NotFound(f"There is no client {client_id} in the workspace.")
+    return client
+
+
+def _may_grant(caller: Client, roles: tuple[Role, ...]) -> None:
+    """An operator must not make itself, or anybody, an administrator; nor touch one."""
+    if Role.ADMIN in roles and Role.ADMIN not in caller.roles:
+        raise PermissionDenied("Only an administrator may manage administrators.")
+
+
+def _may_manage_keys(caller: Client, client: Client) -> None:
+    if client.id != caller.id:
+        require(caller, Role.OPERATOR)
+        _may_grant(caller, client.roles)

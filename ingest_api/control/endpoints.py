@@ -1,0 +1,147 @@
+"""Endpoints: where events go."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter
+from pydantic import Field, field_validator
+
+from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.models import Input, Name, Output
+from ingest_api.control.pages import Cursor, Limit, Page, page_of
+from ingest_api.state import Gateway
+from schemas.access import Client, Role
+from schemas.errors import NotFound
+from schemas.subscription import BodyFormat, Endpoint, EndpointType
+
+HIDDEN = "[hidden]"
+
+Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://[^\s/]+")]
+
+_SECRET_HEADER = re.compile(r"authorization|cookie|secret|token|key|password", re.IGNORECASE)
+
+router = APIRouter(tags=["Endpoints, filters and subscriptions"])
+
+
+class EndpointInput(Input):
+    """An endpoint to create."""
+
+    name: Name
+    type: EndpointType = EndpointType.WEB_HOOK
+    description: str = ""
+    url: Url | None = None
+    method: Annotated[str, Field(pattern="^(POST|PUT|PATCH|GET|DELETE)$")] = "POST"
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: BodyFormat = BodyFormat.CLOUDEVENTS
+    retry_schedule: Annotated[
+        tuple[Annotated[float, Field(ge=0)], ...] | None,
+        Field(max_length=30, description="Seconds before the second, third, … attempt; null: the gateway's schedule."),
+    ] = None
+    timeout: Annotated[float, Field(gt=0, le=300, description="Seconds.")] | None = None
+    max_in_flight: Annotated[int, Field(ge=1, le=1_000)] = 16
+    enabled: bool = True
+    options: dict[str, str] = Field(default_factory=dict)
+
+
+class EndpointChange(EndpointInput):
+    """What of an endpoint shall change."""
+
+    name: Name = ""
+
+
+class EndpointOutput(Output):
+    """Where events go."""
+
+    id: str
+    name: str
+    type: EndpointType
+    description: str
+    url: str | None
+    method: str
+    headers: Annotated[dict[str, str], Field(description="Values of headers named like a secret are not shown.")]
+    body: BodyFormat
+    retry_schedule: tuple[float, ...] | None
+    timeout: float | None
+    max_in_flight: int
+    enabled: bool
+    options: dict[str, str]
+
+    @field_validator("headers")
+    @classmethod
+    def _hide(cls, headers: dict[str, str]) -> dict[str, str]:
+        return {name: HIDDEN if _SECRET_HEADER.search(name) else value for name, value in headers.items()}
+
+
+class NewEndpointOutput(EndpointOutput):
+    """An endpoint that was just made, or given a new secret."""
+
+    signing_secret: Annotated[
+        str | None, Field(description="Standard Webhooks secret, shown this once; null when it was made before.")
+    ] = None
+
+
+@router.get("/endpoints", summary="List endpoints")
+async def list_endpoints(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, limit: Limit = 100, cursor: Cursor = None
+) -> Page[EndpointOutput]:
+    """One's own; for operators, those of the workspace."""
+    owner = owner_for(caller, Role.SUBSCRIBER)
+    found = (await gateway.view()).endpoints(workspace)
+    return Page.of(EndpointOutput, *page_of([one for one in found if owner in (None, one.client)], limit, cursor))
+
+
+@router.post("/endpoints", status_code=201, summary="Create an endpoint")
+async def create_endpoint(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, body: EndpointInput
+) -> NewEndpointOutput:
+    """With a signing secret that is shown this once."""
+    owner_for(caller, Role.SUBSCRIBER)
+    wanted = Endpoint(
+        id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **body.model_dump(mode="python")
+    )
+    endpoint, secret = await gateway.routes.create_endpoint(wanted)
+    return NewEndpointOutput.model_validate(endpoint).model_copy(update={"signing_secret": secret})
+
+
+@router.get("/endpoints/{endpoint_id}", summary="Get an endpoint")
+async def get_endpoint(gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str) -> EndpointOutput:
+    """One's own, or any of the workspace for operators."""
+    return EndpointOutput.model_validate(await _endpoint(gateway, caller, workspace, endpoint_id))
+
+
+@router.patch("/endpoints/{endpoint_id}", summary="Change an endpoint")
+async def change_endpoint(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str, body: EndpointChange
+) -> EndpointOutput:
+    """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back."""
+    found = await _endpoint(gateway, caller, workspace, endpoint_id)
+    wanted = msgspec.structs.replace(found, **body.given())
+    return EndpointOutput.model_validate(await gateway.routes.update_endpoint(wanted))
+
+
+@router.post("/endpoints/{endpoint_id}/rotate-secret", summary="Give an endpoint a new signing secret")
+async def rotate_secret(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str
+) -> NewEndpointOutput:
+    """Messages are signed with the new and the previous secret, so that the receiver can change over."""
+    await _endpoint(gateway, caller, workspace, endpoint_id)
+    endpoint, secret = await gateway.routes.rotate_secret(workspace, endpoint_id)
+    return NewEndpointOutput.model_validate(endpoint).model_copy(update={"signing_secret": secret})
+
+
+@router.delete("/endpoints/{endpoint_id}", status_code=204, summary="Delete an endpoint")
+async def delete_endpoint(gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str) -> None:
+    """Its subscriptions go with it."""
+    await _endpoint(gateway, caller, workspace, endpoint_id)
+    await gateway.routes.delete_endpoint(workspace, endpoint_id)
+
+
+async def _endpoint(gateway: Gateway, caller: Client, workspace: str, endpoint_id: str) -> Endpoint:
+    owner = owner_for(caller, Role.SUBSCRIBER)
+    endpoint = (await gateway.view()).endpoint(endpoint_id)
+    if endpoint is None or endpoint.workspace != workspace or owner not in (None, endpoint.client):
+        raise NotFound(f"There is no endpoint {endpoint_id}.")
+    return endpoint

@@ -1,0 +1,240 @@
+"""Event types, and what clients registered to publish or receive."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from ingest_api.authentication import require
+from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.models import Input, Name, Output
+from ingest_api.control.pages import Cursor, Limit, Page, page_of
+from schemas.access import Role
+from schemas.errors import NotFound
+from schemas.event_type import Attribute, Compatibility, LedgerPolicy, RegistrationKind
+from schemas.topics import event_topic
+
+router = APIRouter(tags=["Event types and registrations"])
+
+
+class AttributeModel(BaseModel):
+    """One attribute of an event type's data."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True, frozen=True)
+
+    name: Name
+    type: Annotated[str, Field(description="String, Number, Boolean, Time, integer, decimal(p,s) or json.")]
+    required: bool = False
+
+
+class EventTypeInput(Input):
+    """An event type to register."""
+
+    namespace: Name = "events"
+    code: Name
+    name: str = ""
+    description: str = ""
+    attributes: tuple[AttributeModel, ...] = ()
+    open: Annotated[bool, Field(description="`data` is any JSON, kept as text.")] = False
+    partition_key: Annotated[
+        str | None, Field(description="`source`, `data.<attribute>`, `identifier.<name>`, or null for none.")
+    ] = None
+    partitions: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    compatibility: Compatibility = Compatibility.BACKWARD
+    ledger: LedgerPolicy = LedgerPolicy.ALL
+    compacted: bool = False
+
+
+class EventTypeChange(Input):
+    """What of an event type shall change."""
+
+    name: str = ""
+    description: str = ""
+    compatibility: Compatibility = Compatibility.BACKWARD
+    ledger: LedgerPolicy = LedgerPolicy.ALL
+
+
+class EventTypeOutput(Output):
+    """An event type: a topic and its schema."""
+
+    namespace: str
+    code: str
+    name: str
+    description: str
+    topic: str
+    subject: str
+    schema_id: int
+    attributes: tuple[AttributeModel, ...]
+    open: bool
+    partition_key: str | None
+    effective_partitions: int
+    compatibility: Compatibility
+    ledger: LedgerPolicy
+    compacted: bool
+
+
+class RegistrationInput(Input):
+    """What a client will publish or receive."""
+
+    namespace: Name = "events"
+    code: Name
+    kind: RegistrationKind = RegistrationKind.PUBLISH
+    client: Annotated[str | None, Field(description="Operators register for any client; others for themselves.")] = None
+    name: str = ""
+    description: str = ""
+    attributes: tuple[AttributeModel, ...] = ()
+    open: bool = False
+    partition_key: str | None = None
+    partitions: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+
+class RegistrationOutput(Output):
+    """What a client registered: publishing is checked against it."""
+
+    client: str
+    namespace: str
+    code: str
+    topic: str
+    kind: Annotated[RegistrationKind, Field(validation_alias="registration")]
+    name: str
+    description: str
+    version: int
+    attributes: tuple[AttributeModel, ...]
+
+
+@router.get("/event-types", summary="List event types")
+async def list_event_types(
+    gateway: TheGateway,
+    workspace: Workspace,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    namespace: Annotated[str | None, Query(description="Only of this namespace.")] = None,
+) -> Page[EventTypeOutput]:
+    """Those of the workspace, for everybody in it."""
+    found = (await gateway.view()).event_types(workspace)
+    wanted = [one for one in found if namespace is None or one.namespace == namespace]
+    return Page.of(EventTypeOutput, *page_of(wanted, limit, cursor))
+
+
+@router.post("/event-types", status_code=201, summary="Register an event type")
+async def create_event_type(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, body: EventTypeInput
+) -> EventTypeOutput:
+    """Creates the topic and the schema. A producer is registered as its publisher; an operator publishes anyway.
+
+    The same again changes nothing; attributes that are new are added; what contradicts the type is refused with 409.
+    """
+    require(caller, Role.PRODUCER, Role.OPERATOR)
+    owner = owner_for(caller, Role.PRODUCER)
+    event_type, _ = await gateway.event_types.register(
+        None if owner is None else caller,
+        workspace,
+        body.namespace,
+        body.code,
+        name=body.name,
+        description=body.description,
+        attributes=_attributes(body.attributes),
+        open=body.open,
+        partition_key=body.partition_key,
+        partitions=body.partitions,
+        compatibility=body.compatibility,
+        ledger=body.ledger,
+        compacted=body.compacted,
+    )
+    return EventTypeOutput.model_validate(event_type)
+
+
+@router.get("/event-types/{namespace}/{code:path}", summary="Get an event type")
+async def get_event_type(gateway: TheGateway, workspace: Workspace, namespace: str, code: str) -> EventTypeOutput:
+    """With its topic and the id of its latest schema."""
+    event_type = (await gateway.view()).event_type(event_topic(workspace, namespace, code))
+    if event_type is None:
+        raise NotFound(f"There is no event type {namespace}/{code}.")
+    return EventTypeOutput.model_validate(event_type)
+
+
+@router.patch("/event-types/{namespace}/{code:path}", summary="Change an event type")
+async def change_event_type(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, namespace: str, code: str, body: EventTypeChange
+) -> EventTypeOutput:
+    """For operators. Attributes change with the registrations that they come from."""
+    require(caller, Role.OPERATOR)
+    return EventTypeOutput.model_validate(await gateway.event_types.update(workspace, namespace, code, **body.given()))
+
+
+@router.delete("/event-types/{namespace}/{code:path}", status_code=204, summary="Delete an event type")
+async def delete_event_type(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, namespace: str, code: str
+) -> None:
+    """For operators. Its registrations go with it; the topic and its events stay."""
+    require(caller, Role.OPERATOR)
+    await gateway.event_types.delete(workspace, namespace, code)
+
+
+@router.get("/registrations", summary="List registrations")
+async def list_registrations(
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Workspace,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    client: Annotated[str | None, Query(description="Only of this client; for operators.")] = None,
+) -> Page[RegistrationOutput]:
+    """One's own; for operators, those of the workspace."""
+    view = await gateway.view()
+    owner = owner_for(caller, Role.PRODUCER, Role.SUBSCRIBER)
+    clients = [one.id for one in view.clients(workspace)] if owner is None else [owner]
+    wanted = [one for one in clients if client is None or one == client]
+    found = [registration for one in wanted for registration in view.registrations_of(one)]
+    return Page.of(RegistrationOutput, *page_of(found, limit, cursor))
+
+
+@router.post("/registrations", status_code=201, summary="Register to publish or receive a type")
+async def create_registration(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, body: RegistrationInput
+) -> RegistrationOutput:
+    """Creates the event type if it is new, else adds to its attributes. The same again changes nothing."""
+    owner = owner_for(caller, Role.PRODUCER, Role.SUBSCRIBER)
+    if body.client not in (None, caller.id):
+        require(caller, Role.OPERATOR)
+    client = (await gateway.view()).client(body.client or owner or caller.id)
+    if client is None or (client.workspace != workspace and client.id != caller.id):
+        raise NotFound(f"There is no client {body.client} in the workspace.")
+    _, registration = await gateway.event_types.register(
+        client,
+        workspace,
+        body.namespace,
+        body.code,
+        kind=body.kind,
+        name=body.name,
+        description=body.description,
+        attributes=_attributes(body.attributes),
+        open=body.open,
+        partition_key=body.partition_key,
+        partitions=body.partitions,
+    )
+    return RegistrationOutput.model_validate(registration)
+
+
+@router.delete(
+    "/registrations/{client}/{kind}/{namespace}/{code:path}", status_code=204, summary="Withdraw a registration"
+)
+async def delete_registration(
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Workspace,
+    client: str,
+    kind: RegistrationKind,
+    namespace: str,
+    code: str,
+) -> None:
+    """One's own, or any for operators. The event type and its topic stay."""
+    if client != caller.id:
+        require(caller, Role.OPERATOR)
+    await gateway.event_types.delete_registration(client, workspace, namespace, code, kind)
+
+
+def _attributes(models: tuple[AttributeModel, ...]) -> tuple[Attribute, ...]:
+    return tuple(Attribute(name=one.name, type=one.type, required=one.required) for one in models)

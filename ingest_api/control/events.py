@@ -1,0 +1,85 @@
+"""Events and what became of them, as the ledger has them: a moment after they were accepted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query
+from fastapi.responses import Response
+from pydantic import AwareDatetime
+
+from backbone.ledger.queries import MOST_EVENTS, EventQuery, LedgerAttempt, LedgerDelivery, LedgerEvent
+from ingest_api.control.dependencies import TheGateway, Workspace
+from ingest_api.control.pages import Cursor
+from schemas import timestamps
+from schemas.errors import NotFound
+
+router = APIRouter(tags=["Events"])
+
+_TIMES = frozenset({"time", "received_at", "routed_at", "changed_at", "started_at", "next_at"})
+
+
+@router.get("/events", summary="List events", response_class=Response)
+async def list_events(
+    gateway: TheGateway,
+    workspace: Workspace,
+    namespace: str | None = None,
+    type: str | None = None,  # noqa: A002 - the parameter's name in the API
+    source: str | None = None,
+    subject: str | None = None,
+    since: AwareDatetime | None = None,
+    until: AwareDatetime | None = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = 50,
+    cursor: Cursor = None,
+) -> Response:
+    """The latest first, without their deliveries. Everybody in the workspace may look."""
+    query = EventQuery(
+        workspace=workspace,
+        namespace=namespace,
+        code=type,
+        source=source,
+        subject=subject,
+        since=None if since is None else timestamps.parse(since.isoformat()),
+        until=None if until is None else timestamps.parse(until.isoformat()),
+    )
+    page = await gateway.events(query, limit=limit, cursor=cursor)
+    items = [_event(event) for event in page.events]
+    return _json({"items": items, "next_cursor": page.cursor})
+
+
+@router.get("/events/{event_id}", summary="Get an event with its deliveries and attempts", response_class=Response)
+async def get_event(
+    gateway: TheGateway,
+    workspace: Workspace,
+    event_id: str,
+) -> Response:
+    """404 until the ledger has it: a moment after it was accepted."""
+    event = await gateway.event(workspace, event_id)
+    if event is None:
+        raise NotFound(f"The ledger has no event {event_id}.")
+    return _json({**_event(event), "deliveries": [_delivery(delivery) for delivery in event.deliveries]})
+
+
+def _event(event: LedgerEvent) -> dict[str, Any]:
+    """``data`` goes out as subscribers get it, digit for digit."""
+    members = _members(event, "code", "deliveries", "offset")
+    return {"type": event.code, **members, "topic_offset": str(event.offset)}
+
+
+def _delivery(delivery: LedgerDelivery) -> dict[str, Any]:
+    tries = [_members(attempt) for attempt in delivery.tries]
+    return {**_members(delivery, "tries", "source"), "tries": tries}
+
+
+def _members(thing: LedgerEvent | LedgerDelivery | LedgerAttempt, *without: str) -> dict[str, Any]:
+    members = {}
+    for name in thing.__struct_fields__:
+        if name not in without:
+            value = getattr(thing, name)
+            members[name] = timestamps.to_text(value) if name in _TIMES and value is not None else value
+    return members
+
+
+def _json(content: dict[str, Any]) -> Response:
+    return Response(msgspec.json.encode(content), media_type="application/json")

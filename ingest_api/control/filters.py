@@ -1,0 +1,142 @@
+"""Event filters: which events."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.models import Input, Name, Output
+from ingest_api.control.pages import Cursor, Limit, Page, page_of
+from ingest_api.state import Gateway
+from schemas.access import Client, Role
+from schemas.errors import InvalidFilter, NotFound, Problem
+from schemas.subscription import EventFilter, TypeSelection
+
+router = APIRouter(tags=["Endpoints, filters and subscriptions"])
+
+
+class TypeSelectionModel(BaseModel):
+    """An event type that a filter selects."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True, frozen=True)
+
+    namespace: Annotated[Name, Field(description="`*` with code `*`: every type.")] = "events"
+    code: Annotated[Name, Field(description="`*`: every type of the namespace.")]
+
+
+class EventFilterInput(Input):
+    """A filter to create."""
+
+    name: Name
+    types: Annotated[tuple[TypeSelectionModel, ...], Field(min_length=1)]
+    sources: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    identifiers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    condition: Annotated[
+        dict[str, JsonValue] | None, Field(description="The filter language, over envelope and data.")
+    ] = None
+
+
+class EventFilterChange(EventFilterInput):
+    """What of a filter shall change."""
+
+    name: Name = ""
+    types: Annotated[tuple[TypeSelectionModel, ...], Field(min_length=1)] = ()
+
+
+class EventFilterOutput(Output):
+    """Which events: AND across the members, OR within each."""
+
+    id: str
+    name: str
+    types: tuple[TypeSelectionModel, ...]
+    sources: tuple[str, ...]
+    channels: tuple[str, ...]
+    identifiers: dict[str, tuple[str, ...]]
+    condition: dict[str, JsonValue] | None
+
+    @field_validator("condition", mode="before")
+    @classmethod
+    def _parse(cls, condition: object) -> object:
+        return msgspec.json.decode(condition) if isinstance(condition, str) else condition
+
+
+@router.get("/filters", summary="List event filters")
+async def list_filters(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, limit: Limit = 100, cursor: Cursor = None
+) -> Page[EventFilterOutput]:
+    """One's own; for operators, those of the workspace."""
+    owner = owner_for(caller, Role.SUBSCRIBER)
+    found = (await gateway.view()).event_filters(workspace)
+    return Page.of(EventFilterOutput, *page_of([one for one in found if owner in (None, one.client)], limit, cursor))
+
+
+@router.post("/filters", status_code=201, summary="Create an event filter")
+async def create_filter(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, body: EventFilterInput
+) -> EventFilterOutput:
+    """A condition that cannot be compiled is refused with its position."""
+    owner_for(caller, Role.SUBSCRIBER)
+    with _condition_errors():
+        members = _stored(body.model_dump())
+        wanted = EventFilter(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
+        created = await gateway.routes.create_filter(wanted)
+    return EventFilterOutput.model_validate(created)
+
+
+@router.get("/filters/{filter_id}", summary="Get an event filter")
+async def get_filter(gateway: TheGateway, caller: Caller, workspace: Workspace, filter_id: str) -> EventFilterOutput:
+    """One's own, or any of the workspace for operators."""
+    return EventFilterOutput.model_validate(await _filter(gateway, caller, workspace, filter_id))
+
+
+@router.patch("/filters/{filter_id}", summary="Change an event filter")
+async def change_filter(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, filter_id: str, body: EventFilterChange
+) -> EventFilterOutput:
+    """Only the members sent change. Types that stay keep their start; a type that is added starts now."""
+    found = await _filter(gateway, caller, workspace, filter_id)
+    wanted = msgspec.structs.replace(found, **_stored(body.model_dump(exclude_unset=True)))
+    with _condition_errors():
+        changed = await gateway.routes.update_filter(wanted)
+    return EventFilterOutput.model_validate(changed)
+
+
+@router.delete("/filters/{filter_id}", status_code=204, summary="Delete an event filter")
+async def delete_filter(gateway: TheGateway, caller: Caller, workspace: Workspace, filter_id: str) -> None:
+    """Its subscriptions go with it."""
+    await _filter(gateway, caller, workspace, filter_id)
+    await gateway.routes.delete_filter(workspace, filter_id)
+
+
+async def _filter(gateway: Gateway, caller: Client, workspace: str, filter_id: str) -> EventFilter:
+    owner = owner_for(caller, Role.SUBSCRIBER)
+    event_filter = (await gateway.view()).event_filter(filter_id)
+    if event_filter is None or event_filter.workspace != workspace or owner not in (None, event_filter.client):
+        raise NotFound(f"There is no filter {filter_id}.")
+    return event_filter
+
+
+def _stored(members: dict[str, Any]) -> dict[str, Any]:
+    """The members as the catalog keeps them: the condition is JSON text."""
+    if "types" in members:
+        members["types"] = tuple(TypeSelection(**one) for one in members["types"])
+    if members.get("condition") is not None:
+        members["condition"] = msgspec.json.encode(members["condition"]).decode()
+    return members
+
+
+@contextlib.contextmanager
+def _condition_errors() -> Iterator[None]:
+    """Positions inside the condition, as positions inside the request."""
+    try:
+        yield
+    except InvalidFilter as error:
+        places = [Problem(path=f"$.condition{one.path[1:]}", message=one.message) for one in error.problems]
+        raise InvalidFilter(str(error), places) from error

@@ -1,0 +1,120 @@
+"""Subscriptions: the links from event filters to endpoints."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from backbone.catalog.view import CatalogView
+from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.models import Input, Output, Time
+from ingest_api.control.pages import Cursor, Limit, Page, page_of
+from ingest_api.state import Gateway
+from schemas.access import Client, Role
+from schemas.errors import NotFound
+from schemas.subscription import Subscription
+
+router = APIRouter(tags=["Endpoints, filters and subscriptions"])
+
+
+class SubscriptionInput(Input):
+    """A filter and an endpoint to link."""
+
+    filter: str
+    endpoint: str
+    enabled: bool = True
+
+
+class SubscriptionChange(Input):
+    """What of a subscription shall change."""
+
+    enabled: bool
+
+
+class SubscriptionOutput(Output):
+    """The link from a filter to an endpoint."""
+
+    id: str
+    filter: Annotated[str, Field(validation_alias="event_filter")]
+    endpoint: str
+    enabled: bool
+    linked_at: Time | None
+
+
+@router.get("/subscriptions", summary="List subscriptions")
+async def list_subscriptions(
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Workspace,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    filter_id: Annotated[str | None, Query(alias="filter", description="Only of this filter.")] = None,
+    endpoint_id: Annotated[str | None, Query(alias="endpoint", description="Only of this endpoint.")] = None,
+) -> Page[SubscriptionOutput]:
+    """Those of one's own endpoints; for operators, those of the workspace."""
+    owner = owner_for(caller, Role.SUBSCRIBER)
+    view = await gateway.view()
+    found = [
+        one
+        for one in view.subscriptions(workspace)
+        if filter_id in (None, one.event_filter) and endpoint_id in (None, one.endpoint) and _owned(view, one, owner)
+    ]
+    return Page.of(SubscriptionOutput, *page_of(found, limit, cursor))
+
+
+@router.post("/subscriptions", status_code=201, summary="Link a filter to an endpoint")
+async def link(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, body: SubscriptionInput
+) -> SubscriptionOutput:
+    """Every event accepted after the answer is matched. Linking what is linked changes nothing."""
+    owner = owner_for(caller, Role.SUBSCRIBER)
+    view = await gateway.view()
+    event_filter, endpoint = view.event_filter(body.filter), view.endpoint(body.endpoint)
+    if event_filter is None or event_filter.workspace != workspace or owner not in (None, event_filter.client):
+        raise NotFound(f"There is no filter {body.filter}.")
+    if endpoint is None or endpoint.workspace != workspace or owner not in (None, endpoint.client):
+        raise NotFound(f"There is no endpoint {body.endpoint}.")
+    return SubscriptionOutput.model_validate(await gateway.routes.link(body.filter, body.endpoint))
+
+
+@router.get("/subscriptions/{subscription_id}", summary="Get a subscription")
+async def get_subscription(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, subscription_id: str
+) -> SubscriptionOutput:
+    """One's own, or any of the workspace for operators."""
+    return SubscriptionOutput.model_validate(await _subscription(gateway, caller, workspace, subscription_id))
+
+
+@router.patch("/subscriptions/{subscription_id}", summary="Enable or disable a subscription")
+async def change_subscription(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, subscription_id: str, body: SubscriptionChange
+) -> SubscriptionOutput:
+    """Events accepted while it is disabled are not matched, and enabling does not bring them back."""
+    await _subscription(gateway, caller, workspace, subscription_id)
+    changed = await gateway.routes.set_subscription_enabled(subscription_id, enabled=body.enabled)
+    return SubscriptionOutput.model_validate(changed)
+
+
+@router.delete("/subscriptions/{subscription_id}", status_code=204, summary="Unlink")
+async def unlink(gateway: TheGateway, caller: Caller, workspace: Workspace, subscription_id: str) -> None:
+    """Events accepted after the answer are not matched."""
+    found = await _subscription(gateway, caller, workspace, subscription_id)
+    await gateway.routes.unlink(found.event_filter, found.endpoint)
+
+
+async def _subscription(gateway: Gateway, caller: Client, workspace: str, subscription_id: str) -> Subscription:
+    owner = owner_for(caller, Role.SUBSCRIBER)
+    view = await gateway.view()
+    found = view.subscription(subscription_id)
+    if found is None or found.workspace != workspace or not _owned(view, found, owner):
+        raise NotFound(f"There is no subscription {subscription_id}.")
+    return found
+
+
+def _owned(view: CatalogView, subscription: Subscription, owner: str | None) -> bool:
+    """Whether both ends exist and the endpoint is the owner's."""
+    endpoint = view.endpoint(subscription.endpoint)
+    linked = endpoint is not None and view.event_filter(subscription.event_filter) is not None
+    return linked and (owner is None or endpoint is None or endpoint.client == owner)

@@ -1,0 +1,94 @@
+"""The ingest plane: one server, or several worker processes on one port."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import signal
+import tempfile
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from backbone import logs
+from ingest_api.app import create_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ingest_api.settings import IngestSettings
+    from ingest_api.wire import Asgi
+
+MULTIPROCESS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+
+_PARENT_CHECK_SECONDS = 1.0
+_KEEP_ALIVE_SECONDS = 75
+
+
+def run(settings: IngestSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is under way.
+
+    Raises:
+        SystemExit: it could not start.
+    """
+    logs.configure("ingest", settings.log_level)
+    config = uvicorn.Config(
+        functools.partial(_worker_app, settings, os.getpid()),
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        loop="uvloop" if os.name == "posix" else "asyncio",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=2_048,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=max(1, int(settings.stop_timeout)),
+    )
+    if settings.workers == 1:
+        server = uvicorn.Server(config)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
+        if not server.started:
+            raise SystemExit(3)
+        return
+    with _shared_metrics(), contextlib.suppress(KeyboardInterrupt):
+        Multiprocess(config, sockets=[config.bind_socket()]).run()
+
+
+def _worker_app(settings: IngestSettings, supervisor: int) -> Asgi:
+    """The app in a worker's own process."""
+    if os.getpid() != supervisor:
+        logs.configure("ingest", settings.log_level)
+        threading.Thread(target=_end_with, args=(supervisor,), name="parent-watch", daemon=True).start()
+    return create_app(settings)
+
+
+def _end_with(supervisor: int) -> None:
+    """Stop this worker when the process that supervises it is gone, however it ended: no orphan keeps the port."""
+    while os.getppid() == supervisor:
+        time.sleep(_PARENT_CHECK_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def _shared_metrics() -> Iterator[None]:
+    """A directory in which the workers add up their metrics, unless the installation has set one."""
+    if MULTIPROCESS_METRICS in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="headrace-metrics-") as directory:
+        os.environ[MULTIPROCESS_METRICS] = directory
+        try:
+            yield
+        finally:
+            del os.environ[MULTIPROCESS_METRICS]

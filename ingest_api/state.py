@@ -1,0 +1,212 @@
+"""The gateway of one worker process: everything its routes work with, opened and closed together."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from backbone.catalog.accounts import Accounts
+from backbone.catalog.event_types import EventTypes
+from backbone.catalog.reader import Catalog
+from backbone.catalog.routes import Routes
+from backbone.catalog.secrets import SecretBox
+from backbone.catalog.writer import CatalogWriter
+from backbone.idempotency import IdempotencyLog
+from backbone.kafka.admin import Admin
+from backbone.kafka.producer import Producer
+from backbone.kafka.topology import ensure_internal_topics
+from backbone.ledger.queries import LedgerQueries
+from backbone.ledger.tables import open_ledger
+from backbone.publisher import Publisher
+from backbone.readiness import mark_ready
+from ingest_api.authentication import Authenticator
+from ingest_api.first_use import FirstUse
+from ingest_api.metrics import Metrics
+from ingest_api.tokens import Tokens
+from schemas.access import Client, Role
+from schemas.errors import NotFound, PayloadTooLarge, PermissionDenied, Problem, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from backbone.catalog.view import CatalogView
+    from backbone.kafka.records import Message
+    from backbone.ledger.queries import EventPage, EventQuery, LedgerEvent
+    from backbone.publisher import IdempotencyKey
+    from ingest_api.settings import IngestSettings
+    from schemas.event import EventDraft, Receipt
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_RETRY_SECONDS = 1.0
+
+
+class Gateway:
+    """Opened in the worker's lifespan, so that every Kafka client comes into being after the process was forked."""
+
+    catalog: Catalog
+    writer: CatalogWriter
+    producer: Producer
+    idempotency: IdempotencyLog
+    publisher: Publisher
+    accounts: Accounts
+    event_types: EventTypes
+    routes: Routes
+    ledger: LedgerQueries
+    authenticator: Authenticator
+    first_use: FirstUse
+
+    def __init__(self, settings: IngestSettings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.tokens = Tokens(settings.backbone.token_secret)
+
+    async def open(self) -> None:
+        """Connect, read the catalog to its end, and see to it that there is an administrator.
+
+        Raises:
+            Unavailable: Kafka has not been reachable within ``start_timeout`` seconds.
+        """
+        kafka = self.settings.kafka
+        secrets = SecretBox(self.settings.backbone.secret_keys)
+        admin = Admin(kafka)
+        deadline = time.monotonic() + self.settings.start_timeout
+        await _until(deadline, lambda: ensure_internal_topics(admin))
+        self.catalog = Catalog(kafka, set_aside=self._catalog_record_set_aside)
+        self.catalog.start()
+        self.writer = CatalogWriter(self.catalog, kafka)
+        self.writer.start()
+        self.producer = Producer(kafka)
+        await self.producer.start()
+        self.idempotency = IdempotencyLog(kafka, self.producer)
+        self.idempotency.start()
+        self.publisher = Publisher(self.catalog, self.producer, self.idempotency)
+        self.accounts = Accounts(self.catalog, self.writer, secrets)
+        self.event_types = EventTypes(self.catalog, self.writer, admin)
+        self.routes = Routes(self.catalog, self.writer, secrets)
+        self.ledger = LedgerQueries(open_ledger(self.settings.backbone.ledger_url))
+        self.authenticator = Authenticator(self.catalog, secrets, self.tokens)
+        self.first_use = FirstUse(
+            self.catalog,
+            self.event_types,
+            limit=self.settings.crmls_max_message_types,
+            enabled=self.settings.crmls_register_on_first_use,
+        )
+        await _until(deadline, self.catalog.caught_up)
+        await _until(deadline, lambda: self.accounts.bootstrap(self.settings.backbone.admin_key))
+        mark_ready()
+        log.info("ingest is ready", extra={"bootstrap_servers": kafka.bootstrap_servers})
+
+    async def close(self) -> None:
+        """Finish what is under way and disconnect."""
+        await self.producer.stop()
+        await asyncio.to_thread(self.writer.stop)
+        await asyncio.to_thread(self.idempotency.stop)
+        await asyncio.to_thread(self.catalog.stop)
+
+    async def publish(self, family: str, drafts: Sequence[EventDraft], key: IdempotencyKey | None) -> list[Receipt]:
+        """Publish and count.
+
+        Raises:
+            InvalidEvent: an event breaks its type; nothing was written.
+            PermissionDenied: the client has not registered a type.
+            IdempotencyMismatch: the key was used with another body.
+            Unavailable: not acknowledged within the request's time.
+        """
+        receipts = await self.in_time(self.publisher.publish(drafts, key=key))
+        self.metrics.accepted(family, len(receipts), sum(receipt.repeated for receipt in receipts))
+        return receipts
+
+    async def in_time(self, waiting: Awaitable[T]) -> T:
+        """What is awaited, unless it takes longer than a request may.
+
+        Raises:
+            Unavailable: it did.
+        """
+        try:
+            async with asyncio.timeout(self.settings.request_timeout):
+                return await waiting
+        except TimeoutError:
+            raise Unavailable("Kafka does not answer in time.") from None
+
+    def check_size(self, draft: EventDraft, path: str) -> None:
+        """Refuse an event whose data no Kafka message could hold.
+
+        Raises:
+            PayloadTooLarge: it is over ``max_event_bytes``.
+        """
+        size, limit = len(draft.data or b""), self.settings.max_event_bytes
+        if size > limit:
+            problem = Problem(path=path, message=f"has {size} bytes; the limit is {limit}")
+            raise PayloadTooLarge("The event is too large.", [problem])
+
+    async def workspace(self, client: Client, name: str | None) -> str:
+        """The workspace that a call is about: the client's own, unless an administrator names another.
+
+        Raises:
+            PermissionDenied: it is not the client's.
+            NotFound: there is no such workspace.
+        """
+        if name is None or name == client.workspace:
+            return client.workspace
+        if Role.ADMIN not in client.roles:
+            raise PermissionDenied("Only an administrator may act in another workspace.")
+        if await self.in_time(self.catalog.lookup(lambda view: view.workspace(name))) is None:
+            raise NotFound(f"There is no workspace {name}.")
+        return name
+
+    async def view(self) -> CatalogView:
+        """The catalog, brought up to date: what any worker has answered before this call is in it.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        await self.in_time(self.catalog.caught_up())
+        return self.catalog.view
+
+    async def event(self, workspace: str, event_id: str) -> LedgerEvent | None:
+        """An event with its deliveries and attempts; None when the ledger does not have it (yet).
+
+        Raises:
+            Unavailable: the ledger cannot be read.
+        """
+        return await asyncio.to_thread(self.ledger.event, workspace, event_id)
+
+    async def events(self, query: EventQuery, *, limit: int, cursor: str | None) -> EventPage:
+        """A page of events, the latest first.
+
+        Raises:
+            InvalidRequest: the cursor is not one of ours.
+            Unavailable: the ledger cannot be read.
+        """
+        return await asyncio.to_thread(self.ledger.events, query, limit=limit, cursor=cursor)
+
+    async def unready(self) -> str | None:
+        """Why this worker cannot do its work, or None."""
+        try:
+            await self.in_time(self.catalog.caught_up())
+        except Unavailable as error:
+            return str(error)
+        return None
+
+    def _catalog_record_set_aside(self, message: Message, reason: str) -> None:
+        self.metrics.corrupt(str(message.topic()))
+        log.warning("catalog record cannot be read", extra={"reason": reason, "offset": message.offset()})
+
+
+async def _until(deadline: float, attempt: Callable[[], Awaitable[object]]) -> None:
+    """Try until it works or the deadline (monotonic seconds) has passed: Kafka may start after us."""
+    while True:
+        try:
+            await attempt()
+        except Unavailable as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting for Kafka", extra={"reason": str(error)})
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            return

@@ -1,0 +1,112 @@
+"""The ingest plane as a process of its own, as it runs in production, for tests that speak HTTP to it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from operations.ports import free_port
+from schemas.topics import event_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ADMIN_KEY = "hra_test-administrator-key"
+TOKEN_SECRET = "a token secret of more than thirty-two bytes"
+SECRET_KEYS = "a secret key for tests that is long enough"
+ORIGIN = "https://console.example"
+
+_START = "from ingest_api.main import run; from ingest_api.settings import IngestSettings; run(IngestSettings())"
+_START_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunningGateway:
+    """Where it is, and the Kafka behind it."""
+
+    url: str
+    bootstrap: str
+    process: subprocess.Popen[bytes]
+
+    def client(self, key: str | None = ADMIN_KEY, **options: Any) -> httpx.Client:
+        """An HTTP client; ``key`` goes along as bearer."""
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
+
+    def create_workspace(self) -> str:
+        """A workspace of the test's own; its name."""
+        name = f"ws-{uuid4()}"
+        with self.client() as admin:
+            admin.post("/headrace/v1/workspaces", json={"name": name}).raise_for_status()
+        return name
+
+    def create_client(self, workspace: str, *roles: str, realm: str = "headrace") -> tuple[str, str]:
+        """A client of a workspace: its id and an API key."""
+        with self.client(params={"workspace": workspace}) as admin:
+            body = {"name": "test", "realm": realm, "roles": roles}
+            created = admin.post("/headrace/v1/clients", json=body).raise_for_status().json()
+            key = admin.post(f"/headrace/v1/clients/{created['id']}/keys").raise_for_status().json()
+        return created["id"], key["key"]
+
+    def records(self, workspace: str, namespace: str, code: str) -> int:
+        """How many records an event type's topic has ever had; 0 when there is no such topic."""
+        topic = event_topic(workspace, namespace, code)
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"count-{uuid4()}"})
+        try:
+            metadata = consumer.list_topics(topic, timeout=10).topics[topic]
+            ends = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in metadata.partitions]
+        except KafkaException:
+            return 0
+        finally:
+            consumer.close()
+        return sum(end[1] for end in ends if end is not None)
+
+
+@contextlib.contextmanager
+def running_gateway(bootstrap: str, directory: Path, **environment: str) -> Iterator[RunningGateway]:
+    """Start one, wait until it is ready, and stop it again."""
+    port = free_port()
+    variables = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        "HEADRACE_HTTP_PORT": str(port),
+        "HEADRACE_DATA_DIR": str(directory),
+        "HEADRACE_ADMIN_KEY": ADMIN_KEY,
+        "HEADRACE_TOKEN_SECRET": TOKEN_SECRET,
+        "HEADRACE_SECRET_KEYS": SECRET_KEYS,
+        "HEADRACE_CORS_ORIGINS": ORIGIN,
+        **environment,
+    }
+    log = directory / f"ingest-{port}.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen([sys.executable, "-c", _START], env=variables, stderr=output) as process,
+    ):
+        try:
+            _wait(f"http://127.0.0.1:{port}/readyz", process, log)
+            yield RunningGateway(url=f"http://127.0.0.1:{port}", bootstrap=bootstrap, process=process)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(20)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(url, timeout=5).is_success:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"the gateway did not start:\n{log.read_text()[-4_000:]}")

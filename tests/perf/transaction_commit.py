@@ -6,6 +6,7 @@ Run it against a broker of its own: ``KAFKA_BOOTSTRAP_SERVERS=host:port python -
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ def main() -> None:
     plain = Producer(settings)
     loop.run_until_complete(plain.start())
 
-    print("records  pause ms  transaction p50/p99 ms  acks=all + offset commit p50/p99 ms")
+    sys.stdout.write("records  pause ms  transaction p50/p99 ms  acks=all + offset commit p50/p99 ms\n")
     for size in SIZES:
         records = [Record(target, _VALUE, str(index).encode(), _HEADERS) for index in range(size)]
 
@@ -80,9 +81,10 @@ def main() -> None:
         for pause in (0.0, 0.02):
             exact = measure(in_transaction, pause)
             least = measure(at_least_once, pause)
-            print(
+            row = (
                 f"{size:7}  {pause * 1_000:8.0f}  {exact[0]:14.1f} /{exact[1]:6.1f}  {least[0]:20.1f} /{least[1]:6.1f}"
             )
+            sys.stdout.write(f"{row}\n")
     loop.run_until_complete(plain.stop())
     loop.close()
     transactional.close()

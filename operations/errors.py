@@ -11,3 +11,11 @@ class CannotStart(HeadraceError):
 
 class TourFailed(HeadraceError):
     """An arrival that the tour checks did not come, or was not what was sent."""
+
+
+class CallFailed(HeadraceError):
+    """A gateway that was called answered with an error, ``status``."""
+
+    def __init__(self, call: str, status: int, body: str) -> None:
+        super().__init__(f"{call} was answered {status}: {body}")
+        self.status = status

@@ -21,6 +21,7 @@ class OperationsSettings(BaseSettings):
         http_host: the address to bind to (``HEADRACE_HTTP_HOST``).
         http_port: of all API families; None means 8080, or another if that is taken (``HEADRACE_HTTP_PORT``).
         kafka_port: of the local broker; None means 9092, or another if that is taken (``HEADRACE_KAFKA_PORT``).
+        admin_key: of the first administrator; empty means the one in the data directory (``HEADRACE_ADMIN_KEY``).
         webhook_allow: CIDRs that webhooks may go to besides public addresses (``HEADRACE_WEBHOOK_ALLOW``).
     """
 
@@ -30,6 +31,7 @@ class OperationsSettings(BaseSettings):
     http_host: str = Field("127.0.0.1", validation_alias="HEADRACE_HTTP_HOST")
     http_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_HTTP_PORT")
     kafka_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_KAFKA_PORT")
+    admin_key: str = Field("", validation_alias="HEADRACE_ADMIN_KEY", repr=False)
     webhook_allow: str = Field("", validation_alias="HEADRACE_WEBHOOK_ALLOW")
 
     @property

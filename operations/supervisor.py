@@ -154,7 +154,7 @@ class Supervisor:
         self._set(part, PartState.RESTARTING)
 
     def _backoff(self, part: Part) -> float:
-        return min(self._backoff_first * 2 ** (part.ends - 1), BACKOFF_MOST)
+        return min(self._backoff_first * 2.0 ** (part.ends - 1), BACKOFF_MOST)
 
     def _set(self, part: Part, state: PartState) -> None:
         part.state = state

@@ -1,0 +1,91 @@
+"""A client of our own HTTP API, with the few calls that the tour and the fixtures make."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from operations.errors import CallFailed, CannotStart
+
+if TYPE_CHECKING:
+    from operations.settings import OperationsSettings
+
+TIMEOUT = aiohttp.ClientTimeout(total=20)
+
+
+class OwnApi:
+    """``/headrace/v1`` of a running gateway, as its administrator.
+
+    Attributes:
+        url: of the gateway, without a path.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, key: str) -> None:
+        self.url = url
+        self._session = session
+        self._headers = {"Authorization": f"Bearer {key}"}
+
+    async def get(self, path: str, **query: str) -> Any:
+        """The resource or page at ``path``.
+
+        Raises:
+            CallFailed: the answer is not a success; also for the other calls.
+        """
+        return await self._call("GET", path, query)
+
+    async def find(self, path: str, **query: str) -> Any | None:
+        """The resource at ``path``, or None when there is none."""
+        try:
+            return await self._call("GET", path, query)
+        except CallFailed as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def post(self, path: str, body: Any, **query: str) -> Any:
+        """Create what ``body`` describes."""
+        return await self._call("POST", path, query, body)
+
+    async def delete(self, path: str, **query: str) -> None:
+        """Remove the resource at ``path``."""
+        await self._call("DELETE", path, query)
+
+    async def client(self, client: str, **properties: Any) -> Any:
+        """The client with that id, created when there is none."""
+        found = await self.find(f"/clients/{client}")
+        return found or await self.post("/clients", {"id": client, **properties})
+
+    async def new_key(self, client: str) -> str:
+        """An API key for a client that has no other when this returns."""
+        old = await self.get(f"/clients/{client}/keys")
+        made = await self.post(f"/clients/{client}/keys", {})
+        for key in old["items"]:
+            await self.delete(f"/clients/{client}/keys/{key['id']}")
+        text: str = made["key"]
+        return text
+
+    async def _call(self, method: str, path: str, query: dict[str, str], body: Any = None) -> Any:
+        url = f"{self.url}/headrace/v1{path}"
+        async with self._session.request(method, url, params=query, json=body, headers=self._headers) as response:
+            if not response.ok:
+                raise CallFailed(f"{method} {url}", response.status, await response.text())
+            return await response.json() if response.content_type.endswith("json") else None
+
+
+def admin_key(settings: OperationsSettings) -> str:
+    """The administrator's API key: that of the environment, else the one in the data directory.
+
+    Raises:
+        CannotStart: there is none: nothing was ever started with that data directory.
+    """
+    if settings.admin_key:
+        return settings.admin_key
+    path = settings.data_dir / "admin-key"
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise CannotStart(
+            f"{path} cannot be read ({error.strerror}). Is Headrace up with this data directory?"
+        ) from error

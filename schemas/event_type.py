@@ -48,7 +48,8 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True, tag="event_type", tag
     """Workspace + namespace + code: the topic, the Avro subject, the partition key.
 
     Attributes:
-        attributes: the union of its registrations' attributes; empty for an open type.
+        attributes: the union of its registrations' attributes and of ``declared``; empty for an open type.
+        declared: attributes that the type was given itself, whoever registers for it.
         open: ``data`` is then any JSON text as received.
         partition_key: ``source``, ``data.<attribute>``, ``identifier.<name>``, or None for no key.
         effective_partitions: events go to partition murmur2(key) % this; at most the topic's partition count.
@@ -62,6 +63,7 @@ class EventType(msgspec.Struct, frozen=True, kw_only=True, tag="event_type", tag
     name: str = ""
     description: str = ""
     attributes: tuple[Attribute, ...] = ()
+    declared: tuple[Attribute, ...] = ()
     open: bool = False
     partition_key: str | None = None
     effective_partitions: int

@@ -1,0 +1,351 @@
+"""Event types and registrations: each change keeps topic, attributes and Avro schema in step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.catalog.accounts import existing_workspace
+from backbone.catalog.evolution import check_settings, evolved, existing_event_type
+from backbone.catalog.writer import Changes
+from backbone.kafka.topology import event_topic_spec
+from schemas import timestamps, topics
+from schemas.attributes import canonical
+from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Problem
+from schemas.event_type import Compatibility, EventType, LedgerPolicy, Registration, RegistrationKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backbone.catalog.reader import Catalog
+    from backbone.catalog.view import CatalogView
+    from backbone.catalog.writer import CatalogWriter
+    from backbone.kafka.admin import Admin
+    from schemas.access import Client
+    from schemas.event_type import Attribute
+    from schemas.resources import Resource
+
+Registered = tuple[EventType, Registration | None]
+
+
+class EventTypes:
+    """Registers, changes and deletes event types; all methods raise ``Unavailable`` when Kafka cannot answer.
+
+    A topic is created before the catalog speaks of it. The event type, its registration and its new schema are then
+    written in one transaction.
+
+    Args:
+        catalog: this process's reader.
+        writer: this process's writer.
+        admin: creates the topics.
+        default_partitions: of a new event type for which nobody said how many.
+    """
+
+    def __init__(self, catalog: Catalog, writer: CatalogWriter, admin: Admin, *, default_partitions: int = 4) -> None:
+        self._catalog = catalog
+        self._writer = writer
+        self._admin = admin
+        self._default_partitions = default_partitions
+
+    async def register(
+        self,
+        client: Client | None,
+        workspace: str,
+        namespace: str,
+        code: str,
+        *,
+        attributes: Sequence[Attribute] | None = None,
+        open: bool | None = None,  # noqa: A002  # the event type's own word for it
+        kind: RegistrationKind = RegistrationKind.PUBLISH,
+        name: str = "",
+        description: str = "",
+        version: int = 1,
+        partition_key: str | None = None,
+        partitions: int | None = None,
+        compatibility: Compatibility | None = None,
+        ledger: LedgerPolicy | None = None,
+        compacted: bool | None = None,
+    ) -> Registered:
+        """Register a client for an event type, which comes into being with its first registration.
+
+        Without a client the event type itself is declared. Settings that are None take what the type has, or the
+        defaults for a new one. A repeat that says the same changes nothing.
+
+        Args:
+            client: who publishes or receives it; None declares the type with ``attributes`` of its own.
+            workspace: its name.
+            namespace: of the code.
+            code: of the event type in its namespace.
+            attributes: those of this client; None means those that the type has.
+            open: the data is any JSON, and there are no attributes.
+            kind: whether the client publishes or receives it.
+            name: for people.
+            description: for people.
+            version: of the client's registration.
+            partition_key: ``source``, ``data.<attribute>`` or ``identifier.<name>``.
+            partitions: of the topic.
+            compatibility: how the schema may evolve.
+            ledger: what the ledger keeps of it.
+            compacted: the topic keeps each key's last event.
+
+        Returns:
+            The event type as it is now, and the client's registration.
+
+        Raises:
+            InvalidRequest: a name, an attribute or a setting is not one.
+            NotFound: there is no such workspace.
+            AlreadyExists: the type or the client's registration exists and differs.
+            Conflict: an attribute has another type in another registration, or settings contradict each other.
+            IncompatibleSchema: the new schema breaks the type's compatibility level.
+        """
+        _check_names(namespace, code)
+        topic = topics.event_topic(workspace, namespace, code)
+        asked = {
+            "open": open,
+            "partition_key": partition_key,
+            "effective_partitions": partitions,
+            "compatibility": compatibility,
+            "ledger": ledger,
+            "compacted": compacted,
+        }
+        asked = {setting: value for setting, value in asked.items() if value is not None}
+        listed = None if attributes is None else canonical(attributes)
+
+        def decide(view: CatalogView) -> Changes[Registered]:
+            existing_workspace(view, workspace)
+            now = timestamps.now()
+            found = view.event_type(topic)
+            if found is not None:
+                differing = [setting for setting, value in asked.items() if getattr(found, setting) != value]
+                if differing:
+                    raise AlreadyExists(f"event type {namespace}/{code} exists with another {', '.join(differing)}")
+            event_type = found or EventType(
+                workspace=workspace,
+                namespace=namespace,
+                code=code,
+                name=name,
+                description=description,
+                **({"effective_partitions": self._default_partitions} | asked),  # type: ignore[arg-type]  # one of each kind
+                schema_id=0,
+                created_at=now,
+                updated_at=now,
+            )
+            if event_type.open and listed:
+                raise Conflict(f"event type {namespace}/{code} is open: it has no attributes")
+            if client is None:
+                if found is not None and listed is not None and listed != found.declared:
+                    raise AlreadyExists(f"event type {namespace}/{code} exists with other attributes")
+                declared = event_type.declared if listed is None else listed
+                return _changes(view, found, msgspec.structs.replace(event_type, declared=declared), None)
+            wanted = Registration(
+                client=client.id,
+                workspace=workspace,
+                namespace=namespace,
+                code=code,
+                registration=kind,
+                name=name,
+                description=description,
+                version=version,
+                attributes=event_type.attributes if listed is None else listed,
+                created_at=now,
+                updated_at=now,
+            )
+            registered = view.registration(client.id, topic, kind)
+            if registered is not None:
+                _check_same(registered, wanted, attributes_said=listed is not None)
+                wanted = registered
+            return _changes(view, found, event_type, wanted)
+
+        # Refused before a topic is created for it, and a repeat is answered without taking the writer lock.
+        await self._catalog.caught_up()
+        planned = decide(self._catalog.view)
+        if not planned.put:
+            return planned.result
+        if self._catalog.view.event_type(topic) is None:
+            await self._have_topic(planned.result[0])
+        return await self._writer.write(decide)
+
+    async def update(
+        self,
+        workspace: str,
+        namespace: str,
+        code: str,
+        *,
+        attributes: Sequence[Attribute] | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        partitions: int | None = None,
+        compatibility: Compatibility | None = None,
+        ledger: LedgerPolicy | None = None,
+    ) -> EventType:
+        """Change an event type; what is None stays. ``attributes`` are those that it declares itself.
+
+        More partitions move keys to other partitions: order per key holds among the events before and those after.
+
+        Raises:
+            InvalidRequest: an attribute or a setting is not one.
+            NotFound: there is no such event type.
+            Conflict: fewer partitions, attributes for an open type, or one that a registration has with another type.
+            IncompatibleSchema: the new schema breaks the compatibility level.
+        """
+        topic = topics.event_topic(workspace, namespace, code)
+        asked: dict[str, object] = {
+            "declared": None if attributes is None else canonical(attributes),
+            "name": name,
+            "description": description,
+            "effective_partitions": partitions,
+            "compatibility": compatibility,
+            "ledger": ledger,
+        }
+        asked = {setting: value for setting, value in asked.items() if value is not None}
+
+        def decide(view: CatalogView) -> Changes[Registered]:
+            found = existing_event_type(view, topic)
+            if partitions is not None and partitions < found.effective_partitions:
+                raise Conflict(f"event type {namespace}/{code} has {found.effective_partitions} partitions already")
+            if found.open and attributes:
+                raise Conflict(f"event type {namespace}/{code} is open: it has no attributes")
+            return _changes(view, found, msgspec.structs.replace(found, **asked), None)
+
+        if partitions is not None:
+            await self._catalog.caught_up()
+            await self._have_topic(decide(self._catalog.view).result[0])
+        event_type, _ = await self._writer.write(decide)
+        return event_type
+
+    async def update_registration(
+        self,
+        client_id: str,
+        workspace: str,
+        namespace: str,
+        code: str,
+        *,
+        kind: RegistrationKind = RegistrationKind.PUBLISH,
+        attributes: Sequence[Attribute] | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        version: int | None = None,
+    ) -> Registered:
+        """Change a client's registration, and with it the event type's attributes and schema; what is None stays.
+
+        Raises:
+            InvalidRequest: an attribute is not one.
+            NotFound: the client has no such registration.
+            Conflict: another registration has one of the attributes with another type, or the event type is open.
+            IncompatibleSchema: the new schema breaks the compatibility level.
+        """
+        topic = topics.event_topic(workspace, namespace, code)
+        asked: dict[str, object] = {
+            "attributes": None if attributes is None else canonical(attributes),
+            "name": name,
+            "description": description,
+            "version": version,
+        }
+        asked = {setting: value for setting, value in asked.items() if value is not None}
+
+        def decide(view: CatalogView) -> Changes[Registered]:
+            found = existing_event_type(view, topic)
+            registration = _existing_registration(view, client_id, topic, kind)
+            if found.open and attributes:
+                raise Conflict(f"event type {namespace}/{code} is open: it has no attributes")
+            return _changes(view, found, found, msgspec.structs.replace(registration, **asked))
+
+        return await self._writer.write(decide)
+
+    async def delete_registration(
+        self,
+        client_id: str,
+        workspace: str,
+        namespace: str,
+        code: str,
+        kind: RegistrationKind = RegistrationKind.PUBLISH,
+    ) -> None:
+        """Delete a client's registration. The event type loses what only it listed; the topic stays.
+
+        Raises:
+            NotFound: the client has no such registration.
+            Conflict: an attribute that only it listed is the partition key.
+            IncompatibleSchema: without its attributes the schema breaks the compatibility level.
+        """
+        topic = topics.event_topic(workspace, namespace, code)
+
+        def decide(view: CatalogView) -> Changes[None]:
+            gone = _existing_registration(view, client_id, topic, kind)
+            found = existing_event_type(view, topic)
+            others = [each for each in view.registrations_for(topic) if each.key != gone.key]
+            event_type, schemas = evolved(view, found, others)
+            put = [] if event_type == found else [msgspec.structs.replace(event_type, updated_at=timestamps.now())]
+            return Changes(put=put, delete=[gone.key], schemas=schemas, result=None)
+
+        await self._writer.write(decide)
+
+    async def delete(self, workspace: str, namespace: str, code: str, *, with_topic: bool = False) -> None:
+        """Delete an event type and its registrations; with its topic, and so its events, only if told to.
+
+        Its schemas stay, because records written with them may be kept elsewhere.
+
+        Raises:
+            NotFound: there is no such event type.
+        """
+        topic = topics.event_topic(workspace, namespace, code)
+
+        def decide(view: CatalogView) -> Changes[None]:
+            gone: list[Resource] = [existing_event_type(view, topic), *view.registrations_for(topic)]
+            return Changes(delete=[each.key for each in gone], result=None)
+
+        await self._writer.write(decide)
+        if with_topic:
+            await self._admin.delete_topics([topic])
+
+    async def _have_topic(self, event_type: EventType) -> None:
+        """See that the topic exists with at least as many partitions as the type is to use."""
+        partitions = event_type.effective_partitions
+        retention = self._admin.settings.event_retention
+        await self._admin.ensure_topics([event_topic_spec(event_type, partitions, retention)])
+        if await self._admin.partition_count(event_type.topic) < partitions:
+            await self._admin.grow(event_type.topic, partitions)
+
+
+def _changes(
+    view: CatalogView, before: EventType | None, event_type: EventType, registration: Registration | None
+) -> Changes[Registered]:
+    """Put what differs from the view: the registration, and the event type with the attributes that come of it."""
+    check_settings(event_type)
+    registrations = list(view.registrations_for(event_type.topic))
+    put: list[Resource] = []
+    if registration is not None:
+        if view.get(registration.key) != registration:
+            registration = msgspec.structs.replace(registration, updated_at=timestamps.now())
+            put.append(registration)
+        registrations = [each for each in registrations if each.key != registration.key] + [registration]
+    event_type, schemas = evolved(view, event_type, registrations)
+    if event_type != before:
+        event_type = msgspec.structs.replace(event_type, updated_at=timestamps.now())
+        put.append(event_type)
+    return Changes(put=put, schemas=schemas, result=(event_type, registration))
+
+
+def _check_names(namespace: str, code: str) -> None:
+    problems = [
+        Problem(path=path, message="must be 1 to 255 printable characters other than *")
+        for path, text in (("$.namespace", namespace), ("$.code", code))
+        if not 1 <= len(text) <= 255 or not text.isprintable() or text == "*"  # noqa: PLR2004  # as the message says
+    ]
+    if problems:
+        raise InvalidRequest("The event type cannot be registered.", problems)
+
+
+def _check_same(registered: Registration, wanted: Registration, *, attributes_said: bool) -> None:
+    if attributes_said and set(registered.attributes) != set(wanted.attributes):
+        raise AlreadyExists(f"{wanted.namespace}/{wanted.code} is registered for this client with other attributes")
+    said = (wanted.name or registered.name, wanted.description or registered.description, wanted.version)
+    if said != (registered.name, registered.description, registered.version):
+        raise AlreadyExists(f"{wanted.namespace}/{wanted.code} is registered for this client with another description")
+
+
+def _existing_registration(view: CatalogView, client_id: str, topic: str, kind: RegistrationKind) -> Registration:
+    found = view.registration(client_id, topic, kind)
+    if found is None:
+        raise NotFound(f"client {client_id} has no {kind.value} registration of this event type")
+    return found

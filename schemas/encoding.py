@@ -22,8 +22,8 @@ NULL = b"\x00"
 _VALUE = b"\x02"
 """The other branch."""
 
-_EIGHT_BYTES = range(1 << 49, 1 << 56)
-"""Zigzag values whose variable-length form has eight bytes: microseconds of this age among them."""
+_EIGHT_BYTES, _NINE_BYTES = 1 << 49, 1 << 56
+"""From the first to before the second, the variable-length form has eight bytes: present times in microseconds."""
 
 
 class EventEncoder:
@@ -98,7 +98,7 @@ def data_encoder(attributes: Sequence[Attribute], sent: Sequence[str]) -> DataEn
 def long_bytes(value: int) -> bytes:
     """An Avro int or long: zigzag, then seven bits a byte, the lowest first."""
     rest = (value << 1) ^ (value >> 63)
-    if rest in _EIGHT_BYTES:
+    if _EIGHT_BYTES <= rest < _NINE_BYTES:
         # Spread the 56 bits to eight bytes at once, then set the bit "more follows" in all but the last.
         rest = (rest & 0xFFF_FFFF) | ((rest & 0xFF_FFFF_F000_0000) << 4)
         rest = (rest & 0x0000_3FFF_0000_3FFF) | ((rest & 0x0FFF_C000_0FFF_C000) << 2)
@@ -128,7 +128,7 @@ def decimal_bytes(value: Decimal) -> bytes:
 
 
 def _identifiers(identifiers: Sequence[Identifier]) -> bytes:
-    parts = [long_bytes(len(identifiers))]
+    parts = [_LENGTHS[len(identifiers)]]
     for identifier in identifiers:
         parts += (text_bytes(identifier.name), text_bytes(identifier.value))
     parts.append(NULL)
@@ -136,34 +136,35 @@ def _identifiers(identifiers: Sequence[Identifier]) -> bytes:
 
 
 def _map(entries: Mapping[str, str]) -> bytes:
-    parts = [long_bytes(len(entries))]
+    parts = [_LENGTHS[len(entries)]]
     for name, value in entries.items():
         parts += (text_bytes(name), text_bytes(value))
     parts.append(NULL)
     return b"".join(parts)
 
 
-class _Lengths(dict[int, bytes]):
-    """What goes before a string of that many bytes; short ones are kept, long ones computed."""
+class _Longs(dict[int, bytes]):
+    """Longs behind ``before``: lengths, counts and values. Small ones are kept, others computed."""
 
-    def __init__(self, before: bytes = b"", kept: int = 256) -> None:
-        super().__init__((length, before + long_bytes(length)) for length in range(kept))
+    def __init__(self, before: bytes = b"") -> None:
+        super().__init__((value, before + long_bytes(value)) for value in range(_KEPT))
         self._before = before
 
-    def __missing__(self, length: int) -> bytes:
-        return self._before + long_bytes(length)
+    def __missing__(self, value: int) -> bytes:
+        return self._before + long_bytes(value)
 
 
-_LENGTHS = _Lengths()
+_KEPT = 256
 
-_TEXT = "NULL if {0} is None else TEXT[len(b := {0}.encode())] + b"
-_LONG = "NULL if {0} is None else VALUE + long({0})"
+_LENGTHS = _Longs()
+
+_TEXT = "NULL if {0} is None else LONGS[len(b := {0}.encode())] + b"
 _PIECES: dict[AttributeKind, str] = {
     AttributeKind.STRING: _TEXT,
     AttributeKind.NUMBER: "NULL if {0} is None else double(2, {0})",
     AttributeKind.BOOLEAN: "NULL if {0} is None else TRUE if {0} else FALSE",
-    AttributeKind.TIME: _LONG,
-    AttributeKind.INTEGER: _LONG,
+    AttributeKind.TIME: "NULL if {0} is None else VALUE + long({0})",
+    AttributeKind.INTEGER: "NULL if {0} is None else LONGS[{0}]",
     AttributeKind.DECIMAL: "NULL if {0} is None else VALUE + decimal({0})",
     AttributeKind.JSON: _TEXT,
 }
@@ -174,7 +175,7 @@ _SCOPE: dict[str, Any] = {
     "VALUE": _VALUE,
     "TRUE": _VALUE + b"\x01",
     "FALSE": _VALUE + b"\x00",
-    "TEXT": _Lengths(_VALUE),
+    "LONGS": _Longs(_VALUE),
     "double": struct.Struct("<Bd").pack,
     "long": long_bytes,
     "decimal": decimal_bytes,

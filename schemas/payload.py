@@ -28,8 +28,9 @@ _COLUMNS: dict[AttributeKind, Any] = {
     AttributeKind.DECIMAL: msgspec.Raw,
     AttributeKind.JSON: msgspec.Raw,
 }
-_READ_AGAIN = frozenset((AttributeKind.TIME, AttributeKind.DECIMAL, AttributeKind.JSON))
-"""Kinds whose column is not yet the value."""
+
+_NUMBERS = frozenset((AttributeKind.NUMBER, AttributeKind.INTEGER))
+"""Kinds whose column is a number already: how it was written is looked at only when it may not print back."""
 
 _JSON_TYPES: dict[AttributeKind, str] = {
     AttributeKind.STRING: "a string",
@@ -62,7 +63,13 @@ class PayloadReader:
         self._types: dict[str, AttributeType] = {each.name: parse_type(each.type) for each in attributes}
         self._required = [attribute.name for attribute in attributes if attribute.required]
         self._indexed = [(index, name, self._types[name]) for index, name in enumerate(self.names)]
-        self._again = [each for each in self._indexed if each[2].kind in _READ_AGAIN]
+        self._times = [(index, lexical.key(name)) for index, name, of in self._indexed if of.kind is AttributeKind.TIME]
+        self._numbers = [
+            (index, lexical.key(name), lexical.PRINTERS[of.kind])
+            for index, name, of in self._indexed
+            if of.kind in _NUMBERS
+        ]
+        self._raws = [each for each in self._indexed if _COLUMNS[each[2].kind] is msgspec.Raw]
         typed = [(self._types[each.name].kind, each.required) for each in attributes]
         self._decode = self._decoder([_column(_COLUMNS[kind], required=required) for kind, required in typed])
         self._decode_raw = self._decoder([_column(msgspec.Raw, required=False) for _ in attributes])
@@ -76,7 +83,7 @@ class PayloadReader:
         try:
             values: Values = msgspec.structs.astuple(self._decode(data))
             texts: dict[str, str] = {}
-            if self._again:
+            if self._times or self._raws:
                 values = self._read_again(values, texts)
             if lexical.may_differ(data):
                 self._compare(data, values, texts)
@@ -118,41 +125,43 @@ class PayloadReader:
         return msgspec.json.Decoder(made).decode
 
     def _read_again(self, values: Values, texts: dict[str, str]) -> Values:
+        """Values of the columns that hold something else: times as text, decimals and json as raw JSON."""
         read = list(values)
-        for index, name, of in self._again:
-            column = values[index]
-            if column is None:
+        for index, key in self._times:
+            text = values[index]
+            if text is not None:
+                read[index], prints_back = timestamps.parse_spelling(text)
+                if not prints_back:
+                    texts[key] = text
+        for index, name, of in self._raws:
+            if values[index] is None:
                 continue
-            if of.kind is AttributeKind.TIME:
-                read[index] = timestamps.parse(column)
-                if not timestamps.prints_back(column):
-                    texts[lexical.key(name)] = column
-                continue
-            text = bytes(column).decode()
+            text = bytes(values[index]).decode()
             if of.kind is AttributeKind.JSON:
                 read[index] = text
-            elif text == lexical.NULL:
-                if name in self._required:
-                    raise ValueError(f"{name} is required")
-                read[index] = None
-            else:
+            elif text != lexical.NULL:
                 read[index] = value = to_decimal(text, of)
                 if lexical.decimal_text(value) != text:
                     texts[lexical.key(name)] = text
+            elif name in self._required:
+                raise ValueError(f"{name} is required")
+            else:
+                read[index] = None
         return read
 
     def _compare(self, data: bytes, values: Values, texts: dict[str, str]) -> None:
         """Look at each number as sent, and for what was sent as null."""
         columns = msgspec.structs.astuple(self._decode_raw(data))
-        for (_, name, of), column, value in zip(self._indexed, columns, values, strict=True):
-            if column is None:
-                continue
-            if value is None:
-                texts[lexical.key(name)] = lexical.NULL
-            elif of.kind is AttributeKind.NUMBER or of.kind is AttributeKind.INTEGER:
-                text = bytes(column).decode()
-                if lexical.PRINTERS[of.kind](value) != text:
-                    texts[lexical.key(name)] = text
+        for index, key, print_ in self._numbers:
+            value = values[index]
+            if value is not None:
+                text = str(columns[index], "ascii")
+                if print_(value) != text:
+                    texts[key] = text
+        if _NULL in data:
+            for name, column, value in zip(self.names, columns, values, strict=True):
+                if value is None and column is not None:
+                    texts[lexical.key(name)] = lexical.NULL
 
     def _refusal(self, data: bytes, path: str, error: Exception) -> InvalidEvent:
         """What is wrong with data that could not be read: every problem, where the decoder stops at the first."""

@@ -12,12 +12,11 @@ EARLIEST = -62_135_596_800_000_000
 LATEST = 253_402_300_799_999_999
 """The years 1 to 9999: what a timestamp's text can say."""
 
-_FRACTION_DIGITS = 9
+_MICROS_DIGITS = 6
 _SECONDS_END = 19
 """Length of ``2021-03-04T16:36:54``."""
-_SCALE = (0, 100_000, 10_000, 1_000, 100, 10, 1)
-"""Microseconds in the last place of a fraction of that many digits."""
 
+_FRACTION = re.compile(r"\.(\d{1,9})Z", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 _ANY = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)[Tt ](?P<minutes>\d\d:\d\d)"
@@ -40,33 +39,28 @@ def parse(text: str) -> int:
     Raises:
         ValueError: it is something else, has no offset, or lies outside the years 1 to 9999.
     """
-    rest = text[_SECONDS_END:]
-    if rest == "Z":
-        return _seconds(text[:_SECONDS_END]) * 1_000_000
-    digits = rest[1:-1]
-    if rest[:1] == "." and rest[-1:] == "Z" and digits.isdecimal() and digits.isascii():
-        size = len(digits)
-        if size < len(_SCALE):
-            return _seconds(text[:_SECONDS_END]) * 1_000_000 + int(digits) * _SCALE[size]
-        if size <= _FRACTION_DIGITS:
-            return _seconds(text[:_SECONDS_END]) * 1_000_000 + int(digits[:6])
-    return _parse_any(text)
+    return parse_spelling(text)[0]
+
+
+def parse_spelling(text: str) -> tuple[int, bool]:
+    """What ``parse`` reads, and whether ``to_text`` prints it back just so.
+
+    Raises:
+        ValueError: as ``parse``.
+    """
+    fraction = _fraction(text[_SECONDS_END:])
+    if fraction is None:
+        return _parse_any(text), False
+    micros, prints_back = fraction
+    return _seconds(text[:_SECONDS_END]) * 1_000_000 + micros, prints_back
 
 
 def to_text(micros: int) -> str:
     """RFC 3339 in UTC: ``2021-03-04T16:36:54.591Z``, the fraction without trailing zeros, none at all when zero."""
     seconds, fraction = divmod(micros, 1_000_000)
-    if not fraction:
-        return f"{_seconds_text(seconds)}Z"
-    return f"{_seconds_text(seconds)}.{fraction:06d}".rstrip("0") + "Z"
-
-
-def prints_back(text: str) -> bool:
-    """Whether ``to_text(parse(text)) == text``, told from the spelling alone; ``text`` must be one that parses."""
-    if text[-1] != "Z" or text[10] != "T":
-        return False
-    size = len(text)
-    return size == _SECONDS_END + 1 or (size <= _SECONDS_END + 8 and text[_SECONDS_END] == "." and text[-2] != "0")
+    if fraction % 1_000:
+        return f"{_seconds_text(seconds)}.{fraction:06d}".rstrip("0") + "Z"
+    return _seconds_text(seconds) + _millis_text(fraction)
 
 
 @functools.lru_cache(maxsize=4_096)
@@ -79,8 +73,26 @@ def _seconds(date_time: str) -> int:
 
 
 @functools.lru_cache(maxsize=4_096)
+def _fraction(rest: str) -> tuple[int, bool] | None:
+    """Microseconds that ``.591Z`` or ``Z`` adds, and whether it is our own spelling; None for any other offset."""
+    if rest == "Z":
+        return 0, True
+    found = _FRACTION.fullmatch(rest)
+    if found is None:
+        return None
+    digits = found[1]
+    micros = int(digits[:_MICROS_DIGITS].ljust(_MICROS_DIGITS, "0"))
+    return micros, len(digits) <= _MICROS_DIGITS and digits[-1] != "0"
+
+
+@functools.lru_cache(maxsize=4_096)
 def _seconds_text(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:_SECONDS_END]
+
+
+@functools.lru_cache(maxsize=1_000)
+def _millis_text(micros: int) -> str:
+    return f".{micros:06d}".rstrip("0") + "Z" if micros else "Z"
 
 
 def _parse_any(text: str) -> int:
@@ -92,7 +104,7 @@ def _parse_any(text: str) -> int:
     if found["sign"]:
         offset = int(found["hours"]) * 3_600 + int(found["past"] or 0) * 60
         seconds += offset if found["sign"] == "-" else -offset
-    micros = seconds * 1_000_000 + int((found["fraction"] or "0")[:6].ljust(6, "0"))
+    micros = seconds * 1_000_000 + int((found["fraction"] or "0")[:_MICROS_DIGITS].ljust(_MICROS_DIGITS, "0"))
     if not EARLIEST <= micros <= LATEST:
         raise ValueError(f"outside the years 1 to 9999: {text!r}")
     return micros

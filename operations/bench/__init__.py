@@ -1,0 +1,1 @@
+"""The benchmarks behind ``make bench``: each figure is a ratio against a yardstick measured in the same run."""

@@ -1,0 +1,116 @@
+"""``transaction_commit`` and ``latency.*``: what a transaction costs, and how long an event takes to its webhook."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+from backbone.kafka.admin import Admin, TopicSpec
+from backbone.kafka.settings import KafkaSettings
+from operations.bench.measure import Figure, percentile
+from operations.bench.paced import publish_paced
+from operations.bench.setup import order_type, subscribe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from operations.bench.rig import Rig
+
+SECONDS = 10.0
+_RATE = 200
+_CODE = "bench.paced"
+
+
+def figures(rig: Rig) -> list[Figure]:
+    """Publish → webhook at 200 events/s against the least an exactly-once pipeline takes at that rate."""
+    Admin(KafkaSettings(bootstrap_servers=rig.bootstrap)).ensure_topics_now(
+        [TopicSpec(topic=name, partitions=1, config={}) for name in ("bench-pipeline-in", "bench-pipeline-out")]
+    )
+    bare = rig.job(
+        "bare_pipeline",
+        {"topic": "bench-pipeline-in", "out": "bench-pipeline-out", "rate": _RATE, "seconds": SECONDS},
+    )
+    commit = Figure(
+        stage="transaction_commit",
+        value=bare["commit_p50"],
+        unit="ms p50",
+        yardstick=bare["ack_p50"],
+        ratio=bare["ack_p50"] / bare["commit_p50"],
+        goal=None,
+        against="produce, acks=all",
+        wall=f"p99 {bare['commit_p99']:.1f} ms",
+    )
+    latencies = _latencies(rig)
+    median = percentile(latencies, 0.5)
+    latency = Figure(
+        stage=f"latency.{_RATE}",
+        value=median,
+        unit="ms p50",
+        yardstick=bare["p50"],
+        ratio=bare["p50"] / median,
+        goal=None,
+        against="bare exactly-once pipeline",
+        wall=f"p95 {percentile(latencies, 0.95):.1f} ms, p99 {percentile(latencies, 0.99):.1f} ms; "
+        f"yardstick p99 {bare['p99']:.1f} ms",
+    )
+    return [commit, latency]
+
+
+class Receiver:
+    """A webhook receiver that notes when each event arrived first; its clock is that of the publisher."""
+
+    def __init__(self) -> None:
+        self.arrivals: dict[str, float] = {}
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                arrived = time.perf_counter()
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.arrivals.setdefault(json.loads(body)["subject"], arrived)
+                self.send_response(204)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _latencies(rig: Rig) -> list[float]:
+    """Milliseconds from sending the request to the arrival of the webhook, for every event published."""
+    receiver = Receiver()
+    try:
+        with rig.plane("ingest"), rig.plane("processors"), rig.plane("connector", "webhook"):
+            producer = order_type(rig, _CODE)
+            subscribe(rig, receiver.url, _CODE, None)
+            # The first events wait until the router has found the topic; they are not counted.
+            publish_paced(rig.base_url, producer.key, _CODE, rate=10, seconds=1.0, prefix="warm")
+            _until(lambda: any(subject.startswith("warm") for subject in receiver.arrivals))
+            sent = publish_paced(rig.base_url, producer.key, _CODE, rate=_RATE, seconds=SECONDS, prefix="paced")
+            _until(lambda: all(subject in receiver.arrivals for subject in sent))
+    finally:
+        receiver.close()
+    return [(receiver.arrivals[subject] - at) * 1e3 for subject, at in sent.items()]
+
+
+def _until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the events did not arrive")
+        time.sleep(0.05)

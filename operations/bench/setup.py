@@ -1,0 +1,74 @@
+"""What the stages set up over our own API, and what they read back from Kafka."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.settings import KafkaSettings
+from operations.bench import workload
+from operations.errors import CannotStart
+
+if TYPE_CHECKING:
+    from operations.bench.rig import Rig
+
+PARTITIONS = 2
+_TIMEOUT = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Producer:
+    """A client that may publish the event type: its API key, and the type's topic."""
+
+    key: str
+    topic: str
+
+
+def order_type(rig: Rig, code: str = workload.CODE) -> Producer:
+    """A client with a key, registered to publish the workload's event type under ``code``."""
+    client = rig.call("POST", "/headrace/v1/clients", {"name": "bench", "roles": ["producer"]})
+    key = rig.call("POST", f"/headrace/v1/clients/{client['id']}/keys")["key"]
+    registration = {"code": code, "attributes": workload.ATTRIBUTES, "partitions": PARTITIONS}
+    return Producer(key=key, topic=rig.call("POST", "/headrace/v1/registrations", registration, key)["topic"])
+
+
+def subscribe(rig: Rig, url: str, code: str, condition: dict[str, object] | None) -> None:
+    """A webhook endpoint linked to a filter on one event type."""
+    endpoint = rig.call("POST", "/headrace/v1/endpoints", {"name": "bench", "url": url, "max_in_flight": 64})
+    event_filter = rig.call(
+        "POST", "/headrace/v1/filters", {"name": "bench", "types": [{"code": code}], "condition": condition}
+    )
+    rig.call("POST", "/headrace/v1/subscriptions", {"filter": event_filter["id"], "endpoint": endpoint["id"]})
+
+
+def first_value(rig: Rig, topic: str) -> bytes:
+    """The value of the first record of a topic."""
+    consumer = BatchConsumer(KafkaSettings(bootstrap_servers=rig.bootstrap), group=None)
+    try:
+        consumer.assign(dict.fromkeys(consumer.partitions_of([topic]), 0))
+        deadline = time.monotonic() + _TIMEOUT
+        while time.monotonic() < deadline:
+            for message in consumer.consume(1, 1.0):
+                return message.value() or b""
+    finally:
+        consumer.close()
+    raise CannotStart(f"{topic} is empty.")
+
+
+def wait_until_routed(rig: Rig, topic: str, group: str) -> None:
+    """Return once a consumer group has committed the end of every partition of a topic."""
+    consumer = BatchConsumer(KafkaSettings(bootstrap_servers=rig.bootstrap), group=group)
+    try:
+        partitions = consumer.partitions_of([topic])
+        ends = consumer.end_offsets(partitions)
+        deadline = time.monotonic() + _TIMEOUT
+        while time.monotonic() < deadline:
+            committed = consumer.committed(partitions)
+            if all((committed[partition] or 0) >= ends[partition] for partition in partitions):
+                return
+            time.sleep(0.02)
+    finally:
+        consumer.close()
+    raise CannotStart(f"{group} did not reach the end of {topic} within {_TIMEOUT:.0f} s.")

@@ -1,0 +1,195 @@
+"""Turns batches of raw records into ledger rows and writes them.
+
+A batch may repeat records that an earlier one held, in any order between topics: the rows come out the same. What an
+event type's ledger policy leaves out is not read where that can be avoided, and not written.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.ledger.rows import DeadDelivery, EventRow, LedgerRows
+from schemas import topics
+from schemas.delivery import Attempt, Delivery
+from schemas.errors import CorruptRecord, Unavailable
+from schemas.event_type import LedgerPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backbone.catalog.view import CatalogView
+    from backbone.kafka.records import Message
+    from backbone.ledger.writer import LedgerWriter
+    from schemas.delivery import Headers
+    from stream_processors.record_view import Decode
+
+    SetAside = Callable[[Message, str], None]
+
+log = logging.getLogger(__name__)
+
+_LONGEST_ID = 512
+"""Characters. Ids are keys of the database's indexes, which do not take them at any length."""
+
+_ATTEMPTS = msgspec.json.Decoder(Attempt)
+_ENCODER = msgspec.json.Encoder()
+
+
+class LedgerIndexer:
+    """Indexes events, deliveries, attempts and dead letters. Blocking; one thread at a time.
+
+    Args:
+        writer: its tables exist.
+        view: the catalog, caught up with whatever is indexed.
+        decode: reads an event's value.
+        set_aside: called with each poison record of an event topic or of ``attempts``, and the reason. Poison on
+            ``deliveries.*`` is the connectors' to set aside, and what is on ``dead-letters`` is set aside already.
+    """
+
+    def __init__(self, *, writer: LedgerWriter, view: CatalogView, decode: Decode, set_aside: SetAside) -> None:
+        self._writer = writer
+        self._view = view
+        self._decode = decode
+        self._set_aside = set_aside
+        self._readers: dict[str, Callable[[Message, LedgerRows], None]] = {
+            topics.WEBHOOK_DELIVERIES: self._read_delivery,
+            topics.ATTEMPTS: self._read_attempt,
+            topics.DEAD_LETTERS: self._read_dead_letter,
+        }
+
+    def topics(self) -> frozenset[str]:
+        """The topics to read at present: those of event types that the ledger keeps whole, and the fixed ones."""
+        whole = (
+            kind.topic
+            for workspace in self._view.workspaces()
+            for kind in self._view.event_types(workspace.name)
+            if kind.ledger is LedgerPolicy.ALL
+        )
+        return frozenset((*self._readers, *whole))
+
+    def index(self, batch: Sequence[Message]) -> int:
+        """Write what the records say, in one transaction; returns the number of rows.
+
+        Raises:
+            Unavailable: the database cannot take it now; the batch is to be indexed again.
+        """
+        rows = LedgerRows()
+        for message in batch:
+            self._read(message, rows)
+        try:
+            self._writer.write(rows)
+        except Unavailable:
+            raise
+        except Exception:
+            # One row that the database refuses must not hold up the others: find out which it is.
+            log.exception("a batch was refused by the ledger, indexing it record by record")
+            return sum(map(self._index_alone, batch))
+        return len(rows)
+
+    def _index_alone(self, message: Message) -> int:
+        rows = LedgerRows()
+        self._read(message, rows)
+        try:
+            self._writer.write(rows)
+        except Unavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 -- whatever the database has against it
+            self._refuse(message, f"the ledger cannot hold it: {error}")
+            return 0
+        return len(rows)
+
+    def _read(self, message: Message, rows: LedgerRows) -> None:
+        try:
+            self._readers.get(str(message.topic()), self._read_event)(message, rows)
+        except CorruptRecord as error:
+            self._refuse(message, str(error))
+
+    def _refuse(self, message: Message, reason: str) -> None:
+        topic = str(message.topic())
+        place = {"topic": topic, "partition": message.partition(), "offset": message.offset()}
+        log.warning("record not indexed", extra=place | {"reason": reason})
+        if topic not in (topics.WEBHOOK_DELIVERIES, topics.DEAD_LETTERS):
+            self._set_aside(message, reason)
+
+    def _policy(self, topic: str) -> LedgerPolicy:
+        kind = self._view.event_type(topic)
+        return LedgerPolicy.ALL if kind is None else kind.ledger
+
+    def _read_event(self, message: Message, rows: LedgerRows) -> None:
+        topic = str(message.topic())
+        if self._policy(topic) is LedgerPolicy.ALL:
+            self._add_event(message, topic, f"{topic}/{message.partition()}/{message.offset()}", rows)
+
+    def _read_delivery(self, message: Message, rows: LedgerRows) -> None:
+        delivery = Delivery.from_headers(_headers(message))
+        _check_lengths(delivery.id, delivery.run, delivery.event, delivery.workspace, str(delivery.source))
+        policy = self._policy(delivery.source.topic)
+        if policy is not LedgerPolicy.NONE:
+            rows.deliveries.append(delivery)
+        if policy is LedgerPolicy.DELIVERED:
+            # The delivery's value is the event's, unchanged.
+            self._add_event(message, delivery.source.topic, str(delivery.source), rows)
+
+    def _read_attempt(self, message: Message, rows: LedgerRows) -> None:
+        try:
+            attempt = _ATTEMPTS.decode(message.value() or b"")
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise CorruptRecord(f"not an attempt: {error}") from error
+        _check_lengths(attempt.id, attempt.delivery, attempt.run, attempt.event, attempt.workspace, str(attempt.source))
+        if self._policy(attempt.source.topic) is not LedgerPolicy.NONE:
+            rows.attempts.append(attempt)
+
+    def _read_dead_letter(self, message: Message, rows: LedgerRows) -> None:
+        headers = _headers(message)
+        found = dict(headers)
+        if found.get("hr_dead_kind") != b"delivery":
+            return
+        delivery = Delivery.from_headers(headers)
+        _check_lengths(delivery.id, delivery.run, delivery.event, delivery.workspace, str(delivery.source))
+        if self._policy(delivery.source.topic) is not LedgerPolicy.NONE:
+            rows.dead.append(DeadDelivery(delivery, _text(found.get("hr_dead_reason"))))
+
+    def _add_event(self, message: Message, topic: str, source_offset: str, rows: LedgerRows) -> None:
+        kind = self._view.event_type(topic)
+        value = message.value()
+        if kind is None or value is None:
+            # The type was deleted, or the record is the tombstone of a compacted topic.
+            return
+        event = self._decode(value)
+        _check_lengths(event.id)
+        producer_id = _text(dict(_headers(message)).get("ce_id"))
+        rows.events.append(
+            EventRow(
+                workspace=kind.workspace,
+                id=event.id,
+                topic=topic,
+                source_offset=source_offset,
+                namespace=kind.namespace,
+                code=kind.code,
+                source=event.source,
+                subject=event.subject,
+                time=event.time,
+                received_at=event.received_at,
+                channel=event.channel,
+                identifiers=_ENCODER.encode(event.identifiers).decode(),
+                data=event.data_json().decode(),
+                producer_id=producer_id if producer_id and producer_id != event.id else None,
+            )
+        )
+
+
+def _headers(message: Message) -> Headers:
+    return message.headers() or []  # type: ignore[return-value]  # a consumed message has a list of name and bytes
+
+
+def _text(header: bytes | None) -> str:
+    # A record of another producer may carry a header without a value.
+    return (header or b"").decode(errors="replace")
+
+
+def _check_lengths(*ids: str) -> None:
+    for text in ids:
+        if len(text) > _LONGEST_ID:
+            raise CorruptRecord(f"an id of {len(text)} characters; at most {_LONGEST_ID} are")

@@ -1,0 +1,277 @@
+"""From raw records to ledger rows, with real codecs and a real SQLite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from backbone.catalog.view import CatalogView
+from backbone.ledger.queries import EventQuery, LedgerQueries
+from backbone.ledger.tables import open_ledger
+from backbone.ledger.writer import LedgerWriter
+from schemas import topics
+from schemas.access import Workspace
+from schemas.avro import schema_text
+from schemas.codec import EventDecoder
+from schemas.delivery import Attempt, Delivery, Outcome, SourceOffset
+from schemas.errors import Unavailable
+from schemas.event import EventDraft, Identifier
+from schemas.event_type import Attribute, EventType, LedgerPolicy
+from schemas.ids import attempt_id, delivery_id
+from schemas.validation import EventWriter
+from stream_processors.ledger import LedgerIndexer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from backbone.ledger.rows import LedgerRows
+
+NOW = 1_700_000_000_000_000
+ATTRIBUTES = (Attribute(name="total", type="Number"), Attribute(name="paidAt", type="Time"))
+DECODER = EventDecoder(schema_text(workspace="acme", namespace="events", code="Order", attributes=ATTRIBUTES))
+
+
+class Message:
+    """A consumed record."""
+
+    def __init__(
+        self, topic: str, value: bytes | None, headers: list[tuple[str, Any]] | None = None, offset: int = 7
+    ) -> None:
+        self._topic, self._value, self._headers, self._offset = topic, value, headers, offset
+
+    def topic(self) -> str:
+        return self._topic
+
+    def partition(self) -> int:
+        return 2
+
+    def offset(self) -> int:
+        return self._offset
+
+    def value(self) -> bytes | None:
+        return self._value
+
+    def headers(self) -> list[tuple[str, Any]] | None:
+        return self._headers
+
+
+class World:
+    """An indexer over a database and a catalog, and what was set aside."""
+
+    def __init__(self, path: Path) -> None:
+        self.engine = open_ledger(f"sqlite:///{path}/ledger.sqlite3")
+        self.writer = LedgerWriter(self.engine)
+        self.writer.create()
+        self.queries = LedgerQueries(self.engine)
+        self.view = CatalogView()
+        self.view.put(Workspace(id="w", name="acme", created_at=0, updated_at=0), NOW)
+        self.kinds = {policy: self.event_type(policy) for policy in LedgerPolicy}
+        self.set_aside: list[tuple[Any, str]] = []
+        self.indexer = self.indexer_with(self.writer)
+
+    def indexer_with(self, writer: Any) -> LedgerIndexer:
+        return LedgerIndexer(
+            writer=writer,
+            view=self.view,
+            decode=DECODER.decode,
+            set_aside=lambda message, reason: self.set_aside.append((message, reason)),
+        )
+
+    def event_type(self, policy: LedgerPolicy) -> EventType:
+        kind = EventType(
+            workspace="acme",
+            namespace="events",
+            code=f"Order-{policy.value}",
+            attributes=ATTRIBUTES,
+            effective_partitions=1,
+            schema_id=1,
+            ledger=policy,
+            created_at=0,
+            updated_at=0,
+        )
+        self.view.put(kind, NOW)
+        return kind
+
+    def event(
+        self, event_id: str, policy: LedgerPolicy = LedgerPolicy.ALL, *, producer_id: str | None = None
+    ) -> Message:
+        kind = self.kinds[policy]
+        draft = EventDraft(
+            workspace="acme",
+            namespace=kind.namespace,
+            code=kind.code,
+            client="shop-1",
+            data=b'{"total":125.50,"paidAt":"2021-03-04T16:36:54.591Z"}',
+            subject="s",
+            time=NOW,
+            channel="till",
+            identifiers=(Identifier("customer", "c1"),),
+        )
+        value, _ = EventWriter(kind, None).write(draft, event_id=event_id, received_at=NOW + 1)
+        return Message(kind.topic, value, [("ce_id", (producer_id or event_id).encode())])
+
+    def delivery(self, event_id: str, policy: LedgerPolicy = LedgerPolicy.ALL) -> tuple[Delivery, Message]:
+        event = self.event(event_id, policy)
+        delivery = Delivery(
+            id=delivery_id(event_id, "hook"),
+            event=event_id,
+            endpoint="hook",
+            workspace="acme",
+            source=SourceOffset(event.topic(), 2, 7),
+            subscriptions=("s1",),
+            routed_at=NOW + 2,
+        )
+        headers = (event.headers() or []) + delivery.to_headers()
+        return delivery, Message(topics.WEBHOOK_DELIVERIES, event.value(), headers)
+
+
+def attempt(of: Delivery, **changes: Any) -> Attempt:
+    made = Attempt(
+        id=attempt_id(of.id, of.run, 1),
+        delivery=of.id,
+        event=of.event,
+        endpoint=of.endpoint,
+        workspace=of.workspace,
+        source=of.source,
+        run=of.run,
+        number=1,
+        outcome=Outcome.DELIVERED,
+        started_at=NOW + 3,
+        duration=0.1,
+        status=200,
+    )
+    return msgspec.structs.replace(made, **changes)
+
+
+def attempt_message(of: Delivery, **changes: Any) -> Message:
+    return Message(topics.ATTEMPTS, msgspec.json.encode(attempt(of, **changes)))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.engine.dispose()
+
+
+def test_an_event_its_delivery_and_its_attempt(world: World) -> None:
+    delivery, routed = world.delivery("e1")
+    assert world.indexer.index([world.event("e1", producer_id="theirs"), routed, attempt_message(delivery)]) == 3
+    found = world.queries.event("acme", "e1")
+    assert found is not None
+    assert (found.namespace, found.code, found.source, found.subject) == ("events", "Order-all", "shop-1", "s")
+    assert (found.time, found.received_at, found.channel) == (NOW, NOW + 1, "till")
+    assert found.identifiers == (Identifier("customer", "c1"),)
+    assert bytes(found.data) == b'{"total":125.50,"paidAt":"2021-03-04T16:36:54.591Z"}'
+    assert found.producer_id == "theirs"
+    assert found.offset == delivery.source
+    (only,) = found.deliveries
+    assert (only.outcome, only.attempts, only.subscriptions) == (Outcome.DELIVERED, 1, ("s1",))
+    assert world.set_aside == []
+
+
+def test_an_id_that_is_ours_is_not_the_producers(world: World) -> None:
+    world.indexer.index([world.event("e1")])
+    found = world.queries.event("acme", "e1")
+    assert found is not None
+    assert found.producer_id is None
+
+
+def test_a_type_of_which_only_delivered_events_are_kept(world: World) -> None:
+    world.indexer.index([world.event("e1", LedgerPolicy.DELIVERED), world.event("e2", LedgerPolicy.DELIVERED)])
+    assert world.queries.events(EventQuery(workspace="acme")).events == ()
+    delivery, routed = world.delivery("e1", LedgerPolicy.DELIVERED)
+    world.indexer.index([routed])
+    (only,) = world.queries.events(EventQuery(workspace="acme")).events
+    assert (only.id, only.offset) == ("e1", delivery.source)
+
+
+def test_a_type_of_which_nothing_is_kept(world: World) -> None:
+    delivery, routed = world.delivery("e1", LedgerPolicy.NONE)
+    dead = Message(topics.DEAD_LETTERS, routed.value(), [*delivery.to_headers(), ("hr_dead_kind", b"delivery")])
+    batch = [world.event("e1", LedgerPolicy.NONE), routed, attempt_message(delivery), dead]
+    assert world.indexer.index(batch) == 0
+
+
+def test_only_topics_of_types_that_are_kept_whole_are_read(world: World) -> None:
+    assert world.indexer.topics() == {
+        topics.WEBHOOK_DELIVERIES,
+        topics.ATTEMPTS,
+        topics.DEAD_LETTERS,
+        world.kinds[LedgerPolicy.ALL].topic,
+    }
+
+
+def test_a_dead_letter_tells_why_its_delivery_was_given_up(world: World) -> None:
+    delivery, routed = world.delivery("e1")
+    headers = [
+        *(routed.headers() or []),
+        ("hr_dead_kind", b"delivery"),
+        ("hr_dead_reason", b"Gone."),
+        ("hr_dead_topic", None),
+    ]
+    world.indexer.index([Message(topics.DEAD_LETTERS, routed.value(), [each for each in headers if each[1]])])
+    (only,) = world.queries.deliveries("acme", delivery.event)
+    assert (only.outcome, only.dead_reason) == (Outcome.DEAD, "Gone.")
+
+
+def test_tombstones_and_records_of_deleted_types_are_passed_over(world: World) -> None:
+    kind = world.kinds[LedgerPolicy.ALL]
+    event = world.event("e1")
+    world.view.remove(kind.key)
+    assert world.indexer.index([event, Message(kind.topic, None)]) == 0
+    assert world.set_aside == []
+
+
+def test_poison_of_events_and_attempts_is_set_aside_and_the_rest_indexed(world: World) -> None:
+    delivery, _ = world.delivery("e1")
+    poison = [
+        Message(world.kinds[LedgerPolicy.ALL].topic, b"junk"),
+        Message(world.kinds[LedgerPolicy.ALL].topic, b"\x00\x00\x00\x00\x01\xff"),
+        Message(topics.ATTEMPTS, b"{"),
+        Message(topics.ATTEMPTS, b'{"id": "x"}'),
+        Message(topics.ATTEMPTS, b"\xff"),
+        Message(topics.ATTEMPTS, None),
+        attempt_message(delivery, id="x" * 513),
+    ]
+    assert world.indexer.index([*poison, world.event("e1")]) == 1
+    assert [message for message, _ in world.set_aside] == poison
+    assert all(reason for _, reason in world.set_aside)
+
+
+def test_poison_that_others_set_aside_is_only_passed_over(world: World) -> None:
+    poison = [
+        Message(topics.WEBHOOK_DELIVERIES, b"junk", [("hr_delivery", b"x")]),
+        Message(topics.WEBHOOK_DELIVERIES, b"junk"),
+        Message(topics.DEAD_LETTERS, b"junk", [("hr_dead_kind", b"delivery")]),
+        Message(topics.DEAD_LETTERS, b"junk", [("hr_dead_kind", b"poison"), ("ce_id", None)]),
+        Message(topics.DEAD_LETTERS, None, None),
+    ]
+    assert world.indexer.index([*poison, world.event("e1")]) == 1
+    assert world.set_aside == []
+
+
+def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(world: World) -> None:
+    delivery, routed = world.delivery("e1")
+    too_large = attempt_message(delivery, next_at=2**63)
+    assert world.indexer.index([world.event("e1"), too_large, routed]) == 2
+    assert [message for message, _ in world.set_aside] == [too_large]
+    assert world.queries.event("acme", "e1") is not None
+
+
+class DeadDatabase:
+    """A database that cannot take anything now."""
+
+    def write(self, rows: LedgerRows) -> None:
+        del rows
+        raise Unavailable("gone")
+
+
+def test_a_database_that_is_gone_sets_nothing_aside(world: World) -> None:
+    indexer = world.indexer_with(DeadDatabase())
+    with pytest.raises(Unavailable):
+        indexer.index([world.event("e1")])
+    assert world.set_aside == []

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
+import struct
 from typing import TYPE_CHECKING, Any
 
-import fastavro
 import msgspec
 
 from schemas import lexical, timestamps
 from schemas.attributes import AttributeKind, parse_type
-from schemas.avro import HEADER_LENGTH, NAME_PROPERTY, TYPE_PROPERTY, unframe
+from schemas.avro import NAME_PROPERTY, TYPE_PROPERTY, avro_type, unframe
+from schemas.decoding import event_reader
 from schemas.errors import CorruptRecord, InvalidRequest
 from schemas.event import Identifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_ENVELOPE = frozenset(
-    ("id", "type", "source", "subject", "time", "received_at", "channel", "identifiers", "data", "lexical")
-)
+    from schemas.attributes import AttributeType
+
+_ENVELOPE = ("id", "type", "source", "subject", "time", "received_at", "channel", "identifiers", "data", "lexical")
 _NUMERIC = frozenset((AttributeKind.NUMBER, AttributeKind.INTEGER, AttributeKind.DECIMAL))
 
 
 class Member(msgspec.Struct, frozen=True):
     """One attribute of a typed event type, prepared for printing.
 
-    ``field`` is its Avro name, ``label`` its name as JSON with the colon, ``key`` its key in ``lexical``.
+    ``label`` is its name as JSON with the colon, ``key`` its key in ``lexical``.
     """
 
     name: str
-    field: str
     kind: AttributeKind
     label: str
     key: str
@@ -125,23 +124,16 @@ class EventDecoder:
     def __init__(self, schema_text: str) -> None:
         try:
             schema = json.loads(schema_text)
-            fields = {field["name"]: field for field in schema["fields"]}
-            if fields.keys() != _ENVELOPE:
+            fields = {field["name"]: field["type"] for field in schema["fields"]}
+            if tuple(fields) != _ENVELOPE:
                 raise CorruptRecord("not the schema of an event: its fields are not the envelope's")
-            data = fields["data"]["type"]
-            self.members = None if data == "string" else tuple(map(_member, data["fields"]))
-            self._schema = fastavro.parse_schema(_plain_longs(schema))
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            InvalidRequest,
-            fastavro.schema.SchemaParseException,
-        ) as error:
+            data = fields["data"]
+            attributes = None if data == "string" else [_attribute(field) for field in data["fields"]]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, InvalidRequest) as error:
             raise CorruptRecord(f"not the schema of an event: {error!r}") from error
-        self._renamed = self.members is not None and any(member.name != member.field for member in self.members)
-        self._checks = [(member.name, _CHECKS[member.kind]) for member in self.members or () if member.kind in _CHECKS]
+        self.members = None if attributes is None else tuple(_member(name, of.kind) for name, of in attributes)
+        self._read = event_reader(attributes)
+        self._checks = [(each.name, _CHECKS[each.kind]) for each in self.members or () if each.kind in _CHECKS]
 
     @property
     def is_open(self) -> bool:
@@ -156,63 +148,42 @@ class EventDecoder:
         """
         unframe(value)
         try:
-            record = self._read(value or b"")
-            return DecodedEvent(
-                id=record["id"],
-                type=record["type"],
-                source=record["source"],
-                subject=record["subject"],
-                time=_instant(record["time"]),
-                received_at=_instant(record["received_at"]),
-                channel=record["channel"],
-                identifiers=tuple(Identifier(each["name"], each["value"]) for each in record["identifiers"]),
-                data=self._data(record["data"]),
-                lexical=record["lexical"],
-                members=self.members,
+            event_id, code, source, subject, time, received_at, channel, identifiers, data, texts = self._read(
+                value or b""
             )
-        except CorruptRecord:
-            raise
-        except Exception as error:
-            # Whatever damaged bytes make the reader raise (it has no error class of its own) means just that.
-            raise CorruptRecord(f"not an event of its schema: {error!r}") from error
-
-    def _read(self, value: bytes) -> Any:
-        stream = io.BytesIO(value)
-        stream.seek(HEADER_LENGTH)
-        record: Any = fastavro.schemaless_reader(stream, self._schema, None)
-        if stream.tell() != len(value):
-            raise CorruptRecord(f"{len(value) - stream.tell()} bytes follow the event")
-        return record
-
-    def _data(self, data: Any) -> str | dict[str, Any]:
+        except (IndexError, ValueError, struct.error) as error:
+            raise CorruptRecord(f"not an event of its schema: {error}") from error
         if self.members is None:
             _check_json(data)
-            return str(data)
-        values: dict[str, Any] = data
-        if self._renamed:
-            values = {member.name: data[member.field] for member in self.members}
         for name, check in self._checks:
-            found = values[name]
+            found = data[name]
             if found is not None:
                 check(found)
-        return values
+        return DecodedEvent(
+            id=event_id,
+            type=code,
+            source=source,
+            subject=subject,
+            time=_instant(time),
+            received_at=_instant(received_at),
+            channel=channel,
+            identifiers=identifiers,
+            data=data,
+            lexical=texts,
+            members=self.members,
+        )
 
 
-def _member(field: Mapping[str, Any]) -> Member:
-    name = field[NAME_PROPERTY]
-    kind = parse_type(field[TYPE_PROPERTY]).kind
-    return Member(name, field["name"], kind, f"{_json_text(name)}:", lexical.key(name))
+def _attribute(field: Mapping[str, Any]) -> tuple[str, AttributeType]:
+    """Name and type of a field of ``data``, once it is known to be one that we derived."""
+    name, of = field[NAME_PROPERTY], parse_type(field[TYPE_PROPERTY])
+    if field["type"] != ["null", avro_type(of)]:
+        raise CorruptRecord(f"not the schema of an event: {name!r} is no nullable {of}")
+    return name, of
 
 
-def _plain_longs(schema: Any) -> Any:
-    """The schema with timestamps as plain longs: microseconds are what we keep, and datetimes cost time."""
-    if isinstance(schema, list):
-        return [_plain_longs(each) for each in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if schema.get("logicalType") == "timestamp-micros":
-        return "long"
-    return {name: _plain_longs(value) for name, value in schema.items()}
+def _member(name: str, kind: AttributeKind) -> Member:
+    return Member(name, kind, f"{_json_text(name)}:", lexical.key(name))
 
 
 def _parse(text: str) -> Any:

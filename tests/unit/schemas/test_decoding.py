@@ -1,0 +1,95 @@
+"""What we read is what fastavro reads."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+import fastavro
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.attributes import parse_type
+from schemas.avro import frame, mangle
+from schemas.codec import EventDecoder
+from schemas.decoding import read_long, read_map
+from schemas.errors import CorruptRecord
+from tests.unit.schemas.event_types import event_type, schema_of
+from tests.unit.schemas.test_encoding import INSTANTS, INT64, MAYBE_TEXT, TEXT, fastavro_bytes, typed_events
+
+if TYPE_CHECKING:
+    from schemas.event_type import Attribute
+
+
+@settings(deadline=None)
+@given(
+    typed_events(),
+    st.fixed_dictionaries(
+        {
+            "id": TEXT,
+            "type": TEXT,
+            "source": TEXT,
+            "subject": MAYBE_TEXT,
+            "time": INSTANTS,
+            "received_at": INSTANTS,
+            "channel": MAYBE_TEXT,
+            "identifiers": st.lists(st.fixed_dictionaries({"name": TEXT, "value": TEXT})),
+            "lexical": st.none() | st.dictionaries(TEXT, TEXT),
+        }
+    ),
+)
+def test_typed_events_are_read_as_fastavro_reads_them(
+    event: tuple[tuple[Attribute, ...], dict[str, Any]], envelope: dict[str, Any]
+) -> None:
+    attributes, values = event
+    # What JSON cannot say is refused on purpose; the codec's tests look at that.
+    values = {each.name: sayable(each, values[each.name]) for each in attributes}
+    of = event_type(*attributes)
+    payload = fastavro_bytes(schema_of(of), envelope | {"data": {mangle(name): values[name] for name in values}})
+
+    found = EventDecoder(schema_of(of)).decode(frame(77) + payload)
+
+    assert found.data == values
+    assert {name: getattr(found, name) for name in envelope if name != "identifiers"} == {
+        name: value for name, value in envelope.items() if name != "identifiers"
+    }
+    assert [{"name": each.name, "value": each.value} for each in found.identifiers] == envelope["identifiers"]
+
+
+def sayable(attribute: Attribute, value: Any) -> Any:
+    kind = parse_type(attribute.type).kind.value
+    if value is None or kind not in {"json", "Number"}:
+        return value
+    return json.dumps(value) if kind == "json" else min(max(value, -1e300), 1e300)
+
+
+@settings(deadline=None)
+@given(INT64, st.binary(max_size=10))
+def test_longs(value: int, rest: bytes) -> None:
+    written = fastavro_bytes('"long"', value)  # type: ignore[arg-type]
+
+    assert read_long(written + rest, 0) == (value, len(written))
+
+
+@settings(deadline=None)
+@given(st.dictionaries(TEXT, TEXT), st.booleans())
+def test_maps_in_several_blocks_with_and_without_their_sizes(entries: dict[str, str], sized: bool) -> None:  # noqa: FBT001 -- hypothesis draws it
+    """Other Avro writers split maps into blocks, and say their size in bytes before each."""
+    value = b""
+    for name, text in entries.items():
+        entry = b"".join(fastavro_bytes('"string"', each) for each in (name, text))  # type: ignore[arg-type]
+        size = fastavro_bytes('"long"', len(entry))  # type: ignore[arg-type]
+        value += b"\x01" + size + entry if sized else b"\x02" + entry
+    value += b"\x00"
+
+    assert read_map(value, 0) == (entries, len(value))
+    schema = fastavro.parse_schema({"type": "map", "values": "string"})
+    assert fastavro.schemaless_reader(io.BytesIO(value), schema, None) == entries
+
+
+@pytest.mark.parametrize("value", [b"\xff" * 10 + b"\x01", b"\xff" * 9 + b"\x03"])
+def test_longs_of_more_than_64_bits_are_corrupt(value: bytes) -> None:
+    with pytest.raises(CorruptRecord):
+        read_long(value, 0)

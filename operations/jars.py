@@ -66,12 +66,12 @@ def kafka_jars(cache: Path, report: Callable[[str], None], wanted: Mapping[str, 
     if all((complete / jar_name(coordinate)).exists() for coordinate in coordinates):
         return complete
     cache.mkdir(parents=True, exist_ok=True)
+    report(f"fetching Apache Kafka {KAFKA_VERSION} ({len(coordinates)} jars, this once)")
     reasons = []
     for name, fetch in _FETCHERS.items():
         with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as scratch:
             jars = Path(scratch, "jars")
             jars.mkdir()
-            report(f"fetching Apache Kafka {KAFKA_VERSION} ({len(coordinates)} jars, once) with {name}")
             try:
                 fetch(coordinates, jars, Path(scratch))
                 _check(coordinates, jars)

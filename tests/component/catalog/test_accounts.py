@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backbone.catalog.accounts import ADMIN_CLIENT, Accounts
+from backbone.catalog.secrets import SecretBox
+from schemas.access import DEFAULT_WORKSPACE, Realm, Role
+from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
+from schemas.ids import new_id
+
+if TYPE_CHECKING:
+    from tests.component.catalog.conftest import Node, NodeFactory
+
+OLD, NEW = "an-old-secret-key", "a-new-secret-key!"
+
+
+@pytest.fixture
+def accounts(node: Node) -> Accounts:
+    return Accounts(node.catalog, node.writer, SecretBox([OLD]))
+
+
+async def test_creating_a_workspace_twice_gives_the_same_one(accounts: Accounts, unique: str) -> None:
+    assert await accounts.create_workspace(unique) == await accounts.create_workspace(unique)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 65, " x", "a\nb"])
+async def test_a_workspace_needs_a_proper_name(accounts: Accounts, name: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await accounts.create_workspace(name)
+    assert raised.value.problems[0].path == "$.name"
+
+
+async def test_a_clients_name_belongs_to_one_in_its_workspace_and_realm(accounts: Accounts, unique: str) -> None:
+    await accounts.create_workspace(unique)
+    client = await accounts.create_client(unique, "shop", roles=[Role.PRODUCER])
+    assert await accounts.create_client(unique, "shop", roles=[Role.PRODUCER]) == client
+    with pytest.raises(AlreadyExists):
+        await accounts.create_client(unique, "shop", roles=[Role.OPERATOR])
+    with pytest.raises(AlreadyExists):
+        await accounts.create_client(unique, "shop", roles=[Role.PRODUCER], id=new_id())
+    crmls = await accounts.create_client(unique, "shop", roles=[Role.PRODUCER], realm=Realm.CRMLS)
+    assert crmls.id != client.id
+    with pytest.raises(NotFound):
+        await accounts.create_client(f"{unique}-other", "shop")
+
+
+async def test_an_id_of_an_outside_system_is_kept(accounts: Accounts, unique: str) -> None:
+    await accounts.create_workspace(unique)
+    outside = new_id()
+    assert (await accounts.create_client(unique, "shop", id=outside)).id == outside
+    assert (await accounts.create_client(unique, "shop", id=outside)).id == outside
+    with pytest.raises(AlreadyExists):
+        await accounts.create_client(unique, "another", id=outside)
+
+
+async def test_an_issued_key_is_found_by_its_hash_until_it_is_revoked(
+    accounts: Accounts, node: Node, unique: str
+) -> None:
+    await accounts.create_workspace(unique)
+    client = await accounts.create_client(unique, "shop")
+    key, plaintext = await accounts.issue_key(client.id)
+    digest = SecretBox([OLD]).digest(plaintext)
+    assert node.catalog.view.api_key_by_digest(digest) == key
+    assert plaintext not in repr(key)
+    assert key.hint == plaintext[-4:]
+    await accounts.revoke(key.id)
+    assert node.catalog.view.api_key_by_digest(digest) is None
+    with pytest.raises(NotFound):
+        await accounts.revoke(key.id)
+
+
+async def test_a_given_key_belongs_to_one_client(accounts: Accounts, unique: str) -> None:
+    await accounts.create_workspace(unique)
+    one, two = [await accounts.create_client(unique, name) for name in ("one", "two")]
+    given = f"given-{unique}"
+    key, plaintext = await accounts.issue_key(one.id, given)
+    assert plaintext == given
+    assert (await accounts.issue_key(one.id, given))[0] == key
+    with pytest.raises(AlreadyExists):
+        await accounts.issue_key(two.id, given)
+    with pytest.raises(InvalidRequest):
+        await accounts.issue_key(one.id, "short")
+
+
+async def test_a_key_hashed_before_a_rotation_is_still_known(accounts: Accounts, node: Node, unique: str) -> None:
+    await accounts.create_workspace(unique)
+    client = await accounts.create_client(unique, "shop")
+    key, plaintext = await accounts.issue_key(client.id)
+
+    rotated = SecretBox([NEW, OLD])
+    after = Accounts(node.catalog, node.writer, rotated)
+    found = [node.catalog.view.api_key_by_digest(each) for each in rotated.digests(plaintext)]
+    assert found == [None, key]
+    assert (await after.issue_key(client.id, plaintext))[0] == key
+    fresh, _ = await after.issue_key(client.id)
+    assert fresh.digest not in {key.digest, None}
+
+
+async def test_deleting_a_client_deletes_its_keys(accounts: Accounts, node: Node, unique: str) -> None:
+    await accounts.create_workspace(unique)
+    client = await accounts.create_client(unique, "shop")
+    key, _ = await accounts.issue_key(client.id)
+    with pytest.raises(Conflict, match="1 clients"):
+        await accounts.delete_workspace(unique)
+    await accounts.delete_client(client.id)
+    assert node.catalog.view.client(client.id) is None
+    assert node.catalog.view.api_key(key.id) is None
+    await accounts.delete_workspace(unique)
+    assert node.catalog.view.workspace(unique) is None
+
+
+async def test_a_client_can_be_disabled(accounts: Accounts, unique: str) -> None:
+    await accounts.create_workspace(unique)
+    client = await accounts.create_client(unique, "shop", roles=[Role.PRODUCER])
+    changed = await accounts.update_client(client.id, disabled=True)
+    assert changed.disabled
+    assert changed.roles == client.roles
+    assert await accounts.update_client(client.id, disabled=True) == changed
+
+
+async def test_bootstrap_is_done_once_and_follows_a_change_of_the_admin_key(
+    node_factory: NodeFactory, unique: str
+) -> None:
+    box = SecretBox([OLD])
+    one, two = await node_factory(), await node_factory()
+    first = await Accounts(one.catalog, one.writer, box).bootstrap(f"first-{unique}")
+    assert (first.id, first.roles) == (ADMIN_CLIENT, (Role.ADMIN,))
+    assert one.catalog.view.workspace(DEFAULT_WORKSPACE) is not None
+
+    version = one.catalog.view.version
+    assert await Accounts(two.catalog, two.writer, box).bootstrap(f"first-{unique}") == first
+    await one.catalog.caught_up()
+    assert one.catalog.view.version == version
+
+    await Accounts(two.catalog, two.writer, box).bootstrap(f"second-{unique}")
+    found = await one.catalog.lookup(lambda view: view.api_key_by_digest(box.digest(f"second-{unique}")))
+    assert found is not None
+    assert found.client == ADMIN_CLIENT
+    assert one.catalog.view.api_key_by_digest(box.digest(f"first-{unique}")) is None

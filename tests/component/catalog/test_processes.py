@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backbone.catalog import writer as writer_module
+from backbone.catalog.writer import Changes
+from backbone.kafka.transaction import TransactionalProducer
+from schemas.access import Workspace
+from schemas.errors import Fenced
+from schemas.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backbone.catalog.view import CatalogView
+    from tests.component.catalog.conftest import Node, NodeFactory
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def other_process(bootstrap: str, what: str, name: str) -> Iterator[subprocess.Popen[str]]:
+    script = str(Path(__file__).with_name("other_process.py"))
+    child = subprocess.Popen(
+        [sys.executable, script, bootstrap, what, name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        with child:
+            yield child
+            child.kill()
+    finally:
+        child.kill()
+
+
+def line_from(child: subprocess.Popen[str]) -> str:
+    assert child.stdout is not None
+    return child.stdout.readline().strip()
+
+
+def new_workspace(name: str) -> Workspace:
+    return Workspace(id=new_id(), name=name, created_at=0, updated_at=0)
+
+
+async def test_two_processes_race_for_one_name_and_one_wins(kafka_bootstrap: str, node: Node, unique: str) -> None:
+    with other_process(kafka_bootstrap, "race", unique) as one, other_process(kafka_bootstrap, "race", unique) as two:
+        assert [line_from(one), line_from(two)] == ["ready", "ready"]
+        for child in (one, two):
+            assert child.stdin is not None
+            child.stdin.write("go\n")
+            child.stdin.flush()
+        answers = [line_from(one), line_from(two)]
+    assert answers.count("taken") == 1
+    await node.catalog.caught_up()
+    found = node.catalog.view.workspace(unique)
+    assert found is not None
+    assert found.id in answers
+
+
+async def test_a_writer_killed_before_its_commit_leaves_nothing_and_holds_up_nobody(
+    kafka_bootstrap: str, node: Node, unique: str
+) -> None:
+    with other_process(kafka_bootstrap, "hang", unique) as child:
+        assert line_from(child) == "before commit"
+        child.kill()
+    mine = new_workspace(unique)
+
+    def decide(view: CatalogView) -> Changes[Workspace]:
+        assert view.workspace(unique) is None
+        return Changes(put=[mine], result=mine)
+
+    assert await node.writer.write(decide) == mine
+    assert node.catalog.view.workspace(unique) == mine
+
+
+class CommitIsNotAnswered(TransactionalProducer):
+    """The first commit is sent and takes, but its answer never comes."""
+
+    told = 0
+
+    def commit(self) -> None:
+        super().commit()
+        type(self).told += 1
+        if self.told == 1:
+            raise Fenced("commit: no answer")
+
+
+class CommitIsNotSent(TransactionalProducer):
+    """The first commit never arrives."""
+
+    told = 0
+
+    def commit(self) -> None:
+        type(self).told += 1
+        if self.told == 1:
+            raise Fenced("commit: no answer")
+        super().commit()
+
+
+@pytest.mark.parametrize(("producer", "commits"), [(CommitIsNotAnswered, 1), (CommitIsNotSent, 2)])
+async def test_an_unanswered_commit_is_settled_by_the_write_id(
+    producer: type[CommitIsNotAnswered | CommitIsNotSent],
+    commits: int,
+    node_factory: NodeFactory,
+    unique: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(producer, "told", 0)
+    monkeypatch.setattr(writer_module, "TransactionalProducer", producer)
+    node, other = await node_factory(), await node_factory()
+    decided: list[Workspace] = []
+
+    def decide(view: CatalogView) -> Changes[Workspace]:
+        assert view.workspace(unique) is None
+        decided.append(new_workspace(unique))
+        return Changes(put=[decided[-1]], result=decided[-1])
+
+    assert await node.writer.write(decide) == decided[-1]
+    assert (len(decided), producer.told) == (commits, commits)
+    await other.catalog.caught_up()
+    assert other.catalog.view.workspace(unique) == decided[-1]

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from backbone.catalog.accounts import Accounts
+from backbone.catalog.routes import Routes
+from backbone.catalog.secrets import SecretBox
+from schemas.errors import InvalidFilter, InvalidRequest, Misconfigured, NotFound
+from schemas.subscription import Endpoint, EndpointType, EventFilter, TypeSelection
+
+if TYPE_CHECKING:
+    from tests.component.catalog.conftest import Node
+
+OLD, NEW = "an-old-secret-key", "a-new-secret-key!"
+
+
+@dataclass
+class Place:
+    """A workspace, and what changes its routes."""
+
+    routes: Routes
+    node: Node
+    workspace: str
+
+    def endpoint(self, **properties: object) -> Endpoint:
+        plain = Endpoint(
+            id="",
+            workspace=self.workspace,
+            name="receiver",
+            type=EndpointType.WEB_HOOK,
+            url="https://example.org/hook",
+            created_at=0,
+            updated_at=0,
+        )
+        return msgspec.structs.replace(plain, **properties)
+
+    def filter(self, **properties: object) -> EventFilter:
+        types = (TypeSelection(namespace="events", code="Offer"),)
+        plain = EventFilter(id="", workspace=self.workspace, name="offers", types=types, created_at=0, updated_at=0)
+        return msgspec.structs.replace(plain, **properties)
+
+    def live(self) -> list[str]:
+        found = self.node.catalog.view.live_subscriptions()
+        return [subscription.id for subscription, _, endpoint in found if endpoint.workspace == self.workspace]
+
+
+@pytest.fixture
+async def place(node: Node, unique: str) -> Place:
+    box = SecretBox([OLD])
+    await Accounts(node.catalog, node.writer, box).create_workspace(unique)
+    return Place(Routes(node.catalog, node.writer, box), node, unique)
+
+
+async def test_an_endpoints_secret_is_shown_once_and_kept_sealed(place: Place) -> None:
+    created, plaintext = await place.routes.create_endpoint(place.endpoint())
+    stored = place.node.catalog.view.endpoint(created.id)
+    assert stored == created
+    assert plaintext.startswith("whsec_")
+    assert plaintext not in repr(stored)
+    assert SecretBox([OLD]).open(created.signing_secrets[0]) == plaintext
+
+
+async def test_a_secret_the_receiver_has_already_is_taken(place: Place) -> None:
+    given = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    assert (await place.routes.create_endpoint(place.endpoint(), signing_secret=given))[1] == given
+    for bad in ("secret", "whsec_%%%", "whsec_c2hvcnQ="):
+        with pytest.raises(InvalidRequest) as raised:
+            await place.routes.create_endpoint(place.endpoint(), signing_secret=bad)
+        assert raised.value.problems[0].path == "$.signing_secret"
+
+
+@pytest.mark.parametrize(
+    ("properties", "path"),
+    [
+        ({"name": " "}, "$.name"),
+        ({"url": None}, "$.url"),
+        ({"url": "/relative"}, "$.url"),
+        ({"url": "ftp://example.org"}, "$.url"),
+        ({"url": "http://example.org:port/"}, "$.url"),
+        ({"timeout": 0.0}, "$.timeout"),
+        ({"max_in_flight": 0}, "$.max_in_flight"),
+        ({"retry_schedule": (1.0, -1.0)}, "$.retry_schedule"),
+    ],
+)
+async def test_an_endpoint_that_cannot_work_is_refused(place: Place, properties: dict[str, object], path: str) -> None:
+    with pytest.raises(InvalidRequest) as raised:
+        await place.routes.create_endpoint(place.endpoint(**properties))
+    assert [each.path for each in raised.value.problems] == [path]
+
+
+async def test_rotating_keeps_the_secret_before(place: Place) -> None:
+    box = SecretBox([OLD])
+    created, first = await place.routes.create_endpoint(place.endpoint())
+    _, second = await place.routes.rotate_secret(place.workspace, created.id)
+    rotated, third = await place.routes.rotate_secret(place.workspace, created.id)
+    assert len({first, second, third}) == 3
+    assert [box.open(each) for each in rotated.signing_secrets] == [third, second]
+
+
+async def test_stored_secrets_move_to_the_new_key(place: Place) -> None:
+    created, plaintext = await place.routes.create_endpoint(place.endpoint())
+    rotated = SecretBox([NEW, OLD])
+    assert rotated.open(created.signing_secrets[0]) == plaintext
+    with pytest.raises(Misconfigured):
+        SecretBox([NEW]).open(created.signing_secrets[0])
+
+    # Other tests' endpoints were sealed with the old key too; all of them are moved, and back again.
+    assert await Routes(place.node.catalog, place.node.writer, rotated).reseal() >= 1
+    moved = place.node.catalog.view.endpoint(created.id)
+    assert moved is not None
+    assert SecretBox([NEW]).open(moved.signing_secrets[0]) == plaintext
+    assert await Routes(place.node.catalog, place.node.writer, rotated).reseal() == 0
+    assert await Routes(place.node.catalog, place.node.writer, SecretBox([OLD, NEW])).reseal() >= 1
+
+
+async def test_an_update_keeps_secrets_and_creation(place: Place) -> None:
+    created, _ = await place.routes.create_endpoint(place.endpoint())
+    wanted = msgspec.structs.replace(created, url="https://example.org/other", signing_secrets=(), created_at=1)
+    changed = await place.routes.update_endpoint(wanted)
+    assert changed.url == "https://example.org/other"
+    assert (changed.signing_secrets, changed.created_at) == (created.signing_secrets, created.created_at)
+    assert await place.routes.update_endpoint(changed) == changed
+    with pytest.raises(NotFound):
+        await place.routes.update_endpoint(msgspec.structs.replace(created, workspace="another"))
+
+
+async def test_a_filter_is_compiled_before_it_is_kept(place: Place) -> None:
+    created = await place.routes.create_filter(place.filter(condition='{"data": {"total": [{"numeric": [">", 5]}]}}'))
+    assert place.node.catalog.view.event_filter(created.id) == created
+    with pytest.raises(InvalidFilter):
+        await place.routes.create_filter(place.filter(condition='{"data": {"total": [{"numric": [">", 5]}]}}'))
+    with pytest.raises(InvalidRequest) as raised:
+        await place.routes.create_filter(place.filter(types=()))
+    assert raised.value.problems[0].path == "$.types"
+
+
+async def test_a_type_counts_from_when_the_filter_was_given_it(place: Place) -> None:
+    created = await place.routes.create_filter(place.filter())
+    first = created.types[0].added_at
+    assert first is not None
+    both = (TypeSelection(namespace="events", code="Listing"), TypeSelection(namespace="events", code="Offer"))
+    changed = await place.routes.update_filter(msgspec.structs.replace(created, types=both))
+    added = {each.code: each.added_at for each in changed.types}
+    assert added["Offer"] == first
+    assert added["Listing"] is not None
+    assert added["Listing"] > first
+
+    only = (TypeSelection(namespace="events", code="Listing"),)
+    await place.routes.update_filter(msgspec.structs.replace(created, types=only))
+    again = await place.routes.update_filter(msgspec.structs.replace(created, types=both))
+    later = {each.code: each.added_at for each in again.types}
+    assert later["Listing"] == added["Listing"]
+    assert later["Offer"] is not None
+    assert later["Offer"] > first
+
+
+async def test_linking_is_idempotent_and_a_new_link_counts_from_now(place: Place) -> None:
+    endpoint, _ = await place.routes.create_endpoint(place.endpoint())
+    event_filter = await place.routes.create_filter(place.filter())
+    ends = (place.workspace, event_filter.id, endpoint.id)
+    linked = await place.routes.link(*ends)
+    assert linked.linked_at is not None
+    assert await place.routes.link(*ends) == linked
+    assert place.live() == [linked.id]
+
+    assert await place.routes.unlink(*ends)
+    assert not await place.routes.unlink(*ends)
+    assert place.live() == []
+    again = await place.routes.link(*ends)
+    assert again.linked_at is not None
+    assert again.linked_at > linked.linked_at
+    with pytest.raises(NotFound):
+        await place.routes.link(place.workspace, event_filter.id, "nowhere")
+    with pytest.raises(NotFound):
+        await place.routes.link("another", event_filter.id, endpoint.id)
+
+
+async def test_what_is_enabled_again_counts_from_then(place: Place) -> None:
+    endpoint, _ = await place.routes.create_endpoint(place.endpoint())
+    event_filter = await place.routes.create_filter(place.filter())
+    linked = await place.routes.link(place.workspace, event_filter.id, endpoint.id)
+    times = [linked.linked_at]
+
+    disabled = await place.routes.enable_subscription(place.workspace, linked.id, enabled=False)
+    assert disabled.linked_at == linked.linked_at
+    assert place.live() == []
+    times.append((await place.routes.enable_subscription(place.workspace, linked.id)).linked_at)
+    assert place.live() == [linked.id]
+
+    await place.routes.enable_endpoint(place.workspace, endpoint.id, enabled=False)
+    assert place.live() == []
+    await place.routes.enable_endpoint(place.workspace, endpoint.id)
+    assert place.live() == [linked.id]
+    found = place.node.catalog.view.subscription(linked.id)
+    assert found is not None
+    times.append(found.linked_at)
+    assert times == sorted(set(times), key=lambda each: each or 0)
+
+
+@pytest.mark.parametrize("end", ["endpoint", "filter"])
+async def test_a_link_goes_with_either_end(place: Place, end: str) -> None:
+    endpoint, _ = await place.routes.create_endpoint(place.endpoint())
+    event_filter = await place.routes.create_filter(place.filter())
+    linked = await place.routes.link(place.workspace, event_filter.id, endpoint.id)
+    assert place.node.catalog.view.subscriptions(place.workspace) == (linked,)
+    if end == "endpoint":
+        await place.routes.delete_endpoint(place.workspace, endpoint.id)
+    else:
+        await place.routes.delete_filter(place.workspace, event_filter.id)
+    assert place.node.catalog.view.subscription(linked.id) is None
+    assert place.node.catalog.view.subscriptions(place.workspace) == ()

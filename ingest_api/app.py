@@ -77,7 +77,7 @@ def create_app(settings: IngestSettings) -> Asgi:
     app: Asgi = IngestApp(settings)
     if settings.cors_origins:
         app = CORSMiddleware(
-            app,  # type: ignore[arg-type]
+            app,
             allow_origins=settings.cors_origins,
             allow_methods=CORS_METHODS,
             allow_headers=("*",),

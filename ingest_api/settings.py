@@ -23,7 +23,6 @@ class IngestSettings(BaseSettings):
         only: ``hot`` serves the routes that publish, ``control`` everything else; None both.
         cors_origins: origins whose browsers may call, comma-separated, ``*`` for all (``HEADRACE_CORS_ORIGINS``).
         max_body_bytes: of one request.
-        max_event_bytes: of one event's data: what fits a Kafka message of the default size with its headers.
         max_batch_events: in one request.
         request_timeout: seconds after which a request that waits for Kafka is answered 503.
         start_timeout: seconds to wait for Kafka when starting.
@@ -42,7 +41,6 @@ class IngestSettings(BaseSettings):
     only: Literal["hot", "control"] | None = None
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="HEADRACE_CORS_ORIGINS")
     max_body_bytes: int = Field(8 * MIB, ge=1)
-    max_event_bytes: int = Field(900_000, ge=1)
     max_batch_events: int = Field(10_000, ge=1)
     request_timeout: float = Field(4.5, gt=0)
     start_timeout: float = Field(60.0, gt=0)

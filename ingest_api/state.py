@@ -26,7 +26,7 @@ from ingest_api.first_use import FirstUse
 from ingest_api.metrics import Metrics
 from ingest_api.tokens import Tokens
 from schemas.access import Client, Role
-from schemas.errors import NotFound, PayloadTooLarge, PermissionDenied, Problem, Unavailable
+from schemas.errors import NotFound, PermissionDenied, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -132,17 +132,6 @@ class Gateway:
                 return await waiting
         except TimeoutError:
             raise Unavailable("Kafka does not answer in time.") from None
-
-    def check_size(self, draft: EventDraft, path: str) -> None:
-        """Refuse an event whose data no Kafka message could hold.
-
-        Raises:
-            PayloadTooLarge: it is over ``max_event_bytes``.
-        """
-        size, limit = len(draft.data or b""), self.settings.max_event_bytes
-        if size > limit:
-            problem = Problem(path=path, message=f"has {size} bytes; the limit is {limit}")
-            raise PayloadTooLarge("The event is too large.", [problem])
 
     async def workspace(self, client: Client, name: str | None) -> str:
         """The workspace that a call is about: the client's own, unless an administrator names another.

@@ -12,11 +12,13 @@ from schemas.errors import Unauthenticated
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jwt.types import Options
+
 LIFETIME = 604_800
 """Seconds from issue to expiry: exactly seven days, as in the document's sample token."""
 
 _ALGORITHM = "HS256"
-_CHECKS = {"require": ["nameid", "exp", "iat", "nbf"], "verify_exp": False}
+_CHECKS: Options = {"require": ["nameid", "exp", "iat", "nbf"], "verify_exp": False}
 """Expiry is checked against our own clock, on every use and not only when a token is first seen."""
 
 

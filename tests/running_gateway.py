@@ -41,8 +41,8 @@ class RunningGateway:
 
     def client(self, key: str | None = ADMIN_KEY, **options: Any) -> httpx.Client:
         """An HTTP client; ``key`` goes along as bearer."""
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        return httpx.Client(base_url=self.url, headers=headers, timeout=15, **options)
+        options["headers"] = options.get("headers", {}) | ({"Authorization": f"Bearer {key}"} if key else {})
+        return httpx.Client(base_url=self.url, timeout=15, **options)
 
     def create_workspace(self) -> str:
         """A workspace of the test's own; its name."""
@@ -54,7 +54,7 @@ class RunningGateway:
     def create_client(self, workspace: str, *roles: str, realm: str = "headrace") -> tuple[str, str]:
         """A client of a workspace: its id and an API key."""
         with self.client(params={"workspace": workspace}) as admin:
-            body = {"name": "test", "realm": realm, "roles": roles}
+            body = {"name": f"test-{uuid4()}", "realm": realm, "roles": roles}
             created = admin.post("/headrace/v1/clients", json=body).raise_for_status().json()
             key = admin.post(f"/headrace/v1/clients/{created['id']}/keys").raise_for_status().json()
         return created["id"], key["key"]

@@ -158,11 +158,18 @@ async def delete_client(gateway: TheGateway, caller: Caller, workspace: Workspac
 
 
 @router.get("/clients/{client_id}/keys", summary="List a client's API keys")
-async def list_keys(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str) -> Page[KeyOutput]:
+async def list_keys(
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Workspace,
+    client_id: str,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+) -> Page[KeyOutput]:
     """Without the keys themselves, of which only keyed hashes are kept."""
     view = await gateway.view()
     _may_manage_keys(caller, _client(view, workspace, client_id))
-    return Page.of(KeyOutput, sorted(view.api_keys(client_id), key=lambda key: key.created_at), None)
+    return Page.of(KeyOutput, *page_of(view.api_keys(client_id), limit, cursor))
 
 
 @router.post("/clients/{client_id}/keys", status_code=201, summary="Issue an API key")

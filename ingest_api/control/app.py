@@ -60,7 +60,7 @@ def create_control_app(
     async def on_http_error(request: Request, error: Exception) -> HttpResponse:
         if not isinstance(error, HTTPException):
             return await on_headrace_error(request, error)
-        headers = tuple((name.encode(), value.encode()) for name, value in (error.headers or {}).items())
+        headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
         elsewhere = hot_methods(request.url.path) if error.status_code in (404, 405) else ()
         if elsewhere:
             allowed = [name for header, name in headers if header == b"allow"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,7 +41,7 @@ class EventTypeInput(Input):
     partition_key: Annotated[
         str | None, Field(description="`source`, `data.<attribute>`, `identifier.<name>`, or null for none.")
     ] = None
-    partitions: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    partitions: Annotated[int, Field(ge=1, le=1_000)] | None = None
     compatibility: Compatibility = Compatibility.BACKWARD
     ledger: LedgerPolicy = LedgerPolicy.ALL
     compacted: bool = False
@@ -52,6 +52,8 @@ class EventTypeChange(Input):
 
     name: str = ""
     description: str = ""
+    attributes: tuple[AttributeModel, ...] = ()
+    partitions: Annotated[int, Field(ge=1, le=1_000)] = 1
     compatibility: Compatibility = Compatibility.BACKWARD
     ledger: LedgerPolicy = LedgerPolicy.ALL
 
@@ -87,7 +89,15 @@ class RegistrationInput(Input):
     attributes: tuple[AttributeModel, ...] = ()
     open: bool = False
     partition_key: str | None = None
-    partitions: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    partitions: Annotated[int, Field(ge=1, le=1_000)] | None = None
+
+
+class RegistrationChange(Input):
+    """What of a registration shall change."""
+
+    name: str = ""
+    description: str = ""
+    attributes: tuple[AttributeModel, ...] = ()
 
 
 class RegistrationOutput(Output):
@@ -124,24 +134,12 @@ async def create_event_type(
 ) -> EventTypeOutput:
     """Creates the topic and the schema. A producer is registered as its publisher; an operator publishes anyway.
 
-    The same again changes nothing; attributes that are new are added; what contradicts the type is refused with 409.
+    The same again changes nothing; what contradicts the type as it is is refused with 409.
     """
     require(caller, Role.PRODUCER, Role.OPERATOR)
     owner = owner_for(caller, Role.PRODUCER)
     event_type, _ = await gateway.event_types.register(
-        None if owner is None else caller,
-        workspace,
-        body.namespace,
-        body.code,
-        name=body.name,
-        description=body.description,
-        attributes=_attributes(body.attributes),
-        open=body.open,
-        partition_key=body.partition_key,
-        partitions=body.partitions,
-        compatibility=body.compatibility,
-        ledger=body.ledger,
-        compacted=body.compacted,
+        None if owner is None else caller, workspace, body.namespace, body.code, **_said(body)
     )
     return EventTypeOutput.model_validate(event_type)
 
@@ -159,7 +157,7 @@ async def get_event_type(gateway: TheGateway, workspace: Workspace, namespace: s
 async def change_event_type(
     gateway: TheGateway, caller: Caller, workspace: Workspace, namespace: str, code: str, body: EventTypeChange
 ) -> EventTypeOutput:
-    """For operators. Attributes change with the registrations that they come from."""
+    """For operators. ``attributes`` are those that the type has of its own, beside those of its registrations."""
     require(caller, Role.OPERATOR)
     return EventTypeOutput.model_validate(await gateway.event_types.update(workspace, namespace, code, **body.given()))
 
@@ -202,18 +200,26 @@ async def create_registration(
     client = (await gateway.view()).client(body.client or owner or caller.id)
     if client is None or (client.workspace != workspace and client.id != caller.id):
         raise NotFound(f"There is no client {body.client} in the workspace.")
-    _, registration = await gateway.event_types.register(
-        client,
-        workspace,
-        body.namespace,
-        body.code,
-        kind=body.kind,
-        name=body.name,
-        description=body.description,
-        attributes=_attributes(body.attributes),
-        open=body.open,
-        partition_key=body.partition_key,
-        partitions=body.partitions,
+    _, registration = await gateway.event_types.register(client, workspace, body.namespace, body.code, **_said(body))
+    return RegistrationOutput.model_validate(registration)
+
+
+@router.patch("/registrations/{client}/{kind}/{namespace}/{code:path}", summary="Change a registration")
+async def change_registration(
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Workspace,
+    client: str,
+    kind: RegistrationKind,
+    namespace: str,
+    code: str,
+    body: RegistrationChange,
+) -> RegistrationOutput:
+    """One's own, or any for operators. Only the members sent change; the event type's schema evolves with them."""
+    if client != caller.id:
+        require(caller, Role.OPERATOR)
+    _, registration = await gateway.event_types.update_registration(
+        client, workspace, namespace, code, kind=kind, **_said(body)
     )
     return RegistrationOutput.model_validate(registration)
 
@@ -236,5 +242,11 @@ async def delete_registration(
     await gateway.event_types.delete_registration(client, workspace, namespace, code, kind)
 
 
-def _attributes(models: tuple[AttributeModel, ...]) -> tuple[Attribute, ...]:
-    return tuple(Attribute(name=one.name, type=one.type, required=one.required) for one in models)
+def _said(body: Input) -> dict[str, Any]:
+    """What the caller said, beside which type and which client: what is left out keeps its value or default."""
+    said = {name: value for name, value in body.given().items() if name not in ("namespace", "code", "client")}
+    if said.get("attributes") is not None:
+        said["attributes"] = tuple(
+            Attribute(name=one.name, type=one.type, required=one.required) for one in said["attributes"]
+        )
+    return said

@@ -24,7 +24,6 @@ class SubscriptionInput(Input):
 
     filter: str
     endpoint: str
-    enabled: bool = True
 
 
 class SubscriptionChange(Input):
@@ -76,7 +75,7 @@ async def link(
         raise NotFound(f"There is no filter {body.filter}.")
     if endpoint is None or endpoint.workspace != workspace or owner not in (None, endpoint.client):
         raise NotFound(f"There is no endpoint {body.endpoint}.")
-    return SubscriptionOutput.model_validate(await gateway.routes.link(body.filter, body.endpoint))
+    return SubscriptionOutput.model_validate(await gateway.routes.link(workspace, body.filter, body.endpoint))
 
 
 @router.get("/subscriptions/{subscription_id}", summary="Get a subscription")
@@ -93,15 +92,15 @@ async def change_subscription(
 ) -> SubscriptionOutput:
     """Events accepted while it is disabled are not matched, and enabling does not bring them back."""
     await _subscription(gateway, caller, workspace, subscription_id)
-    changed = await gateway.routes.set_subscription_enabled(subscription_id, enabled=body.enabled)
+    changed = await gateway.routes.enable_subscription(workspace, subscription_id, enabled=body.enabled)
     return SubscriptionOutput.model_validate(changed)
 
 
 @router.delete("/subscriptions/{subscription_id}", status_code=204, summary="Unlink")
 async def unlink(gateway: TheGateway, caller: Caller, workspace: Workspace, subscription_id: str) -> None:
     """Events accepted after the answer are not matched."""
-    found = await _subscription(gateway, caller, workspace, subscription_id)
-    await gateway.routes.unlink(found.event_filter, found.endpoint)
+    await _subscription(gateway, caller, workspace, subscription_id)
+    await gateway.routes.delete_subscription(workspace, subscription_id)
 
 
 async def _subscription(gateway: Gateway, caller: Client, workspace: str, subscription_id: str) -> Subscription:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 STRUCTURED = b"application/cloudevents+json"
 BATCH = b"application/cloudevents-batch+json"
 
-_NO_DATA = b"{}"
 _EXTENSION_NAME = re.compile(r"[a-z0-9]+")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PLACED_ERROR = re.compile(r"(?P<message>.*) - at `(?P<path>\$.*)`", re.DOTALL)
@@ -221,10 +220,10 @@ def _extension_problems(extensions: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def _data(event: CloudEvent) -> bytes:
+def _data(event: CloudEvent) -> bytes | None:
     if event.data_base64 is not None:
         return base64.b64decode(event.data_base64)
-    return bytes(event.data) or _NO_DATA
+    return bytes(event.data) or None
 
 
 def _text(value: Any) -> str:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 NAMESPACE = "crmls"
 EVENTS = "/api/app/events"
 
+_OWN_PATHS = {"$.data": "$.message", "$.type": "$.messageType"}
+"""What the publisher's names for the parts of an event are called in this family."""
+
 _TOKEN = HTTPBearer(scheme_name="crmlsToken", bearerFormat="JWT", auto_error=False)
 """Only declares the scheme in the OpenAPI document."""
 
@@ -55,7 +58,6 @@ async def post_event(request: Request, gateway: Gateway) -> Response:
         time_text=post.time_text,
         traceparent=request.text(b"traceparent"),
     )
-    gateway.check_size(draft, "$.message")
     await gateway.in_time(gateway.first_use.ensure(client, NAMESPACE, post.message_type, path="$.messageType"))
     idempotency = key and IdempotencyKey(client=client.id, key=key, body_hash=hashlib.sha256(body).digest())
     (receipt,) = await gateway.publish(NAMESPACE, [draft], idempotency or None)
@@ -80,7 +82,8 @@ def render(error: HeadraceError) -> Response:
     if found:
         members: dict[str, list[str]] = {}
         for problem in found:
-            members.setdefault(problem.path.removeprefix("$.") or "$", []).append(f"{problem.path} {problem.message}")
+            path = _OWN_PATHS.get(problem.path, problem.path)
+            members.setdefault(path.removeprefix("$."), []).append(f"{path} {problem.message}")
         content["errors"] = members
     return Response(content["status"], msgspec.json.encode(content), PROBLEM_JSON, problems.headers_of(error))
 

@@ -58,8 +58,6 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
             raise InvalidRequest(f"A batch may have at most {gateway.settings.max_batch_events} events.")
     else:
         drafts = [_single(translator, media_type, request, body)]
-    for index, draft in enumerate(drafts):
-        gateway.check_size(draft, f"$[{index}].data" if media_type == cloudevents.BATCH else "$.data")
     idempotency = None
     if key is not None:
         idempotency = IdempotencyKey(client=client.id, key=key, body_hash=_fingerprint(request, media_type, body))

@@ -51,8 +51,9 @@ def test_base64_data_is_decoded() -> None:
     assert translator().structured(structured(data_base64=base64.b64encode(b'{"a":1}').decode())).data == b'{"a":1}'
 
 
-def test_an_event_without_data_has_an_empty_object() -> None:
-    assert translator().structured(structured()).data == b"{}"
+def test_an_event_without_data_has_none() -> None:
+    assert translator().structured(structured()).data is None
+    assert translator().structured(structured(data=None)).data == b"null"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,318 @@
+"""The Schema Registry reads that stock (de)serializers, Kafka Connect and kcat need, in the Confluent API's shapes.
+
+Schemas come into being with event types, so the registry is read-only to its clients and says so (mode ``READONLY``).
+A serializer that registers a schema which is already there gets its id, as it would anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+
+from backbone.catalog.indexes import RegisteredSchema
+from ingest_api.control.dependencies import TheGateway
+from ingest_api.problems import status_of
+from schemas import compatibility
+from schemas.errors import HeadraceError, IncompatibleSchema, InvalidRequest, Unavailable
+from schemas.event_type import Compatibility
+
+MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+
+_LATEST = frozenset({"latest", "-1"})
+_GLOBAL_LEVEL = Compatibility.BACKWARD
+"""What an event type has unless it asks for another."""
+_MODE = "READONLY"
+
+_SUBJECT_NOT_FOUND = 40401
+_VERSION_NOT_FOUND = 40402
+_SCHEMA_NOT_FOUND = 40403
+_LEVEL_NOT_FOUND = 40408
+_INVALID_SCHEMA = 42201
+_INVALID_VERSION = 42202
+_NOT_PERMITTED = 42205
+_STORE_ERROR = 50001
+_NO_STORE = 50003
+_SERVER_ERROR = 500
+
+
+class RegistryError(HeadraceError):
+    """An error with a code of the Confluent API, whose first three digits are the HTTP status."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RegistryResponse(Response):
+    """JSON under the registry's own media type."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """``content`` as JSON."""
+        return msgspec.json.encode(content)
+
+
+class _RegistryRoute(APIRoute):
+    """Answers every error in the registry's shape, whatever the rest of the app does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RegistryError as error:
+                return _error(int(str(error.code)[:3]), error.code, str(error))
+            except RequestValidationError as error:
+                return _error(422, 422, str(error.errors()[0]["msg"]))
+            except Unavailable as error:
+                response = _error(503, _NO_STORE, str(error))
+                response.headers["Retry-After"] = str(error.retry_after)
+                return response
+            except HeadraceError as error:
+                status = int(status_of(error))
+                return _error(status, status if status < _SERVER_ERROR else _STORE_ERROR, str(error))
+
+        return answer
+
+
+class SchemaBody(msgspec.Struct):
+    """A schema as clients send it; fields that are not known are passed over."""
+
+    schema: str
+    schemaType: str = "AVRO"  # noqa: N815 -- the API's name
+
+
+router = APIRouter(
+    prefix="/schema-registry",
+    tags=["schema registry"],
+    route_class=_RegistryRoute,
+    default_response_class=RegistryResponse,
+)
+
+
+async def schema_body(request: Request) -> SchemaBody:
+    """The schema in the body; the content type is not looked at, as clients differ.
+
+    Raises:
+        RegistryError: there is no Avro schema in it.
+    """
+    try:
+        body = msgspec.json.decode(await request.body(), type=SchemaBody)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RegistryError(_INVALID_SCHEMA, f"Invalid schema: {error}") from error
+    if body.schemaType.upper() != "AVRO":
+        raise RegistryError(_INVALID_SCHEMA, f"Invalid schema type {body.schemaType}: only AVRO is served here")
+    return body
+
+
+TheSchema = Annotated[SchemaBody, Depends(schema_body)]
+
+
+@router.get("/")
+async def root() -> dict[str, str]:
+    """Nothing: clients ask for it to see whether the registry is there."""
+    return {}
+
+
+@router.get("/contexts")
+async def contexts() -> list[str]:
+    """There is one context, the default."""
+    return ["."]
+
+
+@router.get("/mode")
+@router.get("/mode/{subject}")
+async def mode() -> dict[str, str]:
+    """Schemas come from event types only."""
+    return {"mode": _MODE}
+
+
+@router.get("/schemas/types")
+async def schema_types() -> list[str]:
+    """The formats of schemas."""
+    return ["AVRO"]
+
+
+@router.get("/schemas/ids/{schema_id}")
+async def schema_by_id(gateway: TheGateway, schema_id: int) -> dict[str, str]:
+    """What a deserializer asks for. An id names one text in all subjects, so ``subject`` makes no difference."""
+    return {"schema": (await _by_id(gateway, schema_id))[0].text}
+
+
+@router.get("/schemas/ids/{schema_id}/schema")
+async def schema_text_by_id(gateway: TheGateway, schema_id: int) -> Response:
+    """The schema alone."""
+    return Response((await _by_id(gateway, schema_id))[0].text, media_type=MEDIA_TYPE)
+
+
+@router.get("/schemas/ids/{schema_id}/versions")
+async def versions_of_schema(gateway: TheGateway, schema_id: int) -> list[dict[str, Any]]:
+    """The subjects and versions that have this schema."""
+    return [{"subject": each.subject, "version": each.version} for each in await _by_id(gateway, schema_id)]
+
+
+@router.get("/schemas/ids/{schema_id}/subjects")
+async def subjects_of_schema(gateway: TheGateway, schema_id: int) -> list[str]:
+    """The subjects that have this schema."""
+    return list(dict.fromkeys(each.subject for each in await _by_id(gateway, schema_id)))
+
+
+@router.get("/subjects")
+async def subjects(gateway: TheGateway, subjectPrefix: str = "") -> list[str]:  # noqa: N803 -- the API's name
+    """All subjects, or those with a prefix."""
+    return [name for name in gateway.catalog.view.subjects() if name.startswith(subjectPrefix)]
+
+
+@router.post("/subjects/{subject}")
+async def look_up(gateway: TheGateway, subject: str, body: TheSchema) -> dict[str, Any]:
+    """The version of a subject that has the schema in the body."""
+    return _described(_find(await _versions(gateway, subject), body))
+
+
+@router.get("/subjects/{subject}/versions")
+async def versions(gateway: TheGateway, subject: str) -> list[int]:
+    """The version numbers of a subject."""
+    return [each.version for each in await _versions(gateway, subject)]
+
+
+@router.post("/subjects/{subject}/versions")
+async def register(gateway: TheGateway, subject: str, body: TheSchema) -> dict[str, int]:
+    """The id of a schema that is registered already; a new one is refused."""
+    try:
+        return {"id": _find(await _versions(gateway, subject), body).id}
+    except RegistryError as error:
+        message = f"Subject {subject} is read-only: register the event type instead, and its schema comes with it"
+        raise RegistryError(_NOT_PERMITTED, message) from error
+
+
+@router.get("/subjects/{subject}/versions/{version}")
+async def version_of_subject(gateway: TheGateway, subject: str, version: str) -> dict[str, Any]:
+    """One version of a subject, by number or ``latest``."""
+    return _described(await _version(gateway, subject, version))
+
+
+@router.get("/subjects/{subject}/versions/{version}/schema")
+async def schema_text_of_version(gateway: TheGateway, subject: str, version: str) -> Response:
+    """The schema of one version alone."""
+    return Response((await _version(gateway, subject, version)).text, media_type=MEDIA_TYPE)
+
+
+@router.get("/subjects/{subject}/versions/{version}/referencedby")
+async def referenced_by(gateway: TheGateway, subject: str, version: str) -> list[int]:
+    """No schema here refers to another."""
+    await _version(gateway, subject, version)
+    return []
+
+
+@router.get("/config")
+async def global_config() -> dict[str, str]:
+    """The level of event types that do not choose one."""
+    return {"compatibilityLevel": _GLOBAL_LEVEL}
+
+
+@router.get("/config/{subject}")
+async def subject_config(
+    gateway: TheGateway,
+    subject: str,
+    defaultToGlobal: bool = False,  # noqa: FBT001, FBT002, N803 -- a query parameter under the API's name
+) -> dict[str, str]:
+    """The compatibility level of a subject: its event type's."""
+    level = await _level(gateway, subject)
+    if level is None and not defaultToGlobal:
+        message = f"Subject '{subject}' does not have subject-level compatibility configured"
+        raise RegistryError(_LEVEL_NOT_FOUND, message)
+    return {"compatibilityLevel": level or _GLOBAL_LEVEL}
+
+
+@router.post("/compatibility/subjects/{subject}/versions")
+@router.post("/compatibility/subjects/{subject}/versions/{version}")
+async def could_follow(
+    gateway: TheGateway,
+    subject: str,
+    body: TheSchema,
+    version: str | None = None,
+    verbose: bool = False,  # noqa: FBT001, FBT002 -- a query parameter
+) -> dict[str, Any]:
+    """Whether the schema in the body could follow one version of the subject, or all of them."""
+    if version is None:
+        earlier = [each.text for each in await _versions(gateway, subject)]
+    else:
+        earlier = [(await _version(gateway, subject, version)).text]
+    messages = []
+    try:
+        compatibility.check(body.schema, earlier, await _level(gateway, subject) or _GLOBAL_LEVEL)
+    except IncompatibleSchema as error:
+        messages = [f"{problem.path}: {problem.message}" for problem in error.problems]
+    except InvalidRequest as error:
+        raise RegistryError(_INVALID_SCHEMA, f"Invalid schema: {error}") from error
+    return {"is_compatible": not messages} | ({"messages": messages} if verbose else {})
+
+
+@router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False)
+async def not_served(path: str, request: Request) -> None:
+    """Everything else: writes are not permitted, other reads are not there."""
+    if request.method in ("PUT", "DELETE"):
+        raise RegistryError(_NOT_PERMITTED, f"{request.method} /{path}: this registry is in mode {_MODE}")
+    raise RegistryError(404, f"HTTP 404 Not Found: /{path}")
+
+
+async def _by_id(gateway: TheGateway, schema_id: int) -> tuple[RegisteredSchema, ...]:
+    found = await gateway.catalog.lookup(lambda view: view.schema_versions(schema_id) or None)
+    if found is None:
+        raise RegistryError(_SCHEMA_NOT_FOUND, f"Schema {schema_id} not found")
+    return found
+
+
+async def _versions(gateway: TheGateway, subject: str) -> tuple[RegisteredSchema, ...]:
+    found = await gateway.catalog.lookup(lambda view: view.subject_versions(subject) or None)
+    if found is None:
+        raise RegistryError(_SUBJECT_NOT_FOUND, f"Subject '{subject}' not found.")
+    return found
+
+
+async def _version(gateway: TheGateway, subject: str, version: str) -> RegisteredSchema:
+    if version not in _LATEST and not (version.isascii() and version.isdecimal() and 0 < int(version) < 2**31):
+        message = f"The specified version '{version}' is not a valid version id: use a positive number or 'latest'"
+        raise RegistryError(_INVALID_VERSION, message)
+    found = await _versions(gateway, subject)
+    if version in _LATEST:
+        return found[-1]
+    for each in found:
+        if each.version == int(version):
+            return each
+    raise RegistryError(_VERSION_NOT_FOUND, f"Version {version} not found.")
+
+
+async def _level(gateway: TheGateway, subject: str) -> Compatibility | None:
+    topic = subject.removesuffix("-value")
+    kind = await gateway.catalog.lookup(lambda view: view.event_type(topic))
+    return None if kind is None else kind.compatibility
+
+
+def _find(versions: tuple[RegisteredSchema, ...], body: SchemaBody) -> RegisteredSchema:
+    """The version with this schema: equal as JSON, since clients print it in their own way."""
+    try:
+        wanted = json.loads(body.schema)
+    except (ValueError, RecursionError) as error:
+        raise RegistryError(_INVALID_SCHEMA, f"Invalid schema: {error}") from error
+    for each in reversed(versions):
+        if json.loads(each.text) == wanted:
+            return each
+    raise RegistryError(_SCHEMA_NOT_FOUND, "Schema not found")
+
+
+def _described(schema: RegisteredSchema) -> dict[str, Any]:
+    return {"subject": schema.subject, "version": schema.version, "id": schema.id, "schema": schema.text}
+
+
+def _error(status: int, code: int, message: str) -> RegistryResponse:
+    return RegistryResponse({"error_code": code, "message": message}, status_code=status)

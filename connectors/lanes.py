@@ -27,7 +27,9 @@ MAX_COOLDOWN = 300.0
 HORIZON = 300.0
 """Most seconds that deliveries which did not fit are spread over."""
 
-_FIRST_LATENCY = 0.5
+_FIRST_LATENCY = 0.01
+"""Seconds that an endpoint is believed to need until it has answered once or taken longer."""
+
 _SMOOTHING = 0.2
 
 
@@ -47,7 +49,7 @@ class Lane(Generic[Item]):
         self._queue: deque[tuple[float, Item]] = deque()
         self._started: dict[int, float] = {}
         self._ticket = 0
-        self._latency = _FIRST_LATENCY
+        self._latency: float | None = None
         self._failures = 0
         self._cooldown = FIRST_COOLDOWN
         self._closed_until = 0.0
@@ -101,7 +103,8 @@ class Lane(Generic[Item]):
         taken = now - self._started.pop(ticket)
         if healthy is None:
             return
-        self._latency += (taken - self._latency) * _SMOOTHING
+        known = taken if self._latency is None else self._latency
+        self._latency = known + (taken - known) * _SMOOTHING
         if healthy:
             self._failures = 0
             self._cooldown = FIRST_COOLDOWN
@@ -140,7 +143,7 @@ class Lane(Generic[Item]):
     def _seconds_per_request(self, now: float) -> float:
         """Smoothed, but no less than the oldest request has already taken: an endpoint that hangs is slow now."""
         oldest = next(iter(self._started.values()), now)
-        return max(self._latency, now - oldest, 0.001)
+        return max(self._latency or _FIRST_LATENCY, now - oldest, 0.001)
 
 
 class Lanes(Generic[Item]):

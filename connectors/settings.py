@@ -33,7 +33,7 @@ class WebhookSettings(BaseSettings):
     allow: Annotated[tuple[str, ...], NoDecode] = ()
     timeout: float = Field(15.0, gt=0, le=300)
     body_limit: int = Field(16_384, ge=1)
-    max_pending: int = Field(4_000, ge=1)
+    max_pending: int = Field(5_000, ge=1)
     max_pause: float = Field(7.0 * DAY, gt=0)
     max_age: float = Field(14.0 * DAY, gt=0)
     drain: float = Field(5.0, ge=0)

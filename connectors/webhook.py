@@ -86,12 +86,7 @@ class WebhookConnector:
         except CorruptRecord as error:
             self._write(message, progress, self._outcomes.poison(message, str(error)))
             return
-        job = Job(message=message, delivery=delivery, progress=progress)
-        endpoint = self._catalog.view.endpoint(delivery.endpoint)
-        if endpoint is None:
-            self._start(progress, self._find_endpoint(job))
-        else:
-            self._dispatch(job, endpoint)
+        self._dispatch(Job(message=message, delivery=delivery, progress=progress))
 
     def tick(self) -> None:
         """Put off what has queued for too long, and forget lanes without work."""
@@ -120,27 +115,32 @@ class WebhookConnector:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _find_endpoint(self, job: Job) -> None:
-        """The endpoint may be newer than this process's view; else it is gone, and so is the delivery's purpose."""
+    async def _look_again(self, job: Job) -> None:
+        """Before a delivery is given up: the endpoint may be newer, or enabled later, than this process has read."""
         while True:
             try:
-                endpoint = await self._catalog.lookup(lambda view: view.endpoint(job.delivery.endpoint))
+                await self._catalog.caught_up()
             except Unavailable:
                 await asyncio.sleep(AGAIN)
             else:
                 break
         if job.progress.closing:
             return
-        if endpoint is None:
-            self._cancel(job, "the endpoint was deleted")
+        endpoint = self._catalog.view.endpoint(job.delivery.endpoint)
+        reason = self._states.disabled_reason(endpoint) if endpoint else "the endpoint was deleted"
+        if endpoint is None or reason is not None:
+            await self._outcomes.write(job.message, job.progress, self._outcomes.cancelled(job, str(reason)))
         else:
-            self._dispatch(job, endpoint)
+            self._hand_to_lane(job, endpoint)
 
-    def _dispatch(self, job: Job, endpoint: Endpoint) -> None:
-        reason = self._states.disabled_reason(endpoint)
-        if reason is not None:
-            self._cancel(job, reason)
-            return
+    def _dispatch(self, job: Job) -> None:
+        endpoint = self._catalog.view.endpoint(job.delivery.endpoint)
+        if endpoint is None or self._states.disabled_reason(endpoint) is not None:
+            self._start(job.progress, self._look_again(job))
+        else:
+            self._hand_to_lane(job, endpoint)
+
+    def _hand_to_lane(self, job: Job, endpoint: Endpoint) -> None:
         now = time.monotonic()
         lane = self._lanes.of(endpoint.id, endpoint.max_in_flight)
         pause = self._states.pause_left(endpoint.id)
@@ -163,9 +163,8 @@ class WebhookConnector:
         try:
             # As it is now: it may have been edited while the delivery queued.
             endpoint = self._catalog.view.endpoint(job.delivery.endpoint)
-            reason = self._states.disabled_reason(endpoint) if endpoint else "the endpoint was deleted"
-            if endpoint is None or reason is not None:
-                self._cancel(job, str(reason))
+            if endpoint is None or self._states.disabled_reason(endpoint) is not None:
+                self._start(job.progress, self._look_again(job))
                 return
             started_at = timestamps.now()
             try:
@@ -176,7 +175,7 @@ class WebhookConnector:
             healthy = is_healthy(answer)
             records = self._outcomes.of_try(job, endpoint, answer, started_at)
             if self._states.disabled_reason(endpoint) or self._states.pause_left(endpoint.id) > 0:
-                self._send_elsewhere(lane, endpoint)
+                self._send_elsewhere(lane)
         finally:
             lane.done(ticket, time.monotonic(), healthy=healthy)
             self._pump(lane)
@@ -209,17 +208,14 @@ class WebhookConnector:
                 log.exception("cannot render a delivery", extra={"delivery": job.delivery.id})
                 raise CorruptRecord(f"cannot be rendered: {error!r}") from error
 
-    def _send_elsewhere(self, lane: Lane[Job], endpoint: Endpoint) -> None:
+    def _send_elsewhere(self, lane: Lane[Job]) -> None:
         """The endpoint is paused or disabled since just now: what queues for it must not be tried."""
         for job in lane.remove(lambda _: True):
             self._queued -= 1
-            self._dispatch(job, endpoint)
+            self._dispatch(job)
 
     def _postpone(self, job: Job, seconds: float, reason: str) -> None:
         self._write(job.message, job.progress, self._outcomes.postponed(job, seconds, reason))
-
-    def _cancel(self, job: Job, reason: str) -> None:
-        self._write(job.message, job.progress, self._outcomes.cancelled(job, reason))
 
     def _write(self, message: Message, progress: PartitionProgress, records: Sequence[Record]) -> None:
         self._start(progress, self._outcomes.write(message, progress, records))

@@ -30,6 +30,10 @@ _COMMIT_EVERY = 0.5
 """Seconds: what a crash repeats is what finished since the last commit."""
 
 
+_JOIN = 5.0
+"""Seconds after which a worker without partitions counts as a spare one, ready to take over."""
+
+
 class Handler(Protocol):
     """What a connector does with the deliveries that the worker hands to it."""
 
@@ -81,13 +85,20 @@ class Worker:
         self._committed_at = 0.0
 
     async def run(self, stopping: asyncio.Event, on_ready: Callable[[], None]) -> None:
-        """Work until ``stopping`` is set; then finish what is under way, commit, and leave the group."""
+        """Work until ``stopping`` is set; then finish what is under way, commit, and leave the group.
+
+        ``on_ready`` is called once partitions are assigned, or it is clear that there are none to be had.
+        """
         self._loop = asyncio.get_running_loop()
         with ThreadPoolExecutor(1, thread_name_prefix="kafka-consumer") as self._thread:
             self._consumer = await self._on_thread(self._join)
-            on_ready()
+            joined = time.monotonic()
+            is_ready = False
             try:
                 while not stopping.is_set():
+                    if not is_ready and (self._progress or time.monotonic() - joined > _JOIN):
+                        is_ready = True
+                        on_ready()
                     for message in await self._poll():
                         self._hand_out(message)
                     self._handler.tick()

@@ -70,6 +70,10 @@ def test_the_queue_holds_what_a_fast_endpoint_takes_within_the_patience() -> Non
     assert fill(fast, 2 * MAX_QUEUE) == MAX_QUEUE
 
 
+def test_an_endpoint_that_never_answered_is_believed_to_be_fast() -> None:
+    assert fill(Lane(4), 1_000) == 800
+
+
 def test_an_endpoint_that_hangs_soon_takes_no_more() -> None:
     lane: Lane[int] = Lane(4)
     fill(lane, 4)

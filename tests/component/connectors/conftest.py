@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from backbone.kafka.settings import KafkaSettings
+from backbone.settings import BackboneSettings
+from connectors.main import serve_webhooks
+from connectors.metrics import WebhookMetrics
+from connectors.settings import ConnectorSettings, WebhookSettings
+from tests.component.connectors.post_office import SECRET_KEY, PostOffice, post_office_on
+from tests.component.connectors.receiver import Receiver
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    running = Receiver()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def office(kafka_bootstrap: str) -> AsyncIterator[PostOffice]:
+    async with post_office_on(KafkaSettings(bootstrap_servers=kafka_bootstrap)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def connector(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CollectorRegistry]:
+    """A webhook connector that may reach 127.0.0.1 and nothing else that is not public; gives its metrics."""
+    registry = CollectorRegistry()
+    settings = ConnectorSettings(
+        kafka=KafkaSettings(bootstrap_servers=kafka_bootstrap),
+        backbone=BackboneSettings(data_dir=tmp_path_factory.mktemp("data"), secret_keys=(SECRET_KEY,)),
+        webhook=WebhookSettings(allow=("127.0.0.1",)),
+    )
+    ready, ended = threading.Event(), threading.Event()
+    loop = asyncio.new_event_loop()
+    stopping = asyncio.Event()
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(serve_webhooks(settings, stopping, ready.set, WebhookMetrics(registry)))
+            loop.run_until_complete(loop.shutdown_default_executor())
+        except BaseException as error:  # noqa: BLE001  # shown by the test that needs the connector
+            failures.append(error)
+        finally:
+            loop.close()
+            ended.set()
+            ready.set()
+
+    threading.Thread(target=run, daemon=True).start()
+    assert ready.wait(30)
+    assert failures == []
+    yield registry
+    loop.call_soon_threadsafe(stopping.set)
+    assert ended.wait(30)
+    assert failures == []

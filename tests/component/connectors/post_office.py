@@ -1,0 +1,197 @@
+"""Puts deliveries on ``deliveries.webhook`` as the router does, and reads what the connector writes about them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from backbone.catalog import records
+from backbone.catalog.indexes import RegisteredSchema
+from backbone.catalog.secrets import SecretBox
+from backbone.kafka.admin import Admin
+from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.producer import Producer
+from backbone.kafka.records import Message, Partition, Record
+from backbone.kafka.topology import ensure_internal_topics
+from schemas import ids, timestamps, topics
+from schemas.avro import schema_text
+from schemas.delivery import Attempt, Delivery, EndpointState, SourceOffset
+from schemas.event import EventDraft
+from schemas.event_type import Attribute, EventType
+from schemas.subscription import Endpoint, EndpointType
+from schemas.validation import EventWriter
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from backbone.kafka.settings import KafkaSettings
+
+SECRET_KEY = "a secret key that the tests share"
+ATTRIBUTES = (
+    Attribute(name="orderId", type="String", required=True),
+    Attribute(name="total", type="Number"),
+    Attribute(name="paid", type="Boolean"),
+)
+
+
+class PostOffice:
+    """What one test works with: a workspace with one typed event type, and endpoints as it needs them."""
+
+    def __init__(self, settings: KafkaSettings, producer: Producer, began: dict[Partition, int]) -> None:
+        self.settings = settings
+        self.producer = producer
+        self.workspace = f"ws-{uuid.uuid4().hex[:12]}"
+        self._began = began
+        self._box = SecretBox([SECRET_KEY])
+        self._events = 0
+        self._write_id = str(uuid.uuid4())
+
+    async def open(self) -> None:
+        """Register the event type."""
+        now = timestamps.now()
+        self.event_type = EventType(
+            workspace=self.workspace,
+            namespace="shop",
+            code="Order",
+            attributes=ATTRIBUTES,
+            effective_partitions=1,
+            schema_id=random.randrange(10**6, 2**31),
+            created_at=now,
+            updated_at=now,
+        )
+        text = schema_text(workspace=self.workspace, namespace="shop", code="Order", attributes=ATTRIBUTES)
+        schema = RegisteredSchema(self.event_type.schema_id, self.event_type.subject, 1, text)
+        self._writer = EventWriter(self.event_type, None)
+        await self.producer.send(
+            [records.schema_record(schema, self._write_id), records.resource_record(self.event_type, self._write_id)]
+        )
+
+    async def endpoint(self, url: str, *secrets: str, **fields: Any) -> Endpoint:
+        now = timestamps.now()
+        made = Endpoint(
+            id=ids.new_id(),
+            workspace=self.workspace,
+            name="endpoint",
+            type=EndpointType.WEB_HOOK,
+            url=url,
+            signing_secrets=tuple(self._box.seal(secret) for secret in secrets),
+            created_at=now,
+            updated_at=now,
+            **fields,
+        )
+        await self.put(made)
+        return made
+
+    async def put(self, endpoint: Endpoint) -> None:
+        await self.producer.send([records.resource_record(endpoint, self._write_id)])
+
+    async def delete(self, endpoint: Endpoint) -> None:
+        await self.producer.send([records.tombstone(topics.CATALOG, endpoint.key.encode(), self._write_id)])
+
+    def delivery(self, endpoint: Endpoint, data: bytes = b'{"orderId":"A-1","total":125.50}', **fields: Any) -> Record:
+        """A routed delivery."""
+        event_id = ids.new_id()
+        draft = EventDraft(
+            workspace=self.workspace, namespace="shop", code="Order", client="client-1", data=data, subject="A-1"
+        )
+        value, _ = self._writer.write(draft, event_id=event_id, received_at=timestamps.now())
+        self._events += 1
+        delivery = Delivery(
+            id=ids.delivery_id(event_id, endpoint.id),
+            event=event_id,
+            endpoint=endpoint.id,
+            workspace=self.workspace,
+            source=SourceOffset(self.event_type.topic, 0, self._events),
+            subscriptions=("subscription-1",),
+            **{"routed_at": timestamps.now(), **fields},
+        )
+        headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", event_id.encode()),
+            ("ce_source", b"client-1"),
+            ("ce_type", b"Order"),
+            ("traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ]
+        return Record(topics.WEBHOOK_DELIVERIES, value, endpoint.id.encode(), headers + delivery.to_headers())
+
+    async def deliver(self, endpoint: Endpoint, count: int = 1, **fields: Any) -> list[Delivery]:
+        """Route so many events to the endpoint."""
+        routed = [self.delivery(endpoint, **fields) for _ in range(count)]
+        await self.producer.send(routed)
+        return [Delivery.from_headers(record.headers) for record in routed]
+
+    # What came of it
+
+    def attempts(self, endpoint: Endpoint) -> list[Attempt]:
+        """Oldest first."""
+        made = [msgspec.json.decode(message.value() or b"", type=Attempt) for message in self._read(topics.ATTEMPTS)]
+        return sorted((each for each in made if each.endpoint == endpoint.id), key=lambda each: each.started_at)
+
+    def dead_letters(self, key: str) -> list[tuple[dict[str, bytes], bytes | None]]:
+        """Headers and value of the dead letters with a key."""
+        return [
+            (dict(message.headers() or ()), message.value())
+            for message in self._read(topics.DEAD_LETTERS)
+            if message.key() == key.encode()
+        ]
+
+    def endpoint_state(self, endpoint: Endpoint) -> EndpointState | None:
+        found = None
+        for message in self._read(topics.ENDPOINT_STATE):
+            if message.key() == endpoint.id.encode():
+                found = msgspec.json.decode(message.value() or b"", type=EndpointState)
+        return found
+
+    def waiting(self, endpoint: Endpoint) -> list[tuple[str, Delivery]]:
+        """Tier and delivery of everything that ever was on a retry tier for the endpoint."""
+        return [
+            (tier, Delivery.from_headers(message.headers()))
+            for tier in topics.RETRY_TIERS.values()
+            for message in self._read(tier)
+            if message.key() == endpoint.id.encode()
+        ]
+
+    def _read(self, topic: str) -> Iterator[Message]:
+        """What was written to a topic since the test began."""
+        consumer = BatchConsumer(self.settings, group=None)
+        try:
+            partitions = consumer.partitions_of([topic])
+            ends = consumer.end_offsets(partitions)
+            consumer.assign({partition: self._began[partition] for partition in partitions})
+            while any(consumer.ends.get(partition, 0) < end for partition, end in ends.items()):
+                yield from consumer.consume(5_000, 0.1)
+        finally:
+            consumer.close()
+
+
+async def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+    """Wait for a condition, which may read Kafka."""
+    deadline = time.monotonic() + seconds
+    while not await asyncio.to_thread(condition):
+        assert time.monotonic() < deadline, f"after {seconds:g} s: not {what}"
+        await asyncio.sleep(0.02)
+
+
+@contextlib.asynccontextmanager
+async def post_office_on(settings: KafkaSettings) -> AsyncIterator[PostOffice]:
+    """A post office on a broker."""
+    admin = Admin(settings)
+    await ensure_internal_topics(admin)
+    producer = Producer(settings)
+    await producer.start()
+    consumer = BatchConsumer(settings, group=None)
+    read = [topics.ATTEMPTS, topics.DEAD_LETTERS, topics.ENDPOINT_STATE, *topics.RETRY_TIERS.values()]
+    began = await asyncio.to_thread(lambda: consumer.end_offsets(consumer.partitions_of(read)))
+    try:
+        office = PostOffice(settings, producer, began)
+        await office.open()
+        yield office
+    finally:
+        await producer.stop()
+        await asyncio.to_thread(consumer.close)

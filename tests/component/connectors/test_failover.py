@@ -1,0 +1,132 @@
+"""Workers that are killed, stopped and joined by others: nothing is lost, and little is sent twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from tests.component.connectors.post_office import SECRET_KEY, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.component.connectors.post_office import PostOffice
+    from tests.component.connectors.receiver import Mailbox, Receiver
+
+CONNECTOR = (
+    "from connectors.main import run; from connectors.settings import ConnectorSettings;"
+    "run('webhook', ConnectorSettings())"
+)
+
+
+class Connector:
+    """One ``headrace connector webhook`` process."""
+
+    def __init__(self, office: PostOffice, directory: Path) -> None:
+        directory.mkdir()
+        self.log = directory / "log"
+        self.ready = directory / "ready"
+        environment = {
+            **os.environ,
+            "KAFKA_BOOTSTRAP_SERVERS": office.settings.bootstrap_servers,
+            "HEADRACE_DATA_DIR": str(directory),
+            "HEADRACE_SECRET_KEYS": SECRET_KEY,
+            "HEADRACE_READY_FILE": str(self.ready),
+            "HEADRACE_WEBHOOK_ALLOW": "127.0.0.1",
+        }
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([sys.executable, "-c", CONNECTOR], env=environment, stderr=log)
+
+    async def is_ready(self) -> None:
+        await until(lambda: self.ready.exists() or self.process.poll() is not None, "the connector is ready")
+        assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(30)
+
+
+@contextlib.contextmanager
+def connector_on(office: PostOffice, directory: Path) -> Iterator[Connector]:
+    connector = Connector(office, directory)
+    try:
+        yield connector
+    finally:
+        if connector.process.poll() is None:
+            connector.process.kill()
+            connector.process.wait(10)
+
+
+def arrived(mailbox: Mailbox) -> Counter[str]:
+    return Counter(received.id for received in list(mailbox.received))
+
+
+async def test_a_killed_worker_loses_nothing(office: PostOffice, receiver: Receiver, tmp_path: Path) -> None:
+    name = uuid.uuid4().hex
+    mailbox = receiver.mailbox(name)
+    endpoint = await office.endpoint(receiver.url(name), max_in_flight=64)
+    with connector_on(office, tmp_path / "first") as first:
+        await first.is_ready()
+        sent = {delivery.id for delivery in await office.deliver(endpoint, 500)}
+        await until(lambda: len(mailbox.received) >= 50, "deliveries are under way")
+        first.end(signal.SIGKILL)
+    sent |= {delivery.id for delivery in await office.deliver(endpoint, 100)}
+    with connector_on(office, tmp_path / "second") as second:
+        await second.is_ready()
+        await until(lambda: arrived(mailbox).keys() >= sent, "everything arrived", 60)
+        assert second.end(signal.SIGTERM) == 0
+    assert arrived(mailbox).keys() == sent
+
+
+async def test_a_stopped_worker_commits_what_it_sent(office: PostOffice, receiver: Receiver, tmp_path: Path) -> None:
+    name = uuid.uuid4().hex
+    mailbox = receiver.mailbox(name)
+    endpoint = await office.endpoint(receiver.url(name))
+    with connector_on(office, tmp_path / "first") as first:
+        await first.is_ready()
+        sent = {delivery.id for delivery in await office.deliver(endpoint, 300)}
+        await until(lambda: len(mailbox.received) >= 30, "deliveries are under way")
+        assert first.end(signal.SIGTERM) == 0
+    with connector_on(office, tmp_path / "second") as second:
+        await second.is_ready()
+        await until(lambda: arrived(mailbox).keys() >= sent, "everything arrived", 60)
+    assert arrived(mailbox) == dict.fromkeys(sent, 1)
+
+
+async def test_a_worker_that_joins_takes_over_without_repeats(
+    office: PostOffice, receiver: Receiver, tmp_path: Path
+) -> None:
+    endpoints, mailboxes = [], []
+    for _ in range(8):
+        name = uuid.uuid4().hex
+        mailboxes.append(receiver.mailbox(name))
+        endpoints.append(await office.endpoint(receiver.url(name)))
+    sent: set[str] = set()
+
+    async def deliver_all() -> None:
+        for endpoint in endpoints:
+            sent.update(delivery.id for delivery in await office.deliver(endpoint, 3))
+        await asyncio.sleep(0.02)
+
+    def everything() -> Counter[str]:
+        return sum((arrived(mailbox) for mailbox in mailboxes), Counter())
+
+    with connector_on(office, tmp_path / "first") as first, connector_on(office, tmp_path / "second") as second:
+        await first.is_ready()
+        while not second.ready.exists():
+            await deliver_all()
+        for _ in range(50):
+            await deliver_all()
+        await until(lambda: everything().keys() >= sent, "everything arrived", 60)
+        assert second.end(signal.SIGTERM) == 0
+        await deliver_all()
+        await until(lambda: everything().keys() >= sent, "the first one works for both again", 60)
+    assert everything() == dict.fromkeys(sent, 1)

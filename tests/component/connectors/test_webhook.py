@@ -1,0 +1,308 @@
+"""The webhook connector against a real receiver and a real Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from aiohttp import web
+from standardwebhooks import Webhook
+
+from backbone.kafka.records import Record
+from schemas import timestamps, topics
+from schemas.delivery import Outcome
+from tests.component.connectors.post_office import until
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from schemas.subscription import Endpoint
+    from tests.component.connectors.post_office import PostOffice
+    from tests.component.connectors.receiver import Mailbox, Receiver
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OLD_SECRET = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
+
+pytestmark = pytest.mark.usefixtures("connector")
+
+
+@pytest.fixture
+def name() -> str:
+    return uuid.uuid4().hex
+
+
+@pytest.fixture
+def mailbox(receiver: Receiver, name: str) -> Mailbox:
+    return receiver.mailbox(name)
+
+
+@pytest.fixture
+def url(receiver: Receiver, name: str) -> str:
+    return receiver.url(name)
+
+
+async def outcomes(office: PostOffice, endpoint: Endpoint, count: int, seconds: float = 30.0) -> list[Outcome]:
+    await until(lambda: len(office.attempts(endpoint)) >= count, f"{count} attempts", seconds)
+    return [attempt.outcome for attempt in office.attempts(endpoint)]
+
+
+async def test_a_delivery_arrives_signed_as_the_cloudevent_that_was_sent(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    endpoint = await office.endpoint(
+        url, SECRET, OLD_SECRET, headers={"X-Api-Key": "k", "webhook-id": "forged", "Content-Type": "text/plain"}
+    )
+    (delivery,) = await office.deliver(endpoint)
+    await until(lambda: bool(mailbox.received), "received")
+    (received,) = mailbox.received
+    for secret in (SECRET, OLD_SECRET):
+        Webhook(secret).verify(received.body, received.headers)
+    assert received.id == delivery.id
+    assert received.method == "POST"
+    assert received.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
+    assert received.headers["x-api-key"] == "k"
+    assert received.headers["traceparent"] == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    event = json.loads(received.body)
+    assert event.pop("time")
+    assert event == {
+        "specversion": "1.0",
+        "id": delivery.event,
+        "source": "client-1",
+        "type": "Order",
+        "subject": "A-1",
+        "datacontenttype": "application/json",
+        "namespace": "shop",
+        "data": {"orderId": "A-1", "total": 125.5},
+    }
+    assert received.body.endswith(b'"data":{"orderId":"A-1","total":125.50}}')
+    assert await outcomes(office, endpoint, 1) == [Outcome.DELIVERED]
+    (attempt,) = office.attempts(endpoint)
+    assert (attempt.delivery, attempt.source, attempt.number, attempt.status) == (delivery.id, delivery.source, 1, 204)
+
+
+async def test_a_failed_delivery_comes_again_with_the_same_id_and_body(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    mailbox.answers = [500, 200]
+    endpoint = await office.endpoint(url, SECRET)
+    await office.deliver(endpoint)
+    assert await outcomes(office, endpoint, 2) == [Outcome.RETRYING, Outcome.DELIVERED]
+    first, second = mailbox.received
+    assert (first.id, first.body) == (second.id, second.body)
+    Webhook(SECRET).verify(second.body, second.headers)
+    assert 4.0 <= second.at - first.at <= 12.0
+    failed, delivered = office.attempts(endpoint)
+    assert (failed.number, failed.status, failed.response) == (1, 500, "answer 1")
+    assert delivered.number == 2
+    assert failed.next_at is not None
+
+
+async def test_an_empty_schedule_means_one_attempt_and_then_a_dead_letter(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    mailbox.answers = [422]
+    endpoint = await office.endpoint(url, retry_schedule=())
+    (delivery,) = await office.deliver(endpoint)
+    assert await outcomes(office, endpoint, 1) == [Outcome.DEAD]
+    ((headers, value),) = office.dead_letters(endpoint.id)
+    assert headers["hr_dead_kind"] == b"delivery"
+    assert headers["hr_dead_status"] == b"422"
+    assert headers["hr_dead_response"] == b"answer 1"
+    assert headers["hr_delivery"] == delivery.id.encode()
+    assert headers["ce_type"] == b"Order"
+    assert value is not None
+    assert len(mailbox.received) == 1
+
+
+async def test_attempts_are_one_more_than_the_schedule(office: PostOffice, mailbox: Mailbox, url: str) -> None:
+    mailbox.answers = [500]
+    endpoint = await office.endpoint(url, retry_schedule=(0.1, 0.1))
+    await office.deliver(endpoint)
+    expected = [Outcome.RETRYING, Outcome.RETRYING, Outcome.DEAD]
+    assert await outcomes(office, endpoint, 3, 40) == expected
+    assert len(mailbox.received) == 3
+
+
+async def test_a_redirect_is_a_failure_and_not_followed(
+    office: PostOffice, mailbox: Mailbox, url: str, receiver: Receiver
+) -> None:
+    other = receiver.mailbox(f"{uuid.uuid4()}-target")
+    mailbox.answers = [302]
+    mailbox.headers = {"Location": next(path for path, box in receiver._mailboxes.items() if box is other)}
+    endpoint = await office.endpoint(url, retry_schedule=())
+    await office.deliver(endpoint)
+    assert await outcomes(office, endpoint, 1) == [Outcome.DEAD]
+    assert "redirects are not followed" in str(office.attempts(endpoint)[0].error)
+    assert other.received == []
+
+
+async def test_gone_disables_the_endpoint_until_it_is_edited(office: PostOffice, mailbox: Mailbox, url: str) -> None:
+    mailbox.answers = [410, 200]
+    endpoint = await office.endpoint(url)
+    await office.deliver(endpoint)
+    assert await outcomes(office, endpoint, 1) == [Outcome.DEAD]
+    state = office.endpoint_state(endpoint)
+    assert state is not None
+    assert state.disabled_reason == "the endpoint answered 410 Gone"
+    await office.deliver(endpoint, 2)
+    assert await outcomes(office, endpoint, 3) == [Outcome.DEAD, Outcome.CANCELLED, Outcome.CANCELLED]
+    assert len(mailbox.received) == 1
+    await office.put(msgspec.structs.replace(endpoint, updated_at=timestamps.now()))
+    await office.deliver(endpoint)
+    await until(lambda: len(mailbox.received) == 2, "delivered again")
+
+
+async def test_retry_after_pauses_the_endpoint_for_all_of_that_time(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    mailbox.answers = [429, 200]
+    mailbox.headers = {"Retry-After": "8"}
+    endpoint = await office.endpoint(url)
+    await office.deliver(endpoint)
+    await until(lambda: office.endpoint_state(endpoint) is not None, "paused")
+    await office.deliver(endpoint, 3)
+    await until(lambda: len(mailbox.received) == 5, "all delivered", 40)
+    first, *others = mailbox.received
+    assert all(received.at - first.at >= 8.0 for received in others)
+    made = [attempt.outcome for attempt in office.attempts(endpoint)]
+    assert made == [Outcome.RETRYING] + [Outcome.DELIVERED] * 4
+    assert {delivery.attempts for _, delivery in office.waiting(endpoint)} == {0, 1}
+
+
+async def test_the_timeout_covers_the_last_body_byte(office: PostOffice, mailbox: Mailbox, url: str) -> None:
+    async def drip(request: web.Request, _: int) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(100):
+            await response.write(b".")
+            await asyncio.sleep(0.1)
+        return response
+
+    mailbox.answering = drip
+    endpoint = await office.endpoint(url, timeout=0.5, retry_schedule=())
+    await office.deliver(endpoint)
+    assert await outcomes(office, endpoint, 1) == [Outcome.DEAD]
+    (attempt,) = office.attempts(endpoint)
+    assert attempt.status is None
+    assert attempt.error == "no complete answer within 0.5 s"
+    assert 0.4 < attempt.duration < 1.5
+
+
+async def test_a_huge_answer_is_read_only_up_to_the_limit(office: PostOffice, mailbox: Mailbox, url: str) -> None:
+    sent = 0
+
+    async def flood(request: web.Request, _: int) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 65_536)
+            sent += 65_536
+
+    mailbox.answering = flood
+    endpoint = await office.endpoint(url, timeout=5.0)
+    await office.deliver(endpoint)
+    assert await outcomes(office, endpoint, 1) == [Outcome.DELIVERED]
+    (attempt,) = office.attempts(endpoint)
+    assert attempt.response == "x" * 2_048
+    assert attempt.duration < 4
+    assert sent < 50_000_000
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "0.0.0.0", "[::ffff:127.0.0.2]", "169.254.169.254"])  # noqa: S104  # addresses to refuse
+async def test_addresses_that_are_not_allowed_are_not_connected_to(
+    office: PostOffice, mailbox: Mailbox, receiver: Receiver, name: str, host: str
+) -> None:
+    endpoint = await office.endpoint(f"http://{host}:{receiver.port}/{name}", retry_schedule=())
+    await office.deliver(endpoint)
+    assert await outcomes(office, endpoint, 1) == [Outcome.DEAD]
+    assert "is not a public address" in str(office.attempts(endpoint)[0].error)
+    assert mailbox.received == []
+
+
+async def test_a_name_is_judged_by_the_address_it_resolves_to(
+    office: PostOffice, mailbox: Mailbox, receiver: Receiver, name: str
+) -> None:
+    endpoint = await office.endpoint(f"http://localhost:{receiver.port}/{name}", retry_schedule=())
+    await office.deliver(endpoint)
+    assert await outcomes(office, endpoint, 1) == [Outcome.DELIVERED]
+    assert len(mailbox.received) == 1
+
+
+async def test_deliveries_of_a_deleted_or_disabled_endpoint_are_cancelled(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    deleted, disabled = await office.endpoint(url), await office.endpoint(url, enabled=False)
+    await office.delete(deleted)
+    await office.deliver(deleted)
+    await office.deliver(disabled)
+    assert await outcomes(office, deleted, 1) == [Outcome.CANCELLED]
+    assert await outcomes(office, disabled, 1) == [Outcome.CANCELLED]
+    assert mailbox.received == []
+
+
+async def test_poison_is_set_aside_and_the_next_delivery_arrives(
+    office: PostOffice, mailbox: Mailbox, url: str, connector: CollectorRegistry
+) -> None:
+    endpoint = await office.endpoint(url)
+    good = office.delivery(endpoint)
+    marked = str(uuid.uuid4()).encode()
+    poison = [
+        Record(topics.WEBHOOK_DELIVERIES, good.value, good.key, [("mark", marked)]),
+        Record(topics.WEBHOOK_DELIVERIES, b"\x00garbage" + marked, good.key, office.delivery(endpoint).headers),
+        Record(
+            topics.WEBHOOK_DELIVERIES, None, good.key, [*(office.delivery(endpoint).headers or []), ("mark", marked)]
+        ),
+    ]
+    await office.producer.send([*poison, good])
+    await until(lambda: len(mailbox.received) == 1, "the good one arrives")
+
+    def set_aside() -> int:
+        found = 0
+        for message in office._read(topics.DEAD_LETTERS):
+            headers = dict(message.headers() or ())
+            found += headers.get("mark") == marked or marked in (message.value() or b"")
+        return found
+
+    await until(lambda: set_aside() == 3, "set aside")
+    assert (connector.get_sample_value("headrace_webhook_poison_total", {"topic": topics.WEBHOOK_DELIVERIES}) or 0) >= 3
+
+
+async def test_poison_on_a_retry_tier_is_set_aside_and_the_next_retry_moves(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    endpoint = await office.endpoint(url)
+    tier = topics.RETRY_TIERS[5]
+    marked = str(uuid.uuid4()).encode()
+    due = timestamps.now() // 1_000
+    good = msgspec.structs.replace(office.delivery(endpoint, attempts=1, due=due), topic=tier)
+    await office.producer.send([Record(tier, b"?", good.key, [("mark", marked)]), good])
+    await until(lambda: len(mailbox.received) == 1, "the good one arrives")
+
+    def set_aside() -> bool:
+        return any(("mark", marked) in (message.headers() or ()) for message in office._read(topics.DEAD_LETTERS))
+
+    await until(set_aside, "set aside")
+    (attempt,) = office.attempts(endpoint)
+    assert attempt.number == 2
+
+
+async def test_a_hanging_endpoint_does_not_hold_up_the_others(
+    office: PostOffice, mailbox: Mailbox, url: str, receiver: Receiver, name: str
+) -> None:
+    async def hang(_: web.Request, __: int) -> web.StreamResponse:
+        await asyncio.sleep(60)
+        return web.Response()
+
+    receiver.mailbox(f"{name}-hangs").answering = hang
+    hanging = await office.endpoint(receiver.url(f"{name}-hangs"), timeout=20)
+    healthy = await office.endpoint(url)
+    mixed = [office.delivery(hanging) for _ in range(300)] + [office.delivery(healthy) for _ in range(100)]
+    # Both on one partition, so that only the lanes can keep them apart.
+    await office.producer.send([msgspec.structs.replace(record, partition=0) for record in mixed])
+    await until(lambda: len(mailbox.received) == 100, "the healthy endpoint has all of its deliveries", 10)
+    await until(lambda: len(office.waiting(hanging)) >= 250, "the rest waits on a retry tier", 10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from enum import StrEnum
@@ -23,7 +24,11 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 app = typer.Typer(
-    help="Headrace, a Kafka-native event gateway.", no_args_is_help=True, add_completion=False, rich_markup_mode=None
+    help="Headrace, a Kafka-native event gateway.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
 )
 
 
@@ -104,6 +109,7 @@ def tour() -> None:
 
     console = Console()
     with _telling(console):
+        _join_running()
         run(OperationsSettings(), console)
 
 
@@ -114,6 +120,7 @@ def fixtures(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON
 
     console = Console()
     with _telling(console):
+        _join_running()
         run(OperationsSettings(), console, as_json=as_json)
 
 
@@ -122,11 +129,21 @@ def main() -> None:
     app()
 
 
+def _join_running() -> None:
+    """Take the ports that ``headrace up`` decided on for this data directory, unless the environment names others."""
+    from operations.installation import running_file
+
+    path = running_file(OperationsSettings().data_dir)
+    if path.exists():
+        for name, value in json.loads(path.read_text(encoding="utf-8")).items():
+            os.environ.setdefault(name, value)
+
+
 def _choice(settings: OperationsSettings, console: Console, *, stand_in: bool) -> Choice:
     return Choice(
         settings.data_dir.resolve(),
         environment=os.environ,
-        report=lambda line: console.print(line, markup=False, highlight=False),
+        report=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
         port=settings.kafka_port,
         stand_in=stand_in,
     )

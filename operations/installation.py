@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -29,6 +30,14 @@ HEADRACE = (sys.executable, "-m", "operations")
 
 LOOPBACK = "127.0.0.0/8"
 
+DECIDED = (BOOTSTRAP_VARIABLE, "HEADRACE_HTTP_HOST", "HEADRACE_HTTP_PORT")
+"""What a start decides and a later command on the same data directory wants to know."""
+
+
+def running_file(data_dir: Path) -> Path:
+    """Where an installation writes what it decided, as a JSON object of environment names."""
+    return data_dir / "run" / "environment.json"
+
 
 class Installation:
     """The broker and the planes as parts for a supervisor.
@@ -48,6 +57,8 @@ class Installation:
         self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.rmtree(self._run, ignore_errors=True)
         self._metrics.mkdir(parents=True)
+        decided = {name: self.environment()[name] for name in DECIDED}
+        running_file(self._home).write_text(json.dumps(decided), encoding="utf-8")
 
     def broker_parts(self) -> list[Part]:
         """The local broker; none where Kafka is given."""

@@ -72,9 +72,11 @@ class Progress:
             self.refresh()
         elif part.state is PartState.READY:
             took = part.changed_at - part.started_at
-            self._console.print(f"{part.name}: ready after {took:.1f} s{_note(part)}", markup=False, highlight=False)
+            self._console.print(
+                f"{part.name}: ready after {took:.1f} s{_note(part)}", markup=False, highlight=False, soft_wrap=True
+            )
         else:
-            self._console.print(f"{part.name}: {part.state}", markup=False, highlight=False)
+            self._console.print(f"{part.name}: {part.state}", markup=False, highlight=False, soft_wrap=True)
 
     def refresh(self) -> None:
         """Draw the spinners and seconds of this moment."""

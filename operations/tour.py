@@ -16,7 +16,7 @@ import aiohttp
 from backbone.kafka.settings import KafkaSettings
 from operations import avro_reader
 from operations.api import TIMEOUT, OwnApi, admin_key
-from operations.errors import CannotStart, TourFailed
+from operations.errors import CallFailed, CannotStart, TourFailed
 from operations.fixtures import crmls_key
 from operations.offers import CONDITION, LEAST_AMOUNT, OFFERS, Offer
 from operations.receiver import Arrival, Receiver
@@ -62,16 +62,18 @@ class Narrator:
         """Something to look at."""
         self._console.print(f"    {name:<12}{text}", markup=False, highlight=False, soft_wrap=True)
 
-    def check(self, what: str, *, passed: bool) -> None:
-        """Something that must be so.
+    def check(self, what: str, **properties: bool) -> None:
+        """Something that must be there, with properties that must all be so.
 
         Raises:
-            TourFailed: it is not.
+            TourFailed: one is not; its name is in the message.
         """
-        if not passed:
-            raise TourFailed(f"The tour failed: not so: {what}")
+        for name, so in properties.items():
+            if not so:
+                raise TourFailed(f"The tour failed: {what}: not {name.replace('_', ' ')}")
+        said = ", ".join(name.replace("_", " ") for name in properties)
         self._console.print("  [green]✓[/green] ", end="")
-        self._console.print(what, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(f"{what}: {said}", markup=False, highlight=False, soft_wrap=True)
 
 
 async def _run(settings: OperationsSettings, narrator: Narrator) -> None:
@@ -122,32 +124,35 @@ async def _post(session: aiohttp.ClientSession, api: OwnApi, narrator: Narrator)
     for offer in OFFERS:
         async with session.post(f"{api.url}/api/app/events", data=offer.body, headers=headers) as answer:
             text = await answer.text()
-            narrator.check(f"{offer.name}, {offer.amount}, was accepted", passed=answer.ok)
-            narrator.check("    and its message answered as it was sent", passed=offer.message in text)
+            if not answer.ok:
+                raise CallFailed(f"POST {answer.url}", answer.status, text)
+            narrator.check(f"{offer.name}, {offer.amount}", accepted=True, answered_as_sent=offer.message in text)
             posted[(await answer.json())["id"]] = offer
     return posted
 
 
 async def _check_webhooks(receiver: Receiver, posted: dict[str, Offer], narrator: Narrator) -> None:
     narrator.step("A subscriber receives webhooks")
-    wanted = {event for event, offer in posted.items() if offer.matches}
-    arrivals = await receiver.arrivals(wanted, ARRIVAL_TIMEOUT)
+    wanted = [event for event, offer in posted.items() if offer.matches]
+    arrivals = await receiver.arrivals(set(wanted), ARRIVAL_TIMEOUT)
     for event in wanted:
-        arrival = arrivals.get(event)
-        narrator.check(f"{posted[event].name} arrived as webhook {event}", passed=arrival is not None)
-        if arrival is not None:
-            _check_webhook(arrival, posted[event], narrator)
-    first = arrivals[next(iter(wanted))]
-    narrator.show("webhook-id", first.webhook_id)
-    narrator.show("body", first.text)
+        narrator.check(
+            f"{posted[event].name} as webhook {event}", **_webhook_properties(arrivals.get(event), posted[event])
+        )
+    narrator.show("webhook-id", arrivals[wanted[0]].webhook_id)
+    narrator.show("body", arrivals[wanted[0]].text)
 
 
-def _check_webhook(arrival: Arrival, offer: Offer, narrator: Narrator) -> None:
-    narrator.check("    with a right signature (verified by standardwebhooks)", passed=arrival.verified)
+def _webhook_properties(arrival: Arrival | None, offer: Offer) -> dict[str, bool]:
+    if arrival is None:
+        return {"arrived": False}
     event = arrival.event
-    is_cloudevent = event.get("specversion") == "1.0" and event.get("type") == CODE
-    narrator.check("    as a CloudEvent of its type", passed=is_cloudevent and event.get("namespace") == NAMESPACE)
-    narrator.check(f"    with its data as sent, {offer.amount} to the last digit", passed=offer.message in arrival.text)
+    return {
+        "arrived": True,
+        "signature_verified_by_standardwebhooks": arrival.verified,
+        "a_CloudEvent_of_its_type": event.get("specversion") == "1.0" and event.get("type") == CODE,
+        "data_as_sent": offer.message in arrival.text,
+    }
 
 
 async def _check_topic(settings: OperationsSettings, topic: str, posted: dict[str, Offer], narrator: Narrator) -> None:
@@ -157,11 +162,15 @@ async def _check_topic(settings: OperationsSettings, topic: str, posted: dict[st
     records = await asyncio.to_thread(avro_reader.read, kafka, registry, topic, set(posted), timeout=ARRIVAL_TIMEOUT)
     for event, offer in posted.items():
         record = records.get(event)
-        narrator.check(f"{offer.name} is in {topic}", passed=record is not None)
-        if record is not None:
-            narrator.check("    with its data as sent", passed=record["data"] == offer.message)
+        narrator.check(
+            f"{offer.name} in {topic}", there=record is not None, data_as_sent=_data(record) == offer.message
+        )
     narrator.show("schemas", registry)
     narrator.show("record", records[next(iter(posted))])
+
+
+def _data(record: dict[str, Any] | None) -> object:
+    return None if record is None else record["data"]
 
 
 async def _check_ledger(api: OwnApi, posted: dict[str, Offer], narrator: Narrator) -> None:
@@ -170,9 +179,11 @@ async def _check_ledger(api: OwnApi, posted: dict[str, Offer], narrator: Narrato
         known = await _settled(api, event, deliveries=int(offer.matches))
         outcomes = [attempt["outcome"] for attempt in _attempts(known)]
         if offer.matches:
-            narrator.check(f"{offer.name}: delivered, in {len(outcomes)} attempt(s)", passed="delivered" in outcomes)
+            narrator.check(f"{offer.name} after {len(outcomes)} attempt(s)", delivered="delivered" in outcomes)
         else:
-            narrator.check(f"{offer.name}: stored, wanted by nobody", passed=not known.get("deliveries"))
+            narrator.check(
+                f"{offer.name}, which the filter does not want", stored=True, kept_back=not known["deliveries"]
+            )
 
 
 async def _settled(api: OwnApi, event: str, *, deliveries: int) -> dict[str, Any]:

@@ -1,0 +1,129 @@
+"""One machine from nothing: the broker, the planes and the tour, as ``make run`` and ``make tour`` start them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import httpx
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.timeout(180)
+
+HEADRACE = [sys.executable, "-m", "operations"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Of a machine on which nothing is running: no Kafka is given, and the ports are whatever is free."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("HEADRACE_") and name not in {"KAFKA_BOOTSTRAP_SERVERS", "PROMETHEUS_MULTIPROC_DIR"}
+    }
+    return {**kept, "HEADRACE_DATA_DIR": str(tmp_path / "data")}
+
+
+@contextlib.contextmanager
+def up(environment: dict[str, str], *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [*HEADRACE, "up", *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_for_line(output: IO[str] | None, wanted: str) -> str:
+    """What was printed up to that line; pytest's timeout ends a wait in vain."""
+    assert output is not None
+    said = ""
+    for line in output:
+        said += line
+        if wanted in line:
+            return said
+    pytest.fail(f"ended without saying {wanted!r}:\n{said}")
+
+
+def processes_of(data_dir: str) -> dict[int, str]:
+    """Every process that was started for the data directory, by id."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                environ = (entry / "environ").read_bytes()
+                if f"HEADRACE_DATA_DIR={data_dir}\0".encode() in environ:
+                    found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return found
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def decided(environment: dict[str, str]) -> dict[str, str]:
+    text = Path(environment["HEADRACE_DATA_DIR"], "run", "environment.json").read_text(encoding="utf-8")
+    content: dict[str, str] = json.loads(text)
+    return content
+
+
+def get(environment: dict[str, str], path: str) -> dict[str, list[dict[str, str]]]:
+    key = Path(environment["HEADRACE_DATA_DIR"], "admin-key").read_text(encoding="utf-8").strip()
+    url = f"http://127.0.0.1:{decided(environment)['HEADRACE_HTTP_PORT']}/headrace/v1{path}"
+    answer = httpx.get(url, headers={"Authorization": f"Bearer {key}"}, timeout=20)
+    content: dict[str, list[dict[str, str]]] = answer.raise_for_status().json()
+    return content
+
+
+def test_the_tour_checks_every_arrival_and_a_second_run_finds_its_data(environment: dict[str, str]) -> None:
+    first = subprocess.run(
+        [*HEADRACE, "up", "--tour", "--exit"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "Every arrival was checked." in first.stdout
+    assert "with a right signature" in first.stdout
+    assert processes_of(environment["HEADRACE_DATA_DIR"]) == {}
+
+    with up(environment) as second:
+        wait_for_line(second.stdout, "Ctrl-C stops everything")
+        (event_type,) = get(environment, "/event-types")["items"]
+        assert (event_type["namespace"], event_type["code"]) == ("crmls", "Offer")
+        assert len(get(environment, "/events")["items"]) == 4
+        second.send_signal(signal.SIGINT)
+        assert second.wait() == 0
+
+
+def test_ctrl_c_ends_everything(environment: dict[str, str]) -> None:
+    with up(environment) as process:
+        said = wait_for_line(process.stdout, "Ctrl-C stops everything")
+        assert "Apache Kafka" in said
+        assert str(Path(environment["HEADRACE_DATA_DIR"]) / "admin-key") in said
+        assert said.count("curl ") == 3
+        # The command itself, the broker and three planes at least.
+        assert len(processes_of(environment["HEADRACE_DATA_DIR"])) >= 5
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == 0
+    assert processes_of(environment["HEADRACE_DATA_DIR"]) == {}
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(environment: dict[str, str]) -> None:
+    with up(environment) as process:
+        wait_for_line(process.stdout, "Ctrl-C stops everything")
+        process.kill()
+        process.wait()
+    left = environment["HEADRACE_DATA_DIR"]
+    wait_until(lambda: not processes_of(left), f"still there: {processes_of(left)}")

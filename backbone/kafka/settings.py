@@ -26,6 +26,7 @@ class KafkaSettings(BaseSettings):
         event_retention: of event topics, seconds.
         delivery_retention: of deliveries, retries, attempts, receipts and dead letters, seconds.
         idempotency_window: how long a repeat of a publish is recognised, seconds.
+        idempotency_keys: how many keys per client are remembered at most; past it the window is effectively shorter.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -40,6 +41,7 @@ class KafkaSettings(BaseSettings):
     event_retention: int = Field(14 * DAY, ge=1, validation_alias="HEADRACE_EVENT_RETENTION")
     delivery_retention: int = Field(14 * DAY, ge=14 * DAY, validation_alias="HEADRACE_DELIVERY_RETENTION")
     idempotency_window: int = Field(DAY, ge=60, validation_alias="HEADRACE_IDEMPOTENCY_WINDOW")
+    idempotency_keys: int = Field(100_000, ge=1, validation_alias="HEADRACE_IDEMPOTENCY_KEYS")
 
     def client_config(self, **overrides: Any) -> dict[str, Any]:
         """The librdkafka configuration of one client.

@@ -65,6 +65,9 @@ class TopicTail:
         self._passed: dict[Partition, int] = {}
         self._waiters: list[_Waiter] = []
         self._lock = threading.Lock()
+        self._turn = asyncio.Lock()
+        self._begun = 0
+        self._completed = 0
         self._assigned = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"tail-{name}", daemon=True)
@@ -111,11 +114,19 @@ class TopicTail:
             raise self._behind(timeout) from error
 
     async def caught_up(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # the blocking twin takes one too
-        """``catch_up`` for the event loop."""
-        admin = self._running()
-        if not self._assigned.is_set() and not await asyncio.to_thread(self._assigned.wait, timeout):
-            raise self._behind(timeout)
-        await self._await(await admin.end_offsets(self._partitions), timeout)
+        """``catch_up`` for the event loop. Calls that wait for their turn share one question to the broker."""
+        arrived = self._begun
+        async with self._turn:
+            # The one that was under way when this call came may have asked for the end before; a later one did not.
+            if self._completed > arrived:
+                return
+            self._begun += 1
+            number = self._begun
+            admin = self._running()
+            if not self._assigned.is_set() and not await asyncio.to_thread(self._assigned.wait, timeout):
+                raise self._behind(timeout)
+            await self._await(await admin.end_offsets(self._partitions), timeout)
+            self._completed = number
 
     async def wait_past(self, topic: str, partition: int, offset: int, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # as above
         """Wait until the record at ``offset``, which is known to be written, has been applied: read-your-writes.

@@ -1,0 +1,305 @@
+"""The one publish path of all families: validate, encode, produce, and answer with where each event is."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.idempotency import Answer, IdempotencyKey
+from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
+from backbone.kafka.records import ANY_PARTITION, Record, partition_for
+from schemas import timestamps
+from schemas.access import Role
+from schemas.errors import IdempotencyMismatch, InvalidEvent, PayloadTooLarge, PermissionDenied, Problem
+from schemas.event import Receipt
+from schemas.event_type import RegistrationKind
+from schemas.ids import keyed_event_id, new_id
+from schemas.topics import event_topic
+from schemas.validation import EventWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from backbone.catalog.reader import Catalog
+    from backbone.catalog.view import CatalogView
+    from backbone.idempotency import IdempotencyLog
+    from backbone.kafka.producer import Producer
+    from schemas.delivery import Headers
+    from schemas.event import EventDraft
+    from schemas.event_type import EventType, Registration
+
+__all__ = ["IdempotencyKey", "Publisher"]
+
+_MAY_PUBLISH_ANYTHING = {Role.OPERATOR, Role.ADMIN}
+_MOST_WRITERS = 10_000
+
+_SPECVERSION = ("ce_specversion", b"1.0")
+_CONTENT_TYPE = ("content-type", b"application/avro")
+
+_BODY = msgspec.msgpack.Encoder()
+
+
+class _Route(msgspec.Struct, frozen=True):
+    """What is prepared once for all events of one type that one client publishes."""
+
+    topic: str
+    partitions: int
+    writer: EventWriter
+    source: tuple[str, bytes]
+    type: tuple[str, bytes]
+
+
+_RouteKey = tuple[str, str, str, str]
+"""Workspace, namespace, code, client."""
+
+
+class Publisher:
+    """Publishes for every family and client of a process.
+
+    Args:
+        catalog: event types, clients and their registrations.
+        producer: started by its owner.
+        idempotency: likewise.
+    """
+
+    def __init__(self, catalog: Catalog, producer: Producer, idempotency: IdempotencyLog) -> None:
+        self._catalog = catalog
+        self._producer = producer
+        self._idempotency = idempotency
+        self._version = -1
+        self._routes: dict[_RouteKey, _Route] = {}
+        self._writers: dict[tuple[EventType, Registration | None], EventWriter] = {}
+
+    async def publish(self, drafts: Sequence[EventDraft], *, key: IdempotencyKey | None = None) -> list[Receipt]:
+        """Write the events, all of them or none; returns when every in-sync replica has them.
+
+        With a key, or for drafts with a ``producer_id``, a repeat within the window gets the first answer and writes
+        nothing. The drafts of one call are of one client.
+
+        Raises:
+            InvalidEvent: events break their types or have none; every problem names its JSON path (``$.data…`` for a
+                single event, ``$[i].data…`` in a batch).
+            PayloadTooLarge: an event is larger than a record may be.
+            PermissionDenied: the client has not registered a type for publishing.
+            IdempotencyMismatch: a key was used with another body.
+            Unavailable: not acknowledged; a repeat with the same key carries the same event ids.
+        """
+        places = ["$"] if len(drafts) == 1 else [f"$[{index}]" for index in range(len(drafts))]
+        if key is None and all(draft.producer_id is None for draft in drafts):
+            return await self._write(drafts, [new_id() for _ in drafts], places)
+        work = self._publish_each(drafts, places) if key is None else self._publish_once(drafts, key, places)
+        # A caller that gives up must not leave events behind that a repeat would not recognise.
+        task = asyncio.ensure_future(work)
+        task.add_done_callback(_retrieve)
+        return await asyncio.shield(task)
+
+    async def _publish_once(
+        self, drafts: Sequence[EventDraft], key: IdempotencyKey, places: Sequence[str]
+    ) -> list[Receipt]:
+        """The whole request under one key."""
+        ids = [keyed_event_id(key.client, key.key, index) for index in range(len(drafts))]
+        async with self._idempotency.claim([key]) as (answer,):
+            if answer is not None:
+                return _repeated(answer, ids)
+            receipts = await self._write(drafts, ids, places)
+            await self._idempotency.record([key], [_answer(key, receipts)])
+            return receipts
+
+    async def _publish_each(self, drafts: Sequence[EventDraft], places: Sequence[str]) -> list[Receipt]:
+        """Every event under its producer's own id; those without one are simply written."""
+        keys = [_event_key(draft) for draft in drafts]
+        distinct = _distinct(keys)
+        ids = [new_id() if key is None else keyed_event_id(key.client, key.key, 0) for key in keys]
+        async with self._idempotency.claim(list(distinct.values())) as found:
+            known = {name: answer for name, answer in zip(distinct, found, strict=True) if answer is not None}
+            fresh = _first_of_each(keys, known)
+            written = await self._write(
+                [drafts[index] for index in fresh], [ids[index] for index in fresh], [places[index] for index in fresh]
+            )
+            answers = [
+                (key, _answer(key, [receipt]))
+                for key, receipt in zip((keys[index] for index in fresh), written, strict=True)
+                if key is not None
+            ]
+            if answers:
+                await self._idempotency.record([key for key, _ in answers], [answer for _, answer in answers])
+        known.update((key.key, answer) for key, answer in answers)
+        receipts = dict(zip(fresh, written, strict=True))
+        return [
+            receipts[index] if key is None or index in receipts else _repeated(known[key.key], [ids[index]])[0]
+            for index, key in enumerate(keys)
+        ]
+
+    async def _write(self, drafts: Sequence[EventDraft], ids: Sequence[str], places: Sequence[str]) -> list[Receipt]:
+        received_at = timestamps.now()
+        records = await self._records(drafts, ids, places, received_at)
+        acks = await self._producer.send(records)
+        return [
+            Receipt(
+                id=event_id, topic=record.topic, partition=ack.partition, offset=ack.offset, received_at=received_at
+            )
+            for event_id, record, ack in zip(ids, records, acks, strict=True)
+        ]
+
+    async def _records(
+        self, drafts: Sequence[EventDraft], ids: Sequence[str], places: Sequence[str], received_at: int
+    ) -> list[Record]:
+        records: list[Record] = []
+        problems: list[Problem] = []
+        received_text = timestamps.to_text(received_at).encode()
+        for draft, event_id, place in zip(drafts, ids, places, strict=True):
+            try:
+                route = self._route(draft) or await self._prepare(draft)
+                value, key = route.writer.write(draft, event_id=event_id, received_at=received_at)
+            except InvalidEvent as error:
+                problems += [Problem(path=place + found.path[1:], message=found.message) for found in error.problems]
+                continue
+            time = received_text if draft.time is None else timestamps.to_text(draft.time).encode()
+            headers: Headers = [
+                _SPECVERSION,
+                ("ce_id", (draft.producer_id or event_id).encode()),
+                route.source,
+                route.type,
+                ("ce_time", time),
+                _CONTENT_TYPE,
+            ]
+            if draft.subject is not None:
+                headers.append(("ce_subject", draft.subject.encode()))
+            if draft.traceparent is not None:
+                headers.append(("traceparent", draft.traceparent.encode()))
+            if draft.request is not None:
+                headers.append(("hr_request", draft.request))
+            _check_size(value, headers, key, place)
+            partition = ANY_PARTITION if key is None else partition_for(key, route.partitions)
+            records.append(Record(route.topic, value, key, headers, partition))
+        if problems:
+            raise InvalidEvent("The events are not valid: nothing was published.", problems)
+        return records
+
+    def _route(self, draft: EventDraft) -> _Route | None:
+        version = self._catalog.view.version
+        if version != self._version:
+            self._version = version
+            self._routes.clear()
+        return self._routes.get((draft.workspace, draft.namespace, draft.code, draft.client))
+
+    async def _prepare(self, draft: EventDraft) -> _Route:
+        topic = event_topic(draft.workspace, draft.namespace, draft.code)
+        event_type = await self._catalog.lookup(lambda view: view.event_type(topic))
+        if event_type is None:
+            message = f"there is no event type {draft.code} in namespace {draft.namespace}"
+            raise InvalidEvent(message, [Problem(path="$.type", message=message)])
+        registration = await self._registration(draft.client, topic)
+        if registration is None and not self._may_publish_anything(draft.client):
+            raise PermissionDenied(f"This client has not registered {draft.namespace}/{draft.code} for publishing.")
+        route = _Route(
+            topic=topic,
+            partitions=event_type.effective_partitions,
+            writer=self._writer(event_type, registration),
+            source=("ce_source", draft.client.encode()),
+            type=("ce_type", draft.code.encode()),
+        )
+        self._routes[draft.workspace, draft.namespace, draft.code, draft.client] = route
+        return route
+
+    async def _registration(self, client: str, topic: str) -> Registration | None:
+        def find(view: CatalogView) -> Registration | None:
+            return view.registration(client, topic, RegistrationKind.PUBLISH)
+
+        # Who may publish anything needs no registration, and so no look for one that is not there yet.
+        if self._may_publish_anything(client):
+            return find(self._catalog.view)
+        return await self._catalog.lookup(find)
+
+    def _may_publish_anything(self, client_id: str) -> bool:
+        client = self._catalog.view.client(client_id)
+        return client is not None and not _MAY_PUBLISH_ANYTHING.isdisjoint(client.roles)
+
+    def _writer(self, event_type: EventType, registration: Registration | None) -> EventWriter:
+        """Compiled once for what it depends on: the catalog may change elsewhere without a compilation here."""
+        found = self._writers.get((event_type, registration))
+        if found is None:
+            if len(self._writers) >= _MOST_WRITERS:
+                self._writers.clear()
+            found = self._writers[event_type, registration] = EventWriter(event_type, registration)
+        return found
+
+
+def _event_key(draft: EventDraft) -> IdempotencyKey | None:
+    if draft.producer_id is None:
+        return None
+    body = _BODY.encode(
+        (
+            draft.workspace,
+            draft.namespace,
+            draft.code,
+            draft.data,
+            draft.text_values,
+            draft.subject,
+            draft.time,
+            draft.time_text,
+            draft.channel,
+            draft.identifiers,
+        )
+    )
+    # No key of a header can begin so: an event id and a header key that are spelled alike stay two keys.
+    name = f"\0{draft.producer_id}"
+    return IdempotencyKey(draft.client, name, hashlib.blake2b(body, digest_size=16).digest())
+
+
+def _distinct(keys: Sequence[IdempotencyKey | None]) -> dict[str, IdempotencyKey]:
+    distinct: dict[str, IdempotencyKey] = {}
+    for key in keys:
+        if key is not None and distinct.setdefault(key.key, key).body_hash != key.body_hash:
+            raise IdempotencyMismatch(f"Two different events of this request have the id {key.key[1:]}.")
+    return distinct
+
+
+def _first_of_each(keys: Sequence[IdempotencyKey | None], known: Mapping[str, Answer]) -> list[int]:
+    """The indexes of the events to write: not yet answered, and of several with one id only the first."""
+    seen = set(known)
+    fresh = []
+    for index, key in enumerate(keys):
+        if key is None or key.key not in seen:
+            fresh.append(index)
+        if key is not None:
+            seen.add(key.key)
+    return fresh
+
+
+def _answer(key: IdempotencyKey, receipts: Sequence[Receipt]) -> Answer:
+    names = tuple(dict.fromkeys(receipt.topic for receipt in receipts))
+    indexes = {name: index for index, name in enumerate(names)}
+    places = tuple((indexes[receipt.topic], receipt.partition, receipt.offset) for receipt in receipts)
+    return Answer(key.body_hash, names, places, receipts[0].received_at if receipts else 0)
+
+
+def _repeated(answer: Answer, ids: Sequence[str]) -> list[Receipt]:
+    return [
+        Receipt(
+            id=event_id,
+            topic=answer.topics[topic],
+            partition=partition,
+            offset=offset,
+            received_at=answer.received_at,
+            repeated=True,
+        )
+        for event_id, (topic, partition, offset) in zip(ids, answer.places, strict=True)
+    ]
+
+
+def _check_size(value: bytes, headers: Headers, key: bytes | None, place: str) -> None:
+    besides = sum(len(content) for _, content in headers) + len(key or b"")
+    if len(value) > MAX_RECORD_BYTES or besides > MAX_HEADER_BYTES:
+        limits = f"at most {MAX_RECORD_BYTES} and {MAX_HEADER_BYTES} are taken"
+        message = f"is encoded in {len(value)} bytes, with {besides} bytes of headers; {limits}"
+        raise PayloadTooLarge("An event is too large.", [Problem(path=place, message=message)])
+
+
+def _retrieve(task: asyncio.Task[list[Receipt]]) -> None:
+    """The outcome of a publish whose caller has given up is nobody's: not worth a warning."""
+    if not task.cancelled():
+        task.exception()

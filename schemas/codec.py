@@ -15,6 +15,7 @@ from schemas.avro import NAME_PROPERTY, TYPE_PROPERTY, avro_type, unframe
 from schemas.decoding import event_reader
 from schemas.errors import CorruptRecord, InvalidRequest
 from schemas.event import Identifier
+from schemas.layout import Layout, layout_of, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,19 +23,6 @@ if TYPE_CHECKING:
     from schemas.attributes import AttributeType
 
 _ENVELOPE = ("id", "type", "source", "subject", "time", "received_at", "channel", "identifiers", "data", "lexical")
-_NUMERIC = frozenset((AttributeKind.NUMBER, AttributeKind.INTEGER, AttributeKind.DECIMAL))
-
-
-class Member(msgspec.Struct, frozen=True):
-    """One attribute of a typed event type, prepared for printing.
-
-    ``label`` is its name as JSON with the colon, ``key`` its key in ``lexical``.
-    """
-
-    name: str
-    kind: AttributeKind
-    label: str
-    key: str
 
 
 class DecodedEvent(msgspec.Struct, kw_only=True):
@@ -44,7 +32,7 @@ class DecodedEvent(msgspec.Struct, kw_only=True):
         data: of an open type the JSON text as received; of a typed one attribute name to value: str, float, bool, int,
             Decimal, microseconds for a Time, JSON text for a json attribute, None for what is null.
         lexical: field to text, where a value does not print back as it was sent (``schemas.lexical``).
-        members: the attributes in the schema's order; None for an open type.
+        layout: the attributes of a typed event type; None for an open one.
     """
 
     id: str
@@ -57,7 +45,7 @@ class DecodedEvent(msgspec.Struct, kw_only=True):
     identifiers: tuple[Identifier, ...]
     data: str | dict[str, Any]
     lexical: dict[str, str] | None
-    members: tuple[Member, ...] | None
+    layout: Layout | None = None
     _value: Any = msgspec.UNSET
 
     @property
@@ -67,17 +55,17 @@ class DecodedEvent(msgspec.Struct, kw_only=True):
 
     def data_json(self) -> bytes:
         """The data as JSON: an open type's text as received; else an object in the schema's order, values as sent."""
-        if self.members is None or isinstance(self.data, str):
+        if self.layout is None or isinstance(self.data, str):
             return str(self.data).encode()
         sent = self.lexical or {}
         parts = []
-        for member in self.members:
+        for member in self.layout.members:
             value = self.data[member.name]
             text = sent.get(member.key)
             if text is not None:
-                parts.append(member.label + _as_sent(member.kind, value, text))
+                parts.append(member.label + member.as_sent(value, text))
             elif value is not None:
-                parts.append(member.label + _JSON_PRINTERS[member.kind](value))
+                parts.append(member.label + member.print_json(value))
         return f"{{{','.join(parts)}}}".encode()
 
     def data_value(self) -> Any:
@@ -94,24 +82,25 @@ class DecodedEvent(msgspec.Struct, kw_only=True):
         return self._value
 
     def _read_value(self) -> Any:
-        if self.members is None or isinstance(self.data, str):
-            return _parse(str(self.data))
-        found: dict[str, Any] = {}
-        sent = self.lexical or {}
-        for member in self.members:
-            value = self.data[member.name]
-            if value is None:
-                if member.key in sent:
-                    found[member.name] = None
-            elif member.kind is AttributeKind.TIME:
-                found[member.name] = sent.get(member.key) or timestamps.to_text(value)
-            elif member.kind is AttributeKind.JSON:
-                found[member.name] = _parse(value)
-            elif member.kind is AttributeKind.DECIMAL:
-                found[member.name] = float(value)
-            else:
-                found[member.name] = value
+        if self.layout is None or isinstance(self.data, str):
+            return parse_json(str(self.data))
+        found = {name: value for name, value in self.data.items() if value is not None}
+        for name, read_json in self.layout.converted:
+            if name in found:
+                found[name] = read_json(found[name])
+        if self.lexical:
+            self._read_lexical(self.layout, self.lexical, found)
         return found
+
+    def _read_lexical(self, layout: Layout, sent: Mapping[str, str], found: dict[str, Any]) -> None:
+        for member in layout.members:
+            text = sent.get(member.key)
+            if text is None:
+                continue
+            if member.name not in found:
+                found[member.name] = None
+            elif member.kind is AttributeKind.TIME:
+                found[member.name] = text
 
 
 class EventDecoder:
@@ -131,14 +120,14 @@ class EventDecoder:
             attributes = None if data == "string" else [_attribute(field) for field in data["fields"]]
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, InvalidRequest) as error:
             raise CorruptRecord(f"not the schema of an event: {error!r}") from error
-        self.members = None if attributes is None else tuple(_member(name, of.kind) for name, of in attributes)
+        self._layout = None if attributes is None else layout_of(attributes)
         self._read = event_reader(attributes)
-        self._checks = [(each.name, _CHECKS[each.kind]) for each in self.members or () if each.kind in _CHECKS]
+        self._checks = [(name, _CHECKS[of.kind]) for name, of in attributes or () if of.kind in _CHECKS]
 
     @property
     def is_open(self) -> bool:
         """Whether ``data`` is JSON text as received."""
-        return self.members is None
+        return self._layout is None
 
     def decode(self, value: bytes | None) -> DecodedEvent:
         """Read one framed value; the schema id is not looked at.
@@ -153,7 +142,7 @@ class EventDecoder:
             )
         except (IndexError, ValueError, struct.error) as error:
             raise CorruptRecord(f"not an event of its schema: {error}") from error
-        if self.members is None:
+        if self._layout is None:
             _check_json(data)
         for name, check in self._checks:
             found = data[name]
@@ -170,7 +159,7 @@ class EventDecoder:
             identifiers=identifiers,
             data=data,
             lexical=texts,
-            members=self.members,
+            layout=self._layout,
         )
 
 
@@ -180,18 +169,6 @@ def _attribute(field: Mapping[str, Any]) -> tuple[str, AttributeType]:
     if field["type"] != ["null", avro_type(of)]:
         raise CorruptRecord(f"not the schema of an event: {name!r} is no nullable {of}")
     return name, of
-
-
-def _member(name: str, kind: AttributeKind) -> Member:
-    return Member(name, kind, f"{_json_text(name)}:", lexical.key(name))
-
-
-def _parse(text: str) -> Any:
-    """JSON text as Python values; a number past a double's range is infinite rather than an error."""
-    try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return json.loads(text, parse_int=float)
 
 
 def _instant(micros: int) -> int:
@@ -218,26 +195,3 @@ _CHECKS: dict[AttributeKind, Callable[[Any], Any]] = {
     AttributeKind.JSON: _check_json,
 }
 """What a value must be besides its Avro type, so that every decoded event can be printed."""
-
-
-def _json_text(text: str) -> str:
-    return msgspec.json.encode(text).decode()
-
-
-def _as_sent(kind: AttributeKind, value: Any, text: str) -> str:
-    """The ``lexical`` text as JSON where JSON can say it (``.5`` and ``TRUE`` it cannot), else the value."""
-    if value is None:
-        return lexical.NULL
-    if kind is AttributeKind.TIME:
-        return _json_text(text)
-    if kind in _NUMERIC and lexical.JSON_NUMBER.fullmatch(text):
-        return text
-    return _JSON_PRINTERS[kind](value)
-
-
-_JSON_PRINTERS: dict[AttributeKind, Callable[[Any], str]] = {
-    **lexical.PRINTERS,
-    AttributeKind.STRING: _json_text,
-    AttributeKind.TIME: lambda micros: f'"{timestamps.to_text(micros)}"',
-}
-"""A typed value as JSON."""

@@ -25,6 +25,8 @@ _MORE = 0x80
 _LONGEST = 63
 """Shift of the tenth and last byte of a long."""
 _LARGEST = 2**64 - 1
+_NO_SHORT_LENGTH = 0x81
+"""A length of one byte has neither of these bits: odd ones are negative, and the other says that more follows."""
 _EXACT = Context(prec=MOST_DIGITS + 1)
 
 _NULL, _VALUE = 0, 2
@@ -64,6 +66,9 @@ def event_reader(attributes: Sequence[tuple[str, AttributeType]] | None) -> Read
 
 def read_long(b: bytes, p: int) -> tuple[int, int]:
     """The long at ``p``, and where what follows it starts."""
+    zigzag = b[p]
+    if zigzag < _MORE:
+        return (zigzag >> 1) ^ -(zigzag & 1), p + 1
     # A present time in microseconds has eight bytes: gather their groups of seven bits at once.
     spread = int.from_bytes(b[p : p + 8], "little")
     if spread & 0x8080_8080_8080_8080 == 0x0080_8080_8080_8080:  # noqa: PLR2004 -- the bits "more follows" of eight bytes
@@ -88,8 +93,13 @@ def read_long(b: bytes, p: int) -> tuple[int, int]:
 
 def read_text(b: bytes, p: int) -> tuple[str, int]:
     """The string at ``p``, and where what follows it starts."""
-    size, p = _read_length(b, p)
-    return b[p : p + size].decode(), p + size
+    short = b[p]
+    if short & _NO_SHORT_LENGTH:
+        size, p = _read_length(b, p)
+    else:
+        size, p = short >> 1, p + 1
+    end = p + size
+    return b[p:end].decode(), end
 
 
 def read_identifiers(b: bytes, p: int) -> tuple[tuple[Identifier, ...], int]:
@@ -159,7 +169,6 @@ def _nullable(name: str, read: str) -> list[str]:
     ]
 
 
-# A length of one byte is even (odd ones are negative) and has no bit "more follows": 0x81 shows either.
 _TEXT = """n = b[p]
 if n & 0x81: {0}, p = read_text(b, p)
 else:

@@ -1,0 +1,100 @@
+"""The attributes of a typed event type, prepared for turning their values back into JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from schemas import lexical, timestamps
+from schemas.attributes import AttributeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from schemas.attributes import AttributeType
+
+_NUMERIC = frozenset((AttributeKind.NUMBER, AttributeKind.INTEGER, AttributeKind.DECIMAL))
+
+
+class Member(msgspec.Struct, frozen=True):
+    """One attribute.
+
+    Attributes:
+        label: its name as JSON, with the colon.
+        key: its key in ``lexical``.
+        print_json: a value as JSON.
+        read_json: a value as JSON would give it, where that is another.
+    """
+
+    name: str
+    kind: AttributeKind
+    label: str
+    key: str
+    print_json: Callable[[Any], str]
+    read_json: Callable[[Any], Any] | None
+
+    def as_sent(self, value: Any, text: str) -> str:
+        """Its ``lexical`` text as JSON where JSON can say it (``.5`` and ``TRUE`` it cannot), else the value."""
+        if value is None:
+            return lexical.NULL
+        if self.kind is AttributeKind.TIME:
+            return _json_text(text)
+        if self.kind in _NUMERIC and lexical.JSON_NUMBER.fullmatch(text):
+            return text
+        return self.print_json(value)
+
+
+class Layout(msgspec.Struct, frozen=True):
+    """All attributes in the schema's order; ``converted`` are name and ``read_json`` of those that have one."""
+
+    members: tuple[Member, ...]
+    converted: tuple[tuple[str, Callable[[Any], Any]], ...]
+
+
+def layout_of(attributes: Sequence[tuple[str, AttributeType]]) -> Layout:
+    """The layout of attributes given as name and type."""
+    members = tuple(
+        Member(
+            name=name,
+            kind=of.kind,
+            label=f"{_json_text(name)}:",
+            key=lexical.key(name),
+            print_json=_PRINTERS[of.kind],
+            read_json=_READERS.get(of.kind),
+        )
+        for name, of in attributes
+    )
+    return Layout(members, tuple((each.name, each.read_json) for each in members if each.read_json is not None))
+
+
+def parse_json(text: str) -> Any:
+    """JSON text as Python values; a number past a double's range is infinite rather than an error.
+
+    Raises:
+        ValueError: it is not JSON.
+        RecursionError: it is nested too deeply.
+    """
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text, parse_int=float)
+
+
+def _json_text(text: str) -> str:
+    return msgspec.json.encode(text).decode()
+
+
+_PRINTERS: dict[AttributeKind, Callable[[Any], str]] = {
+    **lexical.PRINTERS,
+    AttributeKind.STRING: _json_text,
+    AttributeKind.TIME: lambda micros: f'"{timestamps.to_text(micros)}"',
+}
+
+_READERS: dict[AttributeKind, Callable[[Any], Any]] = {
+    AttributeKind.TIME: timestamps.to_text,
+    AttributeKind.DECIMAL: float,
+    AttributeKind.JSON: parse_json,
+}

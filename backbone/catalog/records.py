@@ -27,7 +27,7 @@ WRITE_ID = "write-id"
 
 class _SchemaKey(msgspec.Struct):
     keytype: str
-    subject: str = ""
+    subject: str | None = None
     version: int = 0
     magic: int = 1
 
@@ -76,7 +76,7 @@ def restoring_record(view: CatalogView, topic: str, key: bytes, write_id: str) -
         parsed = _KEYS.decode(key)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return tombstone(topic, key, write_id)
-    for schema in view.subject_versions(parsed.subject):
+    for schema in view.subject_versions(parsed.subject or ""):
         if parsed.keytype == "SCHEMA" and schema.version == parsed.version:
             restored = schema_record(schema, write_id)
             return Record(topic, restored.value, key, restored.headers)
@@ -121,7 +121,7 @@ def _apply_schema(view: CatalogView, key: bytes, value: bytes | None) -> None:
         if parsed.keytype == "SCHEMA":
             found = None if value is None else _VALUES.decode(value)
             if found is None:
-                view.remove_schema(parsed.subject, parsed.version)
+                view.remove_schema(parsed.subject or "", parsed.version)
             elif (found.subject, found.version) != (parsed.subject, parsed.version):
                 raise CorruptRecord(f"the record with key {key!r} is about {found.subject} version {found.version}")
             else:

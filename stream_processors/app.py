@@ -121,7 +121,7 @@ def create_app(
         topic_disable_leader=True,
         web_enabled=settings.web_port is not None,
         web_bind="127.0.0.1",
-        web_port=settings.web_port or 0,
+        web_port=settings.web_port,
         worker_redirect_stdouts=False,
     )
     for agent in agents:

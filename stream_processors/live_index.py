@@ -11,9 +11,10 @@ from schemas.errors import CorruptRecord
 from stream_processors.matching import MatchIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from backbone.catalog.reader import Catalog
+    from backbone.kafka.admin import Admin
     from backbone.kafka.consumer import BatchConsumer
     from backbone.kafka.records import Partition
 
@@ -23,11 +24,13 @@ class LiveIndex:
 
     Args:
         catalog: of this process.
+        admin: to ask for the ends of partitions.
         skew: milliseconds by which the brokers' clocks may differ.
     """
 
-    def __init__(self, catalog: Catalog, *, skew: int) -> None:
+    def __init__(self, catalog: Catalog, admin: Admin, *, skew: int) -> None:
         self._catalog = catalog
+        self._admin = admin
         self._skew = skew
         self._lock = threading.Lock()
         self._version = -1
@@ -54,18 +57,22 @@ class LiveIndex:
         """
         since = self.current().since
         times = {partition: since[partition[0]] for partition in partitions if partition[0] in since}
-        found = consumer.offsets_for_times(times)
-        later = [partition for partition in partitions if found.get(partition) is None]
-        # The end is asked for before the time is asked again: what is appended in between is not passed over.
-        ends = consumer.end_offsets(later)
-        again = consumer.offsets_for_times({partition: times[partition] for partition in later if partition in times})
-        starts = {}
-        for partition in partitions:
-            offset = found.get(partition)
-            if offset is None:
-                offset = again.get(partition)
-            starts[partition] = ends[partition] if offset is None else offset
+        starts = _offsets_at(consumer, times)
+        later = [partition for partition in partitions if partition not in starts]
+        if later:
+            # The end is asked for before the time is asked again: what is appended in between is not passed over.
+            ends = self._admin.end_offsets_now(later)
+            again = {partition: times[partition] for partition in later if partition in times}
+            starts = starts | ends | _offsets_at(consumer, again)
         return starts
+
+
+def _offsets_at(consumer: BatchConsumer, times: Mapping[Partition, int]) -> dict[Partition, int]:
+    """The first offset at or after a time, for the partitions that have one."""
+    if not times:
+        return {}
+    found = consumer.offsets_for_times(times)
+    return {partition: offset for partition, offset in found.items() if offset is not None}
 
 
 class Decoders:

@@ -18,12 +18,17 @@ from backbone.kafka.admin import Admin
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.kafka.transaction import TransactionalProducer
+from backbone.ledger.tables import open_ledger
+from backbone.ledger.writer import LedgerWriter
 from backbone.readiness import mark_ready
 from stream_processors.app import create_app, run_app
+from stream_processors.dead_letters import DeadLetters
 from stream_processors.faults import parse_fault
+from stream_processors.ledger import LedgerIndexer
+from stream_processors.ledger_agent import LedgerAgent
 from stream_processors.live_index import Decoders, LiveIndex
 from stream_processors.metrics import ProcessorMetrics
-from stream_processors.reader import BatchReader
+from stream_processors.reader import BatchReader, from_the_beginning
 from stream_processors.router import Router
 from stream_processors.slots import claimed_slot
 
@@ -39,6 +44,8 @@ _SEVERAL_BROKERS = 0.5
 _READER_OPTIONS: dict[str, Any] = {
     # Ends of partitions are of no interest here, and would cut batches short.
     "enable.partition.eof": False,
+    # How long a request for offsets may wait behind an idle fetch.
+    "fetch.wait.max.ms": 50,
     # Bytes fetched ahead, and so the most that one batch can hold.
     "queued.max.messages.kbytes": 32_768,
 }
@@ -70,7 +77,10 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
         registry = CollectorRegistry()
         metrics = ProcessorMetrics(registry)
         identity = f"headrace-router-{settings.backbone.node_id}-{slot}"
-        agents.append(_router(settings, identity, catalog, await _skew(settings, admin), metrics))
+        index = LiveIndex(catalog, admin, skew=await _skew(settings, admin))
+        agents.append(_router(settings, identity, catalog, index, metrics))
+        if settings.ledger:
+            agents.append(_ledger(settings, slot, catalog, metrics))
         app = create_app(settings, f"{identity}-{os.getpid()}", agents, _exposed(registry))
         await run_app(app, agents, stop, on_ready=mark_ready)
     finally:
@@ -81,9 +91,8 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
 
 
 def _router(
-    settings: ProcessorSettings, transactional_id: str, catalog: Catalog, skew: int, metrics: ProcessorMetrics
+    settings: ProcessorSettings, transactional_id: str, catalog: Catalog, index: LiveIndex, metrics: ProcessorMetrics
 ) -> Router:
-    index = LiveIndex(catalog, skew=skew)
     reader = BatchReader(
         agent="router",
         new_consumer=partial(BatchConsumer, settings.kafka, group=settings.group, **_READER_OPTIONS),
@@ -104,6 +113,26 @@ def _router(
         metrics=metrics,
         before_commit=parse_fault(settings.fault_before_commit),
     )
+
+
+def _ledger(settings: ProcessorSettings, slot: int, catalog: Catalog, metrics: ProcessorMetrics) -> LedgerAgent:
+    writer = LedgerWriter(open_ledger(settings.backbone.ledger_url))
+    writer.create()
+    dead_letters = DeadLetters(
+        partial(TransactionalProducer, settings.kafka, f"headrace-ledger-{settings.backbone.node_id}-{slot}")
+    )
+    indexer = LedgerIndexer(
+        writer=writer, view=catalog.view, decode=Decoders(catalog).decode, set_aside=dead_letters.add
+    )
+    reader = BatchReader(
+        agent="ledger",
+        new_consumer=partial(BatchConsumer, settings.kafka, group=settings.ledger_group, **_READER_OPTIONS),
+        topics=indexer.topics,
+        start=from_the_beginning,
+        batch_events=settings.batch_events,
+        metrics=metrics,
+    )
+    return LedgerAgent(catalog=catalog, reader=reader, indexer=indexer, dead_letters=dead_letters, metrics=metrics)
 
 
 async def _skew(settings: ProcessorSettings, admin: Admin) -> int:

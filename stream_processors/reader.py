@@ -126,6 +126,7 @@ class BatchReader:
         self._generation = 0
         self._rewind = False
         self._assigned: set[Partition] = set()
+        self._starts: dict[Partition, int] = {}
         self._resumed: dict[Partition, int] = {}
         self._sequence = 0
         self._subscribed: frozenset[str] = frozenset()
@@ -160,7 +161,7 @@ class BatchReader:
         """Poll until ``stop``; ``hand_over`` blocks while the agent's queue is full."""
         while not self._stopping.is_set():
             consumer = self._consumer = self._new_consumer(on_assigned=self._on_assigned, on_revoked=self._on_revoked)
-            self._subscribed = frozenset()
+            self._subscribed, self._assigned, self._starts = frozenset(), set(), {}
             try:
                 while not self._stopping.is_set():
                     self._turn(consumer, hand_over)
@@ -228,7 +229,10 @@ class BatchReader:
         """The committed offsets, after committing one where there was none; and where to go on reading."""
         if not partitions:
             return {}, {}
-        starts = self._start(consumer, partitions)
+        unknown = [partition for partition in partitions if partition not in self._starts]
+        if unknown:
+            self._starts.update(self._start(consumer, unknown))
+        starts = self._starts
         committed = consumer.committed(partitions)
         fresh = {partition: starts[partition] for partition in partitions if committed[partition] is None}
         consumer.commit(fresh)
@@ -253,6 +257,8 @@ class BatchReader:
         with self.gate:
             self._commit_finished()
             self._assigned.difference_update(partitions)
+            for partition in partitions:
+                self._starts.pop(partition, None)
             self.rewind()
         self._report("partitions revoked", partitions)
 

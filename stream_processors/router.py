@@ -100,6 +100,7 @@ class Router:
 
     def _follows(self, batch: Batch) -> bool:
         if batch.generation != self.reader.generation:
+            log.info("dropped a batch of an earlier generation", extra={"events": len(batch.messages)})
             return False
         if batch.generation != self._generation:
             self._generation, self._sequence, self._expected = batch.generation, 0, dict(batch.resumed)

@@ -1,0 +1,129 @@
+"""Routers killed, stopped and aborted between produce and commit: every event once, in order, accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.component.stream_processors.installation import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backbone.kafka.records import Record
+    from schemas.delivery import Delivery
+    from schemas.event_type import EventType
+    from schemas.subscription import Endpoint
+    from tests.component.stream_processors.installation import Installation
+
+RATE = 6_000
+"""Events per second."""
+SECONDS = 18
+"""Longer than a stopped router's session and its transaction take to time out."""
+KEYS = 24
+_ROUND = 120
+"""Events of one publish."""
+
+
+async def test_an_abort_drops_the_batches_queued_behind_it(installation: Installation) -> None:
+    orders, endpoints = await _two_endpoints(installation)
+    events = [f"event-{number}" for number in range(6_000)]
+    await installation.producer.send(_records(installation, orders, events))
+
+    with installation.worker(0, fault="abort:3", HEADRACE_PROCESSORS_BATCH_EVENTS="200") as worker:
+        found = await asyncio.to_thread(_wait, installation, endpoints, len(events))
+        assert await asyncio.to_thread(worker.terminate) == 0, worker.log
+
+    assert "aborted by the fault hook" in worker.log
+    assert "dropped a batch" in worker.log
+    await _assert_exactly_once(installation, orders, endpoints, events, found)
+
+
+@pytest.mark.timeout(120)
+async def test_killed_stopped_and_aborted_routers_route_every_event_once(installation: Installation) -> None:
+    orders, endpoints = await _two_endpoints(installation)
+    events = [f"event-{number}" for number in range(RATE * SECONDS)]
+    records = _records(installation, orders, events)
+
+    with (
+        installation.worker(0, fault="kill:40") as killed,
+        installation.worker(1, fault="stop:60") as stopped,
+    ):
+        publishing = asyncio.create_task(_publish_at_rate(installation, records))
+        await asyncio.to_thread(wait_until, lambda: killed.exit_code is not None, 15, "the first worker is killed")
+        with installation.worker(0, fault="abort:5", HEADRACE_PROCESSORS_BATCH_EVENTS="500") as successor:
+            await asyncio.to_thread(wait_until, lambda: stopped.is_stopped, 15, "the second worker is stopped")
+            # Long enough for the group to give its partitions away and for its open transaction to time out.
+            taken_over = '"now": 4'
+            await asyncio.to_thread(
+                wait_until, lambda: taken_over in successor.log, 20, "its partitions are taken over"
+            )
+            stopped.resume()
+            rate = await publishing
+            found = await asyncio.to_thread(_wait, installation, endpoints, len(events))
+            assert await asyncio.to_thread(successor.terminate) == 0, successor.log
+        assert await asyncio.to_thread(stopped.terminate) == 0, stopped.log
+
+    assert "aborted by the fault hook" in successor.log
+    assert rate >= 5_000
+    await _assert_exactly_once(installation, orders, endpoints, events, found)
+
+
+async def _two_endpoints(installation: Installation) -> tuple[EventType, list[Endpoint]]:
+    orders = await installation.event_type("Order")
+    endpoints = [await installation.endpoint(name) for name in ("one", "two")]
+    event_filter = await installation.event_filter("Order")
+    for endpoint in endpoints:
+        await installation.link(event_filter, endpoint)
+    return orders, endpoints
+
+
+def _records(installation: Installation, event_type: EventType, events: Sequence[str]) -> list[Record]:
+    keys = itertools.cycle(f"key-{number}" for number in range(KEYS))
+    return [installation.event(event_type, event, key=key) for event, key in zip(events, keys, strict=False)]
+
+
+async def _publish_at_rate(installation: Installation, records: Sequence[Record]) -> float:
+    """Publish at ``RATE``; returns the events per second that came of it."""
+    began = time.monotonic()
+    for first in range(0, len(records), _ROUND):
+        await installation.producer.send(records[first : first + _ROUND])
+        await asyncio.sleep(max(0.0, began + first / RATE - time.monotonic()))
+    return len(records) / (time.monotonic() - began)
+
+
+def _wait(installation: Installation, endpoints: Sequence[Endpoint], events: int) -> list[Delivery]:
+    return installation.wait_for_deliveries({each.id for each in endpoints}, len(endpoints) * events, 45)
+
+
+async def _assert_exactly_once(
+    installation: Installation,
+    event_type: EventType,
+    endpoints: Sequence[Endpoint],
+    events: Sequence[str],
+    found: Sequence[Delivery],
+) -> None:
+    times = Counter((each.event, each.endpoint) for each in found)
+    assert {pair: count for pair, count in times.items() if count != 1} == {}
+    assert times.keys() == {(event, endpoint.id) for event in events for endpoint in endpoints}
+
+    order: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
+    for each in found:
+        order[each.endpoint, each.source.partition].append(each.source.offset)
+    for offsets in order.values():
+        assert offsets == sorted(offsets)
+
+    receipts = await asyncio.to_thread(
+        installation.assert_receipts_tile, event_type.topic, await installation.ends(event_type)
+    )
+    assert sum(each.events for each in receipts) == len(events)
+    matched: Counter[str] = Counter()
+    for each in receipts:
+        for endpoint, hours in each.matched.items():
+            matched[endpoint] += sum(hours.values())
+    assert matched == {endpoint.id: len(events) for endpoint in endpoints}

@@ -83,6 +83,9 @@ def test_an_event_without_a_time_happened_when_it_was_received() -> None:
         (b'{"orderTotal":-0}', b'{"orderTotal":-0}'),
         (b'{"orderTotal":0.00001}', b'{"orderTotal":0.00001}'),
         (b'{"orderTotal":12345678901234567890.123456789}', b'{"orderTotal":12345678901234567890.123456789}'),
+        # Sixteen digits: the first whole number that a double respells, and one that it does not.
+        (b'{"orderTotal":9007199254740993}', b'{"orderTotal":9007199254740993}'),
+        (b'{"orderTotal":9007199254740.993}', b'{"orderTotal":9007199254740.993}'),
         (b'{"count": -0}', b'{"count":-0}'),
         (b'{"count":9223372036854775807}', b'{"count":9223372036854775807}'),
         (b'{"price": 125.5}', b'{"price":125.5}'),

@@ -88,19 +88,11 @@ class DecodedEvent(msgspec.Struct, kw_only=True):
         for name, read_json in self.layout.converted:
             if name in found:
                 found[name] = read_json(found[name])
-        if self.lexical:
-            self._read_lexical(self.layout, self.lexical, found)
+        for member in self.layout.members if self.lexical else ():
+            text = (self.lexical or {}).get(member.key)
+            if text is not None:
+                found[member.name] = parse_json(member.as_sent(self.data[member.name], text))
         return found
-
-    def _read_lexical(self, layout: Layout, sent: Mapping[str, str], found: dict[str, Any]) -> None:
-        for member in layout.members:
-            text = sent.get(member.key)
-            if text is None:
-                continue
-            if member.name not in found:
-                found[member.name] = None
-            elif member.kind is AttributeKind.TIME:
-                found[member.name] = text
 
 
 class EventDecoder:

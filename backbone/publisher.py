@@ -16,12 +16,12 @@ from schemas.access import Role
 from schemas.errors import IdempotencyMismatch, InvalidEvent, PayloadTooLarge, PermissionDenied, Problem
 from schemas.event import Receipt
 from schemas.event_type import RegistrationKind
-from schemas.ids import keyed_event_id, new_id
+from schemas.ids import keyed_event_id, new_id, new_ids
 from schemas.topics import event_topic
 from schemas.validation import EventWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
@@ -31,10 +31,16 @@ if TYPE_CHECKING:
     from schemas.event import EventDraft
     from schemas.event_type import EventType, Registration
 
+    Place = Callable[[int], str]
+    """Where in the request the n-th draft is, as a JSON path."""
+
 __all__ = ["IdempotencyKey", "Publisher"]
 
 _MAY_PUBLISH_ANYTHING = {Role.OPERATOR, Role.ADMIN}
 _MOST_WRITERS = 10_000
+
+_SMALL = 100_000
+"""Bytes of what a record is made of, below which no limit can be passed: then its parts need not be added up."""
 
 _SPECVERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/avro")
@@ -87,28 +93,26 @@ class Publisher:
             IdempotencyMismatch: a key was used with another body.
             Unavailable: not acknowledged; a repeat with the same key carries the same event ids.
         """
-        places = ["$"] if len(drafts) == 1 else [f"$[{index}]" for index in range(len(drafts))]
+        place = "$".format if len(drafts) == 1 else "$[{}]".format
         if key is None and all(draft.producer_id is None for draft in drafts):
-            return await self._write(drafts, [new_id() for _ in drafts], places)
-        work = self._publish_each(drafts, places) if key is None else self._publish_once(drafts, key, places)
+            return await self._write(drafts, new_ids(len(drafts)), place)
+        work = self._publish_each(drafts, place) if key is None else self._publish_once(drafts, key, place)
         # A caller that gives up must not leave events behind that a repeat would not recognise.
         task = asyncio.ensure_future(work)
         task.add_done_callback(_retrieve)
         return await asyncio.shield(task)
 
-    async def _publish_once(
-        self, drafts: Sequence[EventDraft], key: IdempotencyKey, places: Sequence[str]
-    ) -> list[Receipt]:
+    async def _publish_once(self, drafts: Sequence[EventDraft], key: IdempotencyKey, place: Place) -> list[Receipt]:
         """The whole request under one key."""
         ids = [keyed_event_id(key.client, key.key, index) for index in range(len(drafts))]
         async with self._idempotency.claim([key]) as (answer,):
             if answer is not None:
                 return _repeated(answer, ids)
-            receipts = await self._write(drafts, ids, places)
+            receipts = await self._write(drafts, ids, place)
             await self._idempotency.record([key], [_answer(key, receipts)])
             return receipts
 
-    async def _publish_each(self, drafts: Sequence[EventDraft], places: Sequence[str]) -> list[Receipt]:
+    async def _publish_each(self, drafts: Sequence[EventDraft], place: Place) -> list[Receipt]:
         """Every event under its producer's own id; those without one are simply written."""
         keys = [_event_key(draft) for draft in drafts]
         distinct = _distinct(keys)
@@ -117,7 +121,7 @@ class Publisher:
             known = {name: answer for name, answer in zip(distinct, found, strict=True) if answer is not None}
             fresh = _first_of_each(keys, known)
             written = await self._write(
-                [drafts[index] for index in fresh], [ids[index] for index in fresh], [places[index] for index in fresh]
+                [drafts[index] for index in fresh], [ids[index] for index in fresh], lambda at: place(fresh[at])
             )
             answers = [
                 (key, _answer(key, [receipt]))
@@ -133,9 +137,9 @@ class Publisher:
             for index, key in enumerate(keys)
         ]
 
-    async def _write(self, drafts: Sequence[EventDraft], ids: Sequence[str], places: Sequence[str]) -> list[Receipt]:
+    async def _write(self, drafts: Sequence[EventDraft], ids: Sequence[str], place: Place) -> list[Receipt]:
         received_at = timestamps.now()
-        records = await self._records(drafts, ids, places, received_at)
+        records = await self._records(drafts, ids, place, received_at)
         acks = await self._producer.send(records)
         return [
             Receipt(
@@ -145,17 +149,18 @@ class Publisher:
         ]
 
     async def _records(
-        self, drafts: Sequence[EventDraft], ids: Sequence[str], places: Sequence[str], received_at: int
+        self, drafts: Sequence[EventDraft], ids: Sequence[str], place: Place, received_at: int
     ) -> list[Record]:
         records: list[Record] = []
         problems: list[Problem] = []
         received_text = timestamps.to_text(received_at).encode()
-        for draft, event_id, place in zip(drafts, ids, places, strict=True):
+        for index, (draft, event_id) in enumerate(zip(drafts, ids, strict=True)):
             try:
                 route = self._route(draft) or await self._prepare(draft)
                 value, key = route.writer.write(draft, event_id=event_id, received_at=received_at)
             except InvalidEvent as error:
-                problems += [Problem(path=place + found.path[1:], message=found.message) for found in error.problems]
+                where = place(index)
+                problems += [Problem(path=where + found.path[1:], message=found.message) for found in error.problems]
                 continue
             time = received_text if draft.time is None else timestamps.to_text(draft.time).encode()
             headers: Headers = [
@@ -172,7 +177,8 @@ class Publisher:
                 headers.append(("traceparent", draft.traceparent.encode()))
             if draft.request is not None:
                 headers.append(("hr_request", draft.request))
-            _check_size(value, headers, key, place)
+            if len(value) + len(draft.request or b"") + len(draft.producer_id or "") > _SMALL:
+                _check_size(value, headers, key, place(index))
             partition = ANY_PARTITION if key is None else partition_for(key, route.partitions)
             records.append(Record(route.topic, value, key, headers, partition))
         if problems:

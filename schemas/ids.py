@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 import uuid
 
-_NAMESPACE = uuid.UUID("6f0d6c1e-2f7c-5b0e-9a57-3d8f5c2b7a10")
+_ROOT = uuid.UUID("6f0d6c1e-2f7c-5b0e-9a57-3d8f5c2b7a10").bytes
 """Root of every derived id. Changing it changes all of them, so it never changes."""
+
+_VARIANT = {f"{digit:x}": f"{digit & 3 | 8:x}" for digit in range(16)}
+"""A hexadecimal digit with its upper two bits replaced by the variant of RFC 9562."""
 
 LIVE = "live"
 """The run of an ordinary delivery; a replay or resend has a nonce of its own."""
@@ -21,6 +25,17 @@ def new_id() -> str:
     value = value & ~(0x3 << 62) | 0x2 << 62
     digits = f"{value:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def new_ids(count: int) -> list[str]:
+    """``count`` ids as ``new_id`` makes them, of one instant, at a fraction of the price."""
+    millis = f"{time.time_ns() // 1_000_000:012x}"
+    head = f"{millis[:8]}-{millis[8:]}-7"
+    digits = os.urandom(10 * count).hex()
+    return [
+        f"{head}{digits[at : at + 3]}-{_VARIANT[digits[at + 4]]}{digits[at + 5 : at + 8]}-{digits[at + 8 : at + 20]}"
+        for at in range(0, 20 * count, 20)
+    ]
 
 
 def keyed_event_id(client: str, key: str, index: int) -> str:
@@ -40,5 +55,7 @@ def attempt_id(delivery: str, run: str, number: int) -> str:
 
 def derived(*parts: str) -> str:
     """uuid5 over the parts, each prefixed with its length so that no two lists of parts collide."""
-    name = "".join(f"{len(part)}:{part}" for part in parts)
-    return str(uuid.uuid5(_NAMESPACE, name))
+    name = "".join([f"{len(part)}:{part}" for part in parts])
+    # What uuid.uuid5 computes, without the three objects that it makes on the way: it is in the data path.
+    digits = hashlib.sha1(_ROOT + name.encode(), usedforsecurity=False).hexdigest()
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:32]}"

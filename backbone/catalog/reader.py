@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
@@ -46,9 +45,6 @@ class Catalog:
         self._poison: dict[tuple[str, bytes], Poison] = {}
         self._on_poison: Callable[[], None] | None = None
         self._applied = threading.Condition()
-        self._turn = asyncio.Lock()
-        self._begun = 0
-        self._completed = 0
         self._tail = TopicTail(
             settings, [topics.CATALOG, topics.SCHEMAS], self._apply, name="catalog", on_corrupt=self._remember
         )
@@ -70,16 +66,8 @@ class Catalog:
         self._tail.catch_up(timeout)
 
     async def caught_up(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # the blocking twin takes one too
-        """``catch_up`` for the event loop. Calls that wait for their turn share one question to the broker."""
-        arrived = self._begun
-        async with self._turn:
-            # The one that was under way when this call came may have asked for the end before; a later one did not.
-            if self._completed > arrived:
-                return
-            self._begun += 1
-            number = self._begun
-            await self._tail.caught_up(timeout)
-            self._completed = number
+        """``catch_up`` for the event loop."""
+        await self._tail.caught_up(timeout)
 
     async def lookup(self, find: Callable[[CatalogView], T | None]) -> T | None:
         """What ``find`` finds in the view; when it finds nothing, the view is brought up to date and asked once more.

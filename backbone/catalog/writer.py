@@ -304,5 +304,9 @@ class CatalogWriter:
 
     def _release(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is not None:
+        if producer is None:
+            return
+        try:
             producer.close()
+        except Exception:  # nothing of it is open any more: what is being written must not fail with it
+            log.exception("a fenced producer could not be closed")

@@ -18,7 +18,7 @@ PATIENCE = 2.0
 """Seconds that a delivery may queue for its endpoint; then it goes to a retry tier instead."""
 
 FIRST_WINDOW = 4
-MAX_QUEUE = 1_000
+MAX_QUEUE = 2_000
 TRIP_AFTER = 8
 """Failures of the endpoint in a row, until no more requests are tried for a while."""
 

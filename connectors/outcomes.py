@@ -12,7 +12,7 @@ from backbone.kafka.records import Record, dead_letter
 from connectors.attempts import attempt_record, dead_record, retry_record, without_value
 from connectors.schedule import DEFAULT_SCHEDULE, next_delay
 from schemas import timestamps
-from schemas.delivery import Delivery, Outcome
+from schemas.delivery import Delivery, Headers, Outcome
 from schemas.errors import PayloadTooLarge, Unavailable
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ AGAIN = 0.5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Job:
-    """One delivery in the hands of this process."""
+    """One delivery in the hands of this process; ``headers`` are all of its record's."""
 
     message: Message
+    headers: Headers
     delivery: Delivery
     progress: PartitionProgress
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from connectors.attempts import header_list
 from connectors.bodies import cloudevents
 from connectors.signing import signature_headers, signing_key
 from schemas.avro import unframe
@@ -20,9 +19,8 @@ if TYPE_CHECKING:
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.secrets import SecretBox
-    from backbone.kafka.records import Message
     from schemas.codec import DecodedEvent
-    from schemas.delivery import Delivery
+    from schemas.delivery import Delivery, Headers
     from schemas.subscription import Endpoint
 
 _RESERVED = frozenset(
@@ -68,8 +66,17 @@ class Renderer:
         self._decoders: dict[int, EventDecoder] = {}
         self._keys: dict[str, bytes] = {}
 
-    async def request(self, message: Message, delivery: Delivery, endpoint: Endpoint, timestamp: int) -> Request:
-        """The signed request for one try, made at ``timestamp`` (seconds since the epoch).
+    async def request(
+        self, value: bytes | None, headers: Headers, delivery: Delivery, endpoint: Endpoint, timestamp: int
+    ) -> Request:
+        """The signed request for one try.
+
+        Args:
+            value: of the delivery's record.
+            headers: all of the record's.
+            delivery: what they say.
+            endpoint: where it goes.
+            timestamp: when it is tried, seconds since the epoch.
 
         Raises:
             CorruptRecord: the event cannot be read.
@@ -79,14 +86,14 @@ class Renderer:
         render_as = BODIES.get(endpoint.body)
         if render_as is None or endpoint.url is None:
             raise Misconfigured(f"endpoint {endpoint.id} has no URL, or a body format that this connector lacks")
-        headers = dict(event_headers(header_list(message)))
+        own = dict(event_headers(headers))
         event_type = self._catalog.view.event_type(delivery.source.topic)
-        event = await self._decode(message.value())
-        body = render_as.render(event, headers, event_type.namespace if event_type else None)
+        event = await self._decode(value)
+        body = render_as.render(event, own, event_type.namespace if event_type else None)
         sent = {name: value for name, value in endpoint.headers.items() if _is_free(name)}
         sent["Content-Type"] = render_as.CONTENT_TYPE
-        if "traceparent" in headers:
-            sent["traceparent"] = headers["traceparent"].decode(errors="replace")
+        if "traceparent" in own:
+            sent["traceparent"] = own["traceparent"].decode(errors="replace")
         sent |= signature_headers(self._signing_keys(endpoint), delivery.id, timestamp, body)
         return Request(method=endpoint.method, url=endpoint.url, headers=sent, body=body)
 

@@ -22,7 +22,7 @@ class WebhookSettings(BaseSettings):
             ``127.0.0.0/8`` to try it out. Empty: public addresses only.
         timeout: from name resolution to the last body byte, for endpoints that set none.
         body_limit: most bytes of a response that are read.
-        max_pending: most deliveries of one process that are queued or under way.
+        max_pending: most deliveries of one process that are queued or under way; times an event's size, its memory.
         max_pause: longest pause that a ``Retry-After`` may ask for.
         max_age: a delivery that could not be tried for so long is set aside in ``dead-letters``.
         drain: how long a stopping or rebalancing worker waits for requests under way.

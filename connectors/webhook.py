@@ -81,12 +81,13 @@ class WebhookConnector:
 
     def accept(self, message: Message, progress: PartitionProgress) -> None:
         """Take one record of ``deliveries.webhook``."""
+        headers = header_list(message)
         try:
-            delivery = Delivery.from_headers(header_list(message))
+            delivery = Delivery.from_headers(headers)
         except CorruptRecord as error:
             self._write(message, progress, self._outcomes.poison(message, str(error)))
             return
-        self._dispatch(Job(message=message, delivery=delivery, progress=progress))
+        self._dispatch(Job(message=message, headers=headers, delivery=delivery, progress=progress))
 
     def tick(self) -> None:
         """Put off what has queued for too long, and forget lanes without work."""
@@ -199,7 +200,9 @@ class WebhookConnector:
     async def _render(self, job: Job, endpoint: Endpoint, started_at: int) -> Request:
         while True:
             try:
-                return await self._renderer.request(job.message, job.delivery, endpoint, started_at // 1_000_000)
+                return await self._renderer.request(
+                    job.message.value(), job.headers, job.delivery, endpoint, started_at // 1_000_000
+                )
             except Unavailable:
                 await asyncio.sleep(AGAIN)
             except HeadraceError:

@@ -30,6 +30,9 @@ _COMMIT_EVERY = 0.5
 """Seconds: what a crash repeats is what finished since the last commit."""
 
 
+_LAG = 0.02
+"""Seconds that one turn of a busy event loop takes."""
+
 _JOIN = 5.0
 """Seconds after which a worker without partitions counts as a spare one, ready to take over."""
 
@@ -165,9 +168,15 @@ class Worker:
                 self._progress[partition].committed(offset)
 
     async def _wait_for_room(self, stopping: asyncio.Event) -> None:
-        while self._handler.pending >= self._max_pending and not stopping.is_set():
-            await asyncio.sleep(0.01)
+        """Poll no more than this process can work off, or its own slowness would be taken for the endpoints'."""
+        while not stopping.is_set():
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            lag = time.monotonic() - began
+            if lag < _LAG and self._handler.pending < self._max_pending:
+                return
             self._handler.tick()
+            await asyncio.sleep(_LAG)
 
     def _assigned(self, partitions: list[Partition]) -> None:
         """On the consumer's thread, inside a poll."""

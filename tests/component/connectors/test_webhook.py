@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import uuid
 from typing import TYPE_CHECKING
 
@@ -289,6 +290,22 @@ async def test_poison_on_a_retry_tier_is_set_aside_and_the_next_retry_moves(
     await until(set_aside, "set aside")
     (attempt,) = office.attempts(endpoint)
     assert attempt.number == 2
+
+
+async def test_a_retry_passes_through_its_tiers_and_is_neither_early_nor_late(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    endpoint = await office.endpoint(url)
+    tier = topics.RETRY_TIERS[5]
+    began = time.monotonic()
+    due = timestamps.now() // 1_000 + 7_000
+    routed = [office.delivery(endpoint, attempts=3, due=due) for _ in range(50)]
+    await office.producer.send([msgspec.structs.replace(record, topic=tier) for record in routed])
+    await until(lambda: len(mailbox.received) == 50, "all came back", 40)
+    assert all(7.0 <= received.at - began <= 13.0 for received in mailbox.received)
+    assert [name for name, _ in office.waiting(endpoint)] == [tier] * 100
+    await until(lambda: len(office.attempts(endpoint)) == 50, "attempts are written")
+    assert {attempt.number for attempt in office.attempts(endpoint)} == {4}
 
 
 async def test_a_hanging_endpoint_does_not_hold_up_the_others(

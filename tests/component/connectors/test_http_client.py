@@ -1,0 +1,132 @@
+"""The HTTP client against servers that misbehave; no Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connectors.destinations import DestinationGuard
+from connectors.http_client import HttpClient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Conversation = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[HttpClient]:
+    made = HttpClient(DestinationGuard(["127.0.0.1"]), body_limit=100)
+    await made.start()
+    yield made
+    await made.close()
+
+
+@contextlib.asynccontextmanager
+async def server(conversation: Conversation) -> AsyncIterator[str]:
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+                await conversation(reader, writer)
+        finally:
+            writer.close()
+
+    running = await asyncio.start_server(converse, "127.0.0.1", 0)
+    async with running:
+        yield f"http://127.0.0.1:{running.sockets[0].getsockname()[1]}/"
+
+
+async def request_of(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head + await reader.readexactly(4)
+
+
+async def test_an_idle_connection_that_the_receiver_closed_is_no_failed_attempt(client: HttpClient) -> None:
+    connections = 0
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await request_of(reader)
+        writer.write(OK)
+        await request_of(reader)
+
+    async with server(answer_once) as url:
+        answers = [await client.send("POST", url, {}, b"body", 5.0) for _ in range(2)]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert connections == 2
+
+
+async def test_a_new_connection_that_is_dropped_is_a_failed_attempt(client: HttpClient) -> None:
+    requests = 0
+
+    async def drop(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await request_of(reader)
+        requests += 1
+
+    async with server(drop) as url:
+        answer = await client.send("POST", url, {}, b"body", 5.0)
+    assert answer.status is None
+    assert "ServerDisconnectedError" in str(answer.error)
+    assert requests == 1
+
+
+async def test_a_body_that_breaks_off_is_a_failed_attempt(client: HttpClient) -> None:
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nshort")
+
+    async with server(break_off) as url:
+        answer = await client.send("POST", url, {}, b"body", 5.0)
+    assert answer.status is None
+    assert answer.error is not None
+
+
+async def test_what_is_no_http_is_a_failed_attempt(client: HttpClient) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+    async with server(babble) as url:
+        answer = await client.send("POST", url, {}, b"body", 5.0)
+    assert answer.status is None
+
+
+async def test_retry_after_is_read(client: HttpClient) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(b"HTTP/1.1 429 Slow down\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n")
+
+    async with server(refuse) as url:
+        answer = await client.send("POST", url, {}, b"body", 5.0)
+    assert (answer.status, answer.retry_after) == (429, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("url", "headers"),
+    [
+        ("http://127.0.0.1:1/", {}),
+        ("ftp://127.0.0.1/", {}),
+        ("http://", {}),
+        ("no url", {}),
+        ("http://2130706433/", {}),
+        ("http://127.0.0.1:1/", {"X-Bad": "a\r\nX-Injected: b"}),
+        ("http://host.invalid/", {}),
+    ],
+)
+async def test_what_cannot_be_sent_is_an_answer_too(client: HttpClient, url: str, headers: dict[str, str]) -> None:
+    answer = await client.send("POST", url, headers, b"body", 5.0)
+    assert answer.status is None
+    assert answer.error
+
+
+async def test_a_forbidden_address_is_told_apart(client: HttpClient) -> None:
+    answer = await client.send("POST", "http://10.0.0.1/", {}, b"body", 5.0)
+    assert answer.forbidden
+    assert answer.error == "10.0.0.1 is not a public address"

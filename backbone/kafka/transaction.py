@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -167,7 +168,10 @@ class TransactionalProducer:
         except Fenced:
             pass  # its transaction is aborted by whoever took over, or by the broker in time
         finally:
-            self._client.close()
+            with warnings.catch_warnings():
+                # Closing aborts once more, and warns where that cannot be: after a fencing, that is to be expected.
+                warnings.simplefilter("ignore", RuntimeWarning)
+                self._client.close()
 
     def _do(self, doing: str, call: Callable[[float], None]) -> None:
         """Call, and again while librdkafka says that it may be retried and there is time."""

@@ -43,7 +43,7 @@ async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_fro
     endpoints = {pair.endpoint.id for pair in pairs}
 
     async with _other_worker(installation) as other:
-        # Two workers of the API take turns; the one that links is never the one that posts.
+        # Two workers of the API take turns with the links; the events are posted by a producer of its own.
         writers = [installation.writer, other]
 
         async def link_and_post(pair: Pair, writer: CatalogWriter, run: str) -> Subscription:
@@ -56,8 +56,9 @@ async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_fro
             links: list[Subscription] = []
             # As many at once as there are types: in the first round of these, each is its topic's first subscription.
             for first in range(0, len(pairs), TYPES):
+                writer = writers[first // TYPES % 2]
                 links += await asyncio.gather(
-                    *(link_and_post(pair, writers[pair.number % 2], run) for pair in pairs[first : first + TYPES])
+                    *(link_and_post(pair, writer, run) for pair in pairs[first : first + TYPES])
                 )
             return links
 

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+
+from schemas.errors import Unavailable
+from stream_processors.metrics import ProcessorMetrics
+from stream_processors.reader import Batch, BatchReader
+from tests.unit.stream_processors.doubles import FakeMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from backbone.kafka.records import Partition
+
+P = ("events.w.n.c", 0)
+Q = ("events.w.n.c", 1)
+
+
+class FakeConsumer:
+    """Plays a script: each ``consume`` runs the next step and returns its messages."""
+
+    def __init__(self, steps: list[Callable[[], list[FakeMessage]]], stop: Callable[[], None]) -> None:
+        self.steps = steps
+        self.stop = stop
+        self.committed_offsets: dict[Partition, int] = {}
+        self.seeks: list[Mapping[Partition, int]] = []
+        self.log: list[str] = []
+        self.on_assigned: Callable[[list[Partition]], Mapping[Partition, int]]
+        self.on_revoked: Callable[[list[Partition]], None]
+
+    def subscribe(self, topics: Sequence[str]) -> None:
+        self.log.append(f"subscribe {','.join(topics)}")
+
+    def consume(self, count: int, _timeout: float) -> list[FakeMessage]:
+        if count > 1:
+            return []
+        if not self.steps:
+            self.stop()
+            return []
+        return self.steps.pop(0)()
+
+    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+        return {partition: self.committed_offsets.get(partition) for partition in partitions}
+
+    def commit(self, offsets: Mapping[Partition, int]) -> None:
+        self.committed_offsets.update(offsets)
+
+    def seek(self, offsets: Mapping[Partition, int]) -> None:
+        self.seeks.append(offsets)
+
+    def group_metadata(self) -> str:
+        return "member"
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+def run(
+    steps: list[Callable[[], list[FakeMessage]]],
+    *,
+    starts: Mapping[Partition, int],
+    committed: Mapping[Partition, int] | None = None,
+) -> tuple[list[Batch], FakeConsumer, BatchReader]:
+    """Run a reader over a script until it ends."""
+
+    def new_consumer(**callbacks: Any) -> Any:
+        consumer.on_assigned, consumer.on_revoked = callbacks["on_assigned"], callbacks["on_revoked"]
+        return consumer
+
+    reader = BatchReader(
+        agent="router",
+        new_consumer=new_consumer,
+        topics=lambda: frozenset({"events.w.n.c"}),
+        start=lambda _consumer, partitions: {partition: starts[partition] for partition in partitions},
+        batch_events=100,
+        metrics=ProcessorMetrics(CollectorRegistry()),
+    )
+    consumer = FakeConsumer(steps, reader.stop)
+    consumer.committed_offsets.update(committed or {})
+    batches: list[Batch] = []
+    steps[:] = [_bound(step, consumer, reader) for step in steps]
+    thread = threading.Thread(target=reader.run, args=(batches.append,))
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    return batches, consumer, reader
+
+
+def _bound(step: Any, consumer: FakeConsumer, reader: BatchReader) -> Callable[[], list[FakeMessage]]:
+    return lambda: step(consumer, reader) or []
+
+
+def test_the_start_offset_is_committed_before_anything_is_handed_over() -> None:
+    offsets: list[Mapping[Partition, int]] = []
+    batches, consumer, _ = run(
+        [
+            lambda consumer, _: offsets.append(consumer.on_assigned([P])),
+            lambda *_: [FakeMessage(7)],
+        ],
+        starts={P: 7},
+    )
+
+    assert (offsets, consumer.committed_offsets) == ([{P: 7}], {P: 7})
+    assert [(batch.resumed, batch.sequence, batch.membership) for batch in batches] == [({P: 7}, 0, "member")]
+
+
+def test_a_committed_partition_resumes_there_or_where_the_first_subscription_starts() -> None:
+    batches, consumer, _ = run(
+        [lambda consumer, _: consumer.on_assigned([P, Q]) and None, lambda *_: [FakeMessage(50)]],
+        starts={P: 3, Q: 90},
+        committed={P: 50, Q: 50},
+    )
+
+    assert consumer.seeks == [{P: 50, Q: 90}]
+    assert batches[0].resumed == {P: 50, Q: 50}
+    assert consumer.committed_offsets == {P: 50, Q: 50}
+
+
+def test_what_is_fetched_while_the_generation_ends_is_not_handed_over() -> None:
+    def fetch_during_rewind(_consumer: FakeConsumer, reader: BatchReader) -> list[FakeMessage]:
+        with reader.gate:
+            reader.rewind()
+        return [FakeMessage(1)]
+
+    batches, consumer, _ = run(
+        [
+            lambda consumer, _: consumer.on_assigned([P]) and None,
+            lambda *_: [FakeMessage(0)],
+            fetch_during_rewind,
+            lambda *_: [FakeMessage(0)],
+            lambda *_: [FakeMessage(1)],
+        ],
+        starts={P: 0},
+    )
+
+    assert [batch.messages[0].offset() for batch in batches] == [0, 0, 1]
+    assert [batch.sequence for batch in batches] == [0, 0, 1]
+    assert batches[0].generation < batches[1].generation == batches[2].generation
+    assert len(consumer.seeks) == 2
+
+
+def test_a_revocation_waits_for_the_open_transaction() -> None:
+    order: list[str] = []
+
+    def revoke(consumer: FakeConsumer, reader: BatchReader) -> None:
+        reader.gate.acquire()
+
+        def finish() -> None:
+            order.append("transaction ended")
+            reader.gate.release()
+
+        threading.Timer(0.1, finish).start()
+        consumer.on_revoked([P])
+        order.append("revoked")
+
+    batches, _, reader = run(
+        [lambda consumer, _: consumer.on_assigned([P]) and None, lambda *_: [FakeMessage(0)], revoke], starts={P: 0}
+    )
+
+    assert order == ["transaction ended", "revoked"]
+    assert batches[0].generation < reader.generation
+
+
+def test_offsets_of_an_agent_without_transactions_are_committed_on_the_poll_thread() -> None:
+    def finish(_consumer: FakeConsumer, reader: BatchReader) -> None:
+        reader.commit({P: 1, Q: 9})
+
+    _, consumer, _ = run(
+        [lambda consumer, _: consumer.on_assigned([P]) and None, lambda *_: [FakeMessage(0)], finish, lambda *_: None],
+        starts={P: 0},
+    )
+
+    assert consumer.committed_offsets == {P: 1}
+
+
+def test_a_consumer_that_fails_is_replaced_and_everything_is_read_again() -> None:
+    def fail(consumer: FakeConsumer, _reader: BatchReader) -> None:
+        # A closing consumer gives its partitions up.
+        consumer.close = lambda: consumer.on_revoked([P])  # type: ignore[method-assign]
+        raise Unavailable("fatal")
+
+    batches, consumer, _ = run(
+        [
+            lambda consumer, _: consumer.on_assigned([P]) and None,
+            lambda *_: [FakeMessage(0)],
+            fail,
+            lambda consumer, _: consumer.on_assigned([P]) and None,
+            lambda *_: [FakeMessage(0)],
+        ],
+        starts={P: 0},
+    )
+
+    assert [batch.sequence for batch in batches] == [0, 0]
+    assert batches[0].generation < batches[1].generation
+    assert consumer.log.count("subscribe events.w.n.c") == 2

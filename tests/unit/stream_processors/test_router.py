@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+import stream_processors.router as router_module
+from schemas import topics
+from schemas.errors import CorruptRecord, Fenced, TransactionAborted, Unavailable
+from schemas.subscription import Endpoint, EndpointType
+from stream_processors.matching import Match
+from stream_processors.metrics import ProcessorMetrics
+from stream_processors.reader import Batch
+from stream_processors.router import Router
+from tests.unit.stream_processors.doubles import FakeMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backbone.kafka.records import Partition, Record
+
+PARTITION = ("events.w.n.c", 0)
+ENDPOINT = Endpoint(id="e1", workspace="w", name="e", type=EndpointType.WEB_HOOK, created_at=0, updated_at=0)
+
+
+class FakeReader:
+    def __init__(self) -> None:
+        self.gate = threading.Lock()
+        self.generation = 1
+        self.rewinds = 0
+
+    def rewind(self) -> None:
+        assert self.gate.locked()
+        self.generation += 1
+        self.rewinds += 1
+
+
+class FakeProducer:
+    """Keeps what was committed; ``trouble`` is raised by the next commits."""
+
+    def __init__(self, committed: list[Record], offsets: list[dict[Partition, int]]) -> None:
+        self.committed = committed
+        self.offsets = offsets
+        self.open: list[Record] = []
+        self.trouble: list[Exception] = []
+        self.aborts = 0
+        self.closed = False
+
+    def start(self) -> None:
+        pass
+
+    def begin(self) -> None:
+        assert self.open == []
+
+    def produce(self, record: Record) -> None:
+        self.open.append(record)
+
+    def send_offsets(self, offsets: dict[Partition, int], membership: Any) -> None:
+        assert membership == "member"
+        self._sent = offsets
+
+    def commit(self) -> None:
+        if self.trouble:
+            self.open = []
+            raise self.trouble.pop(0)
+        self.committed += self.open
+        self.offsets.append(self._sent)
+        self.open = []
+
+    def abort(self) -> None:
+        self.open = []
+        self.aborts += 1
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Bench:
+    """A router over doubles."""
+
+    def __init__(self, match: Callable[[Any, Any], Sequence[Match]], *, transaction_deliveries: int = 1_000) -> None:
+        self.reader = FakeReader()
+        self.committed: list[Record] = []
+        self.offsets: list[dict[Partition, int]] = []
+        self.producers: list[FakeProducer] = []
+        self.catch_ups = 0
+        self.unavailable = 0
+        self.router = Router(
+            catalog=SimpleNamespace(catch_up=self._catch_up),  # type: ignore[arg-type]
+            index=SimpleNamespace(current=lambda: SimpleNamespace(match=match)),  # type: ignore[arg-type]
+            decoders=SimpleNamespace(decode=None),  # type: ignore[arg-type]
+            reader=self.reader,  # type: ignore[arg-type]
+            new_producer=self._new_producer,  # type: ignore[arg-type]
+            transaction_deliveries=transaction_deliveries,
+            metrics=ProcessorMetrics(CollectorRegistry()),
+        )
+
+    def _catch_up(self) -> None:
+        self.catch_ups += 1
+        if self.unavailable:
+            self.unavailable -= 1
+            raise Unavailable("away")
+
+    def _new_producer(self) -> FakeProducer:
+        self.producers.append(FakeProducer(self.committed, self.offsets))
+        return self.producers[-1]
+
+    def batch(self, *messages: FakeMessage, sequence: int = 0, resumed: int = 0, generation: int | None = None) -> None:
+        """Hand the router a batch."""
+        self.router.handle(
+            Batch(
+                generation=self.reader.generation if generation is None else generation,
+                sequence=sequence,
+                resumed={PARTITION: resumed},
+                messages=list(messages),
+                membership="member",
+                fetched_at=float("inf"),
+            )
+        )
+
+    def routed(self) -> list[int]:
+        """Offsets of the committed deliveries."""
+        return [
+            int(dict(record.headers or ())["hr_source"].rpartition(b"/")[2])
+            for record in self.committed
+            if record.topic == topics.WEBHOOK_DELIVERIES
+        ]
+
+    def dead(self) -> list[tuple[bytes, bytes]]:
+        """Offset and reason of the committed dead letters."""
+        found = [dict(record.headers or ()) for record in self.committed if record.topic == topics.DEAD_LETTERS]
+        return [(each["hr_dead_offset"], each["hr_dead_reason"]) for each in found]
+
+
+@pytest.fixture(autouse=True)
+def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router_module, "_BACKOFF", 0)
+
+
+def everything(_message: Any, _decode: Any) -> Sequence[Match]:
+    return [Match(ENDPOINT, ("s1",))]
+
+
+def test_a_batch_is_one_transaction_of_deliveries_receipts_and_offsets() -> None:
+    bench = Bench(everything)
+
+    bench.batch(FakeMessage(0), FakeMessage(1))
+
+    assert bench.routed() == [0, 1]
+    assert [record.topic for record in bench.committed][2:] == [topics.ROUTING_RECEIPTS]
+    assert bench.offsets == [{PARTITION: 2}]
+
+
+def test_a_wide_batch_is_several_transactions() -> None:
+    bench = Bench(everything, transaction_deliveries=2)
+
+    bench.batch(*(FakeMessage(offset) for offset in range(5)))
+
+    assert bench.offsets == [{PARTITION: 2}, {PARTITION: 4}, {PARTITION: 5}]
+    assert bench.routed() == [0, 1, 2, 3, 4]
+
+
+def test_a_batch_of_an_earlier_generation_is_dropped() -> None:
+    bench = Bench(everything)
+
+    bench.batch(FakeMessage(0), generation=0)
+
+    assert (bench.committed, bench.reader.rewinds) == ([], 0)
+
+
+def test_after_an_abort_the_batches_behind_it_are_dropped_and_all_is_read_again() -> None:
+    bench = Bench(everything)
+    bench.batch(FakeMessage(0))
+    bench.producers[0].trouble = [TransactionAborted("away")]
+
+    bench.batch(FakeMessage(1), sequence=1)
+    bench.batch(FakeMessage(2), sequence=2, generation=1)
+    bench.batch(FakeMessage(1), FakeMessage(2), resumed=1)
+
+    assert bench.routed() == [0, 1, 2]
+    assert bench.reader.rewinds == 1
+    assert len(bench.producers) == 1
+
+
+def test_a_fenced_producer_is_replaced_at_once() -> None:
+    bench = Bench(everything)
+    bench.batch(FakeMessage(0))
+    bench.producers[0].trouble = [Fenced("another took the id")]
+
+    bench.batch(FakeMessage(1), sequence=1)
+    assert (bench.producers[0].closed, len(bench.producers)) == (True, 2)
+    bench.batch(FakeMessage(1), resumed=1)
+
+    assert bench.routed() == [0, 1]
+
+
+def test_a_batch_that_never_arrived_is_noticed() -> None:
+    bench = Bench(everything)
+    bench.batch(FakeMessage(0))
+
+    bench.batch(FakeMessage(2), sequence=2)
+
+    assert (bench.routed(), bench.reader.rewinds) == ([0], 1)
+
+
+def test_nothing_is_matched_before_the_catalog_has_caught_up() -> None:
+    bench = Bench(everything)
+    bench.unavailable = 1
+
+    bench.batch(FakeMessage(0))
+    assert (bench.routed(), bench.reader.rewinds) == ([], 1)
+    bench.batch(FakeMessage(0))
+
+    assert (bench.routed(), bench.catch_ups) == ([0], 2)
+
+
+def test_a_corrupt_record_is_set_aside_in_the_same_transaction() -> None:
+    def match(message: FakeMessage, decode: Any) -> Sequence[Match]:
+        if message.offset() == 1:
+            raise CorruptRecord("cut off")
+        return everything(message, decode)
+
+    bench = Bench(match)
+
+    bench.batch(*(FakeMessage(offset) for offset in range(3)))
+
+    assert (bench.routed(), bench.dead()) == ([0, 2], [(b"1", b"cut off")])
+    assert bench.offsets == [{PARTITION: 3}]
+
+
+def test_our_own_failure_on_one_record_isolates_it_the_third_time() -> None:
+    def match(message: FakeMessage, decode: Any) -> Sequence[Match]:
+        if message.offset() == 1:
+            raise ZeroDivisionError
+        return everything(message, decode)
+
+    bench = Bench(match)
+
+    for _ in range(2):
+        bench.batch(*(FakeMessage(offset) for offset in range(3)))
+        assert bench.committed == []
+    bench.batch(*(FakeMessage(offset) for offset in range(3)))
+
+    assert bench.routed() == [0, 2]
+    assert bench.dead() == [(b"1", b"routing failed 3 times: ZeroDivisionError()")]
+
+
+def test_aborts_never_count_as_failures_of_a_record() -> None:
+    bench = Bench(everything)
+    bench.batch(FakeMessage(0))
+    for _ in range(5):
+        bench.producers[0].trouble = [TransactionAborted("timed out")]
+        bench.batch(FakeMessage(1), resumed=1, sequence=0 if bench.reader.rewinds else 1)
+
+    bench.batch(FakeMessage(1), resumed=1)
+
+    assert (bench.routed(), bench.dead()) == ([0, 1], [])

@@ -109,7 +109,7 @@ def require(client: Client, *roles: Role) -> None:
     Raises:
         PermissionDenied: it has none of them.
     """
-    if Role.ADMIN not in client.roles and not any(role in client.roles for role in roles):
+    if Role.ADMIN not in client.roles and set(roles).isdisjoint(client.roles):
         needed = " or ".join(role.value for role in roles) or Role.ADMIN.value
         raise PermissionDenied(f"This needs the role {needed}.")
 

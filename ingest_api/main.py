@@ -36,6 +36,8 @@ def run(settings: IngestSettings) -> None:
         SystemExit: it could not start.
     """
     logs.configure("ingest", settings.log_level)
+    # The server raises the signal that stopped it once more when it is done: a stop on request is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: None)
     config = uvicorn.Config(
         functools.partial(_worker_app, settings, os.getpid()),
         factory=True,

@@ -44,6 +44,7 @@ class Metrics:
         )
         self._answered: dict[tuple[str, int], Counter] = {}
         self._timed: dict[str, Histogram] = {}
+        self._accepted: dict[str, Counter] = {}
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count one answered request. ``route`` is its template, never a caller's text."""
@@ -58,7 +59,10 @@ class Metrics:
 
     def accepted(self, family: str, events: int, repeated: int) -> None:
         """Count acknowledged events, and those of them that a repeat was answered with."""
-        self._events.labels(family).inc(events - repeated)
+        counter = self._accepted.get(family)
+        if counter is None:
+            counter = self._accepted[family] = self._events.labels(family)
+        counter.inc(events - repeated)
         if repeated:
             self._repeats.labels(family).inc(repeated)
 

@@ -19,6 +19,7 @@ from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.ledger.queries import LedgerQueries
 from backbone.ledger.tables import open_ledger
+from backbone.ledger.writer import LedgerWriter
 from backbone.publisher import Publisher
 from backbone.readiness import mark_ready
 from ingest_api.authentication import Authenticator
@@ -88,7 +89,10 @@ class Gateway:
         self.accounts = Accounts(self.catalog, self.writer, secrets)
         self.event_types = EventTypes(self.catalog, self.writer, admin)
         self.routes = Routes(self.catalog, self.writer, secrets)
-        self.ledger = LedgerQueries(open_ledger(self.settings.backbone.ledger_url))
+        ledger = open_ledger(self.settings.backbone.ledger_url)
+        # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
+        await asyncio.to_thread(LedgerWriter(ledger).create)
+        self.ledger = LedgerQueries(ledger)
         self.authenticator = Authenticator(self.catalog, secrets, self.tokens)
         self.first_use = FirstUse(
             self.catalog,
@@ -118,7 +122,7 @@ class Gateway:
             Unavailable: not acknowledged within the request's time.
         """
         receipts = await self.in_time(self.publisher.publish(drafts, key=key))
-        self.metrics.accepted(family, len(receipts), sum(receipt.repeated for receipt in receipts))
+        self.metrics.accepted(family, len(receipts), sum([receipt.repeated for receipt in receipts]))
         return receipts
 
     async def in_time(self, waiting: Awaitable[T]) -> T:

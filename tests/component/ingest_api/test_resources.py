@@ -1,0 +1,262 @@
+"""The own API's resources over HTTP: what is created can be read back, changed, listed in pages and deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+
+from tests.running_gateway import ADMIN_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+    from tests.running_gateway import RunningGateway
+
+V1 = "/headrace/v1"
+
+
+class Workplace(NamedTuple):
+    gateway: RunningGateway
+    name: str
+    admin: httpx.Client
+    subscriber: httpx.Client
+    producer: httpx.Client
+
+
+@pytest.fixture(scope="module")
+def workplace(gateway: RunningGateway) -> Iterator[Workplace]:
+    name = gateway.create_workspace()
+    _, subscriber = gateway.create_client(name, "subscriber")
+    _, producer = gateway.create_client(name, "producer")
+    with (
+        gateway.client(ADMIN_KEY, params={"workspace": name}) as admin,
+        gateway.client(subscriber) as first,
+        gateway.client(producer) as second,
+    ):
+        yield Workplace(gateway, name, admin, first, second)
+
+
+def created(response: httpx.Response) -> dict[str, Any]:
+    assert response.status_code == 201, response.text
+    body: dict[str, Any] = response.json()
+    return body
+
+
+def paths(response: httpx.Response, status: int = 400) -> list[str]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    return [problem["path"] for problem in response.json().get("errors", [])]
+
+
+def endpoint(http: httpx.Client, **members: Any) -> dict[str, Any]:
+    return created(http.post(f"{V1}/endpoints", json={"name": "e", "url": "https://example.com/hook", **members}))
+
+
+def event_filter(http: httpx.Client, **members: Any) -> dict[str, Any]:
+    return created(http.post(f"{V1}/filters", json={"name": "f", "types": [{"code": "Offer"}], **members}))
+
+
+def test_a_workspace_is_created_once_and_deleted_when_empty(workplace: Workplace) -> None:
+    name = f"ws-{uuid4()}"
+    first = created(workplace.admin.post(f"{V1}/workspaces", json={"name": name}))
+
+    assert created(workplace.admin.post(f"{V1}/workspaces", json={"name": name})) == first
+    assert workplace.admin.get(f"{V1}/workspaces/{name}").json() == first
+    assert workplace.producer.get(f"{V1}/workspaces/{name}").status_code == 403
+    assert workplace.producer.post(f"{V1}/workspaces", json={"name": "x"}).status_code == 403
+    assert workplace.admin.delete(f"{V1}/workspaces/{workplace.name}").status_code == 409
+    assert workplace.admin.delete(f"{V1}/workspaces/{name}").status_code == 204
+    assert workplace.admin.get(f"{V1}/workspaces/{name}").status_code == 404
+
+
+def test_a_client_is_changed_and_deleted(workplace: Workplace) -> None:
+    client_id, key = workplace.gateway.create_client(workplace.name, "producer")
+    address = f"{V1}/clients/{client_id}"
+    with workplace.gateway.client(key) as http:
+        assert http.get(address).json()["roles"] == ["producer"]
+        assert http.patch(address, json={"roles": ["operator"]}).status_code == 403
+        assert workplace.admin.patch(address, json={"disabled": True}).json()["disabled"] is True
+        assert http.get(address).status_code == 401
+        assert workplace.admin.patch(address, json={"disabled": False}).json()["roles"] == ["producer"]
+        assert http.get(address).status_code == 200
+        assert workplace.admin.delete(address).status_code == 204
+        assert http.get(address).status_code == 401
+
+
+def test_an_operator_makes_no_administrator(workplace: Workplace) -> None:
+    _, key = workplace.gateway.create_client(workplace.name, "operator")
+    with workplace.gateway.client(key) as operator:
+        assert operator.post(f"{V1}/clients", json={"name": "a", "roles": ["admin"]}).status_code == 403
+        assert created(operator.post(f"{V1}/clients", json={"name": f"p-{uuid4()}", "roles": ["producer"]}))
+        assert operator.get(f"{V1}/clients", params={"workspace": "default"}).status_code == 403
+
+
+def test_only_the_answer_that_issues_a_key_shows_it(workplace: Workplace) -> None:
+    client_id, key = workplace.gateway.create_client(workplace.name, "producer")
+    listed = workplace.admin.get(f"{V1}/clients/{client_id}/keys")
+
+    (only,) = listed.json()["items"]
+    assert only["hint"] == key[-4:]
+    assert key not in listed.text
+    assert "digest" not in listed.text
+
+
+def test_an_event_type_and_its_registrations(workplace: Workplace) -> None:
+    code = f"Order/{uuid4()}"
+    attributes = [{"name": "total", "type": "number", "required": True}]
+    body = {"code": code, "attributes": attributes, "partition_key": "data.total", "partitions": 2}
+    registration = created(workplace.producer.post(f"{V1}/registrations", json=body))
+
+    assert registration["attributes"] == [{"name": "total", "type": "Number", "required": True}]
+    assert created(workplace.producer.post(f"{V1}/registrations", json=body)) == registration
+    address = f"{V1}/event-types/events/{code}"
+    event_type = workplace.producer.get(address).json()
+    assert (event_type["effective_partitions"], event_type["partition_key"]) == (2, "data.total")
+    assert event_type["topic"].startswith(f"events.{workplace.name}.events.Order_2f")
+    differing = {**body, "attributes": [{"name": "total", "type": "String"}]}
+    assert workplace.producer.post(f"{V1}/registrations", json=differing).status_code == 409
+    assert paths(workplace.producer.post(f"{V1}/registrations", json={**body, "attributes": [{"name": "x"}]})) == [
+        "$.attributes[0].type"
+    ]
+    own = f"{V1}/registrations/{registration['client']}/PUBLISH/events/{code}"
+    more = [*attributes, {"name": "note", "type": "String"}]
+    assert len(workplace.producer.patch(own, json={"attributes": more}).json()["attributes"]) == 2
+    assert workplace.producer.get(address).json()["schema_id"] > event_type["schema_id"]
+    assert workplace.subscriber.delete(own).status_code == 403
+    assert workplace.admin.patch(address, json={"description": "d"}).json()["description"] == "d"
+    assert workplace.producer.delete(address).status_code == 403
+    assert workplace.admin.delete(address).status_code == 204
+    assert workplace.producer.get(address).status_code == 404
+
+
+def test_an_endpoint_shows_its_secret_once(workplace: Workplace) -> None:
+    made = endpoint(workplace.subscriber, headers={"X-Api-Key": "hidden-value", "X-Team": "a"})
+    address = f"{V1}/endpoints/{made['id']}"
+    shown = workplace.subscriber.get(address)
+
+    assert made["signing_secret"].startswith("whsec_")
+    assert "secret" not in shown.text
+    assert shown.json()["headers"] == {"X-Api-Key": "[hidden]", "X-Team": "a"}
+    rotated = workplace.subscriber.post(f"{address}/rotate-secret").json()["signing_secret"]
+    assert rotated.startswith("whsec_")
+    assert rotated != made["signing_secret"]
+
+
+def test_an_endpoint_changes_only_what_is_sent(workplace: Workplace) -> None:
+    made = endpoint(workplace.subscriber, max_in_flight=3)
+    address = f"{V1}/endpoints/{made['id']}"
+    changed = workplace.subscriber.patch(address, json={"enabled": False, "timeout": 2.5}).json()
+
+    assert (changed["enabled"], changed["timeout"], changed["max_in_flight"]) == (False, 2.5, 3)
+    assert workplace.subscriber.delete(address).status_code == 204
+    assert workplace.subscriber.get(address).status_code == 404
+    assert workplace.subscriber.delete(address).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("members", "path"),
+    [
+        ({"url": "example.com"}, "$.url"),
+        ({"url": "ftp://example.com/"}, "$.url"),
+        ({"url": None}, "$.url"),
+        ({"name": ""}, "$.name"),
+        ({"type": "PIGEON"}, "$.type"),
+        ({"max_in_flight": 0}, "$.max_in_flight"),
+        ({"unheard_of": 1}, "$.unheard_of"),
+    ],
+)
+def test_an_endpoint_that_cannot_be_is_refused(workplace: Workplace, members: dict[str, Any], path: str) -> None:
+    body = {"name": "e", "url": "https://example.com/hook", **members}
+
+    assert paths(workplace.subscriber.post(f"{V1}/endpoints", json=body)) == [path]
+
+
+def test_a_filter_keeps_its_condition(workplace: Workplace) -> None:
+    condition = {"data": {"total": [{"numeric": [">=", 100]}]}}
+    made = event_filter(workplace.subscriber, condition=condition, identifiers={"email": ["a@example.com"]})
+    address = f"{V1}/filters/{made['id']}"
+
+    assert workplace.subscriber.get(address).json()["condition"] == condition
+    changed = workplace.subscriber.patch(address, json={"condition": None}).json()
+    assert changed["condition"] is None
+    assert changed["identifiers"] == {"email": ["a@example.com"]}
+    assert workplace.subscriber.delete(address).status_code == 204
+
+
+def test_a_condition_that_cannot_be_compiled_is_refused_with_its_position(workplace: Workplace) -> None:
+    body = {"name": "f", "types": [{"code": "Offer"}], "condition": {"data": {"total": [{"numeric": [">>", 1]}]}}}
+    (path,) = paths(workplace.subscriber.post(f"{V1}/filters", json=body))
+
+    assert path.startswith("$.condition.data.total[0]")
+
+
+def test_linking_is_idempotent_and_ends_with_either_end(workplace: Workplace) -> None:
+    http = workplace.subscriber
+    ends = {"filter": event_filter(http)["id"], "endpoint": endpoint(http)["id"]}
+    link = created(http.post(f"{V1}/subscriptions", json=ends))
+
+    assert created(http.post(f"{V1}/subscriptions", json=ends)) == link
+    assert link["linked_at"]
+    assert http.get(f"{V1}/subscriptions", params={"endpoint": ends["endpoint"]}).json()["items"] == [link]
+    address = f"{V1}/subscriptions/{link['id']}"
+    assert http.patch(address, json={"enabled": False}).json()["enabled"] is False
+    assert http.patch(address, json={"enabled": True}).json()["linked_at"] > link["linked_at"]
+    assert http.delete(f"{V1}/endpoints/{ends['endpoint']}").status_code == 204
+    assert http.get(address).status_code == 404
+    assert paths(http.post(f"{V1}/subscriptions", json=ends), 404) == []
+
+
+def test_others_resources_are_not_to_be_seen(workplace: Workplace) -> None:
+    mine = endpoint(workplace.subscriber)
+    _, key = workplace.gateway.create_client(workplace.name, "subscriber")
+    with workplace.gateway.client(key) as other:
+        assert other.get(f"{V1}/endpoints").json()["items"] == []
+        assert other.get(f"{V1}/endpoints/{mine['id']}").status_code == 404
+        theirs = {"filter": event_filter(other)["id"], "endpoint": mine["id"]}
+        assert other.post(f"{V1}/subscriptions", json=theirs).status_code == 404
+    assert workplace.producer.get(f"{V1}/endpoints").status_code == 403
+    assert workplace.admin.get(f"{V1}/endpoints/{mine['id']}").status_code == 200
+
+
+def test_lists_come_in_pages(workplace: Workplace) -> None:
+    _, key = workplace.gateway.create_client(workplace.name, "subscriber")
+    with workplace.gateway.client(key) as http:
+        made = [endpoint(http)["id"] for _ in range(5)]
+        found, cursor = [], None
+        for _ in range(3):
+            page = http.get(f"{V1}/endpoints", params={"limit": 2, **({"cursor": cursor} if cursor else {})}).json()
+            found += [each["id"] for each in page["items"]]
+            cursor = page["next_cursor"]
+        assert found == made
+        assert cursor is None
+        assert paths(http.get(f"{V1}/endpoints", params={"cursor": "?"})) == ["cursor"]
+        assert paths(http.get(f"{V1}/endpoints", params={"limit": 0})) == ["limit"]
+
+
+def test_the_ledger_answers_for_events_that_it_does_not_have(workplace: Workplace) -> None:
+    assert paths(workplace.producer.get(f"{V1}/events/{uuid4()}"), 404) == []
+    assert workplace.producer.get(f"{V1}/events").json() == {"items": [], "next_cursor": None}
+    assert paths(workplace.producer.get(f"{V1}/events", params={"since": "yesterday"})) == ["since"]
+
+
+def test_the_openapi_document_has_every_route(workplace: Workplace) -> None:
+    document = workplace.admin.get("/openapi.json").json()
+
+    assert {"post", "get"} <= document["paths"][f"{V1}/events"].keys()
+    assert "post" in document["paths"]["/api/app/events"]
+    assert {"apiKey", "crmlsToken"} <= document["components"]["securitySchemes"].keys()
+    references = {each for each in str(document).split("'") if each.startswith("#/components/schemas/")}
+    assert references
+    assert all(each.rsplit("/", 1)[1] in document["components"]["schemas"] for each in references)
+
+
+def test_metrics_and_health(workplace: Workplace) -> None:
+    assert workplace.admin.get("/healthz").json() == {"status": "ok"}
+    assert workplace.admin.get("/readyz").json() == {"status": "ready"}
+    metrics = workplace.admin.get("/metrics").text
+    assert "headrace_ingest_requests_total" in metrics
+    assert workplace.name not in metrics

@@ -26,6 +26,10 @@ BEGINNING = OFFSET_BEGINNING
 _TIMEOUT = 10.0
 """Seconds for one request to Kafka."""
 
+_KIP_848 = {"group.protocol": "consumer"}
+_CLASSIC = {"group.protocol": "classic", "partition.assignment.strategy": "cooperative-sticky"}
+"""Both move only the partitions that have to move."""
+
 
 class BatchConsumer:
     """Reads batches of messages, with or without a consumer group; commits only what it is told to.
@@ -63,22 +67,24 @@ class BatchConsumer:
         self.ends: dict[Partition, int] = {}
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
-        self._client = Client(
-            settings.client_config(
-                **{
-                    "group.id": group or f"headrace-unassigned-{uuid.uuid4()}",
-                    **_group_protocol(settings, group),
-                    "enable.auto.commit": False,
-                    "auto.offset.reset": "earliest",
-                    "isolation.level": "read_committed" if read_committed else "read_uncommitted",
-                    "enable.partition.eof": True,
-                    "fetch.wait.max.ms": 100,
-                    # A batch's worth, not librdkafka's 100,000 messages: a rewind drops what was fetched ahead.
-                    "queued.min.messages": 20_000,
-                    **overrides,
-                }
-            )
+        self._topics: list[str] = []
+        # Without a group there is nothing to negotiate.
+        self._may_fall_back = group is not None and settings.group_protocol == "auto"
+        self._config = settings.client_config(
+            **{
+                "group.id": group or f"headrace-unassigned-{uuid.uuid4()}",
+                **(_CLASSIC if group is None or settings.group_protocol == "classic" else _KIP_848),
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed" if read_committed else "read_uncommitted",
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 100,
+                # A batch's worth, not librdkafka's 100,000 messages: a rewind drops what was fetched ahead.
+                "queued.min.messages": 20_000,
+                **overrides,
+            }
         )
+        self._client = Client(self._config)
 
     def subscribe(self, topics: Sequence[str]) -> None:
         """Take part in the group for these topics (replacing earlier ones); none at all leaves every topic.
@@ -86,8 +92,9 @@ class BatchConsumer:
         A name that begins with ``^`` is a pattern, but the broker looks for new topics of a pattern only every 10 s or
         more: who must see them sooner names them.
         """
+        self._topics = list(topics)
         if topics:
-            self._client.subscribe(list(topics), on_assign=self._assigned, on_revoke=self._revoked)
+            self._client.subscribe(self._topics, on_assign=self._assigned, on_revoke=self._revoked)
         else:
             self._client.unsubscribe()
 
@@ -224,13 +231,25 @@ class BatchConsumer:
             return True
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's name
             self.ends[str(message.topic()), int(message.partition() or 0)] = int(message.offset() or 0)
-        elif error.fatal():
-            raise failure(error, "consume")
+        elif error.code() == KafkaError._FATAL:  # noqa: SLF001  # as above
+            if not self._may_fall_back:
+                raise failure(error, "consume")
+            self._fall_back(error)
         else:
             log.warning("kafka consumer: %s", error.str(), extra={"code": error.name(), "topic": message.topic()})
         return False
 
+    def _fall_back(self, error: KafkaError) -> None:
+        """Join with the classic protocol: the broker refused the newer one before anything was assigned."""
+        log.info("kafka consumer: uses the classic group protocol", extra={"reason": error.str()})
+        self._may_fall_back = False
+        self._client.close()
+        config = {name: value for name, value in self._config.items() if name not in _KIP_848}
+        self._client = Client(config | _CLASSIC)
+        self.subscribe(self._topics)
+
     def _assigned(self, client: Client, added: list[TopicPartition]) -> None:
+        self._may_fall_back = False
         partitions = _partitions(added)
         starts = (self._on_assigned(partitions) if self._on_assigned else None) or {}
         for entry in added:
@@ -244,13 +263,6 @@ class BatchConsumer:
         if self._on_revoked:
             self._on_revoked(partitions)
         client.incremental_unassign(removed)
-
-
-def _group_protocol(settings: KafkaSettings, group: str | None) -> dict[str, str]:
-    """KIP-848 moves only what has to move; the classic protocol does too with the cooperative assignor."""
-    if group is not None and settings.group_protocol != "classic":
-        return {"group.protocol": "consumer"}
-    return {"group.protocol": "classic", "partition.assignment.strategy": "cooperative-sticky"}
 
 
 def _positions(offsets: Mapping[Partition, int]) -> list[TopicPartition]:

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from backbone.kafka.settings import DAY, KafkaSettings
+from backbone.kafka.topology import event_topic_spec, internal_topics
+from schemas import topics
+from schemas.event_type import EventType
+
+
+def test_the_environment_says_where_kafka_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")
+    monkeypatch.setenv("HEADRACE_KAFKA_OPTIONS", '{"security.protocol": "SSL", "isolation.level": "read_uncommitted"}')
+    config = KafkaSettings().client_config(**{"isolation.level": "read_committed"})
+    assert config["bootstrap.servers"] == "kafka:9092"
+    assert config["security.protocol"] == "SSL"
+    assert config["isolation.level"] == "read_committed", "a client's promise cannot be configured away"
+
+
+def test_deliveries_cannot_be_kept_for_less_than_their_retries_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_DELIVERY_RETENTION", str(13 * DAY))
+    with pytest.raises(ValidationError):
+        KafkaSettings()
+
+
+def test_every_internal_topic_is_there_once() -> None:
+    names = [spec.topic for spec in internal_topics(KafkaSettings())]
+    assert len(names) == len(set(names))
+    assert {topics.CATALOG, topics.SCHEMAS, topics.DEAD_LETTERS, *topics.RETRY_TIERS.values()} < set(names)
+
+
+def test_a_delivery_fits_wherever_its_event_did() -> None:
+    event_type = EventType(
+        workspace="w", namespace="n", code="c", effective_partitions=1, schema_id=1, created_at=0, updated_at=0
+    )
+    event = event_topic_spec(event_type, 3)
+    for spec in internal_topics(KafkaSettings()):
+        if spec.topic.startswith("deliveries") or spec.topic == topics.DEAD_LETTERS:
+            assert int(spec.config["max.message.bytes"]) > int(event.config["max.message.bytes"])
+            assert int(spec.config["retention.ms"]) >= 14 * DAY * 1_000
+
+
+def test_a_compacted_type_keeps_its_events() -> None:
+    event_type = EventType(
+        workspace="w",
+        namespace="n",
+        code="c",
+        effective_partitions=1,
+        schema_id=1,
+        compacted=True,
+        created_at=0,
+        updated_at=0,
+    )
+    assert event_topic_spec(event_type, 3).config["cleanup.policy"] == "compact"
+    assert "retention.ms" not in event_topic_spec(event_type, 3).config

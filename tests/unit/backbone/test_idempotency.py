@@ -1,0 +1,90 @@
+"""What the log keeps and forgets, as its tail applies records to it."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import pytest
+
+from backbone.idempotency import Answer, IdempotencyKey, IdempotencyLog
+from backbone.kafka.producer import Producer
+from backbone.kafka.records import Message
+from backbone.kafka.settings import KafkaSettings
+from schemas.errors import CorruptRecord, IdempotencyMismatch
+
+HOUR = 3_600_000
+
+
+def log_of(**settings: int) -> IdempotencyLog:
+    kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1", **settings)
+    return IdempotencyLog(kafka, Producer(kafka))
+
+
+def key(name: str, client: str = "c", body: bytes = b"b") -> IdempotencyKey:
+    return IdempotencyKey(client, name, body)
+
+
+def record(*keys: IdempotencyKey, offset: int = 1, at: int = 0) -> Message:
+    answers = [(each.digest, Answer(each.body_hash, ("t",), ((0, 0, offset),), 5)) for each in keys]
+    value = msgspec.msgpack.encode((keys[0].client, answers))
+    return Message(topic="idempotency", value=value, timestamp=(2, at))
+
+
+def offset_of(log: IdempotencyLog, wanted: IdempotencyKey) -> int | None:
+    answer = log._find(wanted, wanted.digest)
+    return answer and answer.places[0][2]
+
+
+def test_an_answer_is_found_under_its_client_and_key() -> None:
+    log = log_of()
+    log._apply(record(key("a"), key("b"), offset=7))
+    assert offset_of(log, key("a")) == offset_of(log, key("b")) == 7
+    assert offset_of(log, key("c")) is None
+    assert offset_of(log, key("a", client="other")) is None
+
+
+def test_another_body_is_a_mismatch() -> None:
+    log = log_of()
+    log._apply(record(key("a")))
+    with pytest.raises(IdempotencyMismatch):
+        log._find(key("a", body=b"other"), key("a").digest)
+
+
+def test_the_first_answer_stands() -> None:
+    log = log_of()
+    log._apply(record(key("a"), offset=1))
+    log._apply(record(key("a"), offset=2))
+    assert offset_of(log, key("a")) == 1
+
+
+def test_what_is_older_than_the_window_is_forgotten_with_its_client() -> None:
+    log = log_of(idempotency_window=3_600)
+    log._apply(record(key("old"), at=HOUR))
+    log._apply(record(key("new", client="other"), at=2 * HOUR + HOUR // 10))
+    assert offset_of(log, key("old")) is None
+    assert offset_of(log, key("new", client="other")) == 1
+    assert list(log._clients) == ["other"]
+
+
+def test_a_client_at_its_bound_loses_its_oldest_keys_and_no_other_clients() -> None:
+    log = log_of(idempotency_keys=3)
+    now = int(time.time() * 1_000)
+    log._apply(record(key("x", client="quiet"), at=now - HOUR))
+    for number in range(5):
+        log._apply(record(key(str(number)), at=now - 60_000 + number * 1_000))
+    assert [offset_of(log, key(str(number))) for number in range(5)] == [None, None, 1, 1, 1]
+    assert offset_of(log, key("x", client="quiet")) == 1
+    assert log.effective_window == pytest.approx(58, abs=1)
+
+
+def test_the_window_is_whole_while_nobody_is_at_the_bound() -> None:
+    assert log_of(idempotency_window=7_200).effective_window == 7_200
+
+
+@pytest.mark.parametrize("value", [b"", b"\xff", msgspec.msgpack.encode(("c", [(b"d", "no answer")]))])
+def test_a_record_that_cannot_be_read_is_corrupt_and_leaves_nothing_behind(value: bytes) -> None:
+    log = log_of()
+    with pytest.raises(CorruptRecord):
+        log._apply(Message(topic="idempotency", value=value, timestamp=(2, 0)))
+    assert not log._answers

@@ -9,12 +9,13 @@ from schemas.access import Client, Realm, Role
 from schemas.errors import PermissionDenied, Unauthenticated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
-    from backbone.catalog.reader import Catalog
     from backbone.catalog.secrets import SecretBox
     from backbone.catalog.view import CatalogView
     from ingest_api.tokens import Claims, Tokens
+
+    Lookup = Callable[[Callable[[CatalogView], Client | None]], Awaitable[Client | None]]
 
 MAX_REMEMBERED = 10_000
 """Credentials whose costly part (signature, keyed hash) is remembered."""
@@ -27,13 +28,24 @@ class Authenticator:
     Whether the key and the client still exist is asked of the catalog on every request: a revocation works at once.
 
     Args:
+        view: of the catalog.
+        lookup: finds in the view what may have been written a moment ago elsewhere, in a request's time.
+        secrets: hashes API keys.
+        tokens: verifies tokens.
         clock: seconds since the epoch.
     """
 
     def __init__(
-        self, catalog: Catalog, secrets: SecretBox, tokens: Tokens, *, clock: Callable[[], float] = time.time
+        self,
+        view: CatalogView,
+        lookup: Lookup,
+        secrets: SecretBox,
+        tokens: Tokens,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self._catalog = catalog
+        self._view = view
+        self._lookup = lookup
         self._secrets = secrets
         self._tokens = tokens
         self._clock = clock
@@ -54,9 +66,9 @@ class Authenticator:
             _remember(self._claims, authorization, claims)
         if self._tokens.expired(claims):
             raise Unauthenticated("The token has expired.")
-        client = self._catalog.view.client(claims.client)
+        client = self._view.client(claims.client)
         if client is None:
-            client = await self._catalog.lookup(lambda view: view.client(claims.client))
+            client = await self._lookup(lambda view: view.client(claims.client))
         return _usable(client, realm)
 
     async def by_key(self, key: str, realm: Realm) -> Client:
@@ -66,9 +78,9 @@ class Authenticator:
             Unauthenticated: an unknown, revoked or expired key, or its client is gone, disabled or of another family.
         """
         digests = self._digests.get(key) or self._secrets.digests(key)
-        client = self._find(self._catalog.view, digests)
+        client = self._find(self._view, digests)
         if client is None:
-            client = await self._catalog.lookup(lambda view: self._find(view, digests))
+            client = await self._lookup(lambda view: self._find(view, digests))
         client = _usable(client, realm)
         _remember(self._digests, key, digests)
         return client

@@ -93,7 +93,7 @@ class Gateway:
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
         await asyncio.to_thread(LedgerWriter(ledger).create)
         self.ledger = LedgerQueries(ledger)
-        self.authenticator = Authenticator(self.catalog, secrets, self.tokens)
+        self.authenticator = Authenticator(self.catalog.view, self.lookup, secrets, self.tokens)
         self.first_use = FirstUse(
             self.catalog,
             self.event_types,
@@ -148,9 +148,17 @@ class Gateway:
             return client.workspace
         if Role.ADMIN not in client.roles:
             raise PermissionDenied("Only an administrator may act in another workspace.")
-        if await self.in_time(self.catalog.lookup(lambda view: view.workspace(name))) is None:
+        if await self.lookup(lambda view: view.workspace(name)) is None:
             raise NotFound(f"There is no workspace {name}.")
         return name
+
+    async def lookup(self, find: Callable[[CatalogView], T | None]) -> T | None:
+        """What is found in the catalog; a miss is looked for once more after the view was brought up to date.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        return await self.in_time(self.catalog.lookup(find))
 
     async def view(self) -> CatalogView:
         """The catalog, brought up to date: what any worker has answered before this call is in it.

@@ -62,7 +62,7 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
     if key is not None:
         idempotency = IdempotencyKey(client=client.id, key=key, body_hash=_fingerprint(request, media_type, body))
     receipts = await gateway.publish(NAMESPACE, drafts, idempotency)
-    repeated = bool(receipts) and all([receipt.repeated for receipt in receipts])
+    repeated = bool(receipts) and all(receipt.repeated for receipt in receipts)
     published = _answers(receipts)
     content = {"events": published} if media_type == cloudevents.BATCH else published[0]
     return Response(200 if repeated else 201, _ENCODER.encode(content))

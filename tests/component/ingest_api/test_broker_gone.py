@@ -1,0 +1,149 @@
+"""A Kafka that does not answer: 503 with Retry-After within five seconds, never a 2xx; service resumes by itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from operations.choice import BrokerKind, Choice, running
+from operations.errors import CannotStart
+from operations.ports import free_port
+from tests.records import records_of
+from tests.running_gateway import running_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import httpx
+
+    from tests.running_gateway import RunningGateway
+
+STRUCTURED = {"content-type": "application/cloudevents+json"}
+CRMLS_BODY = {"eventName": "n", "eventTime": "2021-03-04T16:36:54Z", "messageType": "Offer", "message": {}}
+LONGEST_ANSWER = 5.0
+
+
+class StoppableBroker:
+    """A broker of this module's own, so that nothing else suffers when it stands still."""
+
+    def __init__(self, bootstrap: str, group: int) -> None:
+        self.bootstrap = bootstrap
+        self._group = group
+
+    def stand_still(self) -> None:
+        os.killpg(self._group, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.killpg(self._group, signal.SIGCONT)
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoppableBroker]:
+    home = tmp_path_factory.mktemp("stoppable")
+    try:
+        chosen = Choice(home, environment={}, report=print, port=free_port(), stand_in=False).broker(BrokerKind.JARS)
+    except CannotStart as error:
+        pytest.skip(f"NOT RUN, FOR WANT OF A KAFKA THAT CAN BE STOPPED: {error}")
+    with running(chosen, home / "broker.log") as process:
+        assert process is not None
+        assert process.pid is not None
+        yield StoppableBroker(chosen.bootstrap_servers, process.pid)
+
+
+@pytest.fixture(scope="module")
+def local(broker: StoppableBroker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    with running_gateway(broker.bootstrap, tmp_path_factory.mktemp("gateway")) as gateway:
+        yield gateway
+
+
+def timed(call: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
+    started = time.monotonic()
+    return call(), time.monotonic() - started
+
+
+def ids_of(bootstrap: str, topic: str) -> list[bytes]:
+    return [dict(each.headers() or [])["ce_id"] for each in records_of(bootstrap, topic)]
+
+
+def test_z_02_without_kafka_there_is_no_success_and_a_repeat_completes(
+    broker: StoppableBroker, local: RunningGateway
+) -> None:
+    workspace = local.create_workspace()
+    _, producer_key = local.create_client(workspace, "producer")
+    _, crmls_key = local.create_client(workspace, "producer", realm="crmls")
+    with local.client(None) as anonymous:
+        token = anonymous.post("/api/token", params={"apiKey": crmls_key}).raise_for_status().json()["token"]
+    with local.client(producer_key) as own, local.client(token) as crmls, ThreadPoolExecutor(12) as threads:
+        own.post("/headrace/v1/registrations", json={"code": "Open", "open": True}).raise_for_status()
+        crmls.post("/api/app/events", json=CRMLS_BODY).raise_for_status()
+        keys = [str(uuid4()) for _ in range(3)]
+
+        def publish(key: str) -> httpx.Response:
+            event: dict[str, Any] = {"specversion": "1.0", "type": "Open", "data": {"key": key}}
+            return own.post("/headrace/v1/events", json=event, headers={**STRUCTURED, "Idempotency-Key": key})
+
+        def post(message_type: str) -> httpx.Response:
+            return crmls.post("/api/app/events", json={**CRMLS_BODY, "messageType": message_type})
+
+        broker.stand_still()
+        try:
+            calls: list[Callable[[], httpx.Response]] = [
+                *(lambda key=key: publish(key) for key in keys),
+                lambda: post("Offer"),
+                lambda: post("NeverSeen"),
+                lambda: own.get("/headrace/v1/event-types"),
+                lambda: own.get("/headrace/v1/endpoints", headers={"authorization": "Bearer nobody"}),
+                lambda: own.get("/readyz"),
+            ]
+            answers = list(threads.map(timed, calls))
+        finally:
+            broker.go_on()
+
+        assert [answer.status_code for answer, _ in answers] == [503] * len(calls)
+        assert all(answer.headers["retry-after"].isdigit() for answer, _ in answers[:-1])
+        assert all(answer.headers["content-type"] == "application/problem+json" for answer, _ in answers[:-1])
+        assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
+
+        completed = [_until_accepted(lambda key=key: publish(key)) for key in keys]
+        assert [publish(key).json() for key in keys] == [answer.json() for answer in completed]
+        _until_accepted(lambda: post("NeverSeen"))
+    topic = completed[0].json()["topic"]
+    # A repeat may have been written twice, when the first attempt did arrive, but then under one id.
+    assert set(ids_of(local.bootstrap, topic)) == {answer.json()["id"].encode() for answer in completed}
+
+
+def _until_accepted(call: Callable[[], httpx.Response], patience: float = 30.0) -> httpx.Response:
+    deadline = time.monotonic() + patience
+    while not (answer := call()).is_success:
+        assert answer.status_code == 503, answer.text
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return answer
+
+
+def test_z_03_what_was_answered_is_in_kafka_though_the_gateway_is_killed(
+    broker: StoppableBroker, tmp_path: Path
+) -> None:
+    with running_gateway(broker.bootstrap, tmp_path) as gateway:
+        workspace = gateway.create_workspace()
+        _, key = gateway.create_client(workspace, "producer")
+        with gateway.client(key) as http:
+            http.post("/headrace/v1/registrations", json={"code": "Open", "open": True}).raise_for_status()
+            answered = [
+                http.post("/headrace/v1/events", json={"specversion": "1.0", "type": "Open"}, headers=STRUCTURED)
+                for _ in range(20)
+            ]
+            gateway.process.kill()
+    places = {(each.json()["id"].encode(), each.json()["partition"], each.json()["offset"]) for each in answered}
+    found = {
+        (dict(each.headers() or [])["ce_id"], each.partition(), each.offset())
+        for each in records_of(broker.bootstrap, answered[0].json()["topic"])
+    }
+    assert found == places

@@ -1,0 +1,75 @@
+"""The plane as processes: several workers on one port, hot and control apart, how it stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.running_gateway import running_gateway
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STRUCTURED = {"content-type": "application/cloudevents+json"}
+EVENT = {"specversion": "1.0", "type": "Open"}
+
+
+def test_what_one_worker_has_answered_all_workers_know(kafka_bootstrap: str, tmp_path: Path) -> None:
+    with running_gateway(kafka_bootstrap, tmp_path, HEADRACE_INGEST_WORKERS="3") as gateway:
+        workspace = gateway.create_workspace()
+        for _ in range(10):
+            _, key = gateway.create_client(workspace, "producer")
+            # A connection of its own for each call, so that the calls meet different workers.
+            headers = {"authorization": f"Bearer {key}"}
+            registration = {"code": "Open", "open": True}
+            url = f"{gateway.url}/headrace/v1"
+            httpx.post(f"{url}/registrations", json=registration, headers=headers).raise_for_status()
+            for _ in range(3):
+                answer = httpx.post(f"{url}/events", json=EVENT, headers=headers | STRUCTURED)
+                assert answer.status_code == 201, answer.text
+        metrics = httpx.get(f"{gateway.url}/metrics").text
+        assert 'headrace_ingest_events_total{family="events"} 30.0' in metrics
+
+
+def test_workers_end_with_the_process_that_supervises_them(kafka_bootstrap: str, tmp_path: Path) -> None:
+    with running_gateway(kafka_bootstrap, tmp_path, HEADRACE_INGEST_WORKERS="2") as gateway:
+        gateway.process.kill()
+        gateway.process.wait(10)
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                httpx.get(f"{gateway.url}/healthz", timeout=2)
+            except httpx.TransportError:
+                return
+            time.sleep(0.1)
+        pytest.fail("a worker still answers")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_on_request_is_no_failure(
+    kafka_bootstrap: str, tmp_path: Path, workers: str, stop: signal.Signals
+) -> None:
+    with running_gateway(kafka_bootstrap, tmp_path, HEADRACE_INGEST_WORKERS=workers) as gateway:
+        os.kill(gateway.process.pid, stop)
+        assert gateway.process.wait(20) == 0
+
+
+def test_hot_and_control_routes_can_be_served_apart(kafka_bootstrap: str, tmp_path: Path) -> None:
+    with (
+        running_gateway(kafka_bootstrap, tmp_path, HEADRACE_INGEST_ONLY="control") as control,
+        running_gateway(kafka_bootstrap, tmp_path, HEADRACE_INGEST_ONLY="hot") as hot,
+    ):
+        workspace = control.create_workspace()
+        _, key = control.create_client(workspace, "producer")
+        with control.client(key) as control_http, hot.client(key) as hot_http:
+            control_http.post("/headrace/v1/registrations", json={"code": "Open", "open": True}).raise_for_status()
+            assert hot_http.post("/headrace/v1/events", json=EVENT, headers=STRUCTURED).status_code == 201
+            assert control_http.post("/headrace/v1/events", json=EVENT, headers=STRUCTURED).status_code == 404
+            assert hot_http.get("/headrace/v1/event-types").status_code == 404
+            assert hot_http.get("/readyz").status_code == 200

@@ -139,7 +139,10 @@ class Router:
             partition = (message.topic(), message.partition())
             if not tally.add(partition, message.offset()):
                 continue
-            for record in self._deliveries(message, partition, index, tally, routed_at):
+            records = self._deliveries(message, partition, index, tally, routed_at)
+            if not records:
+                continue
+            for record in records:
                 producer.produce(record)
                 produced[record.topic] += 1
             if produced.total() >= self._transaction_deliveries:

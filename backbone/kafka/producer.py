@@ -94,7 +94,7 @@ class Producer:
                 "message.max.bytes": MAX_RECORD_BYTES + MAX_HEADER_BYTES,
                 # Both above our own bounds, which count a whole batch before its first record is queued.
                 "queue.buffering.max.messages": max_records * 2,
-                "queue.buffering.max.kbytes": max_bytes // 1024 * 8,
+                "queue.buffering.max.kbytes": max_bytes // 1024 * 8 + 1_024,
                 "error_cb": self._on_error,
                 **overrides,
             }

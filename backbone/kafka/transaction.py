@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -163,15 +164,13 @@ class TransactionalProducer:
 
     def close(self) -> None:
         """Abort what is open and leave. A closed producer cannot be used again."""
-        try:
+        # What a fenced producer left open is aborted by whoever took over, or by the broker in time.
+        with contextlib.suppress(Fenced):
             self.abort()
-        except Fenced:
-            pass  # its transaction is aborted by whoever took over, or by the broker in time
-        finally:
-            with warnings.catch_warnings():
-                # Closing aborts once more, and warns where that cannot be: after a fencing, that is to be expected.
-                warnings.simplefilter("ignore", RuntimeWarning)
-                self._client.close()
+        # Closing aborts once more, and raises or warns where that cannot be: after a fencing, that is to be expected.
+        with warnings.catch_warnings(), contextlib.suppress(KafkaException):
+            warnings.simplefilter("ignore", RuntimeWarning)
+            self._client.close()
 
     def _do(self, doing: str, call: Callable[[float], None]) -> None:
         """Call, and again while librdkafka says that it may be retried and there is time."""
@@ -199,4 +198,6 @@ class TransactionalProducer:
         return TransactionAborted(str(rejected))
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:  # noqa: ARG002  # librdkafka's signature
-        self._rejected = self._rejected or error
+        # What was merely purged with an aborted transaction says nothing.
+        if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._rejected = error

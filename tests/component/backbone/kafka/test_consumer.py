@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backbone.kafka.consumer import BEGINNING, BatchConsumer
+from backbone.kafka.records import Message, Partition, Record
+from schemas.errors import Unavailable
+
+if TYPE_CHECKING:
+    from backbone.kafka.producer import Producer
+    from backbone.kafka.settings import KafkaSettings
+    from tests.component.backbone.conftest import TopicFactory
+
+Factory = Callable[..., BatchConsumer]
+
+
+@pytest.fixture
+def consumer_factory(kafka: KafkaSettings) -> Iterator[Factory]:
+    made: list[BatchConsumer] = []
+
+    def make(group: str | None, protocol: str = "auto", **options: object) -> BatchConsumer:
+        settings = kafka.model_copy(update={"group_protocol": protocol})
+        made.append(BatchConsumer(settings, group=group, **options))  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for consumer in made:
+        consumer.close()
+
+
+def read(consumer: BatchConsumer, count: int) -> list[Message]:
+    found: list[Message] = []
+    while len(found) < count:
+        found += consumer.consume(1_000, 0.2)
+    return found
+
+
+def numbers(messages: list[Message]) -> list[int]:
+    return [int(each.value() or b"") for each in messages]
+
+
+async def fill(producer: Producer, topic: str, count: int, partition: int = 0) -> None:
+    await producer.send([Record(topic, str(number).encode(), partition=partition) for number in range(count)])
+
+
+@pytest.mark.parametrize("protocol", ["auto", "classic"])
+async def test_the_next_member_goes_on_at_the_committed_offset(
+    consumer_factory: Factory, producer: Producer, topic_factory: TopicFactory, protocol: str
+) -> None:
+    topic = await topic_factory()
+    await fill(producer, topic, 10)
+    first = consumer_factory(f"g-{topic}", protocol)
+    first.subscribe([topic])
+    assert numbers(await asyncio.to_thread(read, first, 10)) == list(range(10))
+    assert first.position([(topic, 0)]) == {(topic, 0): 10}
+    first.commit({(topic, 0): 4})
+    first.close()
+    second = consumer_factory(f"g-{topic}", protocol)
+    second.subscribe([topic])
+    assert numbers(await asyncio.to_thread(read, second, 6)) == list(range(4, 10))
+
+
+async def test_the_assignment_callback_commits_and_chooses_where_to_start(
+    consumer_factory: Factory, producer: Producer, topic_factory: TopicFactory
+) -> None:
+    """What the router does on a partition without a commit: commit the start before anything is fetched."""
+    topic = await topic_factory()
+    await fill(producer, topic, 10)
+    seen: dict[Partition, int | None] = {}
+
+    def on_assigned(partitions: list[Partition]) -> dict[Partition, int]:
+        seen.update(consumer.committed(partitions))
+        starts = dict.fromkeys(partitions, 6)
+        consumer.commit(starts)
+        return starts
+
+    consumer = consumer_factory(f"g-{topic}", on_assigned=on_assigned)
+    consumer.subscribe([topic])
+    assert numbers(await asyncio.to_thread(read, consumer, 4)) == [6, 7, 8, 9]
+    assert seen == {(topic, 0): None}
+    assert consumer.committed([(topic, 0)]) == {(topic, 0): 6}
+
+
+async def test_a_second_member_takes_a_share_and_gives_it_back(
+    consumer_factory: Factory, topic_factory: TopicFactory
+) -> None:
+    topic = await topic_factory(partitions=4)
+    revoked: list[Partition] = []
+    first = consumer_factory(f"g-{topic}", on_revoked=revoked.extend)
+    second = consumer_factory(f"g-{topic}")
+
+    def until(first_has: int, second_has: int) -> None:
+        while len(first.assignment()) != first_has or len(second.assignment()) != second_has:
+            first.consume(1, 0.05)
+            second.consume(1, 0.05)
+
+    first.subscribe([topic])
+    await asyncio.to_thread(until, 4, 0)
+    second.subscribe([topic])
+    await asyncio.to_thread(until, 2, 2)
+    assert set(revoked) == set(second.assignment())
+    second.subscribe([])
+    await asyncio.to_thread(until, 4, 0)
+
+
+async def test_subscribing_to_another_topic_does_not_disturb_the_first(
+    consumer_factory: Factory, producer: Producer, topic_factory: TopicFactory
+) -> None:
+    one, other = await topic_factory(), await topic_factory()
+    await fill(producer, one, 3)
+    await fill(producer, other, 3)
+    revoked: list[Partition] = []
+    consumer = consumer_factory(f"g-{one}", on_revoked=revoked.extend)
+    consumer.subscribe([one])
+    await asyncio.to_thread(read, consumer, 3)
+    consumer.subscribe([one, other])
+    assert {each.topic() for each in await asyncio.to_thread(read, consumer, 3)} == {other}
+    assert revoked == []
+
+
+async def test_seeking_drops_what_was_fetched(
+    consumer_factory: Factory, producer: Producer, topic_factory: TopicFactory
+) -> None:
+    topic = await topic_factory()
+    await fill(producer, topic, 100)
+    consumer = consumer_factory(None)
+    consumer.assign({(topic, 0): BEGINNING})
+    consumer.seek({(topic, 0): 50})
+    assert numbers(await asyncio.to_thread(read, consumer, 50)) == list(range(50, 100))
+    consumer.assign({(topic, 0): 0})
+    assert numbers(consumer.consume(10, 5)) == list(range(10))
+    consumer.seek({(topic, 0): 97})
+    assert numbers(await asyncio.to_thread(read, consumer, 3)) == [97, 98, 99]
+
+
+async def test_a_paused_partition_yields_nothing(
+    consumer_factory: Factory, producer: Producer, topic_factory: TopicFactory
+) -> None:
+    topic = await topic_factory(partitions=2)
+    consumer = consumer_factory(None)
+    consumer.assign({(topic, 0): 0, (topic, 1): 0})
+    consumer.pause([(topic, 0)])
+    await fill(producer, topic, 5, 0)
+    await fill(producer, topic, 5, 1)
+    assert {each.partition() for each in await asyncio.to_thread(read, consumer, 5)} == {1}
+    consumer.resume([(topic, 0)])
+    assert {each.partition() for each in await asyncio.to_thread(read, consumer, 5)} == {0}
+
+
+async def test_ends_and_times(consumer_factory: Factory, producer: Producer, topic_factory: TopicFactory) -> None:
+    topic = await topic_factory(partitions=2)
+    await fill(producer, topic, 5)
+    consumer = consumer_factory(None)
+    both = consumer.partitions_of([topic, "no-such-topic"])
+    assert both == [(topic, 0), (topic, 1)]
+    assert consumer.end_offsets(both) == {(topic, 0): 5, (topic, 1): 0}
+    consumer.assign(dict.fromkeys(both, 0))
+    first, *_ = await asyncio.to_thread(read, consumer, 5)
+    appended = first.timestamp()[1]
+    assert consumer.offsets_for_times({(topic, 0): appended})[topic, 0] == 0
+    assert consumer.offsets_for_times({(topic, 0): appended + 60_000})[topic, 0] is None
+
+    def until_ends_are_met() -> None:
+        while len(consumer.ends) < 2:
+            consumer.consume(10, 0.1)
+
+    await asyncio.to_thread(until_ends_are_met)
+    assert consumer.ends == {(topic, 0): 5, (topic, 1): 0}
+
+
+async def test_a_commit_for_a_partition_that_is_another_members_fails(
+    consumer_factory: Factory, topic_factory: TopicFactory
+) -> None:
+    topic = await topic_factory()
+    consumer = consumer_factory(f"g-{topic}")
+    consumer.subscribe([topic])
+    consumer.close()
+    with pytest.raises((Unavailable, RuntimeError)):
+        consumer.commit({(topic, 0): 1})

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backbone.kafka.admin import Admin, TopicSpec
+from backbone.kafka.records import Message, Record
+from backbone.kafka.tail import TopicTail
+from backbone.kafka.transaction import TransactionalProducer
+from schemas.errors import CorruptRecord, Unavailable
+
+if TYPE_CHECKING:
+    from backbone.kafka.producer import Producer
+    from backbone.kafka.settings import KafkaSettings
+    from tests.component.backbone.conftest import TopicFactory
+
+Factory = Callable[..., TopicTail]
+
+
+@pytest.fixture
+def tail_factory(kafka: KafkaSettings) -> Iterator[Factory]:
+    made: list[TopicTail] = []
+
+    def make(topics: Sequence[str], apply: Callable[[Message], None], **options: Any) -> TopicTail:
+        made.append(TopicTail(kafka, topics, apply, name="test", **options))
+        made[-1].start()
+        return made[-1]
+
+    yield make
+    for tail in made:
+        tail.stop()
+
+
+class View(list[bytes | None]):
+    """The values seen, in order."""
+
+    def apply(self, message: Message) -> None:
+        self.append(message.value())
+
+
+async def test_everything_written_before_the_question_has_been_applied(
+    tail_factory: Factory, producer: Producer, topic_factory: TopicFactory
+) -> None:
+    topic, view = await topic_factory(partitions=3), View()
+    tail = tail_factory([topic], view.apply)
+    await tail.caught_up()
+    assert view == []
+    for count in range(1, 30):
+        (ack,) = await producer.send([Record(topic, str(count).encode())])
+        await tail.caught_up()
+        assert len(view) == count
+        assert tail.passed(topic, ack.partition, ack.offset)
+        assert not tail.passed(topic, ack.partition, ack.offset + 1)
+
+
+async def test_blocking_and_async_questions_agree(
+    tail_factory: Factory, producer: Producer, topic_factory: TopicFactory
+) -> None:
+    topic, view = await topic_factory(), View()
+    tail = tail_factory([topic], view.apply)
+    await producer.send([Record(topic, b"1")])
+    await asyncio.gather(asyncio.to_thread(tail.catch_up), *(tail.caught_up() for _ in range(20)))
+    assert view == [b"1"]
+
+
+async def test_markers_and_aborted_records_do_not_keep_it_from_the_end(
+    tail_factory: Factory, topic_factory: TopicFactory, kafka: KafkaSettings
+) -> None:
+    topic, view = await topic_factory(), View()
+    tail = tail_factory([topic], view.apply)
+    writer = TransactionalProducer(kafka, f"test-{uuid.uuid4()}")
+    writer.start()
+    for value in (b"1", b"2", b"3"):
+        writer.begin()
+        writer.produce(Record(topic, value))
+        if value == b"2":
+            writer._client.flush(5)
+            writer.abort()
+        else:
+            writer.commit()
+        await tail.caught_up(5)
+    # Offsets: record and marker of each of the three transactions.
+    await tail.wait_past(topic, 0, 5, 5)
+    assert view == [b"1", b"3"]
+    writer.close()
+
+
+async def test_an_open_transaction_is_no_part_of_the_end(
+    tail_factory: Factory, producer: Producer, topic_factory: TopicFactory, kafka: KafkaSettings
+) -> None:
+    topic, view = await topic_factory(), View()
+    writer = TransactionalProducer(kafka, f"test-{uuid.uuid4()}")
+    writer.start()
+    writer.begin()
+    writer.produce(Record(topic, b"open"))
+    writer._client.flush(5)
+    (ack,) = await producer.send([Record(topic, b"behind it")])
+    tail = tail_factory([topic], view.apply)
+    await tail.caught_up(5)
+    assert view == []
+    with pytest.raises(Unavailable, match="did not catch up"):
+        await tail.wait_past(topic, 0, ack.offset, 0.2)
+    writer.commit()
+    await tail.wait_past(topic, 0, ack.offset, 5)
+    assert view == [b"open", b"behind it"]
+    writer.close()
+
+
+async def test_a_record_that_cannot_be_applied_is_reported_and_passed(
+    tail_factory: Factory, producer: Producer, topic_factory: TopicFactory
+) -> None:
+    topic = await topic_factory()
+    good: list[bytes | None] = []
+    bad: list[tuple[int | None, str]] = []
+
+    def apply(message: Message) -> None:
+        if message.value() == b"corrupt":
+            raise CorruptRecord("not what it should be")
+        if message.value() == b"surprise":
+            raise KeyError("x")
+        good.append(message.value())
+
+    tail = tail_factory([topic], apply, on_corrupt=lambda message, error: bad.append((message.offset(), str(error))))
+    await producer.send([Record(topic, value) for value in (b"1", b"corrupt", b"surprise", b"2")])
+    await tail.caught_up()
+    assert good == [b"1", b"2"]
+    assert bad == [(1, "not what it should be"), (2, "cannot be applied: KeyError('x')")]
+
+
+async def test_a_topic_may_come_into_being_later(tail_factory: Factory, producer: Producer, admin: Admin) -> None:
+    topic, view = f"test-{uuid.uuid4()}", View()
+    tail = tail_factory([topic], view.apply)
+    with pytest.raises(Unavailable):
+        await tail.caught_up(0.3)
+    await admin.ensure_topics([TopicSpec(topic, 1)])
+    await producer.send([Record(topic, b"1")])
+    await tail.caught_up()
+    assert view == [b"1"]
+
+
+async def test_who_waits_is_told_when_it_stops(tail_factory: Factory, topic_factory: TopicFactory) -> None:
+    topic, view = await topic_factory(), View()
+    tail = tail_factory([topic], view.apply)
+    await tail.caught_up()
+    waiting = asyncio.ensure_future(tail.wait_past(topic, 0, 10))
+    await asyncio.sleep(0)
+    await asyncio.to_thread(tail.stop)
+    with pytest.raises(Unavailable, match="stopped"):
+        await waiting
+    with pytest.raises(Unavailable):
+        await tail.caught_up()

@@ -1,0 +1,115 @@
+"""The producer's bounds and failures, which need no broker: there is none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from confluent_kafka import KafkaError
+
+from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES, Producer
+from backbone.kafka.records import Record
+from backbone.kafka.settings import KafkaSettings
+from schemas.errors import NotAcknowledged, PayloadTooLarge, QueueFull, Unavailable
+
+ProducerFactory = Callable[..., Producer]
+
+
+@pytest.fixture
+async def producer_factory() -> AsyncIterator[ProducerFactory]:
+    made: list[Producer] = []
+
+    def make(**bounds: int) -> Producer:
+        settings = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+        producer = Producer(settings, **bounds, **{"message.timeout.ms": 300})
+        made.append(producer)
+        return producer
+
+    yield make
+    for producer in made:
+        await producer.stop()
+
+
+async def test_without_a_broker_a_batch_fails_in_time_and_its_room_is_free_again(
+    producer_factory: ProducerFactory,
+) -> None:
+    producer = producer_factory()
+    await producer.start()
+    future = producer.send([Record("t", b"1"), Record("t", b"2")])
+    assert producer.unacknowledged == 2
+    with pytest.raises(NotAcknowledged):
+        await asyncio.wait_for(future, 5)
+    assert producer.unacknowledged == 0
+
+
+async def test_a_batch_that_does_not_fit_is_refused_whole(producer_factory: ProducerFactory) -> None:
+    producer = producer_factory(max_records=3, max_bytes=1_000)
+    await producer.start()
+    first = producer.send([Record("t", b"1"), Record("t", b"2")])
+    with pytest.raises(QueueFull):
+        producer.send([Record("t", b"3"), Record("t", b"4")])
+    with pytest.raises(QueueFull):
+        producer.send([Record("t", b"x" * 1_000)])
+    assert producer.unacknowledged == 2
+    with pytest.raises(NotAcknowledged):
+        await first
+
+
+async def test_a_value_over_the_limit_is_refused_before_anything_is_sent(producer_factory: ProducerFactory) -> None:
+    producer = producer_factory()
+    await producer.start()
+    with pytest.raises(PayloadTooLarge):
+        producer.send([Record("t", b"1"), Record("t", b"x" * (MAX_RECORD_BYTES + 1))])
+    assert producer.unacknowledged == 0
+
+
+@pytest.mark.parametrize("position", [0, 1])
+async def test_a_record_that_librdkafka_refuses_fails_its_batch(
+    producer_factory: ProducerFactory, position: int
+) -> None:
+    producer = producer_factory()
+    await producer.start()
+    bad = Record("t", b"x" * MAX_RECORD_BYTES, headers=[("h", b"x" * (2 * MAX_HEADER_BYTES))])
+    batch = [Record("t", b"1"), Record("t", b"2")]
+    batch.insert(position, bad)
+    with pytest.raises((PayloadTooLarge, NotAcknowledged)):
+        await asyncio.wait_for(producer.send(batch), 5)
+    assert producer.unacknowledged == 0
+
+
+async def test_nothing_is_acknowledged_at_once(producer_factory: ProducerFactory) -> None:
+    producer = producer_factory()
+    await producer.start()
+    assert await producer.send([]) == []
+
+
+async def test_a_producer_that_does_not_run_is_unavailable(producer_factory: ProducerFactory) -> None:
+    producer = producer_factory()
+    with pytest.raises(Unavailable):
+        producer.send([Record("t", b"1")])
+    await producer.start()
+    await producer.stop()
+    with pytest.raises(Unavailable):
+        producer.send([Record("t", b"1")])
+
+
+async def test_a_caller_that_gave_up_does_not_disturb_the_producer(producer_factory: ProducerFactory) -> None:
+    producer = producer_factory()
+    await producer.start()
+    producer.send([Record("t", b"1")]).cancel()
+    with pytest.raises(NotAcknowledged):
+        await producer.send([Record("t", b"2")])
+    assert producer.unacknowledged == 0
+
+
+async def test_a_fatal_error_makes_room_for_a_new_client(producer_factory: ProducerFactory) -> None:
+    producer = producer_factory()
+    await producer.start()
+    failed = producer._client
+    pending = producer.send([Record("t", b"1")])
+    producer._on_error(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "out of order", True))
+    with pytest.raises(NotAcknowledged):
+        await asyncio.wait_for(pending, 5)
+    assert producer._client is not failed
+    assert producer.unacknowledged == 0

@@ -32,7 +32,7 @@ class ProcessorMetrics:
         )
         self.routing_seconds = Histogram(
             "headrace_routing_seconds",
-            "From an event's append to the commit of its deliveries, for the oldest event of a transaction",
+            "From an event's append to the commit of its deliveries, for the first event of a transaction",
             buckets=_SECONDS,
             registry=registry,
         )

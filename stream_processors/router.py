@@ -159,6 +159,8 @@ class Router:
         tally.settle()
         self._failures.clear()
         self._count(tally, produced, time.monotonic() - started)
+        appended_at = batch.messages[first].timestamp()[1] / 1_000
+        self._metrics.routing_seconds.observe(max(0.0, time.time() - appended_at))
         return position
 
     def _deliveries(

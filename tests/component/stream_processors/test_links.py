@@ -39,7 +39,7 @@ class Pair(NamedTuple):
 async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_from_before(
     installation: Installation,
 ) -> None:
-    pairs = [pair async for pair in _pairs(installation)]
+    pairs = await _pairs(installation)
     endpoints = {pair.endpoint.id for pair in pairs}
 
     async with _other_worker(installation) as other:
@@ -79,15 +79,19 @@ async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_fro
             assert [each.first_offset for each in covered[1:]] == [each.next_offset for each in covered[:-1]]
 
 
-async def _pairs(installation: Installation) -> AsyncIterator[Pair]:
+async def _pairs(installation: Installation) -> list[Pair]:
     types = await asyncio.gather(*(installation.event_type(f"Type{number}", partitions=1) for number in range(TYPES)))
-    for number in range(TYPES * PAIRS):
+
+    async def pair(number: int) -> Pair:
         event_type = types[number % TYPES]
         event_filter, endpoint = await asyncio.gather(
             installation.event_filter(event_type.code, condition=f'{{"data": {{"pair": [{number}]}}}}'),
             installation.endpoint(f"endpoint-{number}"),
         )
-        yield Pair(number, event_type, event_filter, endpoint)
+        return Pair(number, event_type, event_filter, endpoint)
+
+    # Queued writes commit together.
+    return await asyncio.gather(*(pair(number) for number in range(TYPES * PAIRS)))
 
 
 @contextlib.asynccontextmanager

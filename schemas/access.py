@@ -30,6 +30,14 @@ class Realm(StrEnum):
     GRAPHQL = "graphql"
 
 
+class ClientLevel(StrEnum):
+    """What a client and its keys stand for in Exchange; an application is the provider of several endpoints."""
+
+    ENDPOINT = "endpoint"
+    ACCOUNT = "account"
+    APPLICATION = "application"
+
+
 class Workspace(msgspec.Struct, frozen=True, kw_only=True, tag="workspace", tag_field="kind"):
     """The tenant: everything belongs to one. ``name`` is unique and is a segment of its topics; ``id`` is a UUID."""
 
@@ -45,7 +53,15 @@ class Workspace(msgspec.Struct, frozen=True, kw_only=True, tag="workspace", tag_
 
 
 class Client(msgspec.Struct, frozen=True, kw_only=True, tag="client", tag_field="kind"):
-    """A credential holder inside a workspace."""
+    """A credential holder inside a workspace.
+
+    Attributes:
+        level: what it stands for; only Exchange has clients other than endpoints.
+        provider: the name of the application that provides it (Exchange).
+        application: id of that application's client, if it is registered; its identifiers hold for this client too.
+        description: for people.
+        identifiers: names of the identifiers that its events may carry, for families that register them (Exchange).
+    """
 
     id: str
     workspace: str
@@ -54,6 +70,11 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, tag="client", tag_field=
     roles: tuple[Role, ...] = ()
     scopes: tuple[str, ...] = ()
     disabled: bool = False
+    level: ClientLevel = ClientLevel.ENDPOINT
+    provider: str | None = None
+    application: str | None = None
+    description: str = ""
+    identifiers: tuple[str, ...] = ()
     created_at: int
     updated_at: int
 

@@ -25,6 +25,7 @@ from backbone.readiness import mark_ready
 from ingest_api.authentication import Authenticator
 from ingest_api.first_use import FirstUse
 from ingest_api.metrics import Metrics
+from ingest_api.patience import Patience
 from ingest_api.tokens import Tokens
 from schemas.access import Client, Role
 from schemas.errors import NotFound, PermissionDenied, Unavailable
@@ -64,6 +65,7 @@ class Gateway:
     def __init__(self, settings: IngestSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self._patience = Patience(settings.request_timeout)
         self.tokens = Tokens(settings.backbone.token_secret)
 
     async def open(self) -> None:
@@ -131,11 +133,7 @@ class Gateway:
         Raises:
             Unavailable: it did.
         """
-        try:
-            async with asyncio.timeout(self.settings.request_timeout):
-                return await waiting
-        except TimeoutError:
-            raise Unavailable("Kafka does not answer in time.") from None
+        return await self._patience.wait(waiting)
 
     async def workspace(self, client: Client, name: str | None) -> str:
         """The workspace that a call is about: the client's own, unless an administrator names another.

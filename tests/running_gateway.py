@@ -37,6 +37,7 @@ class RunningGateway:
 
     url: str
     bootstrap: str
+    directory: Path
     process: subprocess.Popen[bytes]
 
     def client(self, key: str | None = ADMIN_KEY, **options: Any) -> httpx.Client:
@@ -95,7 +96,9 @@ def running_gateway(bootstrap: str, directory: Path, **environment: str) -> Iter
     ):
         try:
             _wait(f"http://127.0.0.1:{port}/readyz", process, log)
-            yield RunningGateway(url=f"http://127.0.0.1:{port}", bootstrap=bootstrap, process=process)
+            yield RunningGateway(
+                url=f"http://127.0.0.1:{port}", bootstrap=bootstrap, directory=directory, process=process
+            )
         finally:
             if process.poll() is None:
                 process.terminate()

@@ -1,0 +1,117 @@
+"""What the API says of events that the ledger has; here the ledger is written to directly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from backbone.ledger.rows import EventRow, LedgerRows
+from backbone.ledger.tables import open_ledger
+from backbone.ledger.writer import LedgerWriter
+from schemas.delivery import Attempt, Delivery, Outcome, SourceOffset
+
+if TYPE_CHECKING:
+    from tests.running_gateway import RunningGateway
+
+TIME = 1_614_875_814_591_000
+SOURCE = SourceOffset("events.w.crmls.Offer", 1, 7)
+
+
+def delivery_of(event: str, workspace: str) -> Delivery:
+    return Delivery(
+        id=f"d-{event}",
+        event=event,
+        endpoint="e",
+        workspace=workspace,
+        source=SOURCE,
+        subscriptions=("s",),
+        routed_at=TIME + 2,
+    )
+
+
+def attempt_of(delivery: Delivery) -> Attempt:
+    return Attempt(
+        id=f"a-{delivery.id}",
+        delivery=delivery.id,
+        event=delivery.event,
+        endpoint=delivery.endpoint,
+        workspace=delivery.workspace,
+        source=SOURCE,
+        run="live",
+        number=1,
+        outcome=Outcome.DELIVERED,
+        started_at=TIME + 3,
+        duration=0.25,
+        status=204,
+    )
+
+
+@pytest.fixture
+def stored(gateway: RunningGateway) -> tuple[str, str, str]:
+    """Workspace, CRMLS token, and the id of an event of that account with one delivered webhook."""
+    workspace = gateway.create_workspace()
+    account, key = gateway.create_client(workspace, "producer", realm="crmls")
+    event = str(uuid4())
+    row = EventRow(
+        workspace=workspace,
+        id=event,
+        topic=SOURCE.topic,
+        source_offset=str(SOURCE),
+        namespace="crmls",
+        code="Offer",
+        source=account,
+        subject="Offer1234",
+        time=TIME,
+        received_at=TIME + 1,
+        channel=None,
+        identifiers="[]",
+        data='{"OfferAmount": 125.50}',
+        producer_id=None,
+    )
+    delivery = delivery_of(event, workspace)
+    rows = LedgerRows(events=[row], deliveries=[delivery], attempts=[attempt_of(delivery)])
+    engine = open_ledger(f"sqlite:///{gateway.directory}/ledger.sqlite3")
+    LedgerWriter(engine).write(rows)
+    engine.dispose()
+    token = httpx.post(f"{gateway.url}/api/token", params={"apiKey": key}).raise_for_status().json()["token"]
+    return workspace, token, event
+
+
+def test_an_event_with_its_deliveries_and_attempts(gateway: RunningGateway, stored: tuple[str, str, str]) -> None:
+    workspace, _, event = stored
+    _, key = gateway.create_client(workspace, "operator")
+    with gateway.client(key) as http:
+        answer = http.get(f"/headrace/v1/events/{event}")
+        (listed,) = http.get("/headrace/v1/events", params={"type": "Offer"}).json()["items"]
+
+    found = answer.json()
+    assert '"data":{"OfferAmount": 125.50}' in answer.text
+    assert (found["type"], found["namespace"], found["time"]) == ("Offer", "crmls", "2021-03-04T16:36:54.591Z")
+    assert found["topic_offset"] == str(SOURCE)
+    (delivery,) = found["deliveries"]
+    assert (delivery["outcome"], delivery["attempts"]) == ("delivered", 1)
+    (attempt,) = delivery["tries"]
+    assert (attempt["status"], attempt["started_at"]) == (204, "2021-03-04T16:36:54.591003Z")
+    assert listed["id"] == event
+
+
+def test_a_crmls_account_gets_its_event_back_and_nobody_elses(
+    gateway: RunningGateway, stored: tuple[str, str, str]
+) -> None:
+    workspace, token, event = stored
+    path = f"/api/app/events/{event}"
+    with gateway.client(token) as http:
+        answer = http.get(path)
+        assert http.get(f"/api/app/events/{uuid4()}").status_code == 404
+    assert '"message":{"OfferAmount": 125.50}' in answer.text
+    assert answer.json()["eventTime"] == "2021-03-04T16:36:54.591+00:00"
+    assert answer.json()["id"] == event
+
+    _, key = gateway.create_client(workspace, "producer", realm="crmls")
+    other = httpx.post(f"{gateway.url}/api/token", params={"apiKey": key}).json()["token"]
+    with gateway.client(other) as http:
+        assert http.get(path).status_code == 404
+    assert httpx.get(gateway.url + path).status_code == 401

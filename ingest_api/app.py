@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from ingest_api import problems
 from ingest_api.control.app import create_control_app
-from ingest_api.families import crmls, headrace
+from ingest_api.families import crmls, exchange, headrace
 from ingest_api.hot import HotApp
 from ingest_api.problems import HttpProblem
 from ingest_api.state import Gateway
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ingest_api.settings import IngestSettings
     from ingest_api.wire import Asgi, Receive, Scope, Send
 
-FAMILIES = (crmls.FAMILY, headrace.FAMILY)
+FAMILIES = (crmls.FAMILY, exchange.FAMILY, headrace.FAMILY)
 """The API families. A new one is one line here."""
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})

@@ -9,7 +9,7 @@ import msgspec
 
 from backbone.catalog.writer import Changes
 from schemas import timestamps
-from schemas.access import DEFAULT_WORKSPACE, ApiKey, Client, Realm, Role, Workspace
+from schemas.access import DEFAULT_WORKSPACE, ApiKey, Client, ClientLevel, Realm, Role, Workspace
 from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Problem
 from schemas.ids import derived, new_id
 
@@ -99,6 +99,7 @@ class Accounts:
         roles: Sequence[Role] = (),
         realm: Realm = Realm.HEADRACE,
         scopes: Sequence[str] = (),
+        level: ClientLevel = ClientLevel.ENDPOINT,
         id: str | None = None,  # noqa: A002  # what it is called everywhere
     ) -> Client:
         """A client of a workspace; its name is unique among the workspace's clients of the realm.
@@ -123,6 +124,7 @@ class Accounts:
                 realm=realm,
                 roles=tuple(roles),
                 scopes=tuple(scopes),
+                level=level,
                 created_at=now,
                 updated_at=now,
             )
@@ -132,7 +134,14 @@ class Accounts:
             if found is None:
                 return Changes(put=[wanted], result=wanted)
             same = msgspec.structs.replace(
-                wanted, id=id or found.id, created_at=found.created_at, updated_at=found.updated_at
+                found,
+                id=wanted.id if id else found.id,
+                workspace=workspace,
+                name=name,
+                realm=realm,
+                roles=wanted.roles,
+                scopes=wanted.scopes,
+                level=level,
             )
             if found != same:
                 raise AlreadyExists(f"there is another client {name} in workspace {workspace}")

@@ -12,7 +12,7 @@ from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace
 from ingest_api.control.models import Input, Name, Output, Time
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
-from schemas.access import Client, Realm, Role
+from schemas.access import Client, ClientLevel, Realm, Role
 from schemas.errors import NotFound, PermissionDenied
 
 router = APIRouter(tags=["Workspaces, clients and keys"])
@@ -38,6 +38,7 @@ class ClientInput(Input):
     realm: Realm = Realm.HEADRACE
     roles: tuple[Role, ...] = (Role.PRODUCER,)
     scopes: tuple[str, ...] = ()
+    level: Annotated[ClientLevel, Field(description="Of an Exchange client's keys.")] = ClientLevel.ENDPOINT
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
 
 
@@ -58,6 +59,7 @@ class ClientOutput(Output):
     realm: Realm
     roles: tuple[Role, ...]
     scopes: tuple[str, ...]
+    level: ClientLevel
     disabled: bool
 
 
@@ -125,7 +127,7 @@ async def create_client(gateway: TheGateway, caller: Caller, workspace: Workspac
     require(caller, Role.OPERATOR)
     _may_grant(caller, body.roles)
     created = await gateway.accounts.create_client(
-        workspace, body.name, realm=body.realm, roles=body.roles, scopes=body.scopes, id=body.id
+        workspace, body.name, realm=body.realm, roles=body.roles, scopes=body.scopes, level=body.level, id=body.id
     )
     return ClientOutput.model_validate(created)
 

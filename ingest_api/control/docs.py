@@ -30,6 +30,7 @@ _SECURITY = {
         "bearerFormat": "JWT",
         "description": "A token from POST /api/token.",
     },
+    "exchangeKey": {"type": "http", "scheme": "bearer", "description": "An Exchange authentication key."},
 }
 
 

@@ -1,0 +1,125 @@
+"""``POST`` and ``GET /v1/eventtype``: what an Exchange endpoint publishes or receives, as its document prints it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from ingest_api.control.dependencies import TheGateway
+from ingest_api.families.exchange_access import ExchangeEndpoint
+from ingest_api.families.exchange_openapi import ERRORS
+from schemas.attributes import AttributeKind
+from schemas.event_type import Attribute, Registration, RegistrationKind
+
+NAMESPACE = "exchange"
+"""Of an event type that is registered without one."""
+
+EVENT_TYPES = "/v1/eventtype"
+
+ATTRIBUTE_TYPES = {
+    kind.value.lower(): kind.value
+    for kind in (AttributeKind.STRING, AttributeKind.NUMBER, AttributeKind.BOOLEAN, AttributeKind.TIME)
+}
+"""The document's four, by their name in lower case: no client can send what only our own API can register."""
+
+router = APIRouter(tags=["Exchange event types"], responses=ERRORS)
+
+
+def _attribute_type(text: str) -> str:
+    found = ATTRIBUTE_TYPES.get(text.lower())
+    if found is None:
+        raise PydanticCustomError("attribute_type", "must be String, Number, Boolean or Time")
+    return found
+
+
+def _only_version(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != 1:
+        raise PydanticCustomError("version", "must be the number 1, the only version of the event catalog")
+    return int(value)
+
+
+Text = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class AttributeModel(BaseModel):
+    """An attribute of an event type."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: Text
+    type: Annotated[str, AfterValidator(_attribute_type), Field(description="String, Number, Boolean or Time.")]
+
+
+class EventTypeInput(BaseModel):
+    """An event type to register; members that the document does not know are ignored."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    code: Text
+    name: Text
+    description: str | None = None
+    namespace: Text | None = None
+    version: Annotated[Literal[1], BeforeValidator(_only_version)] = 1
+    registration_type: Annotated[RegistrationKind, Field(alias="registrationType")] = RegistrationKind.PUBLISH
+    attributes: tuple[AttributeModel, ...] | None = None
+
+
+class EventTypeOutput(BaseModel):
+    """A registered event type; the document's members in the document's order."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    code: str
+    version: int
+    namespace: str
+    name: str
+    description: str
+    attributes: tuple[AttributeModel, ...]
+    registration_type: Annotated[RegistrationKind, Field(alias="registrationType")]
+
+    @classmethod
+    def of(cls, registration: Registration) -> EventTypeOutput:
+        """What a registration says."""
+        return cls(
+            code=registration.code,
+            version=registration.version,
+            namespace=registration.namespace,
+            name=registration.name,
+            description=registration.description,
+            attributes=tuple(AttributeModel(name=one.name, type=one.type) for one in registration.attributes),
+            registration_type=registration.registration,
+        )
+
+
+@router.post(EVENT_TYPES, summary="Register an event type for this endpoint")
+async def register_event_type(gateway: TheGateway, endpoint: ExchangeEndpoint, body: EventTypeInput) -> EventTypeOutput:
+    """The same again changes nothing; the same code with something different is a conflict.
+
+    A code that publishes and one that subscribes are two registrations. An endpoint that lists no attributes may send
+    none.
+    """
+    _, registration = await gateway.in_time(
+        gateway.event_types.register(
+            endpoint,
+            endpoint.workspace,
+            body.namespace or NAMESPACE,
+            body.code,
+            attributes=[Attribute(name=one.name, type=one.type) for one in body.attributes or ()],
+            kind=body.registration_type,
+            name=body.name,
+            description=body.description or "",
+            version=body.version,
+        )
+    )
+    assert registration is not None  # noqa: S101  # a client was given, so it has one
+    return EventTypeOutput.of(registration)
+
+
+@router.get(EVENT_TYPES, summary="List the event types of this endpoint")
+async def list_event_types(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[EventTypeOutput]:
+    """Everything that the endpoint has registered, the oldest first."""
+    found = (await gateway.view()).registrations_of(endpoint.id)
+    return [EventTypeOutput.of(one) for one in sorted(found, key=lambda one: one.created_at)]

@@ -1,0 +1,278 @@
+"""The three forms of ``POST /v1/event`` as one list of events, and problems with the JSON paths of the request.
+
+Individual and simple batch have ``events`` at the root, a compound batch has ``eventbatch`` entries with ``events``.
+Channel and identifiers stand at exactly one level above or on each event: root, entry or event. What stands *inside* an
+identifier beside name and value says something about that identifier only.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+
+from ingest_api.families.exchange_eventtypes import ATTRIBUTE_TYPES
+from schemas import timestamps
+from schemas.attributes import member
+from schemas.errors import InvalidEvent, InvalidRequest, MalformedBody, Problem
+from schemas.event import Identifier
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_Text = Annotated[str, msgspec.Meta(min_length=1)]
+_Channel = _Text | msgspec.UnsetType
+_Identifiers = tuple[Identifier, ...] | msgspec.UnsetType
+_Raws = tuple[msgspec.Raw, ...]
+
+
+class _Attribute(msgspec.Struct):
+    name: _Text
+    value: str
+    type: str | None = None
+
+
+class _Event(msgspec.Struct):
+    code: _Text
+    timestamp: str | msgspec.UnsetType = msgspec.UNSET
+    channel: _Channel = msgspec.UNSET
+    identifiers: _Identifiers = msgspec.UNSET
+    attributes: tuple[_Attribute, ...] = ()
+    namespace: str | None = None
+
+
+class _Entry(msgspec.Struct):
+    events: _Raws
+    channel: _Channel = msgspec.UNSET
+    identifiers: _Identifiers = msgspec.UNSET
+
+
+class _Body(msgspec.Struct):
+    channel: _Channel = msgspec.UNSET
+    identifiers: _Identifiers = msgspec.UNSET
+    events: _Raws | msgspec.UnsetType = msgspec.UNSET
+    eventbatch: _Raws | msgspec.UnsetType = msgspec.UNSET
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_ENTRY = msgspec.json.Decoder(_Entry)
+_EVENT = msgspec.json.Decoder(_Event)
+_ANY = msgspec.json.Decoder(msgspec.Raw)
+
+_PLACED = re.compile(r"(?P<message>.*) - at `\$(?P<path>.*)`", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(?P<name>\w+)`")
+_EXPECTED = re.compile(r"Expected `(?P<wanted>\w+)[^`]*`, got `(?P<found>\w+)`")
+_TYPES = {
+    "str": "a string",
+    "int": "a number",
+    "float": "a number",
+    "bool": "a boolean",
+    "array": "an array",
+    "object": "an object",
+}
+_OF_PUBLISHER = re.compile(r"\$(?:\[(?P<index>\d+)\])?(?P<rest>.*)", re.DOTALL)
+
+
+class PostedEvent(NamedTuple):
+    """One event with what its levels say.
+
+    Attributes:
+        path: where it is in the request.
+        code, namespace: of its event type; the namespace only where it was named.
+        time: microseconds since the epoch; None means the time of receipt.
+        time_text: as sent, where the time does not print back so.
+        channel, identifiers: of the level that has them.
+        identifiers_path: that level's.
+        attributes: name to text, in the order sent.
+    """
+
+    path: str
+    code: str
+    namespace: str | None
+    time: int | None
+    time_text: str | None
+    channel: str
+    identifiers: tuple[Identifier, ...]
+    identifiers_path: str
+    attributes: dict[str, str]
+
+
+class _Level(NamedTuple):
+    path: str
+    said: _Body | _Entry | _Event
+
+
+def read_events(body: bytes) -> list[PostedEvent]:
+    """Read a request; one bad event refuses them all.
+
+    Raises:
+        MalformedBody: it is not JSON.
+        InvalidEvent: it breaks the document; of every event its problems are listed.
+    """
+    problems: list[Problem] = []
+    try:
+        _ANY.decode(body)
+        root = _Level("$", _BODY.decode(body))
+    except msgspec.ValidationError as error:
+        raise _refused([_misread("$", error)]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedBody(f"The body is not JSON: {error}") from None
+    events = [
+        posted for levels, raw in _events_of(root, problems) if (posted := _posted(levels, raw, problems)) is not None
+    ]
+    if problems:
+        raise _refused(problems)
+    return events
+
+
+def in_request(error: InvalidRequest, events: Sequence[PostedEvent]) -> InvalidRequest:
+    """The publisher's refusal of these events, with the paths and attribute names of the request."""
+    return type(error)(str(error), [_placed(problem, events) for problem in error.problems])
+
+
+def _events_of(root: _Level, problems: list[Problem]) -> Iterator[tuple[list[_Level], msgspec.Raw]]:
+    """Every event as sent, with the levels above it; the last level is a place for the event itself."""
+    body = root.said
+    assert isinstance(body, _Body)  # noqa: S101  # the root's level holds nothing else
+    if body.events is not msgspec.UNSET and body.eventbatch is not msgspec.UNSET:
+        problems.append(Problem(path="$.eventbatch", message="must not stand beside events: use one of the two"))
+    elif body.events is not msgspec.UNSET:
+        for path, raw in _each("$.events", body.events, problems):
+            yield [root, _Level(path, body)], raw
+    elif body.eventbatch is not msgspec.UNSET:
+        for path, raw in _each("$.eventbatch", body.eventbatch, problems):
+            try:
+                entry = _ENTRY.decode(raw)
+            except msgspec.ValidationError as error:
+                problems.append(_misread(path, error))
+                continue
+            for event_path, event in _each(f"{path}.events", entry.events, problems):
+                yield [root, _Level(path, entry), _Level(event_path, entry)], event
+    else:
+        problems.append(Problem(path="$", message="must have events or eventbatch"))
+
+
+def _each(path: str, raws: _Raws, problems: list[Problem]) -> Iterator[tuple[str, msgspec.Raw]]:
+    if not raws:
+        problems.append(Problem(path=path, message="must not be empty"))
+    for index, raw in enumerate(raws):
+        yield f"{path}[{index}]", raw
+
+
+def _posted(levels: list[_Level], raw: msgspec.Raw, problems: list[Problem]) -> PostedEvent | None:
+    path = levels[-1].path
+    try:
+        event = _EVENT.decode(raw)
+    except msgspec.ValidationError as error:
+        problems.append(_misread(path, error))
+        return None
+    levels[-1] = _Level(path, event)
+    found: list[Problem] = []
+    channel_at = _only_level(levels, "channel", found)
+    identifiers_at = _only_level(levels, "identifiers", found)
+    time, time_text = _time(event, path, found, required=len(levels) == 2)  # noqa: PLR2004  # no compound batch
+    attributes = _attributes(event, path, found)
+    if identifiers_at is not None:
+        _check_identifiers(identifiers_at, found)
+    problems += found
+    if found or channel_at is None or identifiers_at is None:
+        return None
+    return PostedEvent(
+        path=path,
+        code=event.code,
+        namespace=event.namespace,
+        time=time,
+        time_text=time_text,
+        channel=str(channel_at.said.channel),
+        identifiers=identifiers_at.said.identifiers or (),
+        identifiers_path=f"{identifiers_at.path}.identifiers",
+        attributes=attributes,
+    )
+
+
+def _only_level(levels: Sequence[_Level], name: str, problems: list[Problem]) -> _Level | None:
+    """The one level that has the member."""
+    having = [level for level in levels if getattr(level.said, name) is not msgspec.UNSET]
+    if len(having) == 1:
+        return having[0]
+    where = f"{levels[-1].path}.{name}"
+    if having:
+        places = " and ".join(f"{level.path}.{name}" for level in having)
+        problems.append(Problem(path=where, message=f"must be given at one level, not at {places}"))
+    else:
+        problems.append(Problem(path=where, message="is required, on the event or at one level above it"))
+    return None
+
+
+def _time(event: _Event, path: str, problems: list[Problem], *, required: bool) -> tuple[int | None, str | None]:
+    if isinstance(event.timestamp, str):
+        try:
+            time, prints_back = timestamps.parse_spelling(event.timestamp)
+        except ValueError:
+            message = "must be an ISO 8601 date and time with an offset"
+            problems.append(Problem(path=f"{path}.timestamp", message=message))
+        else:
+            return time, None if prints_back else event.timestamp
+    elif required:
+        problems.append(Problem(path=f"{path}.timestamp", message="is required"))
+    return None, None
+
+
+def _attributes(event: _Event, path: str, problems: list[Problem]) -> dict[str, str]:
+    read: dict[str, str] = {}
+    for index, one in enumerate(event.attributes):
+        here = f"{path}.attributes[{index}]"
+        if one.type is not None and one.type.lower() not in ATTRIBUTE_TYPES:
+            message = f"must be one of {', '.join(ATTRIBUTE_TYPES.values())}"
+            problems.append(Problem(path=f"{here}.type", message=message))
+        if one.name in read:
+            problems.append(Problem(path=f"{here}.name", message=f"{one.name} is listed twice"))
+        read[one.name] = one.value
+    return read
+
+
+def _check_identifiers(level: _Level, problems: list[Problem]) -> None:
+    path = f"{level.path}.identifiers"
+    if not level.said.identifiers:
+        problems.append(Problem(path=path, message="must not be empty"))
+        return
+    problems += [
+        Problem(path=f"{path}[{index}].{name}", message="must not be empty")
+        for index, one in enumerate(level.said.identifiers)
+        for name in ("name", "value")
+        if not getattr(one, name)
+    ]
+
+
+def _misread(path: str, error: msgspec.ValidationError) -> Problem:
+    """What the decoder found, in the document's words."""
+    placed = _PLACED.fullmatch(str(error))
+    message, path = (placed["message"], path + placed["path"]) if placed else (str(error), path)
+    if missing := _MISSING.fullmatch(message):
+        return Problem(path=f"{path}.{missing['name']}", message="is required")
+    if expected := _EXPECTED.fullmatch(message):
+        wanted, found = (_TYPES.get(expected[name], expected[name]) for name in ("wanted", "found"))
+        message = f"must be {wanted}, not {found}"
+    elif message.endswith("of length >= 1"):
+        message = "must not be empty"
+    return Problem(path=path, message=message)
+
+
+def _placed(problem: Problem, events: Sequence[PostedEvent]) -> Problem:
+    found = _OF_PUBLISHER.fullmatch(problem.path)
+    rest: Any = found["rest"] if found else ""
+    event = events[int(found["index"] or 0)] if found else events[0]
+    if rest == ".type":
+        return Problem(path=f"{event.path}.code", message=problem.message)
+    for index, name in enumerate(event.attributes):
+        if rest == member(".data", name):
+            return Problem(path=f"{event.path}.attributes[{index}]", message=f"{name}: {problem.message}")
+    if rest.startswith(".data"):
+        return Problem(path=f"{event.path}.attributes", message=f"{rest[len('.data.') :]}: {problem.message}")
+    return Problem(path=event.path + rest, message=problem.message)
+
+
+def _refused(problems: Sequence[Problem]) -> InvalidEvent:
+    first = problems[0]
+    return InvalidEvent(f"Nothing was published: {first.path} {first.message}", problems)

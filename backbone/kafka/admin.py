@@ -25,6 +25,19 @@ _TIMEOUT = 10.0
 """Seconds for one request to Kafka."""
 
 
+_PAUSE = 0.02
+"""Seconds before a question is repeated."""
+
+_PASSING = {
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+}
+"""What a partition answers for a moment after its broker was restarted or its leader changed."""
+
+
 class TopicSpec(msgspec.Struct, frozen=True):
     """A topic that shall exist: its name, partition count and Kafka topic configuration."""
 
@@ -90,21 +103,30 @@ class Admin:
 
     async def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The last stable offset of each partition: where a read_committed reader that is caught up stands."""
-        futures = self._ask_ends(partitions)
-        done = asyncio.gather(*(asyncio.wrap_future(future) for future in futures.values()))
-        try:
-            found = await asyncio.wait_for(done, self._timeout + 1)
-        except (KafkaException, TimeoutError) as error:
-            raise _no_end(error) from error
-        return dict(zip(futures, (end.offset for end in found), strict=True))
+        wanted, deadline = tuple(partitions), time.monotonic() + self._timeout
+        while True:
+            futures = self._ask_ends(wanted)
+            done = asyncio.gather(*(asyncio.wrap_future(future) for future in futures.values()))
+            try:
+                found = await asyncio.wait_for(done, self._timeout + 1)
+            except (KafkaException, TimeoutError) as error:
+                if not _is_passing(error) or time.monotonic() > deadline:
+                    raise _no_end(error) from error
+                await asyncio.sleep(_PAUSE)
+            else:
+                return dict(zip(futures, (end.offset for end in found), strict=True))
 
     def end_offsets_now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """``end_offsets`` for a thread."""
-        futures = self._ask_ends(partitions)
-        try:
-            return {partition: future.result(self._timeout + 1).offset for partition, future in futures.items()}
-        except (KafkaException, TimeoutError) as error:
-            raise _no_end(error) from error
+        wanted, deadline = tuple(partitions), time.monotonic() + self._timeout
+        while True:
+            futures = self._ask_ends(wanted)
+            try:
+                return {partition: future.result(self._timeout + 1).offset for partition, future in futures.items()}
+            except (KafkaException, TimeoutError) as error:
+                if not _is_passing(error) or time.monotonic() > deadline:
+                    raise _no_end(error) from error
+                time.sleep(_PAUSE)
 
     def _ask_ends(self, partitions: Iterable[Partition]) -> dict[Partition, Future[Any]]:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -165,7 +187,11 @@ class Admin:
                 return
             if time.monotonic() > deadline:
                 raise Unavailable(f"no leader yet for {', '.join(sorted(topics - led))}")
-            time.sleep(0.02)
+            time.sleep(_PAUSE)
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and kafka_error(error).code() in _PASSING
 
 
 def _no_end(error: Exception) -> Exception:

@@ -103,7 +103,7 @@ class BatchConsumer:
         self._client.assign(_positions(offsets))
 
     def consume(self, count: int, timeout: float) -> list[Message]:
-        """Up to ``count`` messages, as soon as there are any that many or ``timeout`` seconds are over.
+        """Up to ``count`` messages: what has arrived as soon as one has; none when ``timeout`` seconds are over.
 
         Errors are logged, and the client recovers from them by itself.
 
@@ -111,7 +111,10 @@ class BatchConsumer:
             Unavailable: an error that no further call gets over; build a new consumer.
         """
         try:
-            messages = self._client.consume(count, timeout)
+            # librdkafka would wait out the timeout for the whole count: the first alone is waited for.
+            messages = self._client.consume(1, timeout)
+            if messages and count > 1:
+                messages += self._client.consume(count - 1, 0)
         except KafkaException as exception:
             raise failure(exception, "consume") from exception
         if all(message.error() is None for message in messages):

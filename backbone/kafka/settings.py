@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from pydantic import Field
@@ -11,7 +12,24 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 DAY = 86_400
 """Seconds."""
 
-_client_log = logging.getLogger("backbone.kafka.client")
+_REPEAT = 10.0
+"""Seconds for which a client says the same thing only once."""
+
+
+class ClientLog:
+    """Takes one client's log lines; while a broker is away librdkafka would repeat itself many times a second."""
+
+    def __init__(self) -> None:
+        self._log = logging.getLogger("backbone.kafka.client")
+        self._said: dict[str, float] = {}
+
+    def log(self, level: int, message: str, *args: object) -> None:
+        """Called by librdkafka's client; the first argument is the facility, such as ``FAIL``."""
+        now = time.monotonic()
+        facility = str(args[0]) if args else message
+        if now - self._said.get(facility, -_REPEAT) >= _REPEAT:
+            self._said[facility] = now
+            self._log.log(level, message, *args)
 
 
 class KafkaSettings(BaseSettings):
@@ -56,7 +74,7 @@ class KafkaSettings(BaseSettings):
             "topic.metadata.refresh.interval.ms": 5_000,
             # A broker that comes back is found soon: the default grows to 10 s.
             "reconnect.backoff.max.ms": 1_000,
-            "logger": _client_log,
+            "logger": ClientLog(),
             **self.options,
             **overrides,
         }

@@ -43,6 +43,7 @@ def internal_topics(settings: KafkaSettings) -> list[TopicSpec]:
         TopicSpec(topics.ATTEMPTS, wide, kept),
         TopicSpec(topics.ROUTING_RECEIPTS, _TIER_PARTITIONS, kept),
         TopicSpec(topics.ENDPOINT_STATE, 1, _COMPACT | _LOG_APPEND_TIME),
+        TopicSpec(topics.CHANNEL_POSITIONS, 1, _COMPACT | _LOG_APPEND_TIME),
         TopicSpec(
             topics.IDEMPOTENCY,
             _IDEMPOTENCY_PARTITIONS,

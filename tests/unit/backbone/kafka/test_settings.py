@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import logging
+
 import pytest
 from pydantic import ValidationError
 
@@ -54,3 +56,11 @@ def test_a_compacted_type_keeps_its_events() -> None:
     )
     assert event_topic_spec(event_type, 3).config["cleanup.policy"] == "compact"
     assert "retention.ms" not in event_topic_spec(event_type, 3).config
+
+
+def test_a_client_repeats_itself_only_after_a_while(caplog: pytest.LogCaptureFixture) -> None:
+    client = KafkaSettings().client_config()["logger"]
+    for _ in range(3):
+        client.log(logging.ERROR, "%s [%s] %s", "FAIL", "headrace#producer-1", "connection refused")
+    client.log(logging.ERROR, "%s [%s] %s", "FATAL", "headrace#producer-1", "fenced")
+    assert [record.getMessage().split(" ", 1)[0] for record in caplog.records] == ["FAIL", "FATAL"]

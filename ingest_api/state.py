@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from backbone.catalog.accounts import Accounts
 from backbone.catalog.event_types import EventTypes
+from backbone.catalog.exchange import ExchangeAccounts
 from backbone.catalog.reader import Catalog
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
@@ -58,6 +59,7 @@ class Gateway:
     accounts: Accounts
     event_types: EventTypes
     routes: Routes
+    exchange: ExchangeAccounts
     ledger: LedgerQueries
     authenticator: Authenticator
     first_use: FirstUse
@@ -91,6 +93,7 @@ class Gateway:
         self.accounts = Accounts(self.catalog, self.writer, secrets)
         self.event_types = EventTypes(self.catalog, self.writer, admin)
         self.routes = Routes(self.catalog, self.writer, secrets)
+        self.exchange = ExchangeAccounts(self.writer, secrets)
         ledger = open_ledger(self.settings.backbone.ledger_url)
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
         await asyncio.to_thread(LedgerWriter(ledger).create)

@@ -209,7 +209,7 @@ class Accounts:
         """
         if key is not None and len(key) < SHORTEST_KEY:
             raise InvalidRequest(f"an API key has at least {SHORTEST_KEY} characters")
-        plaintext = key or f"hrk_{random.token_urlsafe(32)}"
+        plaintext = key or new_plaintext()
         digests = self._secrets.digests(plaintext)
 
         def decide(view: CatalogView) -> Changes[ApiKey]:
@@ -220,7 +220,7 @@ class Accounts:
                     raise AlreadyExists("this API key belongs to another client")
                 if found is not None:
                     return Changes(result=found)
-            new = _api_key(new_id(), client, plaintext, digests[0], expires_at)
+            new = api_key_record(new_id(), client, plaintext, digests[0], expires_at)
             return Changes(put=[new], result=new)
 
         return await self._writer.write(decide), plaintext
@@ -265,7 +265,7 @@ class Accounts:
                 put.append(admin)
             key = view.api_key(_ADMIN_KEY)
             if key is None or key.digest != digest:
-                put.append(_api_key(_ADMIN_KEY, admin, admin_key, digest, None))
+                put.append(api_key_record(_ADMIN_KEY, admin, admin_key, digest, None))
             return Changes(put=put, result=admin)
 
         await self._catalog.caught_up()
@@ -294,7 +294,13 @@ def _workspace(name: str) -> Workspace:
     return Workspace(id=new_id(), name=name, created_at=now, updated_at=now)
 
 
-def _api_key(key_id: str, client: Client, plaintext: str, digest: str, expires_at: int | None) -> ApiKey:
+def new_plaintext() -> str:
+    """A new API key in plaintext."""
+    return f"hrk_{random.token_urlsafe(32)}"
+
+
+def api_key_record(key_id: str, client: Client, plaintext: str, digest: str, expires_at: int | None = None) -> ApiKey:
+    """What is kept of an API key; ``expires_at`` in microseconds since the epoch, None for never."""
     now = timestamps.now()
     return ApiKey(
         id=key_id,

@@ -13,6 +13,7 @@ import msgspec
 from backbone.catalog.accounts import existing_workspace
 from backbone.catalog.writer import Changes
 from schemas import timestamps
+from schemas.channels import TEMPLATE, ChannelTemplate
 from schemas.errors import InvalidRequest, NotFound, Problem
 from schemas.ids import new_id
 from schemas.subscription import Endpoint, EndpointType
@@ -193,7 +194,7 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
     problems = []
     if not endpoint.name.strip():
         problems.append(Problem(path="$.name", message="must not be empty"))
-    if endpoint.type is EndpointType.WEB_HOOK and not _is_absolute(endpoint.url):
+    if endpoint.type is EndpointType.WEB_HOOK and not is_absolute(endpoint.url):
         problems.append(Problem(path="$.url", message="a webhook needs an absolute http or https URL"))
     if endpoint.retry_schedule is not None and any(wait < 0 for wait in endpoint.retry_schedule):
         problems.append(Problem(path="$.retry_schedule", message="seconds must not be negative"))
@@ -201,6 +202,11 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
         problems.append(Problem(path="$.timeout", message="must be more than 0 seconds"))
     if endpoint.max_in_flight < 1:
         problems.append(Problem(path="$.max_in_flight", message="must be at least 1"))
+    if endpoint.type is EndpointType.WEB_SOCKET and TEMPLATE in endpoint.options:
+        try:
+            ChannelTemplate(endpoint.options[TEMPLATE])
+        except InvalidRequest as error:
+            problems += error.problems
     return problems
 
 
@@ -218,7 +224,8 @@ def _secret_problems(signing_secret: str) -> list[Problem]:
     return []
 
 
-def _is_absolute(url: str | None) -> bool:
+def is_absolute(url: str | None) -> bool:
+    """Whether it is an absolute http or https URL."""
     try:
         parts = urlsplit(url or "")
         _ = parts.port

@@ -1,0 +1,251 @@
+"""Exchange endpoints and applications: clients with a role, a destination, and the identifiers their events carry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from backbone.catalog.accounts import api_key_record, existing_client, new_plaintext
+from backbone.catalog.endpoints import linked_anew
+from backbone.catalog.writer import Changes
+from schemas import timestamps
+from schemas.access import Client, ClientLevel, Realm, Role
+from schemas.errors import AlreadyExists, InvalidRequest, PermissionDenied, Problem
+from schemas.ids import new_id
+from schemas.subscription import BodyFormat, Endpoint, EndpointType
+
+if TYPE_CHECKING:
+    from backbone.catalog.secrets import SecretBox
+    from backbone.catalog.view import CatalogView
+    from backbone.catalog.writer import CatalogWriter
+    from schemas.resources import Resource
+
+REGISTERED_URL = "url"
+"""Endpoint option: the URL of a push destination as it was registered; events are posted below it."""
+
+_EXCHANGE_ROLES = (Role.PRODUCER, Role.SUBSCRIBER)
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an Exchange endpoint receives: pushed to ``url``, registered as ``registered_url``, or pulled as files."""
+
+    type: EndpointType
+    url: str | None = None
+    registered_url: str | None = None
+
+
+class Roles(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an Exchange endpoint is a source of events, and where it receives, if it does."""
+
+    source: bool
+    destination: Destination | None
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """What is registered of an endpoint or an application; None leaves as it is what was registered before."""
+
+    name: str | None = None
+    description: str | None = None
+    provider: str | None = None
+    identifiers: tuple[str, ...] | None = None
+    roles: Roles | None = None
+
+
+class Registered(NamedTuple):
+    """``key`` is the authentication key in plaintext, of one that has just come into being; shown now and never again.
+
+    ``destination`` has the id of the client: an Exchange endpoint has one at most.
+    """
+
+    client: Client
+    destination: Endpoint | None = None
+    key: str | None = None
+
+
+class ExchangeAccounts:
+    """Registers Exchange endpoints and applications; all methods raise ``Unavailable`` when Kafka cannot answer.
+
+    The account is the workspace. Names are unique among its endpoints, and among its applications.
+
+    Args:
+        writer: this process's writer.
+        secrets: hashes the authentication keys.
+    """
+
+    def __init__(self, writer: CatalogWriter, secrets: SecretBox) -> None:
+        self._writer = writer
+        self._secrets = secrets
+
+    async def put_endpoint(self, caller: Client, definition: Definition) -> Registered:
+        """Register an endpoint, or change it.
+
+        With an endpoint-level key it is the caller itself. With a key of another level it is the endpoint of that name
+        of the account or application, which comes into being if there is none.
+
+        Raises:
+            InvalidRequest: a new endpoint without a name.
+            AlreadyExists: another endpoint has the name.
+        """
+        fresh, plaintext = new_id(), new_plaintext()
+
+        def decide(view: CatalogView) -> Changes[Registered]:
+            found = _meant(view, caller, definition.name)
+            before = found or _new(fresh, caller, definition.name, ClientLevel.ENDPOINT)
+            client = _defined(view, before, definition)
+            if caller.level is ClientLevel.APPLICATION:
+                client = msgspec.structs.replace(
+                    client, application=caller.id, provider=caller.provider or client.provider
+                )
+            put: list[Resource] = _if_changed(found, client)
+            destination, changed = _destination(view, client, definition.roles)
+            put += changed
+            return self._changes(found, client, put, plaintext, destination)
+
+        return await self._writer.write(decide)
+
+    async def put_application(self, caller: Client, definition: Definition) -> Registered:
+        """Register an application, the provider of endpoints, or change it.
+
+        With an application-level key it is the caller itself, with an account-level key the application with that
+        provider name, which comes into being if there is none.
+
+        Raises:
+            InvalidRequest: it has no provider name.
+            PermissionDenied: an endpoint-level key.
+            AlreadyExists: another application has the provider name.
+        """
+        if caller.level is ClientLevel.ENDPOINT:
+            raise PermissionDenied("This needs an application-level or account-level key.")
+        fresh, plaintext = new_id(), new_plaintext()
+
+        def decide(view: CatalogView) -> Changes[Registered]:
+            found: Client | None = _application(view, caller.workspace, definition.provider)
+            if caller.level is ClientLevel.APPLICATION:
+                if found is not None and found.id != caller.id:
+                    raise AlreadyExists(f"there is another application of provider {definition.provider}")
+                found = existing_client(view, caller.id)
+            before = found or _new(fresh, caller, definition.provider, ClientLevel.APPLICATION)
+            client = _defined(view, before, definition)
+            return self._changes(found, client, _if_changed(found, client), plaintext, None)
+
+        return await self._writer.write(decide)
+
+    def _changes(
+        self,
+        found: Client | None,
+        client: Client,
+        put: list[Resource],
+        plaintext: str,
+        destination: Endpoint | None,
+    ) -> Changes[Registered]:
+        if found is not None:
+            return Changes(put=put, result=Registered(client, destination))
+        key = api_key_record(new_id(), client, plaintext, self._secrets.digest(plaintext))
+        return Changes(put=[*put, key], result=Registered(client, destination, plaintext))
+
+
+def _meant(view: CatalogView, caller: Client, name: str | None) -> Client | None:
+    """The endpoint that a call is about, if there is one."""
+    named = next(
+        (
+            one
+            for one in view.clients(caller.workspace)
+            if (one.realm, one.level, one.name) == (Realm.EXCHANGE, ClientLevel.ENDPOINT, name)
+        ),
+        None,
+    )
+    if caller.level is ClientLevel.ENDPOINT:
+        if named is not None and named.id != caller.id:
+            raise AlreadyExists(f"there is another endpoint {name}")
+        return existing_client(view, caller.id)
+    if caller.level is ClientLevel.APPLICATION and named is not None and named.application != caller.id:
+        raise AlreadyExists(f"there is an endpoint {name} of another application")
+    return named
+
+
+def _application(view: CatalogView, workspace: str, provider: str | None) -> Client | None:
+    if provider is None:
+        return None
+    applications = (
+        one
+        for one in view.clients(workspace)
+        if (one.realm, one.level, one.provider) == (Realm.EXCHANGE, ClientLevel.APPLICATION, provider)
+    )
+    return next(applications, None)
+
+
+def _new(client_id: str, caller: Client, name: str | None, level: ClientLevel) -> Client:
+    if not (name or "").strip():
+        member = "name" if level is ClientLevel.ENDPOINT else "providerName"
+        raise InvalidRequest("The registration is not valid.", [Problem(path=f"$.{member}", message="is required")])
+    now = timestamps.now()
+    return Client(
+        id=client_id,
+        workspace=caller.workspace,
+        name=name or "",
+        realm=Realm.EXCHANGE,
+        level=level,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _defined(view: CatalogView, before: Client, definition: Definition) -> Client:
+    """The client as the definition wants it."""
+    provider, application = before.provider, before.application
+    if definition.provider is not None:
+        provider = definition.provider
+        providing = _application(view, before.workspace, provider)
+        application = providing.id if providing is not None and before.level is ClientLevel.ENDPOINT else None
+    roles = before.roles
+    if definition.roles is not None:
+        said = (definition.roles.source, definition.roles.destination is not None)
+        roles = tuple(one for one in before.roles if one not in _EXCHANGE_ROLES)
+        roles += tuple(role for role, has in zip(_EXCHANGE_ROLES, said, strict=True) if has)
+    return msgspec.structs.replace(
+        before,
+        name=definition.name or before.name,
+        description=before.description if definition.description is None else definition.description,
+        provider=provider,
+        application=application,
+        identifiers=before.identifiers if definition.identifiers is None else definition.identifiers,
+        roles=roles,
+    )
+
+
+def _destination(view: CatalogView, client: Client, roles: Roles | None) -> tuple[Endpoint | None, list[Resource]]:
+    """Where the client receives from now on, and what that changes."""
+    found = view.endpoint(client.id)
+    wanted = found
+    if roles is not None and roles.destination is not None:
+        said = roles.destination
+        now = timestamps.now()
+        before = found or Endpoint(
+            id=client.id,
+            workspace=client.workspace,
+            name=client.name,
+            type=said.type,
+            client=client.id,
+            body=BodyFormat.EXCHANGE,
+            created_at=now,
+            updated_at=now,
+        )
+        options = {} if said.registered_url is None else {REGISTERED_URL: said.registered_url}
+        wanted = msgspec.structs.replace(
+            before, name=client.name, type=said.type, url=said.url, options=options, enabled=True
+        )
+    elif found is not None:
+        enabled = found.enabled and roles is None
+        wanted = msgspec.structs.replace(found, name=client.name, enabled=enabled)
+    if wanted is None or wanted == found:
+        return wanted, []
+    put: list[Resource] = [msgspec.structs.replace(wanted, updated_at=timestamps.now())]
+    if found is not None and wanted.enabled and not found.enabled:
+        # What was published while it did not receive must not turn up now.
+        put += [linked_anew(each) for each in view.subscriptions_of(client.id)]
+    return wanted, put
+
+
+def _if_changed(found: Client | None, client: Client) -> list[Resource]:
+    return [] if client == found else [msgspec.structs.replace(client, updated_at=timestamps.now())]

@@ -136,10 +136,7 @@ class Hopper:
             self._tiers.clear()
 
     def _read(self, consumer: BatchConsumer) -> None:
-        messages = consumer.consume(1, _WAIT)
-        if messages:
-            messages += consumer.consume(_HELD, 0)
-        for message in messages:
+        for message in consumer.consume(_HELD, _WAIT):
             tier = self._tiers.get(_place(message))
             if tier is not None:
                 tier.hold(message)

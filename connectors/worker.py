@@ -126,9 +126,7 @@ class Worker:
             return []
 
     def _next_batch(self) -> list[Message]:
-        # A poll for many waits until it has them: one for the first, then whatever else is there.
-        first = self._consumer.consume(1, _WAIT)
-        return first + self._consumer.consume(_BATCH, 0) if first else first
+        return self._consumer.consume(_BATCH, _WAIT)
 
     def _hand_out(self, message: Message) -> None:
         partition = (str(message.topic()), int(message.partition() or 0))

@@ -179,10 +179,7 @@ class BatchReader:
             generation, rewind, self._rewind = self._generation, self._rewind, False
         if rewind:
             self._resume(consumer)
-        # One event is waited for, and what has arrived with it is taken: waiting for more would delay the first.
-        messages = consumer.consume(1, _POLL)
-        if messages and self._batch_events > 1:
-            messages += consumer.consume(self._batch_events - 1, 0)
+        messages = consumer.consume(self._batch_events, _POLL)
         if not messages or generation != self._generation:
             return
         batch = Batch(

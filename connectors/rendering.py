@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from connectors.bodies import cloudevents
+from connectors.bodies import cloudevents, exchange
 from connectors.signing import signature_headers, signing_key
 from schemas.avro import unframe
 from schemas.codec import EventDecoder
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.secrets import SecretBox
+    from schemas.access import Client
     from schemas.codec import DecodedEvent
     from schemas.delivery import Delivery, Headers
     from schemas.subscription import Endpoint
@@ -36,11 +37,13 @@ class Body(Protocol):
 
     CONTENT_TYPE: str
 
-    def render(self, event: DecodedEvent, headers: Mapping[str, bytes], namespace: str | None) -> bytes:
+    def render(
+        self, event: DecodedEvent, headers: Mapping[str, bytes], namespace: str | None, publisher: Client | None
+    ) -> bytes:
         """The body of one event, equal on every try."""
 
 
-BODIES: dict[BodyFormat, Body] = {BodyFormat.CLOUDEVENTS: cloudevents}
+BODIES: dict[BodyFormat, Body] = {BodyFormat.CLOUDEVENTS: cloudevents, BodyFormat.EXCHANGE: exchange}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +92,8 @@ class Renderer:
         own = dict(event_headers(headers))
         event_type = self._catalog.view.event_type(delivery.source.topic)
         event = await self._decode(value)
-        body = render_as.render(event, own, event_type.namespace if event_type else None)
+        publisher = self._catalog.view.client(event.source)
+        body = render_as.render(event, own, event_type.namespace if event_type else None, publisher)
         sent = {name: value for name, value in endpoint.headers.items() if _is_free(name)}
         sent["Content-Type"] = render_as.CONTENT_TYPE
         if "traceparent" in own:

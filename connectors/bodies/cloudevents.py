@@ -12,6 +12,7 @@ from schemas import timestamps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from schemas.access import Client
     from schemas.codec import DecodedEvent
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
@@ -39,13 +40,19 @@ class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     data: msgspec.Raw
 
 
-def render(event: DecodedEvent, headers: Mapping[str, bytes], namespace: str | None) -> bytes:
+def render(
+    event: DecodedEvent,
+    headers: Mapping[str, bytes],
+    namespace: str | None,
+    publisher: Client | None = None,  # noqa: ARG001  # every body's arguments; here the source is the client's id
+) -> bytes:
     """The JSON of one event, equal on every try.
 
     Args:
         event: as decoded from the record's value.
         headers: the event record's own headers; ``ce_id`` is the producer's id where it gave one.
         namespace: of the event type.
+        publisher: the event's source; None when it is gone.
     """
     return _ENCODER.encode(
         _CloudEvent(

@@ -34,9 +34,7 @@ class FakeConsumer:
     def subscribe(self, topics: Sequence[str]) -> None:
         self.log.append(f"subscribe {','.join(topics)}")
 
-    def consume(self, count: int, _timeout: float) -> list[FakeMessage]:
-        if count > 1:
-            return []
+    def consume(self, _count: int, _timeout: float) -> list[FakeMessage]:
         if not self.steps:
             self.stop()
             return []
@@ -82,7 +80,7 @@ def run(
     consumer.committed_offsets.update(committed or {})
     batches: list[Batch] = []
     steps[:] = [_bound(step, consumer, reader) for step in steps]
-    thread = threading.Thread(target=reader.run, args=(batches.append,))
+    thread = threading.Thread(target=reader.run, args=(batches.append,), daemon=True)
     thread.start()
     thread.join(10)
     assert not thread.is_alive()

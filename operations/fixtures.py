@@ -10,6 +10,7 @@ import aiohttp
 
 from operations.api import TIMEOUT, OwnApi, admin_key
 from operations.errors import CannotStart
+from operations.exchange import exchange_endpoints
 from schemas.access import DEFAULT_WORKSPACE
 from schemas.ids import derived
 
@@ -41,7 +42,7 @@ async def _create(settings: OperationsSettings) -> dict[str, dict[str, Any]]:
     async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
         api = OwnApi(session, settings.base_url, admin_key(settings))
         try:
-            return {**await crmls_key(api), **await _workspaces(api)}
+            return {**await crmls_key(api), **await exchange_endpoints(api, session), **await _workspaces(api)}
         except aiohttp.ClientConnectionError as error:
             raise CannotStart(f"No gateway answers at {settings.base_url}. Start one with: headrace up") from error
 

@@ -1,0 +1,109 @@
+"""A client of the Exchange API, and the endpoints that the fixtures and the tour register with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from operations.errors import CallFailed
+from schemas.access import DEFAULT_WORKSPACE
+from schemas.ids import derived
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import aiohttp
+
+    from operations.api import OwnApi
+
+PROVIDER = "Headrace fixtures"
+EVENT_TYPE = "ibmproductView"
+ATTRIBUTES = ({"name": "productID", "type": "String"}, {"name": "orderTotal", "type": "Number"})
+IDENTIFIERS = ("email", "cookieId")
+PUSH_URL = "http://127.0.0.1:8090/exchange"
+"""Where the push consumer of the fixtures says that it listens, until it registers another URL."""
+
+
+class ExchangeApi:
+    """The Exchange API of a running gateway, with one authentication key."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, key: str) -> None:
+        self._session = session
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {key}"}
+
+    async def put_endpoint(
+        self,
+        name: str,
+        *,
+        source: bool = False,
+        identifiers: Sequence[str] = (),
+        push_to: str | None = None,
+        pull: bool = False,
+    ) -> Any:
+        """Register the endpoint of the key, or with a key of another level the one of that name.
+
+        Args:
+            name: of the endpoint.
+            source: whether it publishes.
+            identifiers: names of those that its events may carry.
+            push_to: the URL under which it receives.
+            pull: whether it receives event files.
+
+        Raises:
+            CallFailed: the answer is not a success; also for the other calls.
+        """
+        destination: dict[str, Any] = {"enabled": False}
+        if push_to is not None:
+            destination = {"enabled": True, "destinationType": "push", "url": push_to}
+        elif pull:
+            destination = {"enabled": True, "destinationType": "pull"}
+        names = [{"name": each} for each in identifiers]
+        body = {
+            "name": name,
+            "providerName": PROVIDER,
+            "endpointTypes": {"event": {"source": {"enabled": source}, "destination": destination}},
+            "marketingDatabasesDefinition": {"marketingDatabases": [{"name": "people", "identifiers": names}]},
+        }
+        return await self._call("PUT", "/v1/endpoint", body)
+
+    async def register(self, code: str, *, kind: str = "PUBLISH", attributes: Sequence[Any] = ATTRIBUTES) -> Any:
+        """Register an event type for the endpoint of the key."""
+        body = {"code": code, "name": code, "registrationType": kind, "attributes": list(attributes)}
+        return await self._call("POST", "/v1/eventtype", body)
+
+    async def publish(self, body: Any) -> Any:
+        """Publish events in any of the document's three forms."""
+        return await self._call("POST", "/v1/event", body)
+
+    async def _call(self, method: str, path: str, body: Any) -> Any:
+        url = f"{self._url}{path}"
+        async with self._session.request(method, url, json=body, headers=self._headers) as response:
+            if not response.ok:
+                raise CallFailed(f"{method} {url}", response.status, await response.text())
+            return await response.json()
+
+
+async def exchange_endpoints(api: OwnApi, session: aiohttp.ClientSession) -> dict[str, dict[str, Any]]:
+    """A publisher, a push consumer, a pull consumer and the account itself; each gets a new key each time."""
+    account = await exchange_client(api, "ACCOUNT", roles=[], level="account")
+    publisher = await exchange_client(api, "PUB", roles=["producer"])
+    calls = ExchangeApi(session, api.url, publisher["key"])
+    await calls.put_endpoint(publisher["name"], source=True, identifiers=IDENTIFIERS)
+    await calls.register(EVENT_TYPE)
+    made = {"ACCOUNT": account, "PUB": publisher | {"event_type": EVENT_TYPE, "identifiers": list(IDENTIFIERS)}}
+    for name in ("SUB", "PULL"):
+        consumer = await exchange_client(api, name, roles=["subscriber"])
+        calls = ExchangeApi(session, api.url, consumer["key"])
+        await calls.put_endpoint(consumer["name"], push_to=PUSH_URL if name == "SUB" else None, pull=name == "PULL")
+        await calls.register(EVENT_TYPE, kind="SUBSCRIBE")
+        made[name] = consumer
+    made["SUB"]["url"] = PUSH_URL
+    return made
+
+
+async def exchange_client(api: OwnApi, name: str, *, roles: Sequence[str], level: str = "endpoint") -> dict[str, Any]:
+    """An Exchange client with a new key; found again by every run. Of an endpoint the client's id is the endpoint's."""
+    client = derived("fixture", "exchange", name)
+    made = await api.client(client, name=f"Exchange {name}", realm="exchange", roles=list(roles), level=level)
+    key = await api.new_key(client)
+    return {"id": client, "name": made["name"], "workspace": DEFAULT_WORKSPACE, "key": key}

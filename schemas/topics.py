@@ -16,6 +16,7 @@ ROUTING_RECEIPTS = "routing-receipts"
 ATTEMPTS = "attempts"
 ENDPOINT_STATE = "endpoint-state"
 IDEMPOTENCY = "idempotency"
+CHANNEL_POSITIONS = "channel-positions"
 
 RETRY_TIERS: dict[int, str] = {
     5: "deliveries.webhook.retry.5s",

@@ -10,16 +10,19 @@ import msgspec
 
 from backbone.kafka.records import Record
 from schemas import topics
+from schemas.channels import delivery_channel
 from schemas.delivery import Delivery, ReceiptKind, RoutingReceipt, SourceOffset
 from schemas.errors import CorruptRecord
 from schemas.ids import delivery_id
 from schemas.subscription import Endpoint, EndpointType
+from stream_processors.record_view import RecordView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backbone.kafka.records import Partition
     from stream_processors.reader import ConsumedRecord
+    from stream_processors.record_view import Decode
 
 _ENCODER = msgspec.json.Encoder()
 _FRAME = 5
@@ -58,7 +61,13 @@ def event_id(value: bytes) -> str:
 
 
 def delivery_record(
-    message: ConsumedRecord, event: str, endpoint: Endpoint, subscriptions: Sequence[str], routed_at: int
+    message: ConsumedRecord,
+    event: str,
+    endpoint: Endpoint,
+    subscriptions: Sequence[str],
+    *,
+    routed_at: int,
+    decode: Decode,
 ) -> Record:
     """One event for one endpoint: the event's bytes and headers unchanged, the delivery's headers beside them.
 
@@ -68,6 +77,10 @@ def delivery_record(
         endpoint: where it goes; decides the topic.
         subscriptions: ids of those that matched.
         routed_at: microseconds since the epoch.
+        decode: reads the event, should the endpoint's channel template look at its data.
+
+    Raises:
+        CorruptRecord: from ``decode``.
     """
     delivery = Delivery(
         id=delivery_id(event, endpoint.id),
@@ -79,13 +92,11 @@ def delivery_record(
         routed_at=routed_at,
     )
     headers = [*(message.headers() or ()), *delivery.to_headers()]
-    return Record(_TOPICS[endpoint.type], message.value(), delivery_key(endpoint), headers)
-
-
-def delivery_key(endpoint: Endpoint) -> bytes:
-    """The record key: the endpoint's id; on ``deliveries.websocket`` the realtime channel."""
-    key = f"endpoint:{endpoint.id}" if endpoint.type is EndpointType.WEB_SOCKET else endpoint.id
-    return key.encode()
+    if endpoint.type is EndpointType.WEB_SOCKET:
+        key = delivery_channel(endpoint, RecordView(message, message.value() or b"", decode))
+    else:
+        key = endpoint.id.encode()
+    return Record(_TOPICS[endpoint.type], message.value(), key, headers)
 
 
 class _Range:

@@ -173,7 +173,9 @@ class Router:
                 return ()
             event = event_id(message.value() or b"")
             records = [
-                delivery_record(message, event, endpoint, subscriptions, routed_at)
+                delivery_record(
+                    message, event, endpoint, subscriptions, routed_at=routed_at, decode=self._decoders.decode
+                )
                 for endpoint, subscriptions in matches
             ]
         except CorruptRecord as error:

@@ -15,6 +15,7 @@ from tests.unit.stream_processors.doubles import FakeMessage, framed
 
 if TYPE_CHECKING:
     from backbone.kafka.records import Record
+    from schemas.codec import DecodedEvent
 
 P0 = ("events.w.n.c", 0)
 P1 = ("events.w.n.c", 1)
@@ -26,6 +27,10 @@ def endpoint(kind: EndpointType = EndpointType.WEB_HOOK) -> Endpoint:
     return Endpoint(id="e1", workspace="w", name="e", type=kind, url="https://x", created_at=0, updated_at=0)
 
 
+def undecodable(value: bytes) -> DecodedEvent:
+    raise AssertionError(f"nothing of this needs {value!r} decoded")
+
+
 def read(records: list[Record]) -> list[RoutingReceipt]:
     assert {record.topic for record in records} <= {topics.ROUTING_RECEIPTS}
     return [msgspec.json.decode(record.value or b"", type=RoutingReceipt) for record in records]
@@ -34,7 +39,7 @@ def read(records: list[Record]) -> list[RoutingReceipt]:
 def test_a_delivery_is_the_event_unchanged_with_its_own_headers_beside() -> None:
     event = FakeMessage(7, headers=[("ce_id", b"p-1"), ("hr_request", b"{}")])
 
-    record = delivery_record(event, "event-7", endpoint(), ("s1", "s2"), NOON)
+    record = delivery_record(event, "event-7", endpoint(), ("s1", "s2"), routed_at=NOON, decode=undecodable)
 
     delivery = Delivery.from_headers(record.headers)
     assert (record.topic, record.key, record.value) == (topics.WEBHOOK_DELIVERIES, b"e1", framed("event-7"))
@@ -59,9 +64,18 @@ def test_a_delivery_is_the_event_unchanged_with_its_own_headers_beside() -> None
     ],
 )
 def test_each_kind_of_endpoint_has_its_topic_and_key(kind: EndpointType, topic: str, key: bytes) -> None:
-    record = delivery_record(FakeMessage(0), "x", endpoint(kind), ("s",), NOON)
+    record = delivery_record(FakeMessage(0), "x", endpoint(kind), ("s",), routed_at=NOON, decode=undecodable)
 
     assert (record.topic, record.key) == (topic, key)
+
+
+def test_a_channel_template_is_filled_in_from_the_headers() -> None:
+    message = FakeMessage(0, headers=[("ce_specversion", b"1.0"), ("ce_type", b"Order"), ("ce_subject", b"A-1")])
+    templated = msgspec.structs.replace(endpoint(EndpointType.WEB_SOCKET), options={"channel": "{type}:{subject}"})
+
+    record = delivery_record(message, "x", templated, ("s",), routed_at=NOON, decode=undecodable)
+
+    assert record.key == b"w/Order:A-1"
 
 
 def test_the_event_id_is_read_off_the_front() -> None:

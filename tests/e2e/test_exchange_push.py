@@ -1,0 +1,148 @@
+"""An Exchange publisher's event reaches a push subscriber: gateway, router and webhook connector as processes."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from tests.component.connectors.receiver import Mailbox, Receiver
+from tests.exchange_account import ExchangeAccount, ExchangeEndpoint, exchange_account
+from tests.running_gateway import running_gateway
+from tests.running_plane import running_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WHEN = "2015-02-28T20:16:12.000Z"
+EMAIL = {"name": "email", "value": "someone@example.org"}
+
+
+@pytest.fixture(scope="module")
+def account(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeAccount]:
+    """An account on planes that may push to this machine."""
+    directory = tmp_path_factory.mktemp("planes")
+    group = {"HEADRACE_PROCESSORS_GROUP": f"router-{uuid4()}", "HEADRACE_PROCESSORS_LEDGER": "false"}
+    allowed = {"HEADRACE_WEBHOOK_ALLOW": "127.0.0.1/32"}
+    with (
+        running_gateway(kafka_bootstrap, directory) as gateway,
+        running_plane(kafka_bootstrap, directory, "processors", **group),
+        running_plane(kafka_bootstrap, directory, "connector", "webhook", **allowed),
+    ):
+        yield exchange_account(gateway)
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    running = Receiver()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def mailbox(receiver: Receiver) -> tuple[str, Mailbox]:
+    """The URL of a subscriber, and what is posted below it."""
+    name = f"subscriber-{uuid4()}"
+    return receiver.url(name), receiver.mailbox(f"{name}/v1/events")
+
+
+@pytest.fixture
+def publisher(account: ExchangeAccount) -> ExchangeEndpoint:
+    return account.endpoint(source=True, identifiers=("email",), provider="Acme")
+
+
+def publish(publisher: ExchangeEndpoint, code: str, total: str) -> None:
+    attributes = [{"name": "productID", "value": "P-1"}, {"name": "orderTotal", "value": total, "type": "number"}]
+    event = {"code": code, "timestamp": WHEN, "attributes": attributes}
+    with publisher.client() as http:
+        body = {"channel": "mobile", "identifiers": [EMAIL], "events": [event]}
+        http.post("/v1/event", json=body).raise_for_status()
+
+
+def bodies(mailbox: Mailbox, count: int) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + 30
+    while len(mailbox.received) < count:
+        assert time.monotonic() < deadline, f"{len(mailbox.received)} of {count} pushes came"
+        time.sleep(0.05)
+    return [json.loads(each.body) for each in mailbox.received]
+
+
+def test_A_161_a_push_subscriber_gets_the_event(
+    account: ExchangeAccount, publisher: ExchangeEndpoint, mailbox: tuple[str, Mailbox]
+) -> None:
+    url, received = mailbox
+    code = f"code-{uuid4()}"
+    consumer = account.endpoint(destination={"enabled": True, "url": url})
+    publisher.register(code).raise_for_status()
+    account.subscribe(consumer, publisher, code)
+
+    publish(publisher, code, "125.50")
+
+    (body,) = bodies(received, 1)
+    assert body.pop("x1Id")
+    assert body == {
+        "provider": "Acme",
+        "source": publisher.name,
+        "channel": "mobile",
+        "identifiers": [EMAIL],
+        "events": [
+            {
+                "code": code,
+                "timestamp": WHEN,
+                "attributes": [
+                    {"name": "productID", "value": "P-1", "type": "String"},
+                    {"name": "orderTotal", "value": "125.50", "type": "Number"},
+                ],
+            }
+        ],
+    }
+    (request,) = received.received
+    assert request.method == "POST"
+    assert request.headers["content-type"] == "application/json"
+    assert not {"authorization", "webhook-signature"} & request.headers.keys()
+
+
+def test_A_162_what_is_not_subscribed_to_is_not_pushed(
+    account: ExchangeAccount, publisher: ExchangeEndpoint, mailbox: tuple[str, Mailbox]
+) -> None:
+    url, received = mailbox
+    wanted, unwanted = f"wanted-{uuid4()}", f"unwanted-{uuid4()}"
+    consumer = account.endpoint(destination={"enabled": True, "url": url})
+    other = account.endpoint(source=True, identifiers=("email",))
+    for endpoint in (publisher, other):
+        endpoint.register(wanted).raise_for_status()
+        endpoint.register(unwanted).raise_for_status()
+    account.subscribe(consumer, publisher, wanted)
+
+    publish(publisher, unwanted, "1")
+    publish(other, wanted, "2")
+    publish(publisher, wanted, "3")
+    bodies(received, 1)
+    # One more round trip: time for a push that should not come.
+    publish(publisher, wanted, "4")
+
+    totals = [body["events"][0]["attributes"][1]["value"] for body in bodies(received, 2)]
+    assert sorted(totals) == ["3", "4"]
+
+
+def test_a_consumer_that_stops_receiving_gets_no_more(
+    account: ExchangeAccount, publisher: ExchangeEndpoint, mailbox: tuple[str, Mailbox]
+) -> None:
+    url, received = mailbox
+    code = f"code-{uuid4()}"
+    push = {"enabled": True, "url": url}
+    consumer = account.endpoint(destination=push)
+    publisher.register(code).raise_for_status()
+    account.subscribe(consumer, publisher, code)
+    with consumer.client() as http:
+        http.put("/v1/endpoint", json={"endpointTypes": {"event": {}}}).raise_for_status()
+        publish(publisher, code, "1")
+        http.put("/v1/endpoint", json={"endpointTypes": {"event": {"destination": push}}}).raise_for_status()
+    publish(publisher, code, "2")
+
+    (body,) = bodies(received, 1)
+    assert body["events"][0]["attributes"][1]["value"] == "2"

@@ -1,0 +1,155 @@
+"""The three forms of an Exchange publication, read without a gateway; most refusals are in the conformance cases."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_api.families.exchange_messages import in_request, read_events
+from schemas import timestamps
+from schemas.errors import InvalidEvent, InvalidRequest, MalformedBody, PayloadTooLarge, Problem
+from schemas.event import Identifier
+
+EMAIL = {"name": "email", "value": "a@b.c"}
+WHEN = "2015-02-28T20:16:12Z"
+LEVELS = ("root", "entry", "event")
+
+
+def body(**members: Any) -> bytes:
+    return json.dumps(members).encode()
+
+
+def event(**members: Any) -> dict[str, Any]:
+    return {"code": "c", "timestamp": WHEN, **members}
+
+
+def compound(channel_at: set[str], identifiers_at: set[str]) -> bytes:
+    """A compound batch of one event, with what is asked for at each level."""
+    said = {
+        level: ({"channel": "Web"} if level in channel_at else {})
+        | ({"identifiers": [EMAIL]} if level in identifiers_at else {})
+        for level in LEVELS
+    }
+    return body(**said["root"], eventbatch=[{**said["entry"], "events": [event(**said["event"])]}])
+
+
+def problems(raw: bytes) -> list[tuple[str, str]]:
+    with pytest.raises(InvalidRequest) as refused:
+        read_events(raw)
+    return [(one.path, one.message) for one in refused.value.problems]
+
+
+def test_an_event_with_what_its_levels_say() -> None:
+    attributes = [{"name": "a", "value": "1", "type": "NUMBER"}, {"name": "b", "value": ""}]
+    raw = body(channel="Web", identifiers=[EMAIL], events=[event(attributes=attributes), event(timestamp=f"{WHEN}")])
+
+    first, second = read_events(raw)
+
+    assert (first.path, second.path) == ("$.events[0]", "$.events[1]")
+    assert (first.code, first.namespace, first.channel) == ("c", None, "Web")
+    assert first.identifiers == (Identifier("email", "a@b.c"),)
+    assert first.identifiers_path == "$.identifiers"
+    assert first.attributes == {"a": "1", "b": ""}
+    assert (first.time, first.time_text) == (timestamps.parse(WHEN), None)
+    assert second.attributes == {}
+
+
+def test_a_time_that_does_not_print_back_keeps_its_text() -> None:
+    sent = "2015-02-28T21:16:12+01:00"
+    (read,) = read_events(body(channel="Web", identifiers=[EMAIL], events=[event(timestamp=sent)]))
+
+    assert (read.time, read.time_text) == (timestamps.parse(WHEN), sent)
+
+
+@given(st.sets(st.sampled_from(LEVELS)), st.sets(st.sampled_from(LEVELS)))
+def test_channel_and_identifiers_stand_at_exactly_one_level(channel_at: set[str], identifiers_at: set[str]) -> None:
+    raw = compound(channel_at, identifiers_at)
+    wrong = {
+        f"$.eventbatch[0].events[0].{name}"
+        for name, levels in (("channel", channel_at), ("identifiers", identifiers_at))
+        if len(levels) != 1
+    }
+    if wrong:
+        assert {path for path, _ in problems(raw)} == wrong
+    else:
+        (read,) = read_events(raw)
+        assert (read.channel, read.identifiers) == ("Web", (Identifier("email", "a@b.c"),))
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "message"),
+    [
+        (body(), "$", "must have events or eventbatch"),
+        (body(events=7), "$.events", "must be an array, not a number"),
+        (body(events=[]), "$.events", "must not be empty"),
+        (b"[]", "$", "must be an object, not an array"),
+        (body(channel="W", identifiers=[EMAIL], events=[{}]), "$.events[0].code", "is required"),
+        (body(channel=7, events=[]), "$.channel", "must be a string, not a number"),
+        (body(channel="", events=[]), "$.channel", "must not be empty"),
+        (body(eventbatch=[{}]), "$.eventbatch[0].events", "is required"),
+        (body(eventbatch=[{"events": []}]), "$.eventbatch[0].events", "must not be empty"),
+    ],
+)
+def test_problems_say_where_and_what(raw: bytes, path: str, message: str) -> None:
+    assert problems(raw) == [(path, message)]
+
+
+def test_every_event_tells_its_own_problems() -> None:
+    raw = body(channel="W", identifiers=[EMAIL], events=[event(), event(code=1), {"code": "c"}, 3])
+
+    assert [path for path, _ in problems(raw)] == ["$.events[1].code", "$.events[2].timestamp", "$.events[3]"]
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"\xff", "{“a”:1}".encode(), b'{"events":[{"code":}]}', b"[" * 100_000])
+def test_what_is_not_json_is_malformed(raw: bytes) -> None:
+    with pytest.raises(MalformedBody):
+        read_events(raw)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: (
+            st.lists(inner)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["channel", "identifiers", "events", "eventbatch", "code", "timestamp", "attributes", "name"]
+                ),
+                inner,
+            )
+        ),
+    )
+)
+def test_any_json_is_read_or_refused_in_words(value: Any) -> None:
+    try:
+        read_events(json.dumps(value).encode())
+    except InvalidRequest as refused:
+        assert all(one.path.startswith("$") and one.message for one in refused.problems)  # noqa: PT017
+
+
+def test_the_publishers_problems_are_told_in_the_requests_terms() -> None:
+    attributes = [{"name": "a", "value": "1"}, {"name": "order total", "value": "x"}]
+    events = read_events(body(channel="W", identifiers=[EMAIL], events=[event(), event(attributes=attributes)]))
+    found = [
+        Problem(path="$[1].data['order total']", message="Number expected"),
+        Problem(path="$[1].data.missing", message="is required"),
+        Problem(path="$[0].type", message="there is no event type c"),
+        Problem(path="$[0]", message="too large"),
+    ]
+
+    told = in_request(InvalidEvent("no", found), events)
+
+    assert type(told) is InvalidEvent
+    assert [(one.path, one.message) for one in told.problems] == [
+        ("$.events[1].attributes[1]", "order total: Number expected"),
+        ("$.events[1].attributes", "missing: is required"),
+        ("$.events[0].code", "there is no event type c"),
+        ("$.events[0]", "too large"),
+    ]
+    single = in_request(PayloadTooLarge("big", [Problem(path="$", message="too large")]), events[:1])
+    assert type(single) is PayloadTooLarge
+    assert single.problems[0].path == "$.events[0]"

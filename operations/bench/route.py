@@ -7,8 +7,11 @@ import subprocess
 import sys
 import time
 import venv
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from backbone.kafka.admin import Admin, TopicSpec
@@ -16,6 +19,7 @@ from backbone.kafka.settings import KafkaSettings
 from operations.bench import workload
 from operations.bench.measure import Figure, cpu_seconds
 from operations.bench.setup import PARTITIONS, Producer, order_type, subscribe, wait_until_routed
+from operations.errors import CannotStart
 
 if TYPE_CHECKING:
     from operations.bench.rig import Rig
@@ -74,10 +78,17 @@ def figures(rig: Rig) -> list[Figure]:
 
 def _fill(rig: Rig, producer: Producer) -> None:
     """Publish the workload through the HTTP plane, one batch after the other."""
-    headers = [f"Authorization: Bearer {producer.key}", "Content-Type: application/cloudevents-batch+json"]
+    target = urlsplit(rig.base_url)
+    connection = HTTPConnection(target.hostname or "", target.port, timeout=30)
+    headers = {"Authorization": f"Bearer {producer.key}", "Content-Type": "application/cloudevents-batch+json"}
     for first in range(0, EVENTS, _BATCH):
         body = workload.batch(first, _BATCH).replace(workload.CODE.encode(), _CODE.encode())
-        rig.load(f"{rig.base_url}/headrace/v1/events", body, seconds=0, connections=1, headers=headers)
+        connection.request("POST", "/headrace/v1/events", body, headers)
+        response = connection.getresponse()
+        answer = response.read()
+        if response.status != HTTPStatus.CREATED:
+            raise CannotStart(f"A batch was answered {response.status}: {answer[:500]!r}")
+    connection.close()
 
 
 def _schema(rig: Rig, topic: str) -> str:

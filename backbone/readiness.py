@@ -14,3 +14,10 @@ def mark_ready() -> None:
     path = os.environ.get(READY_FILE)
     if path:
         Path(path).touch()
+
+
+def mark_unready() -> None:
+    """Remove the file again while the plane cannot do its work, for whoever watches over its health."""
+    path = os.environ.get(READY_FILE)
+    if path:
+        Path(path).unlink(missing_ok=True)

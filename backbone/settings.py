@@ -34,6 +34,8 @@ class BackboneSettings(BaseSettings):
             others are still understood (``HEADRACE_SECRET_KEYS``, comma-separated, else file ``secret-keys``).
         token_secret: signs bearer tokens, HS256 (``HEADRACE_TOKEN_SECRET``, else file ``token-secret``).
         ledger_url: SQLAlchemy URL (``HEADRACE_LEDGER_URL``), by default SQLite in the data directory.
+        files_url: where event files are kept (``HEADRACE_FILES_URL``, ``file:///<path>``), by default in the data
+            directory; the file sinks and the HTTP plane must see the same files.
         node_id: tells this machine's transactional ids from others' (``HEADRACE_NODE_ID``, else file ``node-id``).
     """
 
@@ -46,6 +48,7 @@ class BackboneSettings(BaseSettings):
     )
     token_secret: str = Field(default="", validation_alias="HEADRACE_TOKEN_SECRET", repr=False)
     ledger_url: str = Field(default="", validation_alias="HEADRACE_LEDGER_URL", repr=False)
+    files_url: str = Field(default="", validation_alias="HEADRACE_FILES_URL")
     node_id: str = Field(default="", validation_alias="HEADRACE_NODE_ID", pattern=r"^[A-Za-z0-9._-]*$")
 
     @field_validator("secret_keys", mode="before")
@@ -60,6 +63,7 @@ class BackboneSettings(BaseSettings):
         self.token_secret = self.token_secret or kept(self.data_dir / "token-secret", _random)
         self.node_id = self.node_id or kept(self.data_dir / "node-id", lambda: secrets.token_hex(6))
         self.ledger_url = self.ledger_url or f"sqlite:///{(self.data_dir / 'ledger.sqlite3').resolve()}"
+        self.files_url = self.files_url or (self.data_dir / "files").resolve().as_uri()
         for name, value in (("HEADRACE_ADMIN_KEY", self.admin_key), ("HEADRACE_TOKEN_SECRET", self.token_secret)):
             _long_enough(name, value)
         for key in self.secret_keys:

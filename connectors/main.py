@@ -19,6 +19,7 @@ from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.readiness import mark_ready
+from connectors import file_main
 from connectors.destinations import DestinationGuard
 from connectors.endpoint_states import EndpointStates
 from connectors.http_client import HttpClient
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KINDS = ("webhook",)
+KINDS = ("webhook", "file")
 
 GROUP = "headrace-webhook"
 
@@ -57,6 +58,9 @@ def run(kind: str, settings: ConnectorSettings) -> None:
     if kind not in KINDS:
         raise Misconfigured(f"there is no connector {kind!r}; there is {', '.join(KINDS)}")
     logs.configure(f"connector-{kind}", settings.log_level)
+    if kind == "file":
+        file_main.run(settings)
+        return
     _raise_file_limit()
     uvloop.run(_run_until_signal(settings))
 

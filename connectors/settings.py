@@ -12,6 +12,7 @@ from backbone.settings import BackboneSettings
 
 DAY = 86_400
 """Seconds."""
+MIB = 1_048_576
 
 
 class WebhookSettings(BaseSettings):
@@ -46,11 +47,29 @@ class WebhookSettings(BaseSettings):
         return value
 
 
+class FileSettings(BaseSettings):
+    """When the file sink cuts a file; whichever comes first. Every name is prefixed ``HEADRACE_FILE_``.
+
+    Attributes:
+        max_bytes: of a file; the event that reaches it is the last.
+        max_events: in a file.
+        max_age: seconds that the first event of a file may wait for the others.
+        max_buffered: bytes that are in no file yet, of all endpoints together; past it the largest are cut early.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_FILE_", frozen=True, extra="ignore")
+
+    max_bytes: int = Field(8 * MIB, ge=1)
+    max_events: int = Field(10_000, ge=1)
+    max_age: float = Field(10.0, gt=0)
+    max_buffered: int = Field(128 * MIB, ge=1)
+
+
 class ConnectorSettings(BaseSettings):
     """One connector process.
 
     Attributes:
-        kafka, backbone, webhook: the settings of those parts.
+        kafka, backbone, webhook, file: the settings of those parts.
         log_level: ``HEADRACE_CONNECTOR_LOG_LEVEL``.
         metrics_port: where this process serves Prometheus metrics (``HEADRACE_CONNECTOR_METRICS_PORT``), on
             ``metrics_host`` (``HEADRACE_CONNECTOR_METRICS_HOST``); none by default, as ``headrace up`` serves those of
@@ -63,6 +82,7 @@ class ConnectorSettings(BaseSettings):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
     webhook: WebhookSettings = Field(default_factory=WebhookSettings)
+    file: FileSettings = Field(default_factory=FileSettings)
     log_level: str = "INFO"
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(None, ge=1, le=65_535)

@@ -15,9 +15,10 @@ HeadraceError
 │   ├── IncompatibleSchema    the change breaks the subject's compatibility level; says which field and why
 │   └── IdempotencyMismatch   the same idempotency key with another body
 ├── QuotaExceeded             a bound of this client or workspace is reached
-├── Unavailable               Kafka cannot take it now; carries retry_after seconds
+├── Unavailable               Kafka, or the storage, cannot take it now; carries retry_after seconds
 │   ├── QueueFull             the bounded producer queue is full
 │   ├── NotAcknowledged       a write was not acknowledged by all in-sync replicas in time
+│   ├── StorageUnavailable    event files cannot be written or read now: a full disk, a missing mount
 │   └── TransactionAborted    a Kafka transaction did not commit; nothing of it is visible
 │       └── Fenced            another producer took the transactional id: this one is done
 ├── CorruptRecord             a Kafka record that cannot be read: to be set aside, never to stop a worker
@@ -123,6 +124,10 @@ class QueueFull(Unavailable):
 
 class NotAcknowledged(Unavailable):
     """A write was not acknowledged by all in-sync replicas in time."""
+
+
+class StorageUnavailable(Unavailable):
+    """Event files cannot be written or read now, for example because the disk is full."""
 
 
 class TransactionAborted(Unavailable):

@@ -1,0 +1,135 @@
+"""A file sink's process: one thread that reads and writes, one that tails the catalog."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+from typing import TYPE_CHECKING
+
+from backbone.catalog.reader import Catalog
+from backbone.files import event_files
+from backbone.kafka.admin import Admin
+from backbone.kafka.records import dead_letter
+from backbone.kafka.topology import ensure_internal_topics_now
+from backbone.kafka.transaction import TransactionalProducer
+from backbone.readiness import mark_ready, mark_unready
+from connectors.file_sink import GROUP, FileSink
+from connectors.lines import LineRenderer
+from connectors.metrics import FileMetrics, serve_metrics
+from schemas.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backbone.kafka.records import Message
+    from backbone.kafka.settings import KafkaSettings
+    from connectors.settings import ConnectorSettings
+
+log = logging.getLogger(__name__)
+
+_START_AGAIN = 1.0
+
+
+def run(settings: ConnectorSettings) -> None:
+    """Run a file sink until SIGTERM or SIGINT."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    serve_metrics(settings.metrics_host, settings.metrics_port)
+    serve_files(settings, stopping, _mark, FileMetrics())
+
+
+def serve_files(
+    settings: ConnectorSettings,
+    stopping: threading.Event,
+    on_health: Callable[[bool], None],
+    metrics: FileMetrics,
+    group: str = GROUP,
+) -> None:
+    """Publish event files until ``stopping`` is set.
+
+    Args:
+        settings: of this process.
+        stopping: ends it.
+        on_health: told True once it can do its work, False while files cannot be written.
+        metrics: counters to use.
+        group: the consumer group.
+
+    Raises:
+        Misconfigured: files cannot be kept where ``HEADRACE_FILES_URL`` says.
+    """
+    files = event_files(settings.backbone.files_url)
+    catalog = Catalog(settings.kafka)
+    with contextlib.ExitStack() as stack:
+        if not _persist(stopping, lambda: ensure_internal_topics_now(Admin(settings.kafka))):
+            return
+        catalog.start()
+        stack.callback(catalog.stop)
+        if not _persist(stopping, catalog.catch_up):
+            return
+        dead_letters = _DeadLetters(settings.kafka, f"headrace-files-{settings.backbone.node_id}-{settings.slot}")
+        stack.callback(dead_letters.close)
+        FileSink(
+            settings.kafka,
+            files=files,
+            renderer=LineRenderer(catalog),
+            set_aside=dead_letters.set_aside,
+            on_health=on_health,
+            metrics=metrics,
+            settings=settings.file,
+            group=group,
+        ).run(stopping)
+
+
+class _DeadLetters:
+    """Sets records aside; its producer comes into being with the first one."""
+
+    def __init__(self, settings: KafkaSettings, transactional_id: str) -> None:
+        self._settings = settings
+        self._transactional_id = transactional_id
+        self._producer: TransactionalProducer | None = None
+
+    def set_aside(self, message: Message, reason: str) -> None:
+        """Return once the record is in ``dead-letters``.
+
+        Raises:
+            Unavailable: it is not.
+        """
+        try:
+            if self._producer is None:
+                self._producer = TransactionalProducer(self._settings, self._transactional_id)
+                self._producer.start()
+            self._producer.begin()
+            self._producer.produce(dead_letter(message, reason=reason))
+            self._producer.commit()
+        except Unavailable:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Disconnect; a later record connects again."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close()
+
+
+def _mark(healthy: bool) -> None:  # noqa: FBT001  # the one thing that it is told
+    if healthy:
+        mark_ready()
+    else:
+        mark_unready()
+
+
+def _persist(stopping: threading.Event, call: Callable[[], object]) -> bool:
+    """Try until it works, True, or it shall stop, False: Kafka may start after us."""
+    while not stopping.is_set():
+        try:
+            call()
+        except Unavailable as error:
+            log.warning("waiting for Kafka: %s", error)
+            stopping.wait(_START_AGAIN)
+        else:
+            return True
+    return False

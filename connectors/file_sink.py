@@ -1,0 +1,256 @@
+"""The file sink: reads ``deliveries.file`` and publishes event files, every delivery in exactly one.
+
+Nothing is kept but in Kafka and in the published files. Offsets are committed only up to the first record that is in no
+file, and on assignment each chain goes on after its last published offset; so a sink may be killed anywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from backbone.kafka.consumer import BatchConsumer
+from connectors.chains import PartitionChains
+from schemas import topics
+from schemas.errors import AlreadyExists, CorruptRecord, StorageUnavailable, Unavailable
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Collection
+
+    from backbone.files import EventFiles
+    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.settings import KafkaSettings
+    from connectors.chains import OpenChain
+    from connectors.lines import LineRenderer
+    from connectors.metrics import FileMetrics
+    from connectors.settings import FileSettings
+
+log = logging.getLogger(__name__)
+
+GROUP = "headrace-file"
+
+_BATCH = 1_000
+_WAIT = 0.1
+"""Seconds that a poll waits for a first record, and so the loop's longest round."""
+_COMMIT_EVERY = 0.5
+_JOIN = 5.0
+"""Seconds after which a sink without partitions counts as a spare one, ready to take over."""
+_TRY_AGAIN = 1.0
+
+
+class FileSink:
+    """One member of the group of file sinks. All of it runs on the thread that calls ``run``.
+
+    Args:
+        kafka: how to reach Kafka.
+        files: where files are published.
+        renderer: makes the lines.
+        set_aside: takes a record that can never be in a file, and why; returns once it is in ``dead-letters``.
+        on_health: told True once the sink can do its work and whenever it can again, False when files cannot be
+            written.
+        metrics: what is counted.
+        settings: when a file is cut.
+        group: the consumer group.
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        *,
+        files: EventFiles,
+        renderer: LineRenderer,
+        set_aside: Callable[[Message, str], None],
+        on_health: Callable[[bool], None],
+        metrics: FileMetrics,
+        settings: FileSettings,
+        group: str = GROUP,
+    ) -> None:
+        self._kafka = kafka
+        self._files = files
+        self._renderer = renderer
+        self._set_aside = set_aside
+        self._on_health = on_health
+        self._metrics = metrics
+        self._settings = settings
+        self._group = group
+        self._parts: dict[Partition, PartitionChains] = {}
+        self._buffered = 0
+        self._committed_at = 0.0
+        self._is_healthy: bool | None = None
+        self._cut_again_at = 0.0
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until ``stopping`` is set. What is in no file by then is read again by the next owner."""
+        while not stopping.is_set():
+            try:
+                self._work(stopping)
+            except AlreadyExists as error:
+                # The partition went to another sink without our notice, or this one is the new owner and the old one
+                # was a moment faster: either way the files say where to go on.
+                self._metrics.overtaken.inc()
+                log.warning("another sink was first: %s", error)
+            except StorageUnavailable as error:
+                self._storage_failed(error)
+                stopping.wait(_TRY_AGAIN)
+            except Unavailable as error:
+                log.warning("begins again: %s", error)
+                stopping.wait(_TRY_AGAIN)
+
+    def _work(self, stopping: threading.Event) -> None:
+        """Join the group and work until ``stopping`` is set or something cannot be done."""
+        self._parts = {}
+        self._buffered = 0
+        self._files.sweep()
+        self._consumer = BatchConsumer(
+            self._kafka, group=self._group, on_assigned=self._assigned, on_revoked=self._revoked
+        )
+        try:
+            self._consumer.subscribe([topics.FILE_DELIVERIES])
+            joined = time.monotonic()
+            while not stopping.is_set():
+                for message in self._consumer.consume(_BATCH, _WAIT):
+                    self._take(message)
+                self._cut()
+                self._commit(self._parts)
+                if self._is_healthy is None and (self._parts or time.monotonic() - joined > _JOIN):
+                    self._tell(healthy=True)
+        finally:
+            self._consumer.close()
+
+    def _take(self, message: Message) -> None:
+        """Put one delivery's line into its chain, unless it is in a file already."""
+        partition = (str(message.topic()), int(message.partition() or 0))
+        part = self._parts.get(partition)
+        if part is None:
+            return  # it was taken away in the very poll that returned the message
+        offset = int(message.offset() or 0)
+        try:
+            # A foreign record may have any headers, or none.
+            headers: dict[str, Any] = dict(message.headers() or ())
+            endpoint, publisher = headers["hr_endpoint"].decode(), headers["ce_source"].decode()
+        except (KeyError, ValueError, AttributeError) as error:
+            self._poison(message, f"not a delivery: {error!r}")
+            part.passed(offset)
+            return
+        chain = part.chain(endpoint, publisher)
+        if offset > chain.published:
+            try:
+                line = self._renderer.line(message, headers, endpoint)
+            except CorruptRecord as error:
+                self._poison(message, str(error))
+                line = None
+            else:
+                if line is None:
+                    self._metrics.cancelled.inc()
+            if line is not None:
+                part.add(chain, offset, line, message.timestamp()[1], time.monotonic())
+                self._buffered += len(line)
+                if self._is_full(chain):
+                    self._publish(part, chain)
+        part.passed(offset)
+
+    def _poison(self, message: Message, reason: str) -> None:
+        self._set_aside(message, reason)
+        self._metrics.poison.inc()
+        log.warning("delivery set aside", extra={"offset": message.offset(), "reason": reason})
+
+    def _is_full(self, chain: OpenChain) -> bool:
+        return chain.size >= self._settings.max_bytes or len(chain.lines) >= self._settings.max_events
+
+    def _cut(self) -> None:
+        """Publish what is due. While files cannot be written no more is read, and it is tried again every second."""
+        now = time.monotonic()
+        if now < self._cut_again_at:
+            self._consumer.pause(self._consumer.assignment())
+            return
+        was_failing = self._is_healthy is False
+        for partition, part in self._parts.items():
+            at_end = self._consumer.ends.get(partition, -1) >= part.position
+            for chain in part.open():
+                if self._is_full(chain) or self._is_due(chain, now, at_end=at_end) or was_failing:
+                    self._publish(part, chain)
+        self._make_room()
+        self._metrics.buffered.set(self._buffered)
+        if was_failing and self._cut_again_at <= now:
+            self._consumer.resume(self._consumer.assignment())
+            self._tell(healthy=True)
+
+    def _is_due(self, chain: OpenChain, now: float, *, at_end: bool) -> bool:
+        """By age: as read by this process, or, once all that there is has been read, as appended."""
+        age = self._settings.max_age
+        return now - chain.opened_at >= age or (at_end and time.time() - chain.appended_at / 1_000 >= age)
+
+    def _make_room(self) -> None:
+        """Cut the largest chains early when all of them together hold too much."""
+        if self._buffered <= self._settings.max_buffered:
+            return
+        held = [(chain.size, part, chain) for part in self._parts.values() for chain in part.open()]
+        for _, part, chain in sorted(held, key=lambda each: -each[0]):
+            if self._buffered <= self._settings.max_buffered // 2:
+                break
+            self._publish(part, chain)
+
+    def _publish(self, part: PartitionChains, chain: OpenChain) -> None:
+        """Cut the chain's file; one that the storage refuses stays open."""
+        if time.monotonic() < self._cut_again_at:
+            return
+        try:
+            name = self._files.publish(chain.chain, chain.first, chain.lines)
+        except StorageUnavailable as error:
+            self._cut_again_at = time.monotonic() + _TRY_AGAIN
+            self._storage_failed(error)
+            return
+        self._metrics.files.inc()
+        self._metrics.events.inc(len(chain.lines))
+        self._metrics.bytes.inc(chain.size)
+        log.debug("file published", extra={"endpoint": chain.chain.endpoint, "file": name})
+        self._buffered -= chain.size
+        part.settle(chain)
+
+    def _storage_failed(self, error: StorageUnavailable) -> None:
+        self._metrics.refused.inc()
+        if self._is_healthy is not False:
+            log.error("NO EVENT FILES ARE WRITTEN until the storage takes them: %s", error)
+        self._tell(healthy=False)
+
+    def _tell(self, *, healthy: bool) -> None:
+        if healthy is self._is_healthy:
+            return
+        if healthy and self._is_healthy is False:
+            log.warning("event files are written again")
+        self._is_healthy = healthy
+        self._metrics.failing.set(0 if healthy else 1)
+        self._on_health(healthy)
+
+    def _commit(self, partitions: Collection[Partition]) -> None:
+        now = time.monotonic()
+        if now - self._committed_at >= _COMMIT_EVERY:
+            self._committed_at = now
+            self._commit_now(partitions)
+
+    def _commit_now(self, partitions: Collection[Partition]) -> None:
+        offsets = {}
+        for partition in partitions:
+            offset = self._parts[partition].committable() if partition in self._parts else None
+            if offset is not None:
+                offsets[partition] = offset
+        try:
+            self._consumer.commit(offsets)
+        except Unavailable as error:
+            # Offered again in the next round; should it come to nothing, what is in files is recognised.
+            log.warning("offsets not committed: %s", error)
+            return
+        for partition, offset in offsets.items():
+            self._parts[partition].committed(offset)
+
+    def _assigned(self, partitions: list[Partition]) -> None:
+        for partition in partitions:
+            self._parts[partition] = PartitionChains(partition[1], self._files)
+
+    def _revoked(self, partitions: list[Partition]) -> None:
+        self._commit_now(partitions)
+        for partition in partitions:
+            part = self._parts.pop(partition, None)
+            self._buffered -= sum(chain.size for chain in part.open()) if part else 0

@@ -1,0 +1,172 @@
+"""Event files from deliveries on real Kafka: when they are cut, what they hold, what goes wrong."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.records import Record
+from schemas import topics
+from schemas.subscription import BodyFormat
+from tests.component.connectors.file_sinks import FileRoom
+from tests.component.connectors.post_office import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.component.connectors.post_office import PostOffice
+
+
+@pytest.fixture
+def room(office: PostOffice, tmp_path: Path) -> FileRoom:
+    consumer = BatchConsumer(office.settings, group=None)
+    try:
+        began = consumer.end_offsets(consumer.partitions_of([topics.FILE_DELIVERIES]))
+    finally:
+        consumer.close()
+    return FileRoom(office, tmp_path, began)
+
+
+async def test_a_file_is_cut_at_its_count_and_at_its_age(room: FileRoom) -> None:
+    endpoint = await room.endpoint()
+    with room.sink(HEADRACE_FILE_MAX_EVENTS="40") as sink:
+        await sink.is_ready()
+        await room.deliver(endpoint, 100)
+        await until(lambda: len(room.lines(endpoint)) == 100, "everything is in files")
+        sizes = []
+        for name in room.files.names(endpoint.id, 100):
+            with room.files.open(endpoint.id, name) as file:
+                sizes.append(len(file.read().splitlines()))
+        assert max(sizes) == 40
+        assert sink.end(signal.SIGTERM) == 0
+    offsets = [line["offset"] for line in room.lines(endpoint)]
+    assert offsets == sorted(set(offsets))
+
+
+async def test_a_file_is_cut_at_its_size(room: FileRoom) -> None:
+    endpoint = await room.endpoint()
+    with room.sink(HEADRACE_FILE_MAX_BYTES="2000", HEADRACE_FILE_MAX_AGE="600") as sink:
+        await sink.is_ready()
+        await room.deliver(endpoint, 100)
+        await until(lambda: len(room.files.names(endpoint.id, 100)) > 3, "files of two thousand bytes")
+    for name in room.files.names(endpoint.id, 100):
+        with room.files.open(endpoint.id, name) as file:
+            content = file.read()
+        last_but_one = content.rstrip(b"\n").rindex(b"\n")
+        assert last_but_one < 2_000 <= len(content)
+
+
+async def test_a_line_is_the_body_of_the_family_with_the_offset_before_it(room: FileRoom) -> None:
+    own, exchange = await room.endpoint(), await room.endpoint(BodyFormat.EXCHANGE)
+    with room.sink():
+        await room.deliver(own, 1, data=b'{"orderId":"A-1",\n"total":125.50}')
+        await room.deliver(exchange, 1, data=b'{"orderId":"A-1","total":125.50}')
+        await until(lambda: room.lines(own) and room.lines(exchange), "both are in files", 60)
+    (line,) = room.lines(own)
+    assert (line["specversion"], line["type"], line["source"], line["namespace"]) == (
+        "1.0",
+        "Order",
+        "client-1",
+        "shop",
+    )
+    (line,) = room.lines(exchange)
+    assert list(line) == ["offset", "provider", "source", "identifiers", "events"]
+    assert line["events"][0]["code"] == "Order"
+    assert line["events"][0]["attributes"] == [
+        {"name": "orderId", "value": "A-1", "type": "String"},
+        {"name": "total", "value": "125.50", "type": "Number"},
+    ]
+
+
+async def test_publishers_have_files_of_their_own(room: FileRoom) -> None:
+    endpoint = await room.endpoint(BodyFormat.EXCHANGE)
+    with room.sink():
+        for _ in range(10):
+            await room.deliver(endpoint, 1, "one/../publisher")
+            await room.deliver(endpoint, 1, "the other")
+        await until(lambda: len(room.lines(endpoint)) == 20, "everything is in files", 60)
+    for name in room.files.names(endpoint.id, 100):
+        with room.files.open(endpoint.id, name) as file:
+            sources = {msgspec.json.decode(line)["source"] for line in file.read().splitlines()}
+        assert len(sources) == 1
+    # No publisher's id leads out of its endpoint's directory.
+    assert {path.parent.parent for path in room.directory.rglob("*.jsonl")} == {room.root}
+
+
+async def test_what_cannot_be_a_line_is_set_aside_and_holds_nothing_up(room: FileRoom) -> None:
+    endpoint, gone = await room.endpoint(), await room.endpoint()
+    await room.office.delete(gone)
+    good = room.delivery(endpoint)
+    corrupt = Record(good.topic, b"\0\0\0\0\1no such schema", good.key, good.headers)
+    foreign = Record(good.topic, b"anything", good.key, [("hr_endpoint", b"\xff")])
+    with room.sink():
+        await room.office.producer.send(
+            [corrupt, foreign, Record(good.topic, None, good.key), room.delivery(gone), good]
+        )
+        await until(lambda: len(room.lines(endpoint)) == 1, "the good one is in a file", 60)
+        # Its own partition may be behind.
+        await until(lambda: room.files.names(gone.id, 1) == [], "nothing for the endpoint that is gone")
+    reasons = [
+        headers["hr_dead_reason"].decode()
+        for message in room.office._read(topics.DEAD_LETTERS)
+        if (headers := dict(message.headers() or ())).get("hr_dead_topic") == topics.FILE_DELIVERIES.encode()
+    ]
+    assert len(reasons) == 3
+    assert any("schema" in reason for reason in reasons)
+
+
+async def test_a_full_disk_stops_cutting_and_loses_nothing(room: FileRoom) -> None:
+    endpoint = await room.endpoint()
+    with room.sink(HEADRACE_FILE_MAX_EVENTS="40") as sink:
+        await sink.is_ready()
+        await room.deliver(endpoint, 60)
+        await until(lambda: len(room.lines(endpoint)) == 60, "everything is in files")
+        _, hard = resource.prlimit(sink.process.pid, resource.RLIMIT_FSIZE)
+        # What the disk has room for of a file: its first hundred bytes.
+        resource.prlimit(sink.process.pid, resource.RLIMIT_FSIZE, (100, hard))
+        await room.deliver(endpoint, 200)
+        await until(lambda: not sink.ready.exists(), "it says that it cannot do its work")
+        assert "NO EVENT FILES ARE WRITTEN" in sink.log
+        assert len(room.lines(endpoint)) == 60
+        await room.deliver(endpoint, 200)
+        resource.prlimit(sink.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        await until(lambda: len(room.lines(endpoint)) == 460, "it goes on by itself")
+        await until(sink.ready.exists, "it says so")
+        assert "written again" in sink.log
+    offsets = [line["offset"] for line in room.lines(endpoint)]
+    assert offsets == [offset for chain in room.routed({endpoint.id}).values() for offset in chain]
+
+
+async def test_a_deleted_file_stays_deleted_when_its_records_are_read_again(room: FileRoom) -> None:
+    endpoint = await room.endpoint()
+    with room.sink() as sink:
+        await sink.is_ready()
+        await room.deliver(endpoint, 10)
+        await until(lambda: len(room.lines(endpoint)) == 10, "everything is in files")
+        for name in room.files.names(endpoint.id, 10):
+            room.take(endpoint, name)
+        sink.end(signal.SIGKILL)  # it may not have committed
+    with room.sink() as sink:
+        await sink.is_ready()
+        await room.deliver(endpoint, 5)
+        await until(lambda: len(room.lines(endpoint)) >= 5, "the next ones are in files")
+    assert len(room.lines(endpoint)) == 5
+
+
+async def test_what_a_stopped_sink_held_is_cut_by_the_next_at_its_age(room: FileRoom) -> None:
+    endpoint = await room.endpoint()
+    with room.sink(HEADRACE_FILE_MAX_AGE="8") as sink:
+        await sink.is_ready()
+        await room.deliver(endpoint, 3)
+        appended = time.monotonic()
+        assert sink.end(signal.SIGTERM) == 0
+    assert room.lines(endpoint) == []
+    with room.sink(HEADRACE_FILE_MAX_AGE="8"):
+        await until(lambda: len(room.lines(endpoint)) == 3, "they are in a file")
+    assert 8 <= time.monotonic() - appended < 14

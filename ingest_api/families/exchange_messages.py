@@ -122,7 +122,8 @@ def read_events(body: bytes) -> list[PostedEvent]:
         posted for levels, raw in _events_of(root, problems) if (posted := _posted(levels, raw, problems)) is not None
     ]
     if problems:
-        raise _refused(problems)
+        # Events that share a level above them share its problems.
+        raise _refused(list(dict.fromkeys(problems)))
     return events
 
 
@@ -193,16 +194,19 @@ def _posted(levels: list[_Level], raw: msgspec.Raw, problems: list[Problem]) -> 
 
 def _only_level(levels: Sequence[_Level], name: str, problems: list[Problem]) -> _Level | None:
     """The one level that has the member."""
-    having = [level for level in levels if getattr(level.said, name) is not msgspec.UNSET]
-    if len(having) == 1:
-        return having[0]
-    where = f"{levels[-1].path}.{name}"
-    if having:
-        places = " and ".join(f"{level.path}.{name}" for level in having)
-        problems.append(Problem(path=where, message=f"must be given at one level, not at {places}"))
-    else:
-        problems.append(Problem(path=where, message="is required, on the event or at one level above it"))
-    return None
+    only = None
+    for level in levels:
+        if getattr(level.said, name) is not msgspec.UNSET:
+            if only is not None:
+                places = f"{only.path}.{name} and {level.path}.{name}"
+                message = f"must be given at one level, not at {places}"
+                problems.append(Problem(path=f"{levels[-1].path}.{name}", message=message))
+                return None
+            only = level
+    if only is None:
+        message = "is required, on the event or at one level above it"
+        problems.append(Problem(path=f"{levels[-1].path}.{name}", message=message))
+    return only
 
 
 def _time(event: _Event, path: str, problems: list[Problem], *, required: bool) -> tuple[int | None, str | None]:
@@ -220,29 +224,30 @@ def _time(event: _Event, path: str, problems: list[Problem], *, required: bool) 
 
 
 def _attributes(event: _Event, path: str, problems: list[Problem]) -> dict[str, str]:
-    read: dict[str, str] = {}
+    read = {one.name: one.value for one in event.attributes}
+    if len(read) < len(event.attributes):
+        seen: set[str] = set()
+        for index, one in enumerate(event.attributes):
+            if one.name in seen:
+                where = f"{path}.attributes[{index}].name"
+                problems.append(Problem(path=where, message=f"{one.name} is listed twice"))
+            seen.add(one.name)
     for index, one in enumerate(event.attributes):
-        here = f"{path}.attributes[{index}]"
         if one.type is not None and one.type.lower() not in ATTRIBUTE_TYPES:
             message = f"must be one of {', '.join(ATTRIBUTE_TYPES.values())}"
-            problems.append(Problem(path=f"{here}.type", message=message))
-        if one.name in read:
-            problems.append(Problem(path=f"{here}.name", message=f"{one.name} is listed twice"))
-        read[one.name] = one.value
+            problems.append(Problem(path=f"{path}.attributes[{index}].type", message=message))
     return read
 
 
 def _check_identifiers(level: _Level, problems: list[Problem]) -> None:
-    path = f"{level.path}.identifiers"
-    if not level.said.identifiers:
-        problems.append(Problem(path=path, message="must not be empty"))
+    identifiers = level.said.identifiers
+    if not identifiers:
+        problems.append(Problem(path=f"{level.path}.identifiers", message="must not be empty"))
         return
-    problems += [
-        Problem(path=f"{path}[{index}].{name}", message="must not be empty")
-        for index, one in enumerate(level.said.identifiers)
-        for name in ("name", "value")
-        if not getattr(one, name)
-    ]
+    for index, one in enumerate(identifiers):
+        if not (one.name and one.value):
+            where = f"{level.path}.identifiers[{index}].{'value' if one.name else 'name'}"
+            problems.append(Problem(path=where, message="must not be empty"))
 
 
 def _misread(path: str, error: msgspec.ValidationError) -> Problem:

@@ -27,7 +27,7 @@ LATER = "2015-02-28T20:16:13.250Z"
 
 @dataclass(frozen=True)
 class Publishing:
-    """The publisher with one event type that no other test uses: its topic tells whether anything got through."""
+    """The publisher with one event type whose topic is empty: it tells whether anything got through."""
 
     publisher: ExchangeEndpoint
     http: httpx.Client
@@ -101,12 +101,20 @@ def publisher(exchange: ExchangeAccount) -> ExchangeEndpoint:
     return exchange.endpoint(source=True, identifiers=("email", "cookieId"))
 
 
+@pytest.fixture(scope="module")
+def unused() -> list[str]:
+    """Codes whose topics are still empty: a refusal leaves nothing, so that the next test can take its code."""
+    return []
+
+
 @pytest.fixture
-def publishing(publisher: ExchangeEndpoint) -> Iterator[Publishing]:
-    code = f"ibmproductView-{uuid4()}"
+def publishing(publisher: ExchangeEndpoint, unused: list[str]) -> Iterator[Publishing]:
+    code = unused.pop() if unused else f"ibmproductView-{uuid4()}"
     assert publisher.register(code).status_code == 200
     with publisher.client() as http:
         yield Publishing(publisher, http, code)
+    if publisher.account.stored(code) == 0:
+        unused.append(code)
 
 
 def pairs(event: DecodedEvent) -> list[tuple[str, str]]:
@@ -423,7 +431,7 @@ def test_A_42_a_key_is_needed(publishing: Publishing, authorization: str | None)
 
 def test_A_44_keys_of_other_levels_and_roles_do_not_publish(publishing: Publishing, exchange: ExchangeAccount) -> None:
     consumer = exchange.endpoint(identifiers=("email", "cookieId"))
-    assert consumer.register(publishing.code).status_code == 200
+    consumer.register(publishing.code).raise_for_status()
     for key in (exchange.account_key, exchange.application_key, consumer.key):
         with exchange.gateway.client(key) as http:
             answer = http.post("/v1/event", json=publishing.individual())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -252,6 +253,16 @@ def test_an_account_level_key_registers_endpoints(exchange: ExchangeAccount) -> 
     assert made["marketingDatabasesDefinition"]["marketingDatabases"][0]["identifiers"] == [{"name": "email"}]
     with exchange.gateway.client(key) as http:
         assert [one["endpointId"] for one in http.get("/v1/endpoint").json()] == [made["endpointId"]]
+
+
+def test_registrations_of_one_name_at_once_make_one_endpoint(exchange: ExchangeAccount) -> None:
+    body = definition(f"endpoint-{uuid4()}")
+    with exchange.gateway.client(exchange.account_key) as http, ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: http.put("/v1/endpoint", json=body), range(8)))
+    made = [answer.raise_for_status().json() for answer in answers]
+
+    assert len({one["endpointId"] for one in made}) == 1
+    assert sum("authenticationKey" in one for one in made) == 1
 
 
 def test_an_endpoint_changes_itself_and_no_other(exchange: ExchangeAccount, endpoint: ExchangeEndpoint) -> None:

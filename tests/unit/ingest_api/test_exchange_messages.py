@@ -104,6 +104,12 @@ def test_every_event_tells_its_own_problems() -> None:
     assert [path for path, _ in problems(raw)] == ["$.events[1].code", "$.events[2].timestamp", "$.events[3]"]
 
 
+def test_a_problem_that_events_share_is_told_once() -> None:
+    raw = body(channel="W", identifiers=[{"name": "", "value": "x"}], events=[event(), event()])
+
+    assert problems(raw) == [("$.identifiers[0].name", "must not be empty")]
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", "{“a”:1}".encode(), b'{"events":[{"code":}]}', b"[" * 100_000])
 def test_what_is_not_json_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedBody):

@@ -14,6 +14,7 @@ from backbone.catalog.reader import Catalog
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
+from backbone.files import EventFiles, event_files
 from backbone.idempotency import IdempotencyLog
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
@@ -60,6 +61,7 @@ class Gateway:
     event_types: EventTypes
     routes: Routes
     exchange: ExchangeAccounts
+    files: EventFiles
     ledger: LedgerQueries
     authenticator: Authenticator
     first_use: FirstUse
@@ -94,6 +96,7 @@ class Gateway:
         self.event_types = EventTypes(self.catalog, self.writer, admin)
         self.routes = Routes(self.catalog, self.writer, secrets)
         self.exchange = ExchangeAccounts(self.writer, secrets)
+        self.files = event_files(self.settings.backbone.files_url)
         ledger = open_ledger(self.settings.backbone.ledger_url)
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
         await asyncio.to_thread(LedgerWriter(ledger).create)

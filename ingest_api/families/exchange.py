@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 
 from backbone.publisher import IdempotencyKey
-from ingest_api.families import exchange_endpoints, exchange_eventtypes, exchange_messages
+from ingest_api.families import exchange_endpoints, exchange_eventtypes, exchange_files, exchange_messages
 from ingest_api.families.exchange_access import endpoint_holder, render
 from ingest_api.families.exchange_eventtypes import NAMESPACE
 from ingest_api.families.exchange_openapi import POST_EVENT, SCHEMAS
@@ -141,7 +141,7 @@ class _Registered:
 def _control() -> APIRouter:
     """The routes that do not publish."""
     control = APIRouter()
-    for part in (exchange_eventtypes, exchange_endpoints):
+    for part in (exchange_eventtypes, exchange_endpoints, exchange_files):
         control.include_router(part.router)
     return control
 

@@ -181,6 +181,8 @@ class Accounts:
     async def delete_client(self, client_id: str) -> None:
         """Delete a client with its API keys and registrations; event types, topics and endpoints stay.
 
+        Where the client itself is an endpoint (Exchange), having its id, that goes too, with its subscriptions.
+
         Raises:
             NotFound: there is no such client.
         """
@@ -188,6 +190,9 @@ class Accounts:
         def decide(view: CatalogView) -> Changes[None]:
             found = existing_client(view, client_id)
             gone: list[Resource] = [found, *view.api_keys(client_id), *view.registrations_of(client_id)]
+            itself = view.endpoint(client_id)
+            if itself is not None:
+                gone += [itself, *view.subscriptions_of(client_id)]
             return Changes(delete=[each.key for each in gone], result=None)
 
         await self._writer.write(decide)

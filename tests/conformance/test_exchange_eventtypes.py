@@ -292,6 +292,18 @@ def test_a_role_that_is_not_enabled_again_is_lost(endpoint: ExchangeEndpoint) ->
         assert event["destination"]["enabled"] is False
 
 
+def test_a_deleted_endpoint_receives_no_more(exchange: ExchangeAccount, endpoint: ExchangeEndpoint) -> None:
+    consumer = exchange.endpoint(destination={"enabled": True, "destinationType": "pull"})
+    subscription = exchange.subscribe(consumer, endpoint, f"code-{uuid4()}")
+    with exchange.gateway.client(params={"workspace": exchange.workspace}) as admin:
+        assert admin.get(f"/headrace/v1/endpoints/{consumer.id}").json()["type"] == "FILE"
+        assert admin.delete(f"/headrace/v1/clients/{consumer.id}").status_code == 204
+        assert admin.get(f"/headrace/v1/endpoints/{consumer.id}").status_code == 404
+        assert admin.get(f"/headrace/v1/subscriptions/{subscription}").status_code == 404
+    with consumer.client() as http:
+        refused(http.get("/v1/eventtype"), 401)
+
+
 @pytest.mark.parametrize("url", [None, "shop.example/x", "ftp://shop.example/x", "http://"])
 def test_a_push_destination_needs_an_absolute_url(endpoint: ExchangeEndpoint, url: str | None) -> None:
     destination = {"enabled": True} | ({} if url is None else {"url": url})

@@ -1,0 +1,70 @@
+"""``headrace fixtures`` on a running gateway: everybody it prints can do what the conformance cases have them do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.running_gateway import ADMIN_KEY, RunningGateway, running_gateway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def gateway(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    with running_gateway(kafka_bootstrap, tmp_path_factory.mktemp("gateway")) as running:
+        yield running
+
+
+def fixtures(gateway: RunningGateway, directory: Path) -> dict[str, dict[str, Any]]:
+    environment = {
+        **os.environ,
+        "HEADRACE_HTTP_PORT": gateway.url.rsplit(":", 1)[1],
+        "HEADRACE_ADMIN_KEY": ADMIN_KEY,
+        "HEADRACE_DATA_DIR": str(directory),
+    }
+    command = [sys.executable, "-m", "operations", "fixtures", "--json"]
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    made: dict[str, dict[str, Any]] = json.loads(done.stdout)
+    return made
+
+
+def test_a_second_run_finds_them_again_with_new_keys(gateway: RunningGateway, tmp_path: Path) -> None:
+    first, second = fixtures(gateway, tmp_path), fixtures(gateway, tmp_path)
+
+    assert first.keys() == {"KEY", "ACCOUNT", "PUB", "SUB", "PULL", "W1", "W2"}
+    for name, made in first.items():
+        kept = {member: value for member, value in made.items() if member != "key"}
+        assert kept == {member: value for member, value in second[name].items() if member != "key"}
+    with gateway.client(first["PUB"]["key"]) as http:
+        assert http.get("/v1/eventtype").status_code == 401
+
+
+def test_the_exchange_endpoints_have_their_roles(gateway: RunningGateway, tmp_path: Path) -> None:
+    made = fixtures(gateway, tmp_path)
+    with gateway.client(made["PUB"]["key"]) as http:
+        event = {
+            "code": made["PUB"]["event_type"],
+            "timestamp": "2015-02-28T20:16:12Z",
+            "attributes": [{"name": "productID", "value": "P-1"}, {"name": "orderTotal", "value": "125.50"}],
+        }
+        identifiers = [{"name": name, "value": "x"} for name in made["PUB"]["identifiers"]]
+        body = {"channel": "Web", "identifiers": identifiers, "events": [event]}
+        assert http.post("/v1/event", json=body).json() == {"accepted": 1}
+    for name, destination in (("SUB", "push"), ("PULL", "pull")):
+        with gateway.client(made[name]["key"]) as http:
+            (shown,) = http.get("/v1/endpoint").json()
+            assert shown["endpointId"] == made[name]["id"]
+            assert shown["endpointTypes"]["event"]["destination"]["enabled"] is True
+            assert shown["endpointTypes"]["event"]["destination"]["destinationType"] == destination
+            assert [one["registrationType"] for one in http.get("/v1/eventtype").json()] == ["SUBSCRIBE"]
+    with gateway.client(made["ACCOUNT"]["key"]) as http:
+        ids = {one["endpointId"] for one in http.get("/v1/endpoint").json()}
+        assert ids >= {made[name]["id"] for name in ("PUB", "SUB", "PULL")}

@@ -198,7 +198,8 @@ def publisher_key(publisher: str) -> str:
 
 def _segment(name: str) -> str:
     """One segment of a path, and no dots in it; a long name ends in a hash of the whole."""
-    escaped = escape(name)
+    # Escaping gives no lone underscore: it stands for no name at all.
+    escaped = escape(name) or "_"
     if len(escaped) <= _LONGEST_SEGMENT:
         return escaped
     return f"{escaped[: _LONGEST_SEGMENT - 33]}_{hashlib.sha256(name.encode()).hexdigest()[:32]}"

@@ -93,7 +93,7 @@ def processors() -> None:
 
 
 @app.command()
-def connector(kind: Annotated[str, typer.Argument(help="Which one: webhook.")]) -> None:
+def connector(kind: Annotated[str, typer.Argument(help="Which one: webhook or file.")]) -> None:
     """Run one worker that takes deliveries outside."""
     from connectors.main import run
     from connectors.settings import ConnectorSettings

@@ -23,6 +23,7 @@ PLANES = {
     "ingest": ("ingest",),
     "processors": ("processors",),
     "webhooks": ("connector", "webhook"),
+    "files": ("connector", "file"),
 }
 """Name to arguments of ``headrace``."""
 

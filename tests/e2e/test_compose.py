@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 ROOT = Path(__file__).parents[2]
-PLANES = ("ingest", "processors", "webhooks")
+PLANES = ("ingest", "processors", "webhooks", "files")
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,8 @@ import pytest
 from operations.choice import BrokerKind, Choice, running
 from operations.errors import CannotStart
 from operations.ports import free_port
+from schemas.topics import event_topic
+from tests.exchange_account import exchange_account
 from tests.records import records_of
 from tests.running_gateway import running_gateway
 
@@ -117,6 +119,43 @@ def test_z_02_without_kafka_there_is_no_success_and_a_repeat_completes(
     topic = completed[0].json()["topic"]
     # A repeat may have been written twice, when the first attempt did arrive, but then under one id.
     assert set(ids_of(local.bootstrap, topic)) == {answer.json()["id"].encode() for answer in completed}
+
+
+def test_z_02_exchange_has_no_success_without_kafka_and_a_repeat_completes(
+    broker: StoppableBroker, local: RunningGateway
+) -> None:
+    account = exchange_account(local)
+    endpoint = account.endpoint(source=True, identifiers=("email",))
+    endpoint.register("viewed", attributes=[]).raise_for_status()
+    event = {"code": "viewed", "timestamp": "2015-02-28T20:16:12Z"}
+    body = {"channel": "Web", "identifiers": [{"name": "email", "value": "x"}], "events": [event]}
+    headers = {"Idempotency-Key": str(uuid4())}
+    with endpoint.client() as http, ThreadPoolExecutor(12) as threads:
+
+        def post(changed: dict[str, Any]) -> httpx.Response:
+            return http.post("/v1/event", json=body | changed, headers=headers)
+
+        http.get("/v1/eventtype").raise_for_status()
+        broker.stand_still()
+        try:
+            calls: list[Callable[[], httpx.Response]] = [
+                lambda: post({}),
+                lambda: post({"events": [event | {"code": "unheard of"}]}),
+                lambda: http.get("/v1/eventtype"),
+                lambda: http.post("/v1/eventtype", json={"code": "other", "name": "other"}),
+                lambda: http.get("/v1/endpoint"),
+                lambda: http.put("/v1/endpoint", json={"description": "changed"}),
+            ]
+            answers = list(threads.map(timed, calls))
+        finally:
+            broker.go_on()
+        assert [answer.status_code for answer, _ in answers] == [503] * len(calls)
+        assert all(answer.headers["retry-after"].isdigit() for answer, _ in answers)
+        assert all(answer.json()["code"] == 503 for answer, _ in answers)
+        assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
+        assert _until_accepted(lambda: post({})).json() == {"accepted": 1}
+        assert post({}).json() == {"accepted": 1}
+    assert len(set(ids_of(local.bootstrap, event_topic(account.workspace, "exchange", "viewed")))) == 1
 
 
 def _until_accepted(call: Callable[[], httpx.Response], patience: float = 30.0) -> httpx.Response:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, cast
 
+from schemas import timestamps
 from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backbone.catalog.reader import Catalog
     from backbone.kafka.records import Message, Partition
     from stream_processors.dead_letters import DeadLetters
@@ -20,6 +24,8 @@ log = logging.getLogger(__name__)
 
 _BACKOFF = 1.0
 """Seconds to wait when Kafka or the database cannot take it."""
+_EXPIRY_INTERVAL = 3_600.0
+"""Seconds between two looks for what is past its retention; only a worker that indexes looks."""
 
 
 class LedgerAgent:
@@ -30,6 +36,8 @@ class LedgerAgent:
         reader: where the batches come from.
         indexer: writes them; hands its poison to ``dead_letters``.
         dead_letters: written before the offsets are committed.
+        expire: deletes from the ledger what happened before a time (microseconds since the epoch).
+        retention: how long the ledger keeps what happened, in seconds.
         metrics: of this process.
     """
 
@@ -40,12 +48,17 @@ class LedgerAgent:
         reader: BatchReader,
         indexer: LedgerIndexer,
         dead_letters: DeadLetters,
+        expire: Callable[[int], int],
+        retention: float,
         metrics: ProcessorMetrics,
     ) -> None:
         self.reader = reader
         self._catalog = catalog
         self._indexer = indexer
         self._dead_letters = dead_letters
+        self._expire = expire
+        self._retention = retention
+        self._expire_at = 0.0
         self._metrics = metrics
         self._closing = threading.Event()
         self._busy = threading.Lock()
@@ -78,3 +91,11 @@ class LedgerAgent:
             offsets[message.topic(), message.partition()] = message.offset() + 1
         self.reader.commit(offsets)
         self._metrics.indexed_records.inc(len(batch.messages))
+        self._expire_old()
+
+    def _expire_old(self) -> None:
+        if time.monotonic() < self._expire_at:
+            return
+        self._expire_at = time.monotonic() + _EXPIRY_INTERVAL
+        expired = self._expire(timestamps.now() - int(self._retention * 1_000_000))
+        log.info("the ledger's retention was applied", extra={"rows": expired})

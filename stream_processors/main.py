@@ -132,7 +132,15 @@ def _ledger(settings: ProcessorSettings, slot: int, catalog: Catalog, metrics: P
         batch_events=settings.batch_events,
         metrics=metrics,
     )
-    return LedgerAgent(catalog=catalog, reader=reader, indexer=indexer, dead_letters=dead_letters, metrics=metrics)
+    return LedgerAgent(
+        catalog=catalog,
+        reader=reader,
+        indexer=indexer,
+        dead_letters=dead_letters,
+        expire=writer.expire,
+        retention=settings.ledger_retention,
+        metrics=metrics,
+    )
 
 
 async def _skew(settings: ProcessorSettings, admin: Admin) -> int:

@@ -18,6 +18,7 @@ class ProcessorSettings(BaseSettings):
         group: consumer group of the routers.
         ledger: whether this worker also indexes into the ledger.
         ledger_group: consumer group of the ledger agent.
+        ledger_retention: seconds that the ledger keeps what happened.
         batch_events: most events in one batch; a batch is at most one fetch queue, so bytes are bounded too.
         queued_batches: batches that may wait behind the one being routed.
         transaction_deliveries: a batch that fans out further than this is committed in several transactions.
@@ -39,6 +40,7 @@ class ProcessorSettings(BaseSettings):
     group: str = "headrace-router"
     ledger: bool = True
     ledger_group: str = "headrace-ledger"
+    ledger_retention: float = Field(30 * 86_400, gt=0)
     batch_events: int = Field(2_000, ge=1)
     queued_batches: int = Field(2, ge=1)
     transaction_deliveries: int = Field(20_000, ge=1)

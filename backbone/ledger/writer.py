@@ -103,9 +103,16 @@ class LedgerWriter:
             raise Unavailable(f"the ledger cannot be written: {error.orig}") from error
 
     def expire(self, before: int) -> int:
-        """Delete what happened before a time (microseconds since the epoch); returns how many rows that were."""
+        """Delete what happened before a time (microseconds since the epoch); returns how many rows that were.
+
+        Raises:
+            Unavailable: the database cannot do it now; what is deleted so far stays so.
+        """
         ages = {EVENTS: "received_at", DELIVERIES: "changed_at", ATTEMPTS: "started_at"}
-        return sum(self._expire(table, age, before) for table, age in ages.items())
+        try:
+            return sum(self._expire(table, age, before) for table, age in ages.items())
+        except OperationalError as error:
+            raise Unavailable(f"the ledger's retention cannot be applied: {error.orig}") from error
 
     def _expire(self, table: Table, age: str, before: int) -> int:
         key = list(table.primary_key)

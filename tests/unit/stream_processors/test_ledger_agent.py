@@ -1,0 +1,80 @@
+"""When the ledger's retention is applied."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from prometheus_client import CollectorRegistry
+
+from schemas import timestamps
+from schemas.errors import Unavailable
+from stream_processors.ledger_agent import LedgerAgent
+from stream_processors.metrics import ProcessorMetrics
+
+if TYPE_CHECKING:
+    import pytest
+
+DAY = 86_400
+
+
+class Doubles(SimpleNamespace):
+    """A reader, an indexer and the rest, as far as the agent asks anything of them."""
+
+    def __init__(self) -> None:
+        super().__init__(generation=0, stopping=False, indexed=0, committed=0)
+
+    def agent(self, expire: Any) -> LedgerAgent:
+        return LedgerAgent(
+            catalog=SimpleNamespace(catch_up=lambda: None),  # type: ignore[arg-type]
+            reader=self,  # type: ignore[arg-type]
+            indexer=self,  # type: ignore[arg-type]
+            dead_letters=SimpleNamespace(forget=lambda: None, write=lambda: 0),  # type: ignore[arg-type]
+            expire=expire,
+            retention=DAY,
+            metrics=ProcessorMetrics(CollectorRegistry()),
+        )
+
+    def index(self, _messages: Any) -> None:
+        self.indexed += 1
+
+    def commit(self, _offsets: Any) -> None:
+        self.committed += 1
+
+
+BATCH: Any = SimpleNamespace(generation=0, messages=[])
+
+
+def test_retention_is_applied_with_the_first_batch_and_then_hourly(monkeypatch: pytest.MonkeyPatch) -> None:
+    befores: list[int] = []
+
+    def expire(before: int) -> int:
+        befores.append(before)
+        return 0
+
+    doubles = Doubles()
+    agent = doubles.agent(expire)
+    agent.handle(BATCH)
+    agent.handle(BATCH)
+    assert len(befores) == 1
+    assert abs(timestamps.now() - DAY * 1_000_000 - befores[0]) < 60 * 1_000_000
+
+    later = time.monotonic() + 3_601
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    agent.handle(BATCH)
+    assert len(befores) == 2
+    assert doubles.committed == 3
+
+
+def test_a_database_that_cannot_expire_now_does_not_stop_the_agent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_processors.ledger_agent._BACKOFF", 0.0)
+
+    def expire(_before: int) -> int:
+        raise Unavailable("busy")
+
+    doubles = Doubles()
+    agent = doubles.agent(expire)
+    agent.handle(BATCH)
+    agent.handle(BATCH)
+    assert doubles.committed >= 2

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response as HttpResponse
 from starlette.exceptions import HTTPException
 
 from ingest_api import problems
 from ingest_api.control import docs, health, schema_registry
+from ingest_api.control.dependencies import refuse_half_characters
 from ingest_api.problems import HttpProblem
 from schemas.errors import HeadraceError, InvalidRequest, Problem
 
@@ -41,6 +42,7 @@ def create_control_app(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(refuse_half_characters)],
     )
     app.state.gateway = gateway
     for family in families:

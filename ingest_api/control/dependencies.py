@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Annotated
 
 from fastapi import Depends, Query, Request, Security
@@ -10,9 +12,13 @@ from fastapi.security import HTTPBearer
 from ingest_api.authentication import require
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
+from schemas.errors import InvalidRequest
 
 _API_KEY = HTTPBearer(scheme_name="apiKey", auto_error=False)
 """Only declares the scheme in the OpenAPI document: the authenticator reads the header."""
+
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def gateway_of(request: Request) -> Gateway:
@@ -25,6 +31,25 @@ def authorization_of(request: Request) -> bytes | None:
     """The ``Authorization`` header as it came."""
     text = request.headers.get("authorization")
     return None if text is None else text.encode("latin-1")
+
+
+async def refuse_half_characters(request: Request) -> None:
+    """JSON can spell half of a surrogate pair, which is no character: no text of ours could hold it.
+
+    Raises:
+        InvalidRequest: the body has one.
+    """
+    body = await request.body()
+    if not _SURROGATE.search(body):
+        return
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return  # no JSON: the route says so
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequest("A text in the body has half of a surrogate pair, which is no character.") from error
 
 
 TheGateway = Annotated[Gateway, Depends(gateway_of)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -13,7 +14,7 @@ from backbone.ledger.queries import MOST_EVENTS, EventQuery, LedgerAttempt, Ledg
 from ingest_api.control.dependencies import TheGateway, Workspace
 from ingest_api.control.pages import Cursor
 from schemas import timestamps
-from schemas.errors import NotFound
+from schemas.errors import InvalidRequest, NotFound, Problem
 
 router = APIRouter(tags=["Events"])
 
@@ -40,8 +41,8 @@ async def list_events(
         code=type,
         source=source,
         subject=subject,
-        since=None if since is None else timestamps.parse(since.isoformat()),
-        until=None if until is None else timestamps.parse(until.isoformat()),
+        since=_micros("since", since),
+        until=_micros("until", until),
     )
     page = await gateway.events(query, limit=limit, cursor=cursor)
     items = [_event(event) for event in page.events]
@@ -59,6 +60,14 @@ async def get_event(
     if event is None:
         raise NotFound(f"The ledger has no event {event_id}.")
     return _json({**_event(event), "deliveries": [_delivery(delivery) for delivery in event.deliveries]})
+
+
+def _micros(parameter: str, time: datetime | None) -> int | None:
+    """Microseconds since the epoch; an offset may lead out of the years there are."""
+    try:
+        return None if time is None else timestamps.parse(time.isoformat())
+    except ValueError as error:
+        raise InvalidRequest("The request is not valid.", [Problem(path=parameter, message=str(error))]) from error
 
 
 def _event(event: LedgerEvent) -> dict[str, Any]:

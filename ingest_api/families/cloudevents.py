@@ -247,4 +247,12 @@ def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 
 def _extensions(members: dict[str, msgspec.Raw]) -> dict[str, Any]:
-    return {name: msgspec.json.decode(value) for name, value in members.items() if name not in _NAMED}
+    return {name: _value(value) for name, value in members.items() if name not in _NAMED}
+
+
+def _value(text: msgspec.Raw) -> Any:
+    """None, which no extension may be, for what is JSON and no value: a number like 1e400."""
+    try:
+        return msgspec.json.decode(text)
+    except _UNREADABLE:
+        return None

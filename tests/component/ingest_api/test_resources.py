@@ -175,6 +175,29 @@ def test_an_endpoint_that_cannot_be_is_refused(workplace: Workplace, members: di
     assert paths(workplace.subscriber.post(f"{V1}/endpoints", json=body)) == [path]
 
 
+@pytest.mark.parametrize(
+    ("resource", "body"),
+    [
+        ("endpoints", r'{"name": "e", "url": "https://example.com/", "headers": {"x": "\ud800"}}'),
+        ("endpoints", r'{"name": "e", "url": "https://example.com/", "description": "\udfff"}'),
+        ("filters", r'{"name": "f", "types": [{"code": "Offer"}], "identifiers": {"\uD83D": ["x"]}}'),
+        ("subscriptions", r'{"filter": "\udc00", "endpoint": "x"}'),
+    ],
+)
+def test_half_a_character_is_refused(workplace: Workplace, resource: str, body: str) -> None:
+    headers = {"content-type": "application/json"}
+
+    assert paths(workplace.subscriber.post(f"{V1}/{resource}", content=body, headers=headers)) == ["$"]
+
+
+def test_a_character_that_is_spelt_in_two_halves_is_kept(workplace: Workplace) -> None:
+    body = r'{"name": "e", "url": "https://example.com/", "description": "\uD83D\uDE00"}'
+    headers = {"content-type": "application/json"}
+    made = workplace.subscriber.post(f"{V1}/endpoints", content=body, headers=headers)
+
+    assert created(made)["description"] == "\U0001f600"
+
+
 def test_a_filter_keeps_its_condition(workplace: Workplace) -> None:
     condition = {"data": {"total": [{"numeric": [">=", 100]}]}}
     made = event_filter(workplace.subscriber, condition=condition, identifiers={"email": ["a@example.com"]})
@@ -240,7 +263,8 @@ def test_lists_come_in_pages(workplace: Workplace) -> None:
 def test_the_ledger_answers_for_events_that_it_does_not_have(workplace: Workplace) -> None:
     assert paths(workplace.producer.get(f"{V1}/events/{uuid4()}"), 404) == []
     assert workplace.producer.get(f"{V1}/events").json() == {"items": [], "next_cursor": None}
-    assert paths(workplace.producer.get(f"{V1}/events", params={"since": "yesterday"})) == ["since"]
+    for no_time in ("yesterday", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"):
+        assert paths(workplace.producer.get(f"{V1}/events", params={"since": no_time})) == ["since"]
 
 
 def test_the_openapi_document_has_every_route(workplace: Workplace) -> None:

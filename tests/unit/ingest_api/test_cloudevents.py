@@ -137,3 +137,13 @@ def test_a_batch_that_is_no_array_is_refused() -> None:
         translator().batch(structured())
 
     assert [problem.path for problem in refused.value.problems] == ["$"]
+
+
+@pytest.mark.parametrize("member", ["ext", "namespace"])
+def test_a_number_beyond_all_numbers_is_no_extension(member: str) -> None:
+    body = f'{{"specversion":"1.0","type":"Offer","{member}":1e400}}'.encode()
+
+    for read in (lambda: translator().structured(body), lambda: translator().batch(b"[" + body + b"]")):
+        with pytest.raises(InvalidEvent) as refused:
+            read()
+        assert [each.path.rsplit(".", 1)[1] for each in refused.value.problems] == [member]

@@ -28,6 +28,7 @@ from connectors.outcomes import Outcomes
 from connectors.rendering import Renderer
 from connectors.retries import Hopper
 from connectors.webhook import WebhookConnector
+from connectors.websocket.main import serve_realtime
 from connectors.worker import Worker
 from schemas import topics
 from schemas.errors import Misconfigured, Unavailable
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-KINDS = ("webhook", "file")
+KINDS = ("webhook", "websocket", "file")
 
 GROUP = "headrace-webhook"
 
@@ -62,16 +63,20 @@ def run(kind: str, settings: ConnectorSettings) -> None:
         file_main.run(settings)
         return
     _raise_file_limit()
-    uvloop.run(_run_until_signal(settings))
+    uvloop.run(_run_until_signal(kind, settings))
 
 
-async def _run_until_signal(settings: ConnectorSettings) -> None:
+async def _run_until_signal(kind: str, settings: ConnectorSettings) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     loop.set_default_executor(ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolver"))
-    await serve_webhooks(settings, stopping, mark_ready)
+    if kind == "websocket":
+        serve_metrics(settings.metrics_host, settings.metrics_port)
+        await serve_realtime(settings, stopping, lambda _port: mark_ready())
+    else:
+        await serve_webhooks(settings, stopping, mark_ready)
 
 
 async def serve_webhooks(
@@ -162,7 +167,7 @@ async def _persist(stopping: asyncio.Event, call: Callable[[], Awaitable[None]])
 
 
 def _raise_file_limit() -> None:
-    """Every request under way is an open socket."""
+    """Every request under way, and every client, is an open socket."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backbone.kafka.settings import KafkaSettings
 from backbone.settings import BackboneSettings
+from connectors.websocket.settings import RealtimeSettings
 
 DAY = 86_400
 """Seconds."""
@@ -69,7 +70,7 @@ class ConnectorSettings(BaseSettings):
     """One connector process.
 
     Attributes:
-        kafka, backbone, webhook, file: the settings of those parts.
+        kafka, backbone, webhook, file, realtime: the settings of those parts.
         log_level: ``HEADRACE_CONNECTOR_LOG_LEVEL``.
         metrics_port: where this process serves Prometheus metrics (``HEADRACE_CONNECTOR_METRICS_PORT``), on
             ``metrics_host`` (``HEADRACE_CONNECTOR_METRICS_HOST``); none by default, as ``headrace up`` serves those of
@@ -83,6 +84,7 @@ class ConnectorSettings(BaseSettings):
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
     webhook: WebhookSettings = Field(default_factory=WebhookSettings)
     file: FileSettings = Field(default_factory=FileSettings)
+    realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
     log_level: str = "INFO"
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(None, ge=1, le=65_535)

@@ -54,7 +54,7 @@ def up(
 
     console = Console()
     with _telling(console):
-        settings = OperationsSettings().with_free_http_port()
+        settings = OperationsSettings().with_free_ports()
         broker = _choice(settings, console, stand_in=tour).broker(kafka)
         raise typer.Exit(Up(settings, broker, console=console, tour=tour, stay=not leave).run())
 
@@ -93,7 +93,7 @@ def processors() -> None:
 
 
 @app.command()
-def connector(kind: Annotated[str, typer.Argument(help="Which one: webhook or file.")]) -> None:
+def connector(kind: Annotated[str, typer.Argument(help="Which one: webhook, websocket or file.")]) -> None:
     """Run one worker that takes deliveries outside."""
     from connectors.main import run
     from connectors.settings import ConnectorSettings

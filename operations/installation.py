@@ -23,6 +23,7 @@ PLANES = {
     "ingest": ("ingest",),
     "processors": ("processors",),
     "webhooks": ("connector", "webhook"),
+    "realtime": ("connector", "websocket"),
     "files": ("connector", "file"),
 }
 """Name to arguments of ``headrace``."""
@@ -31,7 +32,13 @@ HEADRACE = (sys.executable, "-m", "operations")
 
 LOOPBACK = "127.0.0.0/8"
 
-DECIDED = (BOOTSTRAP_VARIABLE, "HEADRACE_HTTP_HOST", "HEADRACE_HTTP_PORT")
+DECIDED = (
+    BOOTSTRAP_VARIABLE,
+    "HEADRACE_HTTP_HOST",
+    "HEADRACE_HTTP_PORT",
+    "HEADRACE_REALTIME_HOST",
+    "HEADRACE_REALTIME_PORT",
+)
 """What a start decides and a later command on the same data directory wants to know."""
 
 
@@ -93,6 +100,8 @@ class Installation:
             "HEADRACE_DATA_DIR": str(self._home),
             "HEADRACE_HTTP_HOST": self._settings.http_host,
             "HEADRACE_HTTP_PORT": str(self._settings.http_port),
+            "HEADRACE_REALTIME_HOST": self._settings.realtime_host,
+            "HEADRACE_REALTIME_PORT": str(self._settings.realtime_port),
             "HEADRACE_WEBHOOK_ALLOW": ",".join(allow),
             "PROMETHEUS_MULTIPROC_DIR": str(self._metrics),
         }
@@ -114,6 +123,6 @@ class Installation:
         ready_file = self._run / f"{name}.ready"
         environment = {**self.environment(), READY_FILE: str(ready_file)}
         process = Process(name, [*HEADRACE, *arguments], env=environment, log=self.logs / f"{name}.log")
-        note = self._settings.base_url if name == "ingest" else ""
+        note = {"ingest": self._settings.base_url, "realtime": self._settings.realtime_url}.get(name, "")
         forget = functools.partial(ready_file.unlink, missing_ok=True)
         return Part(process=process, ready=ready_file.exists, note=note, before_start=forget)

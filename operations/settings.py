@@ -11,6 +11,7 @@ from operations.errors import CannotStart
 from operations.ports import free_port, is_free
 
 DEFAULT_HTTP_PORT = 8080
+DEFAULT_REALTIME_PORT = 8000
 
 
 class OperationsSettings(BaseSettings):
@@ -20,6 +21,8 @@ class OperationsSettings(BaseSettings):
         data_dir: everything an installation on one machine keeps (``HEADRACE_DATA_DIR``).
         http_host: the address to bind to (``HEADRACE_HTTP_HOST``).
         http_port: of all API families; None means 8080, or another if that is taken (``HEADRACE_HTTP_PORT``).
+        realtime_host: the address that WebSocket clients connect to (``HEADRACE_REALTIME_HOST``).
+        realtime_port: likewise; None means 8000, or another if that is taken (``HEADRACE_REALTIME_PORT``).
         kafka_port: of the local broker; None means 9092, or another if that is taken (``HEADRACE_KAFKA_PORT``).
         admin_key: of the first administrator; empty means the one in the data directory (``HEADRACE_ADMIN_KEY``).
         webhook_allow: CIDRs that webhooks may go to besides public addresses (``HEADRACE_WEBHOOK_ALLOW``).
@@ -30,6 +33,8 @@ class OperationsSettings(BaseSettings):
     data_dir: Path = Field(Path(".headrace"), validation_alias="HEADRACE_DATA_DIR")
     http_host: str = Field("127.0.0.1", validation_alias="HEADRACE_HTTP_HOST")
     http_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_HTTP_PORT")
+    realtime_host: str = Field("127.0.0.1", validation_alias="HEADRACE_REALTIME_HOST")
+    realtime_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_REALTIME_PORT")
     kafka_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_KAFKA_PORT")
     admin_key: str = Field("", validation_alias="HEADRACE_ADMIN_KEY", repr=False)
     webhook_allow: str = Field("", validation_alias="HEADRACE_WEBHOOK_ALLOW")
@@ -37,17 +42,32 @@ class OperationsSettings(BaseSettings):
     @property
     def base_url(self) -> str:
         """Where a gateway that was started with these settings is reached from this machine."""
-        host = "127.0.0.1" if self.http_host in {"0.0.0.0", "::"} else self.http_host  # noqa: S104 - read, not bound
-        return f"http://{host}:{self.http_port or DEFAULT_HTTP_PORT}"
+        return f"http://{_reached(self.http_host)}:{self.http_port or DEFAULT_HTTP_PORT}"
 
-    def with_free_http_port(self) -> OperationsSettings:
-        """The same with the port decided.
+    @property
+    def realtime_url(self) -> str:
+        """Where WebSocket clients on this machine connect."""
+        port = self.realtime_port or DEFAULT_REALTIME_PORT
+        return f"ws://{_reached(self.realtime_host)}:{port}/connection/websocket"
+
+    def with_free_ports(self) -> OperationsSettings:
+        """The same with the ports decided.
 
         Raises:
-            CannotStart: the port that was asked for is taken.
+            CannotStart: a port that was asked for is taken.
         """
-        if self.http_port is None:
-            return self.model_copy(update={"http_port": free_port(DEFAULT_HTTP_PORT, self.http_host)})
-        if not is_free(self.http_port, self.http_host):
-            raise CannotStart(f"Port {self.http_port} (HEADRACE_HTTP_PORT) of {self.http_host} is taken.")
-        return self
+        http = _decided(self.http_port, DEFAULT_HTTP_PORT, self.http_host, "HEADRACE_HTTP_PORT")
+        realtime = _decided(self.realtime_port, DEFAULT_REALTIME_PORT, self.realtime_host, "HEADRACE_REALTIME_PORT")
+        return self.model_copy(update={"http_port": http, "realtime_port": realtime})
+
+
+def _reached(host: str) -> str:
+    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - read, not bound
+
+
+def _decided(port: int | None, default: int, host: str, name: str) -> int:
+    if port is None:
+        return free_port(default, host)
+    if not is_free(port, host):
+        raise CannotStart(f"Port {port} ({name}) of {host} is taken.")
+    return port

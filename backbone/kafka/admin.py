@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not re-exported for mypy
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
@@ -95,6 +95,22 @@ class Admin:
         except KafkaException as exception:
             raise failure(exception, "list topics") from exception
         return {name: len(found.partitions) for name, found in metadata.topics.items() if found.error is None}
+
+    def topic_id_now(self, topic: str) -> str:
+        """The id that Kafka gave a topic when it was created: another one after it was deleted and made again.
+
+        Raises:
+            NotFound: there is no such topic.
+        """
+        asked = self._client.describe_topics(TopicCollection([topic]), request_timeout=self._timeout)
+        try:
+            return str(asked[topic].result(self._timeout + 1).topic_id)
+        except KafkaException as exception:
+            if kafka_error(exception).code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise NotFound(f"there is no topic {topic}") from exception
+            raise failure(exception, f"describe topic {topic}") from exception
+        except TimeoutError as error:
+            raise Unavailable(f"describe topic {topic}: no answer") from error
 
     async def topics(self, prefix: str = "") -> dict[str, int]:
         """Partition counts of the topics whose name begins with ``prefix``."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 ROOT = Path(__file__).parents[2]
-PLANES = ("ingest", "processors", "webhooks", "files")
+PLANES = ("ingest", "processors", "webhooks", "realtime", "files")
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,7 @@ def replaced(broker: str, postgresql_server: URL, tmp_path_factory: pytest.TempP
         "/var/lib/headrace/data": str(tmp_path_factory.mktemp("volume")),
         "0.0.0.0": "127.0.0.1",  # noqa: S104 - read, not bound to
         "8080": str(free_port()),
+        "8000": str(free_port()),
     }
 
 

@@ -169,4 +169,4 @@ def test_a_taken_port_is_passed_over_unless_it_was_asked_for() -> None:
         assert not is_free(port)
         assert free_port(port) != port
         with pytest.raises(CannotStart, match=f"Port {port} "):
-            OperationsSettings(http_port=port).with_free_http_port()
+            OperationsSettings(http_port=port).with_free_ports()

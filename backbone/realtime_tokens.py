@@ -1,0 +1,199 @@
+"""Tokens of realtime clients: HS256 JSON Web Tokens with the claims of Centrifugo, kept apart from every other token.
+
+A connection token says who connects, of which workspace, and which channels the server subscribes it to; a subscription
+token lets that user into one more channel. https://centrifugal.dev/docs/server/authentication
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import jwt
+import msgspec
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.access import DEFAULT_WORKSPACE
+from schemas.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from backbone.settings import BackboneSettings
+
+AUDIENCE = "headrace-realtime"
+"""What tells these tokens from the others that the same secret signs."""
+
+_ALGORITHM = "HS256"
+
+
+class InvalidToken(HeadraceError):
+    """Forged, malformed, of another kind, or not yet valid."""
+
+
+class ExpiredToken(HeadraceError):
+    """It was valid once."""
+
+
+class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """What a connection token says.
+
+    Attributes:
+        user: whoever connects, as the issuer calls it.
+        workspace: whose channels it may name.
+        issuer: id of the client that had it issued, if any; the token is worth no more than that client.
+        channels: that the server subscribes it to.
+        expires_at: when the connection ends unless it is refreshed, seconds since the epoch; None: never.
+        info: JSON shown to others, if any.
+    """
+
+    user: str
+    workspace: str
+    issuer: str | None
+    channels: tuple[str, ...]
+    expires_at: int | None
+    info: Any = None
+
+
+class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
+    """What a subscription token says; ``expires_at`` as for a connection, ``client`` binds it to one connection."""
+
+    user: str
+    workspace: str
+    channel: str
+    client: str | None
+    expires_at: int | None
+
+
+class _Claims(msgspec.Struct, kw_only=True):
+    sub: str = ""
+    iss: str | None = None
+    workspace: str = DEFAULT_WORKSPACE
+    channels: tuple[str, ...] = ()
+    subs: dict[str, Any] | None = None
+    channel: str | None = None
+    client: str | None = None
+    info: Any = None
+    exp: int | float | None = None
+    expire_at: int | float | None = None
+    nameid: str | None = None
+
+    def until(self) -> int | None:
+        """``expire_at`` overrides ``exp``; 0 means never."""
+        at = self.exp if self.expire_at is None else self.expire_at
+        return int(at) if at else None
+
+
+class RealtimeTokenSettings(BaseSettings):
+    """The same values for the HTTP plane, which issues tokens, and the realtime nodes, which verify them.
+
+    Attributes:
+        secret: signs the tokens (``HEADRACE_REALTIME_TOKEN_SECRET``); by default ``HEADRACE_TOKEN_SECRET``.
+        audience: that tokens must name (``HEADRACE_REALTIME_TOKEN_AUDIENCE``); empty takes those of another
+            Centrifugo-compatible issuer that shares the secret.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_REALTIME_TOKEN_", frozen=True, extra="ignore")
+
+    secret: str = Field("", repr=False)
+    audience: str = AUDIENCE
+
+    def tokens(self, backbone: BackboneSettings) -> RealtimeTokens:
+        """Issues and verifies with these."""
+        return RealtimeTokens(self.secret or backbone.token_secret, audience=self.audience)
+
+
+class RealtimeTokens:
+    """Issues and verifies.
+
+    Args:
+        secret: the signing secret.
+        audience: that tokens must name; empty takes any but those of other API families.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, secret: str, *, audience: str = AUDIENCE, clock: Callable[[], float] = time.time) -> None:
+        self._secret = secret
+        self._audience = audience
+        self._clock = clock
+
+    def issue_connection(
+        self, *, user: str, workspace: str, issuer: str | None, lifetime: int, channels: Sequence[str] = ()
+    ) -> tuple[str, int]:
+        """A connection token and when it expires (seconds since the epoch); ``lifetime`` in seconds."""
+        return self._issue(lifetime, sub=user, workspace=workspace, iss=issuer, channels=list(channels))
+
+    def issue_subscription(
+        self, *, user: str, workspace: str, issuer: str | None, lifetime: int, channel: str
+    ) -> tuple[str, int]:
+        """A subscription token and when it expires (seconds since the epoch); ``lifetime`` in seconds."""
+        return self._issue(lifetime, sub=user, workspace=workspace, iss=issuer, channel=channel)
+
+    def connection(self, token: str) -> ConnectionClaims:
+        """What a connection token says.
+
+        Raises:
+            InvalidToken, ExpiredToken: it is worth nothing.
+        """
+        claims = self._verify(token)
+        if claims.channel is not None:
+            raise InvalidToken("a subscription token, not a connection token")
+        return ConnectionClaims(
+            user=claims.sub,
+            workspace=claims.workspace,
+            issuer=claims.iss,
+            channels=claims.channels if claims.subs is None else tuple(claims.subs),
+            expires_at=claims.until(),
+            info=claims.info,
+        )
+
+    def subscription(self, token: str) -> SubscriptionClaims:
+        """What a subscription token says.
+
+        Raises:
+            InvalidToken, ExpiredToken: it is worth nothing.
+        """
+        claims = self._verify(token)
+        if not claims.channel:
+            raise InvalidToken("not a subscription token: it names no channel")
+        return SubscriptionClaims(
+            user=claims.sub,
+            workspace=claims.workspace,
+            channel=claims.channel,
+            client=claims.client,
+            expires_at=claims.until(),
+        )
+
+    def _issue(self, lifetime: int, **claims: Any) -> tuple[str, int]:
+        now = int(self._clock())
+        claims = {name: value for name, value in claims.items() if value is not None}
+        claims |= {"iat": now, "exp": now + lifetime}
+        if self._audience:
+            claims["aud"] = self._audience
+        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM), now + lifetime
+
+    def _verify(self, token: str) -> _Claims:
+        try:
+            decoded = jwt.decode(
+                token,
+                self._secret,
+                algorithms=[_ALGORITHM],
+                audience=self._audience or None,
+                # Subject and expiry are looked at below: by our own clock, and a user may be anonymous.
+                options={
+                    "verify_exp": False,
+                    "verify_sub": False,
+                    "verify_iss": False,
+                    "verify_iat": False,
+                    "verify_aud": bool(self._audience),
+                },
+            )
+            claims = msgspec.convert(decoded, _Claims)
+        except (jwt.PyJWTError, msgspec.ValidationError, ValueError) as error:
+            raise InvalidToken(str(error)) from error
+        if claims.nameid is not None:
+            raise InvalidToken("a token of another API family")
+        if claims.exp is not None and claims.exp <= self._clock():
+            raise ExpiredToken("the token has expired")
+        return claims

@@ -1,0 +1,1 @@
+"""Deliveries to WebSocket clients, in the Centrifugo client protocol."""

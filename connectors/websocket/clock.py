@@ -1,0 +1,80 @@
+"""What happens to connections in time: pings, missing pongs, expiry. One task for all, not a timer for each."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import random
+import time
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TICK = 1.0
+"""Seconds."""
+
+
+class Pinged(Protocol):
+    """A connection."""
+
+    def ping(self) -> None:
+        """Send a ping."""
+
+    def expect_pong(self) -> None:
+        """The pong of the last ping, if there was one, must have come by now."""
+
+
+class Clock:
+    """Connections are spread over the seconds of the ping interval, so that not all are pinged at once.
+
+    Args:
+        interval: whole seconds between two pings of a connection.
+        timeout: whole seconds that a client has to answer, less than ``interval``.
+    """
+
+    def __init__(self, interval: int, timeout: int) -> None:
+        self._interval = interval
+        self._timeout = min(timeout, interval - 1)
+        self._buckets: list[set[Pinged]] = [set() for _ in range(interval)]
+        self._seconds = 0
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._number = itertools.count()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to tick."""
+        self._task = asyncio.create_task(self._run())
+
+    def stop(self) -> None:
+        """Tick no more."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def add(self, connection: Pinged) -> Callable[[], None]:
+        """Ping a connection from now on, first after half an interval at the earliest; call the result to stop."""
+        wait = random.randint((self._interval + 1) // 2, self._interval)
+        bucket = self._buckets[(self._seconds + wait) % self._interval]
+        bucket.add(connection)
+        return lambda: bucket.discard(connection)
+
+    def at(self, when: float, call: Callable[[], None]) -> None:
+        """Call something at a time in seconds since the epoch, or up to a second later."""
+        heapq.heappush(self._timers, (when, next(self._number), call))
+
+    def tick(self) -> None:
+        """A second has passed."""
+        self._seconds += 1
+        for connection in list(self._buckets[self._seconds % self._interval]):
+            connection.ping()
+        for connection in list(self._buckets[(self._seconds - self._timeout) % self._interval]):
+            connection.expect_pong()
+        now = time.time()
+        while self._timers and self._timers[0][0] <= now:
+            heapq.heappop(self._timers)[2]()
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            self.tick()

@@ -1,0 +1,279 @@
+"""What a connection does for each command of its client, strictly in their order."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.realtime_tokens import ExpiredToken, InvalidToken
+from connectors.websocket import protocol
+from connectors.websocket.protocol import ConnectResult, Disconnected, HistoryResult, ReplyError, SubscribeResult
+from connectors.websocket.session import Subscription
+from schemas.channels import MAX_LENGTH, channel_key
+from schemas.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from backbone.realtime_tokens import ConnectionClaims, SubscriptionClaims
+    from connectors.websocket.channel import Publication
+    from connectors.websocket.protocol import (
+        ChannelRequest,
+        Command,
+        ConnectRequest,
+        HistoryRequest,
+        Position,
+        RefreshRequest,
+        SubscribeRequest,
+    )
+    from connectors.websocket.session import Session
+
+log = logging.getLogger(__name__)
+
+VERSION = "headrace"
+
+_REJECT_UNRECOVERED = 2
+"""The flag of a subscribe command."""
+
+_OTHER_NODE_SECONDS = 2.0
+"""How long a client's position may be ahead of what this node has read."""
+
+
+class Commands:
+    """The commands of one connection.
+
+    Args:
+        session: the connection.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._node = session.node
+        self._refused = False
+
+    async def handle(self, text: str) -> None:
+        """Do what one frame says.
+
+        Raises:
+            Disconnected: the connection has to end.
+        """
+        for command in protocol.commands(text):
+            if self._session.closing is not None:
+                return
+            await self._handle(command)
+
+    async def _handle(self, command: Command) -> None:
+        method = protocol.method_of(command)
+        if self._refused or (self._session.claims is None) == (method != "connect"):
+            # Nothing before connect, connect only once, and nothing after it was refused.
+            raise Disconnected(protocol.BAD_REQUEST)
+        if method is None and not command.id:
+            self._session.pong()
+            return
+        if method == "send":
+            return
+        if method is None or not command.id:
+            raise Disconnected(protocol.BAD_REQUEST)
+        try:
+            after = await getattr(self, f"_{method}")(command.id, getattr(command, method))
+        except ReplyError as error:
+            self._refused = method == "connect"
+            self._session.send(protocol.error_reply(command.id, error))
+        except Unavailable as error:
+            log.warning("a realtime command was not carried out: %s", error)
+            self._refused = method == "connect"
+            self._session.send(protocol.error_reply(command.id, protocol.internal()))
+        else:
+            self._session.send(protocol.reply(command.id, method, after))
+
+    async def _connect(self, _id: int, request: ConnectRequest) -> ConnectResult:
+        claims = self._connection_claims(request.token)
+        if claims.issuer is not None:
+            issuer = await self._node.catalog.lookup(lambda view: view.client(claims.issuer or ""))
+            if issuer is None or issuer.disabled:
+                raise Disconnected(protocol.INVALID_TOKEN)
+        if len(claims.channels) > self._node.settings.channel_limit:
+            raise protocol.limit_exceeded()
+        wanted = {name: request.subs.get(name, protocol.Position()) for name in claims.channels}
+        for name, position in wanted.items():
+            await self._other_nodes(claims.workspace, name, position)
+        # From here to the reply nothing is awaited, so nothing is sent before it.
+        self._session.accept(claims)
+        result = self._connect_result(claims)
+        result.ping = self._node.settings.ping_interval
+        result.pong = True
+        result.session = self._session.id
+        result.node = self._node.id
+        for name, position in wanted.items():
+            result.subs[name] = self._join(name, position, expires_at=None)
+        return result
+
+    async def _subscribe(self, _id: int, request: SubscribeRequest) -> SubscribeResult:
+        session = self._session
+        name = request.channel
+        if not name:
+            raise Disconnected(protocol.BAD_REQUEST)
+        if name in session.subscriptions:
+            raise protocol.already_subscribed()
+        if len(name) > MAX_LENGTH:
+            raise protocol.bad_request()
+        if len(session.subscriptions) >= self._node.settings.channel_limit:
+            raise protocol.limit_exceeded()
+        if not request.token:
+            raise protocol.permission_denied()
+        try:
+            claims = self._node.tokens.subscription(request.token)
+        except InvalidToken as error:
+            raise protocol.permission_denied() from error
+        except ExpiredToken as error:
+            raise protocol.token_expired() from error
+        self._check(claims, name)
+        await self._other_nodes(claims.workspace, name, request)
+        return self._join(name, request, expires_at=claims.expires_at, flag=request.flag)
+
+    async def _unsubscribe(self, _id: int, request: ChannelRequest) -> dict[str, Any]:
+        if not request.channel:
+            raise Disconnected(protocol.BAD_REQUEST)
+        self._session.leave(request.channel)
+        return {}
+
+    async def _refresh(self, _id: int, request: RefreshRequest) -> ConnectResult:
+        if not request.token:
+            raise Disconnected(protocol.BAD_REQUEST)
+        try:
+            claims = self._node.tokens.connection(request.token)
+        except InvalidToken as error:
+            raise Disconnected(protocol.INVALID_TOKEN) from error
+        except ExpiredToken as error:
+            raise Disconnected(protocol.EXPIRED) from error
+        mine = self._claims
+        if (claims.user, claims.workspace) != (mine.user, mine.workspace):
+            raise Disconnected(protocol.INVALID_TOKEN)
+        self._session.expire(claims.expires_at)
+        return self._connect_result(claims)
+
+    async def _sub_refresh(self, _id: int, request: RefreshRequest) -> SubscribeResult:
+        if not request.token:
+            raise protocol.bad_request()
+        try:
+            claims = self._node.tokens.subscription(request.token)
+        except InvalidToken as error:
+            raise Disconnected(protocol.INVALID_TOKEN) from error
+        except ExpiredToken as error:
+            raise Disconnected(protocol.SUBSCRIPTION_EXPIRED) from error
+        # Older Python clients leave the channel out; the token names it.
+        name = request.channel or claims.channel
+        self._check(claims, name)
+        if name not in self._session.subscriptions:
+            raise protocol.permission_denied()
+        self._session.expire_subscription(name, claims.expires_at)
+        expires, ttl = _ttl(claims.expires_at)
+        return SubscribeResult(expires=expires, ttl=ttl)
+
+    async def _history(self, _id: int, request: HistoryRequest) -> HistoryResult:
+        subscription = self._session.subscriptions.get(request.channel)
+        if subscription is None:
+            raise protocol.permission_denied()
+        channel = subscription.channel
+        epoch = self._node.hub.epoch(channel)
+        since = request.since
+        if since is not None and since.epoch not in {"", epoch}:
+            raise protocol.unrecoverable()
+        found = list(channel.history)
+        if since is not None:
+            after = since.offset
+            found = [p for p in found if (p.number < after if request.reverse else p.number > after)]
+        if request.reverse:
+            found.reverse()
+        limit = self._node.settings.recovery_limit
+        found = found[: limit if request.limit < 0 else min(limit, request.limit)]
+        return HistoryResult(publications=self._bodies(found), epoch=epoch, offset=channel.top)
+
+    async def _presence(self, _id: int, _request: ChannelRequest) -> None:
+        raise protocol.not_available()
+
+    _presence_stats = _presence
+
+    async def _publish(self, _id: int, _request: msgspec.Raw) -> None:
+        raise protocol.permission_denied()
+
+    async def _rpc(self, _id: int, _request: msgspec.Raw) -> None:
+        raise protocol.not_available()
+
+    async def _ping(self, _id: int, _request: msgspec.Raw) -> dict[str, Any]:
+        return {}
+
+    async def _other_nodes(self, workspace: str, name: str, position: Position) -> None:
+        """A client may come from another node that has read further: wait a moment for its position."""
+        hub = self._node.hub
+        key = channel_key(workspace, name)
+        if position.recover and position.epoch == hub.epoch_of(key) and position.offset > hub.top(key):
+            await hub.reached(key, position.offset, _OTHER_NODE_SECONDS)
+
+    def _join(self, name: str, position: Position, *, expires_at: int | None, flag: int = 0) -> SubscribeResult:
+        """Subscribe, and find what was missed: in one go, so that no publication comes in between."""
+        hub = self._node.hub
+        channel = hub.channel(channel_key(self._claims.workspace, name))
+        epoch = hub.epoch(channel)
+        expires, ttl = _ttl(expires_at)
+        result = SubscribeResult(
+            recoverable=True, positioned=True, epoch=epoch, offset=channel.top, expires=expires, ttl=ttl
+        )
+        reached = channel.top
+        if position.recover:
+            same_count = position.epoch in {"", epoch}
+            missed = channel.since(position.offset, self._node.settings.recovery_limit) if same_count else None
+            self._node.metrics.recoveries.labels("lost" if missed is None else "recovered").inc()
+            result.was_recovering = True
+            if missed is not None:
+                result.recovered = True
+                result.offset = position.offset
+                result.publications = self._bodies(missed)
+                reached = missed[-1].number if missed else position.offset
+            elif flag & _REJECT_UNRECOVERED:
+                hub.forget_unused(channel)
+                raise protocol.unrecoverable()
+        self._session.join(name, Subscription(channel, expires_at), reached)
+        return result
+
+    def _bodies(self, publications: Iterable[Publication]) -> list[msgspec.Raw]:
+        bodies = (self._node.hub.body(publication) for publication in publications)
+        return [msgspec.Raw(body) for body in bodies if body is not None]
+
+    @property
+    def _claims(self) -> ConnectionClaims:
+        claims = self._session.claims
+        if claims is None:
+            raise Disconnected(protocol.BAD_REQUEST)
+        return claims
+
+    def _connection_claims(self, token: str) -> ConnectionClaims:
+        if not token:
+            raise Disconnected(protocol.BAD_REQUEST)
+        try:
+            return self._node.tokens.connection(token)
+        except InvalidToken as error:
+            raise Disconnected(protocol.INVALID_TOKEN) from error
+        except ExpiredToken as error:
+            raise protocol.token_expired() from error
+
+    def _check(self, claims: SubscriptionClaims, name: str) -> None:
+        """A genuine token, but whose, and for what?"""
+        mine = self._claims
+        if (claims.user, claims.workspace, claims.channel) != (mine.user, mine.workspace, name):
+            raise Disconnected(protocol.INVALID_TOKEN)
+        if claims.client is not None and claims.client != self._session.id:
+            raise Disconnected(protocol.INVALID_TOKEN)
+
+    def _connect_result(self, claims: ConnectionClaims) -> ConnectResult:
+        expires, ttl = _ttl(claims.expires_at)
+        return ConnectResult(client=self._session.id, version=VERSION, expires=expires, ttl=ttl)
+
+
+def _ttl(expires_at: int | None) -> tuple[bool, int]:
+    """Whether it expires, and in how many seconds: at least one, so that the member is there."""
+    return (False, 0) if expires_at is None else (True, max(1, expires_at - int(time.time())))

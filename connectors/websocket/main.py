@@ -1,0 +1,125 @@
+"""A realtime node's process: the catalog, the log, the port, in this order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+from typing import TYPE_CHECKING
+
+from backbone.catalog.reader import Catalog
+from backbone.kafka.admin import Admin
+from backbone.kafka.topology import ensure_internal_topics
+from connectors.websocket.clock import Clock
+from connectors.websocket.history import Retention
+from connectors.websocket.hub import Hub
+from connectors.websocket.log_reader import LogReader
+from connectors.websocket.metrics import RealtimeMetrics
+from connectors.websocket.position_writer import PositionWriter
+from connectors.websocket.rendering import PublicationRenderer
+from connectors.websocket.server import Server
+from connectors.websocket.session import Node
+from schemas.errors import Misconfigured, Unavailable
+from schemas.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from connectors.settings import ConnectorSettings
+
+log = logging.getLogger(__name__)
+
+_START_AGAIN = 1.0
+
+
+async def serve_realtime(
+    settings: ConnectorSettings,
+    stopping: asyncio.Event,
+    on_ready: Callable[[int], None],
+    metrics: RealtimeMetrics | None = None,
+) -> None:
+    """Serve WebSocket clients until ``stopping`` is set.
+
+    Args:
+        settings: of this process.
+        stopping: ends it.
+        on_ready: told the port once clients can connect: every channel is then counted to its end.
+        metrics: counters to use; by default those of the process.
+
+    Raises:
+        Misconfigured: the port is taken.
+        Unavailable: the log could not be read any more; start the process again.
+    """
+    realtime = settings.realtime
+    metrics = metrics or RealtimeMetrics()
+    async with contextlib.AsyncExitStack() as stack:
+        catalog = Catalog(settings.kafka)
+        if not await _persist(stopping, lambda: ensure_internal_topics(Admin(settings.kafka))):
+            return
+        catalog.start()
+        stack.push_async_callback(asyncio.to_thread, catalog.stop)
+        if not await _persist(stopping, catalog.caught_up):
+            return
+        renderer = PublicationRenderer(catalog)
+        hub = Hub(renderer.render, Retention(realtime.history_size, realtime.history_bytes), metrics)
+        reader = LogReader(settings.kafka, hub, renderer, rebuild_records=realtime.rebuild_records)
+        stack.push_async_callback(reader.stop)
+        if not await _unless(stopping, reader.start()):
+            return
+        writer = PositionWriter(settings.kafka, hub, interval=realtime.positions_interval, metrics=metrics)
+        writer.start()
+        stack.push_async_callback(writer.stop)
+        clock = Clock(realtime.ping_interval, realtime.pong_timeout)
+        clock.start()
+        stack.callback(clock.stop)
+        node = Node(
+            id=new_id(),
+            hub=hub,
+            clock=clock,
+            tokens=realtime.token.tokens(settings.backbone),
+            catalog=catalog,
+            settings=realtime,
+            metrics=metrics,
+            sessions=set(),
+        )
+        server = Server(node)
+        stack.push_async_callback(server.stop)
+        try:
+            port = await server.start()
+        except OSError as error:
+            address = f"{realtime.host}:{realtime.port}"
+            raise Misconfigured(f"cannot listen on {address} (HEADRACE_REALTIME_PORT): {error}") from error
+        # What lives now lives as long as the process: the collector need not look at it again.
+        gc.freeze()
+        on_ready(port)
+        await _unless(stopping, reader.failure)
+
+
+async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> bool:
+    """Wait for work, True, or until it shall stop, False."""
+    stop = asyncio.ensure_future(stopping.wait())
+    done = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((stop, done), return_when=asyncio.FIRST_COMPLETED)
+        if done.done():
+            await done
+            return True
+        return False
+    finally:
+        stop.cancel()
+        done.cancel()
+
+
+async def _persist(stopping: asyncio.Event, call: Callable[[], Awaitable[None]]) -> bool:
+    """Try until it works, True, or it shall stop, False: Kafka may start after us."""
+    while not stopping.is_set():
+        try:
+            await call()
+        except Unavailable as error:
+            log.warning("waiting for Kafka: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _START_AGAIN)
+        else:
+            return True
+    return False

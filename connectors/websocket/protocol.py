@@ -1,0 +1,290 @@
+"""The Centrifugo client protocol, version 2, in JSON: what clients send, what they are answered, why they are closed.
+
+Schema of truth: https://github.com/centrifugal/protocol/blob/master/definitions/client.proto; codes:
+https://centrifugal.dev/docs/server/codes. One WebSocket text frame holds one or more JSON objects, a line each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PING = b"{}"
+
+_TEXT = 0x81
+"""First byte of a whole text frame (RFC 6455)."""
+_SHORT, _MEDIUM = 126, 65_536
+
+
+class Close(NamedTuple):
+    """Why the server ends a connection; clients reconnect for codes below 3500."""
+
+    code: int
+    reason: str
+
+
+SHUTDOWN = Close(3001, "shutdown")
+SERVER_ERROR = Close(3004, "internal server error")
+EXPIRED = Close(3005, "connection expired")
+SUBSCRIPTION_EXPIRED = Close(3006, "subscription expired")
+SLOW = Close(3008, "slow")
+INSUFFICIENT_STATE = Close(3010, "insufficient state")
+NO_PONG = Close(3012, "no pong")
+INVALID_TOKEN = Close(3500, "invalid token")
+BAD_REQUEST = Close(3501, "bad request")
+STALE = Close(3502, "stale")
+
+
+class ReplyError(Exception):
+    """A command is answered with an error; the connection stays."""
+
+    def __init__(self, code: int, message: str, *, temporary: bool = False) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.temporary = temporary
+
+
+class Disconnected(Exception):
+    """A command ends the connection."""
+
+    def __init__(self, close: Close) -> None:
+        super().__init__(close.reason)
+        self.close = close
+
+
+def internal() -> ReplyError:
+    """Something of ours failed; the client tries again."""
+    return ReplyError(100, "internal server error", temporary=True)
+
+
+def permission_denied() -> ReplyError:
+    """Without a token that allows it."""
+    return ReplyError(103, "permission denied")
+
+
+def already_subscribed() -> ReplyError:
+    """The server or the client itself did it before."""
+    return ReplyError(105, "already subscribed")
+
+
+def limit_exceeded() -> ReplyError:
+    """Too many channels."""
+    return ReplyError(106, "limit exceeded")
+
+
+def bad_request() -> ReplyError:
+    """The command lacks something."""
+    return ReplyError(107, "bad request")
+
+
+def not_available() -> ReplyError:
+    """The server does not do this."""
+    return ReplyError(108, "not available")
+
+
+def token_expired() -> ReplyError:
+    """The client fetches a new one and tries again."""
+    return ReplyError(109, "token expired")
+
+
+def unrecoverable() -> ReplyError:
+    """The client asked to be told rather than to lose publications."""
+    return ReplyError(112, "unrecoverable position")
+
+
+class Position(msgspec.Struct, kw_only=True):
+    """Where a client stands in a channel."""
+
+    recover: bool = False
+    offset: int = 0
+    epoch: str = ""
+
+
+class ConnectRequest(msgspec.Struct, kw_only=True):
+    """``subs`` are the positions of the server's subscriptions."""
+
+    token: str = ""
+    subs: dict[str, Position] = {}
+    name: str = ""
+
+
+class SubscribeRequest(Position, kw_only=True):
+    """``flag`` 2 asks for an error where the position cannot be recovered."""
+
+    channel: str = ""
+    token: str = ""
+    flag: int = 0
+
+
+class ChannelRequest(msgspec.Struct, kw_only=True):
+    """unsubscribe, presence, presence_stats."""
+
+    channel: str = ""
+
+
+class RefreshRequest(msgspec.Struct, kw_only=True):
+    """refresh, and with a channel sub_refresh."""
+
+    channel: str = ""
+    token: str = ""
+
+
+class HistoryRequest(msgspec.Struct, kw_only=True):
+    """A page of a channel's publications; a ``limit`` of 0 asks only where the channel stands, -1 for all."""
+
+    channel: str = ""
+    limit: int = 0
+    since: Position | None = None
+    reverse: bool = False
+
+
+class Command(msgspec.Struct, kw_only=True):
+    """One command of a client: exactly one member besides ``id``, or none at all for a pong."""
+
+    id: int = 0
+    connect: ConnectRequest | None = None
+    subscribe: SubscribeRequest | None = None
+    unsubscribe: ChannelRequest | None = None
+    history: HistoryRequest | None = None
+    refresh: RefreshRequest | None = None
+    sub_refresh: RefreshRequest | None = None
+    presence: ChannelRequest | None = None
+    presence_stats: ChannelRequest | None = None
+    publish: msgspec.Raw | None = None
+    rpc: msgspec.Raw | None = None
+    send: msgspec.Raw | None = None
+    ping: msgspec.Raw | None = None
+
+
+METHODS = tuple(field for field in Command.__struct_fields__ if field != "id")
+
+_DECODER = msgspec.json.Decoder(Command)
+_ENCODER = msgspec.json.Encoder()
+
+
+class SubscribeResult(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Also the member of ``subs`` in a connect result. What is zero is left out, as the protocol has it."""
+
+    recoverable: bool = False
+    positioned: bool = False
+    epoch: str = ""
+    offset: int = 0
+    expires: bool = False
+    ttl: int = 0
+    was_recovering: bool = False
+    recovered: bool = False
+    publications: list[msgspec.Raw] = []
+
+
+class ConnectResult(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Also the result of a refresh."""
+
+    client: str
+    version: str
+    expires: bool = False
+    ttl: int = 0
+    ping: int = 0
+    pong: bool = False
+    session: str = ""
+    node: str = ""
+    subs: dict[str, SubscribeResult] = {}
+
+
+class HistoryResult(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Publications, and where the channel stands."""
+
+    publications: list[msgspec.Raw] = []
+    epoch: str = ""
+    offset: int = 0
+
+
+def commands(text: str) -> list[Command]:
+    """The commands of one frame, in order.
+
+    Raises:
+        Disconnected: it cannot be read, or is empty.
+    """
+    try:
+        found = [_DECODER.decode(line) for line in text.strip().split("\n")]
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Disconnected(BAD_REQUEST) from error
+    return found
+
+
+def method_of(command: Command) -> str | None:
+    """Which command it is; None for a pong, and for one that we do not know."""
+    for name in METHODS:
+        if getattr(command, name) is not None:
+            return name
+    return None
+
+
+def reply(command_id: int, method: str, result: Any) -> bytes:
+    """The answer to a command."""
+    return b'{"id":%d,"%s":%s}' % (command_id, method.encode(), _ENCODER.encode(result))
+
+
+def error_reply(command_id: int, error: ReplyError) -> bytes:
+    """The answer to a command that failed."""
+    body: dict[str, Any] = {"code": error.code, "message": error.message}
+    if error.temporary:
+        body["temporary"] = True
+    return b'{"id":%d,"error":%s}' % (command_id, _ENCODER.encode(body))
+
+
+def publication(data: bytes, offset: int) -> bytes:
+    """A publication with a line's worth of JSON as its data."""
+    return b'{"data":%s,"offset":%d}' % (data, offset)
+
+
+def publication_push(channel: bytes, body: bytes) -> bytes:
+    """A publication on its way to a subscriber; ``channel`` is the name as a JSON string."""
+    return b'{"push":{"channel":%s,"pub":%s}}' % (channel, body)
+
+
+def unsubscribe_push(channel: str, code: int, reason: str) -> bytes:
+    """The server ends a subscription; clients subscribe again for codes from 2500 on."""
+    return _ENCODER.encode({"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}})
+
+
+def json_text(text: str) -> bytes:
+    """A JSON string."""
+    return _ENCODER.encode(text)
+
+
+def one_line(json: bytes) -> bytes:
+    """The same JSON without line breaks: they part messages, and in JSON they are only ever space."""
+    return json.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in json or b"\r" in json else json
+
+
+def text_frame(payload: bytes) -> bytes:
+    """A whole WebSocket text frame from a server: equal for every receiver, so it is made once for all."""
+    length = len(payload)
+    if length < _SHORT:
+        head = bytes((_TEXT, length))
+    elif length < _MEDIUM:
+        head = bytes((_TEXT, _SHORT)) + length.to_bytes(2, "big")
+    else:
+        head = bytes((_TEXT, _SHORT + 1)) + length.to_bytes(8, "big")
+    return head + payload
+
+
+def frames(messages: Iterable[bytes], limit: int = 65_536) -> list[bytes]:
+    """Messages joined into text frames of about ``limit`` bytes at most, unless one alone is larger."""
+    made: list[bytes] = []
+    lines: list[bytes] = []
+    size = 0
+    for message in messages:
+        if lines and size + len(message) > limit:
+            made.append(text_frame(b"\n".join(lines)))
+            lines, size = [], 0
+        lines.append(message)
+        size += len(message) + 1
+    if lines:
+        made.append(text_frame(b"\n".join(lines)))
+    return made

@@ -1,0 +1,118 @@
+"""The HTTP side of a realtime node: the WebSocket endpoint and the health routes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
+
+from aiohttp import WSMsgType, web
+
+from connectors.websocket import protocol
+from connectors.websocket.commands import Commands
+from connectors.websocket.session import Session
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from connectors.websocket.session import Node
+
+log = logging.getLogger(__name__)
+
+PATH = "/connection/websocket"
+
+_BACKLOG = 4_096
+"""Connections that wait to be accepted: after a restart all clients come back at once."""
+
+_SUBPROTOCOL = "centrifuge-json"
+
+
+class Server:
+    """Listens on a port.
+
+    Args:
+        node: what the connections share.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        app = web.Application()
+        app.router.add_get(PATH, self._websocket)
+        app.router.add_get("/healthz", _healthy)
+        app.router.add_get("/readyz", _healthy)
+        # Sessions end with close codes of their own.
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+
+    async def start(self) -> int:
+        """Listen; returns the port.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        settings = self._node.settings
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, settings.host, settings.port, backlog=_BACKLOG)
+        await site.start()
+        port: int = self._runner.addresses[0][1]
+        log.info("clients can connect", extra={"host": settings.host, "port": port})
+        return port
+
+    async def stop(self) -> None:
+        """Close every connection so that its client reconnects, and listen no more."""
+        for site in list(self._runner.sites):
+            await site.stop()
+        sessions = list(self._node.sessions)
+        for session in sessions:
+            session.close(protocol.SHUTDOWN)
+        for session in sessions:
+            if session.closing is not None:
+                await session.closing
+        await self._runner.cleanup()
+
+    async def _websocket(self, request: web.Request) -> web.StreamResponse:
+        if not self._is_allowed(request):
+            raise web.HTTPForbidden(text="This origin is not allowed to connect (HEADRACE_REALTIME_ORIGINS).\n")
+        # Frames that many clients get are made once, which rules out compression of each.
+        socket = web.WebSocketResponse(
+            compress=False, max_msg_size=self._node.settings.message_limit, protocols=(_SUBPROTOCOL,)
+        )
+        if not socket.can_prepare(request):
+            raise web.HTTPBadRequest(text="This address takes WebSocket connections.\n")
+        await socket.prepare(request)
+        session = Session(self._node, socket, cast("asyncio.Transport", request.transport))
+        self._node.sessions.add(session)
+        self._node.metrics.connections.inc()
+        try:
+            await self._converse(socket, session)
+        finally:
+            self._node.metrics.connections.dec()
+            self._node.sessions.discard(session)
+            session.leave_all()
+        if session.closing is not None:
+            await session.closing
+        return socket
+
+    async def _converse(self, socket: web.WebSocketResponse, session: Session) -> None:
+        commands = Commands(session)
+        async for message in socket:
+            if message.type is not WSMsgType.TEXT:
+                session.close(protocol.BAD_REQUEST)
+                continue
+            try:
+                await commands.handle(message.data)
+            except protocol.Disconnected as ended:
+                session.close(ended.close)
+            except Exception:
+                log.exception("a realtime command failed")
+                session.close(protocol.SERVER_ERROR)
+
+    def _is_allowed(self, request: web.Request) -> bool:
+        """Browsers say which site's page connects; other clients say nothing."""
+        origin = request.headers.get("Origin")
+        allowed = self._node.settings.origins
+        return origin is None or "*" in allowed or origin in allowed or urlsplit(origin).netloc == request.host
+
+
+async def _healthy(_request: web.Request) -> web.Response:
+    # The port is opened only once the log has been read to its end.
+    return web.json_response({"status": "ok"})

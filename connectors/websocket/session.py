@@ -1,0 +1,231 @@
+"""One connection: what is sent on it, what it is subscribed to, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from connectors.websocket import protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp import web
+
+    from backbone.catalog.reader import Catalog
+    from backbone.realtime_tokens import ConnectionClaims, RealtimeTokens
+    from connectors.websocket.channel import Channel
+    from connectors.websocket.clock import Clock
+    from connectors.websocket.hub import Hub
+    from connectors.websocket.metrics import RealtimeMetrics
+    from connectors.websocket.protocol import Close
+    from connectors.websocket.settings import RealtimeSettings
+
+log = logging.getLogger(__name__)
+
+_PING_FRAME = protocol.text_frame(protocol.PING)
+_CLOSE_SECONDS = 5.0
+"""How long a client has to answer the closing of its connection."""
+
+_PAGE = 100
+"""Publications that a client which catches up is sent at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What all connections of a node share."""
+
+    id: str
+    hub: Hub
+    clock: Clock
+    tokens: RealtimeTokens
+    catalog: Catalog
+    settings: RealtimeSettings
+    metrics: RealtimeMetrics
+    sessions: set[Session]
+
+
+class Subscription:
+    """Of one connection to one channel; ``expires_at`` in seconds since the epoch, None: never."""
+
+    __slots__ = ("channel", "expires_at", "task")
+
+    def __init__(self, channel: Channel, expires_at: int | None) -> None:
+        self.channel = channel
+        self.expires_at = expires_at
+        self.task: asyncio.Task[None] | None = None
+        """Sends what was missed, where that is more than fits into a reply."""
+
+
+class Session:
+    """Everything is sent in the order of the calls; nothing but ``catch_up`` waits for the socket.
+
+    Args:
+        node: what it shares with others.
+        socket: for what waits.
+        transport: below it, for what does not.
+    """
+
+    __slots__ = (
+        "_forget",
+        "_pinged",
+        "_socket",
+        "_transport",
+        "claims",
+        "closing",
+        "expires_at",
+        "id",
+        "node",
+        "subscriptions",
+    )
+
+    def __init__(self, node: Node, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
+        self.node = node
+        self.id = str(uuid4())
+        self.claims: ConnectionClaims | None = None
+        self.expires_at: int | None = None
+        self.subscriptions: dict[str, Subscription] = {}
+        self.closing: asyncio.Task[None] | None = None
+        self._socket = socket
+        self._transport = transport
+        self._pinged = False
+        self._forget: Callable[[], None] | None = None
+        node.clock.at(time.time() + node.settings.stale_delay, self._stale)
+
+    def accept(self, claims: ConnectionClaims) -> None:
+        """The client has shown who it is."""
+        self.claims = claims
+        self._forget = self.node.clock.add(self)
+        self.expire(claims.expires_at)
+
+    def write(self, frame: bytes) -> None:
+        """Send a frame; a client that has too much before it is closed, and recovers when it is back."""
+        if self.closing is None:
+            self._transport.write(frame)
+            if self._transport.get_write_buffer_size() > self.node.settings.send_limit:
+                self.close(protocol.SLOW)
+
+    def send(self, message: bytes) -> None:
+        """Send one message."""
+        self.write(protocol.text_frame(message))
+
+    def ping(self) -> None:
+        """Ask whether the client is there."""
+        self._pinged = True
+        self.write(_PING_FRAME)
+
+    def pong(self) -> None:
+        """It is.
+
+        Raises:
+            Disconnected: nobody asked.
+        """
+        if not self._pinged:
+            raise protocol.Disconnected(protocol.BAD_REQUEST)
+        self._pinged = False
+
+    def expect_pong(self) -> None:
+        """End the connection if the last ping was not answered."""
+        if self._pinged:
+            self.close(protocol.NO_PONG)
+
+    def expire(self, at: int | None) -> None:
+        """End the connection at a time (seconds since the epoch) and the grace after it, unless told another."""
+        self.expires_at = at
+        if at is not None:
+            self.node.clock.at(at + self.node.settings.expiry_grace, self._expired)
+
+    def join(self, name: str, subscription: Subscription, position: int) -> None:
+        """Be sent what comes after a position in the channel."""
+        self.subscriptions[name] = subscription
+        self.node.metrics.subscriptions.inc()
+        if position == subscription.channel.top:
+            subscription.channel.subscribers[self] = None
+        else:
+            subscription.task = asyncio.create_task(self._catch_up(subscription, position))
+        self.expire_subscription(name, subscription.expires_at)
+
+    def expire_subscription(self, name: str, at: int | None) -> None:
+        """End a subscription at a time (seconds since the epoch) and the grace after it, unless told another."""
+        subscription = self.subscriptions[name]
+        subscription.expires_at = at
+        if at is not None:
+            wait = self.node.settings.expiry_grace
+            self.node.clock.at(at + wait, lambda: self._subscription_expired(name, subscription))
+
+    def leave(self, name: str) -> None:
+        """End a subscription, if there is one."""
+        subscription = self.subscriptions.pop(name, None)
+        if subscription is not None:
+            self.node.metrics.subscriptions.dec()
+            if subscription.task is not None:
+                subscription.task.cancel()
+            subscription.channel.subscribers.pop(self, None)
+            self.node.hub.forget_unused(subscription.channel)
+
+    def leave_all(self) -> None:
+        """The connection is gone."""
+        for name in list(self.subscriptions):
+            self.leave(name)
+        if self._forget is not None:
+            self._forget()
+
+    def close(self, why: Close) -> None:
+        """End the connection, after what was sent before."""
+        if self.closing is None:
+            self.node.metrics.closed.labels(str(why.code)).inc()
+            self.leave_all()
+            self.closing = asyncio.create_task(self._close(why))
+
+    async def _close(self, why: Close) -> None:
+        with contextlib.suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._socket.close(code=why.code, message=why.reason.encode())
+        self._transport.abort()
+
+    async def _catch_up(self, subscription: Subscription, position: int) -> None:
+        """Send what came after a position, as fast as the socket takes it, then go live.
+
+        Publications that are gone from memory before their turn end the connection: the client is told on its return.
+        """
+        channel, hub = subscription.channel, self.node.hub
+        while self.closing is None:
+            missed = channel.since(position, _PAGE)
+            if missed is None:
+                self.close(protocol.INSUFFICIENT_STATE)
+                return
+            if not missed:
+                subscription.task = None
+                channel.subscribers[self] = None
+                return
+            bodies = [body for body in map(hub.body, missed) if body is not None]
+            position = missed[-1].number
+            self.node.metrics.pushed.inc(len(bodies))
+            try:
+                for body in bodies:
+                    await self._socket.send_str(protocol.publication_push(channel.name, body).decode())
+            except (ConnectionError, RuntimeError):
+                return
+
+    def _stale(self) -> None:
+        if self.claims is None:
+            self.close(protocol.STALE)
+
+    def _expired(self) -> None:
+        if self.expires_at is not None and self.expires_at + self.node.settings.expiry_grace <= time.time():
+            self.close(protocol.EXPIRED)
+
+    def _subscription_expired(self, name: str, subscription: Subscription) -> None:
+        at = subscription.expires_at
+        if (
+            self.subscriptions.get(name) is subscription
+            and at is not None
+            and at + self.node.settings.expiry_grace <= time.time()
+        ):
+            self.leave(name)
+            self.send(protocol.unsubscribe_push(name, 2501, "subscription expired"))

@@ -85,7 +85,7 @@ class PartitionChains:
         self._open[chain.chain] = chain
 
     def passed(self, offset: int) -> None:
-        """The record at ``offset`` is in a chain, or needs to be in none."""
+        """What is at ``offset`` is in a chain, or needs to be in none."""
         self._position = offset + 1
 
     def settle(self, chain: OpenChain) -> None:
@@ -96,7 +96,7 @@ class PartitionChains:
 
     @property
     def position(self) -> int:
-        """The offset after the last record read; -1 before the first."""
+        """The offset after what was passed last; -1 at first."""
         return -1 if self._position is None else self._position
 
     def open(self) -> Iterator[OpenChain]:

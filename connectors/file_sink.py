@@ -167,7 +167,11 @@ class FileSink:
             return
         was_failing = self._is_healthy is False
         for partition, part in self._parts.items():
-            at_end = self._consumer.ends.get(partition, -1) >= part.position
+            end = self._consumer.ends.get(partition, -1)
+            at_end = end >= part.position
+            if at_end:
+                # What follows the last record is a commit marker, which no record shows.
+                part.passed(end - 1)
             for chain in part.open():
                 if self._is_full(chain) or self._is_due(chain, now, at_end=at_end) or was_failing:
                     self._publish(part, chain)

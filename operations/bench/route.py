@@ -7,25 +7,19 @@ import subprocess
 import sys
 import time
 import venv
-from http import HTTPStatus
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from backbone.kafka.admin import Admin, TopicSpec
 from backbone.kafka.settings import KafkaSettings
 from operations.bench import workload
 from operations.bench.measure import Figure, cpu_seconds
-from operations.bench.setup import PARTITIONS, Producer, order_type, subscribe, wait_until_routed
-from operations.errors import CannotStart
+from operations.bench.setup import PARTITIONS, fill, order_type, schema_of, subscribe, wait_until_routed
 
 if TYPE_CHECKING:
     from operations.bench.rig import Rig
 
 EVENTS = 200_000
-_BATCH = 1_000
 _FAUST_EVENTS = 50_000
 """An eighth of a minute of it is enough."""
 _GROUP = "headrace-router"
@@ -40,8 +34,8 @@ def figures(rig: Rig) -> list[Figure]:
         producer = order_type(rig, _CODE)
         # Nothing is delivered in this stage: the records end on deliveries.webhook.
         subscribe(rig, "http://127.0.0.1:9/", _CODE, workload.CONDITION)
-        _fill(rig, producer)
-        schema = _schema(rig, producer.topic)
+        fill(rig, producer, _CODE, EVENTS)
+        schema = schema_of(rig, producer.topic)
     headrace, wall = _routed(rig, producer.topic)
     job: dict[str, object] = {
         "topic": producer.topic,
@@ -74,28 +68,6 @@ def figures(rig: Rig) -> list[Figure]:
             )
         )
     return found
-
-
-def _fill(rig: Rig, producer: Producer) -> None:
-    """Publish the workload through the HTTP plane, one batch after the other."""
-    target = urlsplit(rig.base_url)
-    connection = HTTPConnection(target.hostname or "", target.port, timeout=30)
-    headers = {"Authorization": f"Bearer {producer.key}", "Content-Type": "application/cloudevents-batch+json"}
-    for first in range(0, EVENTS, _BATCH):
-        body = workload.batch(first, _BATCH).replace(workload.CODE.encode(), _CODE.encode())
-        connection.request("POST", "/headrace/v1/events", body, headers)
-        response = connection.getresponse()
-        answer = response.read()
-        if response.status != HTTPStatus.CREATED:
-            raise CannotStart(f"A batch was answered {response.status}: {answer[:500]!r}")
-    connection.close()
-
-
-def _schema(rig: Rig, topic: str) -> str:
-    url = f"{rig.base_url}/schema-registry/subjects/{topic}-value/versions/latest/schema"
-    with urlopen(url, timeout=10) as response:  # noqa: S310  # our own server on loopback
-        text: str = response.read().decode()
-    return text
 
 
 def _routed(rig: Rig, topic: str) -> tuple[float, str]:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.settings import KafkaSettings
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 
 PARTITIONS = 2
 _TIMEOUT = 120.0
+_BATCH = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +46,29 @@ def subscribe(rig: Rig, url: str, code: str, condition: dict[str, object] | None
         "POST", "/headrace/v1/filters", {"name": "bench", "types": [{"code": code}], "condition": condition}
     )
     rig.call("POST", "/headrace/v1/subscriptions", {"filter": event_filter["id"], "endpoint": endpoint["id"]})
+
+
+def fill(rig: Rig, producer: Producer, code: str, events: int) -> None:
+    """Publish the workload through the HTTP plane under ``code``, one batch after the other on one connection."""
+    target = urlsplit(rig.base_url)
+    connection = HTTPConnection(target.hostname or "", target.port, timeout=30)
+    headers = {"Authorization": f"Bearer {producer.key}", "Content-Type": "application/cloudevents-batch+json"}
+    for first in range(0, events, _BATCH):
+        body = workload.batch(first, _BATCH).replace(workload.CODE.encode(), code.encode())
+        connection.request("POST", "/headrace/v1/events", body, headers)
+        response = connection.getresponse()
+        answer = response.read()
+        if response.status != HTTPStatus.CREATED:
+            raise CannotStart(f"A batch was answered {response.status}: {answer[:500]!r}")
+    connection.close()
+
+
+def schema_of(rig: Rig, topic: str) -> str:
+    """The latest Avro schema of a topic's values, as JSON text."""
+    url = f"{rig.base_url}/schema-registry/subjects/{topic}-value/versions/latest/schema"
+    with urlopen(url, timeout=10) as response:  # noqa: S310  # our own server on loopback
+        text: str = response.read().decode()
+    return text
 
 
 def first_value(rig: Rig, topic: str) -> bytes:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MAX_RESPONSE = 2_048
 """Characters of a response that an attempt or a dead letter keeps."""
 
+_TIERS = frozenset(topics.RETRY_TIERS.values())
+
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -98,6 +100,14 @@ def header_list(message: Message) -> list[tuple[str, bytes]]:
     return [(name, value.encode() if isinstance(value, str) else value or b"") for name, value in pairs]
 
 
-def without_value(record: Record) -> Record:
-    """A dead letter that does not fit with its value: it still says where the original is."""
-    return msgspec.structs.replace(record, value=None) if record.topic == topics.DEAD_LETTERS else record
+def smaller(record: Record, message: Message, reason: str) -> Record:
+    """What to write of ``message`` instead of a record that Kafka does not take for its size, or the record itself.
+
+    A retry becomes a dead letter, and a dead letter goes without its value: it still says where the original is. The
+    records of other producers can be larger than any of ours.
+    """
+    if record.topic in _TIERS:
+        record = dead_letter(message, reason=f"cannot be tried again: {reason}", kind="delivery", key=record.key)
+    elif record.topic != topics.DEAD_LETTERS:
+        return record
+    return msgspec.structs.replace(record, value=None)

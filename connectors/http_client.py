@@ -7,6 +7,7 @@ does not unpack what it receives.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connectors.destinations import DestinationGuard
+
+log = logging.getLogger(__name__)
 
 _DNS_CACHE = 30
 """Seconds."""
@@ -99,6 +102,9 @@ class HttpClient:
             error = str(failure.os_error) if forbidden else f"cannot connect: {failure}"
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             # ValueError: a URL or header that cannot be sent.
+            error = f"{type(failure).__name__}: {failure}"
+        except Exception as failure:  # a try that failed in a way nobody thought of must still be a try
+            log.exception("a request failed unexpectedly")
             error = f"{type(failure).__name__}: {failure}"
         else:
             duration = time.monotonic() - started

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from backbone.kafka.records import Record, dead_letter
-from connectors.attempts import attempt_record, dead_record, retry_record, without_value
+from connectors.attempts import attempt_record, dead_record, retry_record, smaller
 from connectors.schedule import DEFAULT_SCHEDULE, next_delay
 from schemas import timestamps
 from schemas.delivery import Delivery, Headers, Outcome
@@ -126,11 +126,11 @@ class Outcomes:
         while records:
             try:
                 await self._producer.send(records)
-            except PayloadTooLarge:
-                stripped = [without_value(record) for record in records]
-                if stripped == list(records):
+            except PayloadTooLarge as error:
+                fitting = [smaller(record, message, str(error)) for record in records]
+                if fitting == list(records):
                     raise
-                records = stripped
+                records = fitting
             except Unavailable as error:
                 log.warning("an outcome is not written yet: %s", error)
                 await asyncio.sleep(AGAIN)

@@ -17,7 +17,7 @@ import msgspec
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import Record, dead_letter
 from backbone.kafka.transaction import TransactionalProducer
-from connectors.attempts import header_list, without_value
+from connectors.attempts import header_list, smaller
 from connectors.schedule import tier_for
 from schemas import topics
 from schemas.delivery import Delivery, event_headers
@@ -175,8 +175,8 @@ class Hopper:
             record = self._next(message, now)
             try:
                 producer.produce(record)
-            except PayloadTooLarge:
-                producer.produce(without_value(record))
+            except PayloadTooLarge as error:
+                producer.produce(smaller(record, message, str(error)))
             offsets[_place(message)] = int(message.offset() or 0) + 1
         producer.send_offsets(offsets, consumer)
         producer.commit()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import TYPE_CHECKING
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -130,3 +131,11 @@ async def test_a_forbidden_address_is_told_apart(client: HttpClient) -> None:
     answer = await client.send("POST", "http://10.0.0.1/", {}, b"body", 5.0)
     assert answer.forbidden
     assert answer.error == "10.0.0.1 is not a public address"
+
+
+async def test_what_nobody_thought_of_is_a_failed_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = HttpClient(DestinationGuard(("127.0.0.1",)), body_limit=100)
+    monkeypatch.setattr(client, "_exchange", AsyncMock(side_effect=RuntimeError("a bug")))
+
+    answer = await client.send("POST", "http://127.0.0.1:1/", {}, b"", 5)
+    assert (answer.status, answer.error) == (None, "RuntimeError: a bug")

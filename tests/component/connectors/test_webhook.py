@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
+from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
 from schemas import timestamps, topics
 from schemas.delivery import Outcome
@@ -271,6 +272,26 @@ async def test_poison_is_set_aside_and_the_next_delivery_arrives(
 
     await until(lambda: set_aside() == 3, "set aside")
     assert (connector.get_sample_value("headrace_webhook_poison_total", {"topic": topics.WEBHOOK_DELIVERIES}) or 0) >= 3
+
+
+async def test_a_delivery_too_large_to_be_retried_is_set_aside(office: PostOffice, mailbox: Mailbox, url: str) -> None:
+    async def refuse(_: web.Request, __: int) -> web.StreamResponse:
+        return web.Response(status=500)
+
+    mailbox.answering = refuse
+    endpoint = await office.endpoint(url)
+    # As another producer may write it to an event topic: within the topic's limit and over the gateway's own.
+    large = office.delivery(endpoint, b'{"orderId":"' + b"x" * 900_000 + b'"}')
+    headers = [*(large.headers or []), ("padding", b"x" * 650_000)]
+    other = Producer(office.settings, **{"message.max.bytes": 2_000_000})
+    await other.start()
+    await other.send([msgspec.structs.replace(large, headers=headers)])
+    await other.stop()
+    await until(lambda: len(office.dead_letters(endpoint.id)) == 1, "set aside")
+    ((dead, value),) = office.dead_letters(endpoint.id)
+    assert dead["hr_dead_kind"] == b"delivery"
+    assert b"cannot be tried again" in dead["hr_dead_reason"]
+    assert value is None
 
 
 async def test_poison_on_a_retry_tier_is_set_aside_and_the_next_retry_moves(

@@ -6,6 +6,7 @@ import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from ingest_api import problems
@@ -69,7 +70,7 @@ class IngestApp:
             await send(message)
 
         try:
-            await self._control(scope, receive, note_status)
+            await self._control(scope, _bounded(receive, self._gateway.settings.max_body_bytes), note_status)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._gateway.metrics.answered(route, status, time.perf_counter() - started)
@@ -89,6 +90,21 @@ class IngestApp:
         await receive()
         await self._gateway.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """``receive`` for bodies of at most ``most`` bytes: the control app holds a body whole before it looks at it."""
+    size = 0
+
+    async def receive_bounded() -> MutableMapping[str, Any]:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > most:
+            raise HTTPException(413, f"The body is over the limit of {most} bytes.")
+        return message
+
+    return receive_bounded
 
 
 def create_app(settings: IngestSettings) -> Asgi:

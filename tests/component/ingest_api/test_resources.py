@@ -198,6 +198,15 @@ def test_a_character_that_is_spelt_in_two_halves_is_kept(workplace: Workplace) -
     assert created(made)["description"] == "\U0001f600"
 
 
+def test_a_body_over_the_limit_is_refused(workplace: Workplace) -> None:
+    body = b'{"name": "' + b"x" * 9_000_000 + b'"}'
+    headers = {"content-type": "application/json"}
+
+    assert paths(workplace.subscriber.post(f"{V1}/endpoints", content=body, headers=headers), 413) == []
+    pieces = (body[at : at + 65_536] for at in range(0, len(body), 65_536))
+    assert paths(workplace.subscriber.post(f"{V1}/endpoints", content=pieces, headers=headers), 413) == []
+
+
 def test_a_filter_keeps_its_condition(workplace: Workplace) -> None:
     condition = {"data": {"total": [{"numeric": [">=", 100]}]}}
     made = event_filter(workplace.subscriber, condition=condition, identifiers={"email": ["a@example.com"]})

@@ -7,9 +7,11 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, cast
 
+import msgspec
+
 from backbone.kafka.records import dead_letter
 from schemas import timestamps
-from schemas.errors import CorruptRecord, Fenced, HeadraceError
+from schemas.errors import CorruptRecord, Fenced, HeadraceError, PayloadTooLarge
 from stream_processors.deliveries import Tally, delivery_record, event_id
 from stream_processors.faults import no_fault
 
@@ -142,8 +144,7 @@ class Router:
             records = self._deliveries(message, partition, index, tally, routed_at)
             if not records:
                 continue
-            for record in records:
-                producer.produce(record)
+            for record in self._produce(producer, message, records):
                 produced[record.topic] += 1
             if produced.total() >= self._transaction_deliveries:
                 break
@@ -189,6 +190,22 @@ class Router:
             return (self._set_aside(message, f"routing failed {ISOLATE_AFTER} times: {error!r}"),)
         for endpoint, _ in matches:
             tally.matched(partition, endpoint.id)
+        return records
+
+    def _produce(
+        self, producer: TransactionalProducer, message: ConsumedRecord, records: Sequence[Record]
+    ) -> Sequence[Record]:
+        """Add what an event led to, and return it; a record over Kafka's limit makes it a dead letter without value.
+
+        Only another producer's event can be so large: compressed, it was within its topic's limit.
+        """
+        for count, record in enumerate(records):
+            try:
+                producer.produce(record)
+            except PayloadTooLarge as error:
+                letter = msgspec.structs.replace(self._set_aside(message, str(error)), value=None)
+                producer.produce(letter)
+                return [*records[:count], letter]
         return records
 
     def _set_aside(self, message: ConsumedRecord, reason: str) -> Record:

@@ -29,6 +29,7 @@ async def test_events_and_deliveries_reach_the_ledger_and_poison_does_not_stop_i
     await installation.publish(orders, "event-1", data='{"price": 5}')
     group = f"ledger-{installation.workspace}"
     await asyncio.to_thread(_begin_now, installation, group)
+    (poison,) = await installation.producer.send([Record(topics.ATTEMPTS, b"not an attempt", partition=0)])
 
     url = f"sqlite:///{installation.directory / 'ledger.sqlite3'}"
     engine = open_ledger(url)
@@ -47,6 +48,13 @@ async def test_events_and_deliveries_reach_the_ledger_and_poison_does_not_stop_i
         await asyncio.to_thread(wait_until, indexed, 30, "the event and its delivery are in the ledger")
         await asyncio.to_thread(
             wait_until, lambda: installation.dead_letters(orders.topic) != [], 10, "the poison is set aside"
+        )
+        place = str(poison.offset).encode()
+        await asyncio.to_thread(
+            wait_until,
+            lambda: any(each["hr_dead_offset"] == place for each in installation.dead_letters(topics.ATTEMPTS)),
+            10,
+            "the poison attempt is set aside",
         )
         assert await asyncio.to_thread(worker.terminate) == 0, worker.log
 

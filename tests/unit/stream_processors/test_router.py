@@ -9,19 +9,21 @@ from prometheus_client import CollectorRegistry
 
 import stream_processors.router as router_module
 from schemas import topics
-from schemas.errors import CorruptRecord, Fenced, TransactionAborted, Unavailable
+from schemas.errors import CorruptRecord, Fenced, PayloadTooLarge, TransactionAborted, Unavailable
 from schemas.subscription import Endpoint, EndpointType
 from stream_processors.matching import Match
 from stream_processors.metrics import ProcessorMetrics
 from stream_processors.reader import Batch
 from stream_processors.router import Router
-from tests.unit.stream_processors.doubles import FakeMessage
+from tests.unit.stream_processors.doubles import FakeMessage, framed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from backbone.kafka.records import Partition, Record
 
+LARGEST = 1_000
+"""Bytes that the fake producer takes."""
 PARTITION = ("events.w.n.c", 0)
 ENDPOINT = Endpoint(id="e1", workspace="w", name="e", type=EndpointType.WEB_HOOK, created_at=0, updated_at=0)
 
@@ -56,6 +58,8 @@ class FakeProducer:
         assert self.open == []
 
     def produce(self, record: Record) -> None:
+        if len(record.value or b"") > LARGEST:
+            raise PayloadTooLarge("too large")
         self.open.append(record)
 
     def send_offsets(self, offsets: dict[Partition, int], membership: Any) -> None:
@@ -246,6 +250,22 @@ def test_our_own_failure_on_one_record_isolates_it_the_third_time() -> None:
 
     assert bench.routed() == [0, 2]
     assert bench.dead() == [(b"1", b"routing failed 3 times: ZeroDivisionError()")]
+
+
+@pytest.mark.parametrize("is_event", [True, False])
+def test_a_record_over_the_limit_is_set_aside_without_its_value(*, is_event: bool) -> None:
+    def match(message: FakeMessage, decode: Any) -> Sequence[Match]:
+        if message.offset() == 1 and not is_event:
+            raise CorruptRecord("cut off")
+        return everything(message, decode)
+
+    bench = Bench(match)
+
+    bench.batch(FakeMessage(0), FakeMessage(1, value=framed("event-1") + b"x" * LARGEST), FakeMessage(2))
+
+    assert (bench.routed(), bench.dead()) == ([0, 2], [(b"1", b"too large")])
+    assert [record.value for record in bench.committed if record.topic == topics.DEAD_LETTERS] == [None]
+    assert bench.offsets == [{PARTITION: 3}]
 
 
 def test_aborts_never_count_as_failures_of_a_record() -> None:

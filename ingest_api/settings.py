@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backbone.kafka.settings import KafkaSettings
+from backbone.realtime_tokens import RealtimeTokenSettings
 from backbone.settings import BackboneSettings
 
 MIB = 1_048_576
@@ -30,6 +31,7 @@ class IngestSettings(BaseSettings):
         crmls_register_on_first_use: the first use of a ``messageType`` registers it.
         crmls_max_message_types: that one client may register so.
         crmls_strict_json: refuse the trailing commas that the CRMLS document prints.
+        realtime_token: how the tokens of realtime clients are signed.
         log_level: of the standard library's logging.
     """
 
@@ -51,6 +53,7 @@ class IngestSettings(BaseSettings):
     log_level: str = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    realtime_token: RealtimeTokenSettings = Field(default_factory=RealtimeTokenSettings)
 
     @field_validator("cors_origins", mode="before")
     @classmethod

@@ -71,6 +71,7 @@ class Gateway:
         self.metrics = Metrics()
         self._patience = Patience(settings.request_timeout)
         self.tokens = Tokens(settings.backbone.token_secret)
+        self.realtime_tokens = settings.realtime_token.tokens(settings.backbone)
 
     async def open(self) -> None:
         """Connect, read the catalog to its end, and see to it that there is an administrator.

@@ -1,0 +1,124 @@
+"""Tokens for realtime clients: whoever may see a channel may let others in."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.models import Input, Time
+from ingest_api.state import Gateway
+from schemas.access import Client, Role
+from schemas.channels import MAX_LENGTH, endpoint_of
+from schemas.errors import NotFound, PermissionDenied
+from schemas.subscription import EndpointType
+
+MAX_CHANNELS = 128
+"""Subscriptions of one connection, the realtime nodes' default."""
+
+_HOUR = 3_600
+_LONGEST = 7 * 24 * _HOUR
+_MICROS = 1_000_000
+
+router = APIRouter(prefix="/realtime", tags=["Realtime"])
+
+Channel = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=MAX_LENGTH,
+        description="`endpoint:<id>` for an endpoint's own; other names are of channel templates.",
+    ),
+]
+
+
+class TokenInput(Input):
+    """What both kinds of token say."""
+
+    user: Annotated[
+        str | None,
+        Field(max_length=MAX_LENGTH, description="Who connects, as the issuer calls it; by default the caller's id."),
+    ] = None
+    lifetime: Annotated[int, Field(ge=1, le=_LONGEST, description="Seconds.")] = _HOUR
+
+
+class ConnectionTokenInput(TokenInput):
+    """Who connects, and what the server subscribes it to at once."""
+
+    channels: Annotated[tuple[Channel, ...], Field(max_length=MAX_CHANNELS)] = ()
+
+
+class SubscriptionTokenInput(TokenInput):
+    """Whom to let into which channel; the user must be the one that connects."""
+
+    channel: Channel
+
+
+class TokenOutput(BaseModel):
+    """A token for a client of the Centrifugo protocol."""
+
+    token: str
+    expires_at: Time
+
+
+@router.post("/connection-token", summary="Let a realtime client connect")
+async def issue_connection_token(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, body: ConnectionTokenInput
+) -> TokenOutput:
+    """The server subscribes the connection to `channels`; for further ones it needs subscription tokens."""
+    owner_for(caller, Role.SUBSCRIBER)
+    for channel in body.channels:
+        await _check_channel(gateway, caller, workspace, channel)
+    token, expires_at = gateway.realtime_tokens.issue_connection(
+        user=_user(body, caller),
+        workspace=workspace,
+        issuer=caller.id,
+        lifetime=body.lifetime,
+        channels=body.channels,
+    )
+    return TokenOutput.model_validate({"token": token, "expires_at": expires_at * _MICROS})
+
+
+@router.post("/subscription-token", summary="Let a realtime client into a channel")
+async def issue_subscription_token(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, body: SubscriptionTokenInput
+) -> TokenOutput:
+    """For one user and one channel."""
+    await _check_channel(gateway, caller, workspace, body.channel)
+    token, expires_at = gateway.realtime_tokens.issue_subscription(
+        user=_user(body, caller),
+        workspace=workspace,
+        issuer=caller.id,
+        lifetime=body.lifetime,
+        channel=body.channel,
+    )
+    return TokenOutput.model_validate({"token": token, "expires_at": expires_at * _MICROS})
+
+
+def _user(body: TokenInput, caller: Client) -> str:
+    return caller.id if body.user is None else body.user
+
+
+async def _check_channel(gateway: Gateway, caller: Client, workspace: str, channel: str) -> None:
+    """A subscriber may let into the channels of its own endpoints; templates, which several may share, are operators'.
+
+    Raises:
+        NotFound: it is the own channel of an endpoint that the caller cannot see.
+        PermissionDenied: it is any other channel, and the caller no operator.
+    """
+    owner = owner_for(caller, Role.SUBSCRIBER)
+    endpoint_id = endpoint_of(channel)
+    if endpoint_id is None:
+        if owner is not None:
+            raise PermissionDenied("Only operators may let into channels that come from templates.")
+        return
+    endpoint = (await gateway.view()).endpoint(endpoint_id)
+    if (
+        endpoint is None
+        or endpoint.workspace != workspace
+        or endpoint.type is not EndpointType.WEB_SOCKET
+        or owner not in (None, endpoint.client)
+    ):
+        raise NotFound(f"There is no WebSocket endpoint {endpoint_id}.")

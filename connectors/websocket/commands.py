@@ -198,13 +198,13 @@ class Commands:
 
     _presence_stats = _presence
 
-    async def _publish(self, _id: int, _request: msgspec.Raw) -> None:
+    async def _publish(self, _id: int, _request: object) -> None:
         raise protocol.permission_denied()
 
-    async def _rpc(self, _id: int, _request: msgspec.Raw) -> None:
+    async def _rpc(self, _id: int, _request: object) -> None:
         raise protocol.not_available()
 
-    async def _ping(self, _id: int, _request: msgspec.Raw) -> dict[str, Any]:
+    async def _ping(self, _id: int, _request: object) -> dict[str, Any]:
         return {}
 
     async def _other_nodes(self, workspace: str, name: str, position: Position) -> None:

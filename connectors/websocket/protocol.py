@@ -155,10 +155,10 @@ class Command(msgspec.Struct, kw_only=True):
     sub_refresh: RefreshRequest | None = None
     presence: ChannelRequest | None = None
     presence_stats: ChannelRequest | None = None
-    publish: msgspec.Raw | None = None
-    rpc: msgspec.Raw | None = None
-    send: msgspec.Raw | None = None
-    ping: msgspec.Raw | None = None
+    publish: Any = None
+    rpc: Any = None
+    send: Any = None
+    ping: Any = None
 
 
 METHODS = tuple(field for field in Command.__struct_fields__ if field != "id")

@@ -173,8 +173,9 @@ class FileSink:
                 # What follows the last record is a commit marker, which no record shows.
                 part.passed(end - 1)
             for chain in part.open():
-                if self._is_full(chain) or self._is_due(chain, now, at_end=at_end) or was_failing:
-                    self._publish(part, chain)
+                if not (was_failing or self._is_due(chain, now, at_end=at_end)):
+                    break  # the others are younger
+                self._publish(part, chain)
         self._make_room()
         self._metrics.buffered.set(self._buffered)
         if was_failing and self._cut_again_at <= now:

@@ -43,7 +43,7 @@ def figures(rig: Rig) -> list[Figure]:
             unit="events/CPU-s",
             yardstick=yardstick,
             ratio=headrace / yardstick,
-            goal=None,
+            goal=0.4,
             against="bare file",
             wall=f"{wall}; yardstick {bare['events'] / bare['wall']:,.0f}/s",
         )

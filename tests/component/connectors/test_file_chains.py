@@ -63,6 +63,7 @@ class Crowd:
         await sink.is_ready()
         sink.process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(seconds)
+        # Nothing happens should it have been killed meanwhile.
         sink.process.send_signal(signal.SIGCONT)
 
 
@@ -119,10 +120,13 @@ async def test_files_equal_the_topic_whatever_happens_to_the_sinks(room: FileRoo
     with Crowd(room, chance) as crowd:
         # Every second subscriber takes its files while it goes on.
         async with going_on(publish(room, endpoints), take(room, endpoints[::2])):
-            for round_ in range(KILLS):
+            held = None
+            for number in range(KILLS):
                 await crowd.kill_one()
-                if round_ % 10 == 5:
-                    await crowd.stop_one(8.0)
+                if number % 10 == 5:
+                    held = asyncio.create_task(crowd.stop_one(8.0))
+            if held is not None:
+                await held
         routed = room.routed({endpoint.id for endpoint in endpoints})
         events = sum(len(offsets) for offsets in routed.values())
 

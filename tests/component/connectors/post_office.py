@@ -157,6 +157,14 @@ class PostOffice:
             if message.key() == endpoint.id.encode()
         ]
 
+    def returned(self, endpoint: Endpoint) -> list[Delivery]:
+        """Everything that came back from a retry tier onto ``deliveries.webhook`` for the endpoint."""
+        return [
+            Delivery.from_headers(message.headers())
+            for message in self._read(topics.WEBHOOK_DELIVERIES)
+            if message.key() == endpoint.id.encode()
+        ]
+
     def _read(self, topic: str) -> Iterator[Message]:
         """What was written to a topic since the test began."""
         consumer = BatchConsumer(self.settings, group=None)
@@ -186,7 +194,13 @@ async def post_office_on(settings: KafkaSettings) -> AsyncIterator[PostOffice]:
     producer = Producer(settings)
     await producer.start()
     consumer = BatchConsumer(settings, group=None)
-    read = [topics.ATTEMPTS, topics.DEAD_LETTERS, topics.ENDPOINT_STATE, *topics.RETRY_TIERS.values()]
+    read = [
+        topics.WEBHOOK_DELIVERIES,
+        topics.ATTEMPTS,
+        topics.DEAD_LETTERS,
+        topics.ENDPOINT_STATE,
+        *topics.RETRY_TIERS.values(),
+    ]
     began = await asyncio.to_thread(lambda: consumer.end_offsets(consumer.partitions_of(read)))
     try:
         office = PostOffice(settings, producer, began)

@@ -30,7 +30,7 @@ CONNECTOR = (
 class Connector:
     """One ``headrace connector webhook`` process."""
 
-    def __init__(self, office: PostOffice, directory: Path) -> None:
+    def __init__(self, office: PostOffice, directory: Path, *, node: str, before: str) -> None:
         directory.mkdir()
         self.log = directory / "log"
         self.ready = directory / "ready"
@@ -38,12 +38,13 @@ class Connector:
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": office.settings.bootstrap_servers,
             "HEADRACE_DATA_DIR": str(directory),
+            "HEADRACE_NODE_ID": node,
             "HEADRACE_SECRET_KEYS": SECRET_KEY,
             "HEADRACE_READY_FILE": str(self.ready),
             "HEADRACE_WEBHOOK_ALLOW": "127.0.0.1",
         }
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", CONNECTOR], env=environment, stderr=log)
+            self.process = subprocess.Popen([sys.executable, "-c", before + CONNECTOR], env=environment, stderr=log)
 
     async def is_ready(self) -> None:
         await until(lambda: self.ready.exists() or self.process.poll() is not None, "the connector is ready")
@@ -55,8 +56,11 @@ class Connector:
 
 
 @contextlib.contextmanager
-def connector_on(office: PostOffice, directory: Path) -> Iterator[Connector]:
-    connector = Connector(office, directory)
+def connector_on(
+    office: PostOffice, directory: Path, *, node: str | None = None, before: str = ""
+) -> Iterator[Connector]:
+    """A connector, killed at the end if it still lives; ``before`` is Python that its process runs first."""
+    connector = Connector(office, directory, node=node or uuid.uuid4().hex, before=before)
     try:
         yield connector
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from operations.errors import CallFailed
@@ -75,12 +76,29 @@ class ExchangeApi:
         """Publish events in any of the document's three forms."""
         return await self._call("POST", "/v1/event", body)
 
-    async def _call(self, method: str, path: str, body: Any) -> Any:
+    async def files(self) -> list[str]:
+        """Names of the first event files that wait for the endpoint of the key."""
+        names: list[str] = await self._call("GET", "/v1/eventfiles")
+        return names
+
+    async def file(self, name: str) -> str:
+        """What is in an event file: one JSON object a line."""
+        return await self._text("GET", f"/v1/eventfiles/{name}")
+
+    async def delete_file(self, name: str) -> None:
+        """Take an event file off the list."""
+        await self._text("DELETE", f"/v1/eventfiles/{name}")
+
+    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+        return json.loads(await self._text(method, path, body))
+
+    async def _text(self, method: str, path: str, body: Any = None) -> str:
         url = f"{self._url}{path}"
         async with self._session.request(method, url, json=body, headers=self._headers) as response:
+            text = await response.text()
             if not response.ok:
-                raise CallFailed(f"{method} {url}", response.status, await response.text())
-            return await response.json()
+                raise CallFailed(f"{method} {url}", response.status, text)
+            return text
 
 
 async def exchange_endpoints(api: OwnApi, session: aiohttp.ClientSession) -> dict[str, dict[str, Any]]:

@@ -1,13 +1,15 @@
 """``headrace tour``: real events through every stage of a running gateway, each arrival checked and shown.
 
-It plays all the parts: an operator who sets things up over HTTP, a CRMLS producer, a subscriber whose webhook receiver
-checks signatures with the Standard Webhooks library, and a team that reads the topic with Confluent's deserializer.
+It plays all the parts: an operator who sets things up over HTTP, a CRMLS producer and an Exchange publisher, a
+subscriber whose webhook receiver checks signatures with the Standard Webhooks library, an application on Centrifugo's
+own SDK, an Exchange endpoint that pulls event files, and a team that reads the topics with Confluent's deserializer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +20,11 @@ from operations import avro_reader
 from operations.api import TIMEOUT, OwnApi, admin_key
 from operations.errors import CallFailed, CannotStart, TourFailed
 from operations.fixtures import crmls_key
+from operations.narrator import Narrator
 from operations.offers import CONDITION, LEAST_AMOUNT, OFFERS, Offer
+from operations.realtime_listener import RealtimeListener
 from operations.receiver import Arrival, Receiver
+from operations.viewings import Viewings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -48,68 +53,52 @@ def run(settings: OperationsSettings, console: Console) -> None:
     asyncio.run(_run(settings, Narrator(console)))
 
 
-class Narrator:
-    """Prints what happens, and stops the tour at the first thing that is not as it should be."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def step(self, title: str) -> None:
-        """A new stage begins."""
-        self._console.print(f"\n[bold]{title}[/bold]")
-
-    def show(self, name: str, text: object) -> None:
-        """Something to look at."""
-        self._console.print(f"    {name:<12}{text}", markup=False, highlight=False, soft_wrap=True)
-
-    def check(self, what: str, **properties: bool) -> None:
-        """Something that must be there, with properties that must all be so.
-
-        Raises:
-            TourFailed: one is not; its name is in the message.
-        """
-        for name, so in properties.items():
-            if not so:
-                raise TourFailed(f"The tour failed: {what}: not {name.replace('_', ' ')}")
-        said = ", ".join(name.replace("_", " ") for name in properties)
-        self._console.print("  [green]✓[/green] ", end="")
-        self._console.print(f"{what}: {said}", markup=False, highlight=False, soft_wrap=True)
-
-
 async def _run(settings: OperationsSettings, narrator: Narrator) -> None:
     async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
         api = OwnApi(session, settings.base_url, admin_key(settings))
         try:
-            async with Receiver() as receiver, _subscribed(api, receiver, narrator) as event_type:
-                posted = await _post(session, api, narrator)
-                await _check_webhooks(receiver, posted, narrator)
+            async with Receiver() as receiver, _set_up(api, receiver, narrator) as (event_type, channel):
+                token = (await api.post("/realtime/connection-token", {"channels": [channel]}))["token"]
+                async with RealtimeListener(settings.realtime_url, token) as listener:
+                    posted = await _post(session, api, narrator)
+                    await _check_webhooks(receiver, posted, narrator)
+                    await _check_realtime(listener, settings.realtime_url, posted, narrator)
                 await _check_topic(settings, event_type["topic"], posted, narrator)
                 await _check_ledger(api, posted, narrator)
+            await _exchange(settings, session, api, narrator)
         except aiohttp.ClientConnectionError as error:
             raise CannotStart(f"No gateway answers at {settings.base_url}. Start one with: headrace up") from error
-    narrator.step("Every arrival was checked.")
+    narrator.step("Every arrival was checked: webhook, WebSocket message, event file and Avro record.")
 
 
 @contextlib.asynccontextmanager
-async def _subscribed(api: OwnApi, receiver: Receiver, narrator: Narrator) -> AsyncIterator[dict[str, Any]]:
-    """The event type, and a subscription of the receiver's for as long as the context is open."""
+async def _set_up(api: OwnApi, receiver: Receiver, narrator: Narrator) -> AsyncIterator[tuple[dict[str, Any], str]]:
+    """The event type, and the realtime channel; a webhook and a channel are subscribed while the context is open."""
     narrator.step("An operator sets it up, over /headrace/v1")
     event_type: dict[str, Any] = await api.post("/event-types", {"namespace": NAMESPACE, "code": CODE, "open": True})
     narrator.show("event type", f"{NAMESPACE}/{CODE} → topic {event_type['topic']}, schema {event_type['schema_id']}")
-    endpoint = await api.post("/endpoints", {"name": "tour", "url": receiver.url})
-    receiver.secret = endpoint["signing_secret"]
-    narrator.show("endpoint", f"{receiver.url}, signing secret {receiver.secret[:10]}…")
-    types = [{"namespace": NAMESPACE, "code": CODE}]
-    event_filter = await api.post("/filters", {"name": "tour", "types": types, "condition": CONDITION})
-    narrator.show("filter", f"OfferAmount ≥ {LEAST_AMOUNT:,}: {CONDITION}")
-    link = await api.post("/subscriptions", {"filter": event_filter["id"], "endpoint": endpoint["id"]})
-    narrator.show("linked", f"subscription {link['id']}")
-    try:
-        yield event_type
-    finally:
-        await api.delete(f"/subscriptions/{link['id']}")
-        await api.delete(f"/filters/{event_filter['id']}")
-        await api.delete(f"/endpoints/{endpoint['id']}")
+    async with contextlib.AsyncExitStack() as made:
+        webhook = await _create(api, made, "/endpoints", {"name": "tour", "url": receiver.url})
+        receiver.secret = webhook["signing_secret"]
+        narrator.show("webhook", f"{receiver.url}, signing secret {receiver.secret[:10]}…")
+        socket = await _create(api, made, "/endpoints", {"name": "tour", "type": "WEB_SOCKET"})
+        channel = f"endpoint:{socket['id']}"
+        narrator.show("channel", channel)
+        types = [{"namespace": NAMESPACE, "code": CODE}]
+        event_filter = await _create(api, made, "/filters", {"name": "tour", "types": types, "condition": CONDITION})
+        narrator.show("filter", f"OfferAmount ≥ {LEAST_AMOUNT:,}: {CONDITION}")
+        for endpoint in (webhook, socket):
+            body = {"filter": event_filter["id"], "endpoint": endpoint["id"]}
+            link = await _create(api, made, "/subscriptions", body)
+            narrator.show("linked", f"subscription {link['id']}")
+        yield event_type, channel
+
+
+async def _create(api: OwnApi, made: contextlib.AsyncExitStack, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """What ``body`` describes, deleted again with everything else that was made."""
+    resource: dict[str, Any] = await api.post(path, body)
+    made.push_async_callback(api.delete, f"{path}/{resource['id']}")
+    return resource
 
 
 async def _post(session: aiohttp.ClientSession, api: OwnApi, narrator: Narrator) -> dict[str, Offer]:
@@ -153,6 +142,23 @@ def _webhook_properties(arrival: Arrival | None, offer: Offer) -> dict[str, bool
         "a_CloudEvent_of_its_type": event.get("specversion") == "1.0" and event.get("type") == CODE,
         "data_as_sent": offer.message in arrival.text,
     }
+
+
+async def _check_realtime(listener: RealtimeListener, url: str, posted: dict[str, Offer], narrator: Narrator) -> None:
+    narrator.step("An application on Centrifugo's SDK receives WebSocket messages")
+    wanted = [event for event, offer in posted.items() if offer.matches]
+    arrivals = await listener.arrivals(set(wanted), ARRIVAL_TIMEOUT)
+    for event in wanted:
+        event_of = arrivals.get(event, {})
+        amount = event_of.get("data", {}).get("OfferAmount")
+        narrator.check(
+            f"{posted[event].name} as publication",
+            arrived=event in arrivals,
+            a_CloudEvent_of_its_type=event_of.get("type") == CODE,
+            data_as_sent=amount == json.loads(posted[event].amount),
+        )
+    narrator.show("connected", url)
+    narrator.show("message", json.dumps(arrivals[wanted[0]]))
 
 
 async def _check_topic(settings: OperationsSettings, topic: str, posted: dict[str, Offer], narrator: Narrator) -> None:
@@ -202,3 +208,17 @@ async def _settled(api: OwnApi, event: str, *, deliveries: int) -> dict[str, Any
 
 def _attempts(known: dict[str, Any]) -> list[dict[str, Any]]:
     return [attempt for delivery in known.get("deliveries", []) for attempt in delivery.get("tries", [])]
+
+
+async def _exchange(
+    settings: OperationsSettings, session: aiohttp.ClientSession, api: OwnApi, narrator: Narrator
+) -> None:
+    """The second family: published in the Exchange API, pulled as an event file, read from the topic."""
+    async with Viewings(session, api, narrator) as viewings:
+        topic = await viewings.publish()
+        await viewings.check_files(ARRIVAL_TIMEOUT)
+    narrator.step("The other team reads this topic too, its attributes typed")
+    registry = f"{settings.base_url}/schema-registry"
+    kafka = KafkaSettings().client_config()
+    latest = await asyncio.to_thread(avro_reader.latest, kafka, registry, topic, timeout=ARRIVAL_TIMEOUT)
+    viewings.check_record(latest)

@@ -14,8 +14,8 @@ from backbone.catalog.accounts import existing_workspace
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.channels import TEMPLATE, ChannelTemplate
-from schemas.errors import InvalidRequest, NotFound, Problem
-from schemas.ids import new_id
+from schemas.errors import IdempotencyMismatch, InvalidRequest, NotFound, Problem
+from schemas.ids import derived, new_id
 from schemas.subscription import Endpoint, EndpointType
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
     from schemas.resources import Resource
-    from schemas.subscription import Subscription
+    from schemas.subscription import EventFilter, Subscription
 
 SIGNING_SECRET_PREFIX = "whsec_"  # noqa: S105  # what Standard Webhooks puts in front of every secret
 _SIGNING_SECRET_BYTES = 24
@@ -33,6 +33,17 @@ _SHORTEST_SIGNING_SECRET, _LONGEST_SIGNING_SECRET = 24, 64
 """Bytes that Standard Webhooks allows."""
 _SIGNING_SECRETS_KEPT = 2
 """A rotation signs with the new secret and the one before, so that receivers can change over in between."""
+
+
+def check_repeat(found: Endpoint | EventFilter, wanted: Endpoint | EventFilter) -> None:
+    """Refuse a repeated key that made something else; what was changed since then may differ.
+
+    Raises:
+        IdempotencyMismatch: ``found`` was never changed, and is not what is ``wanted``, their times aside.
+    """
+    at = found.created_at
+    if found.updated_at == at and found != msgspec.structs.replace(wanted, created_at=at, updated_at=at):
+        raise IdempotencyMismatch("This idempotency key was used with another body.")
 
 
 class Endpoints:
@@ -50,14 +61,18 @@ class Endpoints:
         self._writer = writer
         self._secrets = secrets
 
-    async def create_endpoint(self, endpoint: Endpoint, *, signing_secret: str | None = None) -> tuple[Endpoint, str]:
+    async def create_endpoint(
+        self, endpoint: Endpoint, *, signing_secret: str | None = None, key: str | None = None
+    ) -> tuple[Endpoint, str | None]:
         """A new endpoint, and its signing secret in plaintext: shown now and never again.
 
         Args:
             endpoint: as it shall be; id, times and signing secrets are set here.
             signing_secret: one that the receiver has already (``whsec_`` and base64); otherwise it is generated.
+            key: idempotency key of the client; a repeat gives the endpoint that the first call made, and no secret.
 
         Raises:
+            IdempotencyMismatch: the key made another endpoint.
             InvalidRequest: no name, a webhook without an absolute http(s) URL, or a secret that is not one.
             NotFound: there is no such workspace.
         """
@@ -65,14 +80,22 @@ class Endpoints:
         _check([*_problems(endpoint), *_secret_problems(plaintext)])
         now = timestamps.now()
         new = msgspec.structs.replace(
-            endpoint, id=new_id(), signing_secrets=(self._secrets.seal(plaintext),), created_at=now, updated_at=now
+            endpoint,
+            id=new_id() if key is None else derived("endpoint", endpoint.workspace, endpoint.client or "", key),
+            signing_secrets=(self._secrets.seal(plaintext),),
+            created_at=now,
+            updated_at=now,
         )
 
-        def decide(view: CatalogView) -> Changes[Endpoint]:
+        def decide(view: CatalogView) -> Changes[tuple[Endpoint, str | None]]:
             existing_workspace(view, new.workspace)
-            return Changes(put=[new], result=new)
+            found = view.endpoint(new.id)
+            if found is None:
+                return Changes(put=[new], result=(new, plaintext))
+            check_repeat(found, msgspec.structs.replace(new, signing_secrets=found.signing_secrets))
+            return Changes(result=(found, None))
 
-        return await self._writer.write(decide), plaintext
+        return await self._writer.write(decide)
 
     async def update_endpoint(self, endpoint: Endpoint) -> Endpoint:
         """Give an endpoint other properties; its signing secrets and creation time stay as they are.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backbone.catalog.accounts import existing_workspace
-from backbone.catalog.endpoints import Endpoints, existing_endpoint, linked_anew
+from backbone.catalog.endpoints import Endpoints, check_repeat, existing_endpoint, linked_anew
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.errors import InvalidRequest, NotFound, Problem
@@ -40,10 +40,13 @@ class Routes(Endpoints):
         super().__init__(writer, secrets)
         self._catalog = catalog
 
-    async def create_filter(self, event_filter: EventFilter) -> EventFilter:
+    async def create_filter(self, event_filter: EventFilter, *, key: str | None = None) -> EventFilter:
         """A new event filter; id and times are set here. Names need not be unique.
 
+        A repeat with the client's idempotency ``key`` gives the filter that the first call made.
+
         Raises:
+            IdempotencyMismatch: the key made another filter.
             InvalidRequest: no name or no event type.
             InvalidFilter: the condition is not in the filter language; says where.
             NotFound: there is no such workspace.
@@ -51,11 +54,18 @@ class Routes(Endpoints):
         _check(event_filter)
         now = timestamps.now()
         types = _selections(event_filter.types, ())
-        new = msgspec.structs.replace(event_filter, id=new_id(), types=types, created_at=now, updated_at=now)
+        owner = (event_filter.workspace, event_filter.client or "")
+        filter_id = new_id() if key is None else derived("event filter", *owner, key)
+        new = msgspec.structs.replace(event_filter, id=filter_id, types=types, created_at=now, updated_at=now)
 
         def decide(view: CatalogView) -> Changes[EventFilter]:
             existing_workspace(view, new.workspace)
-            return Changes(put=[new], result=new)
+            found = view.event_filter(new.id)
+            if found is None:
+                return Changes(put=[new], result=new)
+            undated = _selections(found.types, ())
+            check_repeat(msgspec.structs.replace(found, types=undated), new)
+            return Changes(result=found)
 
         return self._dated_filter(await self._writer.write(decide))
 

@@ -6,11 +6,12 @@ import json
 import re
 from typing import Annotated
 
-from fastapi import Depends, Query, Request, Security
+from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 
 from ingest_api.authentication import require
 from ingest_api.state import Gateway
+from ingest_api.wire import MAX_KEY_LENGTH
 from schemas.access import Client, Role
 from schemas.errors import InvalidRequest
 
@@ -51,6 +52,16 @@ async def refuse_half_characters(request: Request) -> None:
     except UnicodeEncodeError as error:
         raise InvalidRequest("A text in the body has half of a surrogate pair, which is no character.") from error
 
+
+RepeatKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=MAX_KEY_LENGTH,
+        description="A repeat with the same key creates nothing and gets what the first call created.",
+    ),
+]
 
 TheGateway = Annotated[Gateway, Depends(gateway_of)]
 Authorization = Annotated[bytes | None, Depends(authorization_of)]

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import Field, field_validator
 
-from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owner_for
 from ingest_api.control.models import Input, Name, Output
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
@@ -18,6 +18,9 @@ from schemas.errors import NotFound
 from schemas.subscription import BodyFormat, Endpoint, EndpointType
 
 HIDDEN = "[hidden]"
+
+LONGEST_DELAY = 14 * 86_400
+"""Seconds between two attempts: a delivery is kept no longer."""
 
 Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://[^\s/]+")]
 
@@ -37,7 +40,7 @@ class EndpointInput(Input):
     headers: dict[str, str] = Field(default_factory=dict)
     body: BodyFormat = BodyFormat.CLOUDEVENTS
     retry_schedule: Annotated[
-        tuple[Annotated[float, Field(ge=0)], ...] | None,
+        tuple[Annotated[float, Field(ge=0, le=LONGEST_DELAY)], ...] | None,
         Field(max_length=30, description="Seconds before the second, third, … attempt; null: the gateway's schedule."),
     ] = None
     timeout: Annotated[float, Field(gt=0, le=300, description="Seconds.")] | None = None
@@ -95,14 +98,14 @@ async def list_endpoints(
 
 @router.post("/endpoints", status_code=201, summary="Create an endpoint")
 async def create_endpoint(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, body: EndpointInput
+    gateway: TheGateway, caller: Caller, workspace: Workspace, body: EndpointInput, key: RepeatKey = None
 ) -> NewEndpointOutput:
     """With a signing secret that is shown this once."""
     owner_for(caller, Role.SUBSCRIBER)
     wanted = Endpoint(
         id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **body.model_dump(mode="python")
     )
-    endpoint, secret = await gateway.routes.create_endpoint(wanted)
+    endpoint, secret = await gateway.routes.create_endpoint(wanted, key=key)
     return NewEndpointOutput.model_validate(endpoint).model_copy(update={"signing_secret": secret})
 
 

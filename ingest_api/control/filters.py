@@ -10,7 +10,7 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owner_for
 from ingest_api.control.models import Input, Name, Output
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
@@ -79,14 +79,14 @@ async def list_filters(
 
 @router.post("/filters", status_code=201, summary="Create an event filter")
 async def create_filter(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, body: EventFilterInput
+    gateway: TheGateway, caller: Caller, workspace: Workspace, body: EventFilterInput, key: RepeatKey = None
 ) -> EventFilterOutput:
     """A condition that cannot be compiled is refused with its position."""
     owner_for(caller, Role.SUBSCRIBER)
     with _condition_errors():
         members = _stored(body.model_dump())
         wanted = EventFilter(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
-        created = await gateway.routes.create_filter(wanted)
+        created = await gateway.routes.create_filter(wanted, key=key)
     return EventFilterOutput.model_validate(created)
 
 

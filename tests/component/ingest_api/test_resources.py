@@ -190,12 +190,41 @@ def test_half_a_character_is_refused(workplace: Workplace, resource: str, body: 
     assert paths(workplace.subscriber.post(f"{V1}/{resource}", content=body, headers=headers)) == ["$"]
 
 
+def test_a_delay_without_end_is_refused(workplace: Workplace) -> None:
+    body = '{"name": "e", "url": "https://example.com/", "retry_schedule": [5, 1e400]}'
+    headers = {"content-type": "application/json"}
+
+    refused = workplace.subscriber.post(f"{V1}/endpoints", content=body, headers=headers)
+    assert paths(refused) == ["$.retry_schedule[1]"]
+
+
 def test_a_character_that_is_spelt_in_two_halves_is_kept(workplace: Workplace) -> None:
     body = r'{"name": "e", "url": "https://example.com/", "description": "\uD83D\uDE00"}'
     headers = {"content-type": "application/json"}
     made = workplace.subscriber.post(f"{V1}/endpoints", content=body, headers=headers)
 
     assert created(made)["description"] == "\U0001f600"
+
+
+@pytest.mark.parametrize(
+    ("resource", "body", "change"),
+    [
+        ("endpoints", {"name": "e", "url": "https://example.com/"}, {"max_in_flight": 2}),
+        ("filters", {"name": "f", "types": [{"code": "Offer"}]}, {"sources": ["a"]}),
+    ],
+)
+def test_a_repeat_with_the_same_key_creates_nothing(
+    workplace: Workplace, resource: str, body: dict[str, Any], change: dict[str, Any]
+) -> None:
+    http, headers = workplace.subscriber, {"idempotency-key": str(uuid4())}
+    first = created(http.post(f"{V1}/{resource}", json=body, headers=headers))
+    again = created(http.post(f"{V1}/{resource}", json=body, headers=headers))
+
+    assert again == first | ({"signing_secret": None} if "signing_secret" in first else {})
+    assert paths(http.post(f"{V1}/{resource}", json=body | change, headers=headers), 422) == []
+    assert created(http.post(f"{V1}/{resource}", json=body))["id"] != first["id"]
+    http.patch(f"{V1}/{resource}/{first['id']}", json=change).raise_for_status()
+    assert created(http.post(f"{V1}/{resource}", json=body, headers=headers))["id"] == first["id"]
 
 
 def test_a_body_over_the_limit_is_refused(workplace: Workplace) -> None:

@@ -3,107 +3,115 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import httpx
 import pytest
 
-from backbone.catalog.reader import Catalog
-from backbone.catalog.writer import CatalogWriter
+from schemas.topics import event_topic
+from tests.running_gateway import running_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Awaitable, Iterable
+    from pathlib import Path
 
-    from schemas.event_type import EventType
-    from schemas.subscription import Endpoint, EventFilter, Subscription
     from tests.component.stream_processors.installation import Installation
 
 TYPES, PAIRS = 25, 10
 """Event types, and filters with an endpoint of their own on each: 250 first links and as many that link again."""
+
+V1 = "/headrace/v1"
+EVENT = {"content-type": "application/cloudevents+json"}
 
 
 class Pair(NamedTuple):
     """A filter that only its own events pass, and its endpoint."""
 
     number: int
-    event_type: EventType
-    event_filter: EventFilter
-    endpoint: Endpoint
-
-    @property
-    def data(self) -> str:
-        return f'{{"pair": {self.number}}}'
+    event_filter: str
+    endpoint: str
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(170)
 async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_from_before(
-    installation: Installation,
+    installation: Installation, kafka_bootstrap: str, tmp_path: Path
 ) -> None:
-    pairs = await _pairs(installation)
-    endpoints = {pair.endpoint.id for pair in pairs}
+    with running_gateway(kafka_bootstrap, tmp_path) as one, running_gateway(kafka_bootstrap, tmp_path) as other:
+        workspace = one.create_workspace()
+        _, key = one.create_client(workspace, "producer", "subscriber", "operator")
+        # More calls are made at once than there are connections: to wait for one is no failure.
+        options: dict[str, Any] = {
+            "headers": {"authorization": f"Bearer {key}"},
+            "limits": httpx.Limits(max_connections=TYPES),
+            "timeout": httpx.Timeout(20, pool=None),
+        }
+        async with (
+            httpx.AsyncClient(base_url=one.url, **options) as first,
+            httpx.AsyncClient(base_url=other.url, **options) as second,
+        ):
+            await _all(_created(first, "registrations", code=f"Type{n}", open=True) for n in range(TYPES))
+            pairs = await _all(_pair(first, number) for number in range(TYPES * PAIRS))
+            expected: set[tuple[str, str]] = set()
 
-    async with _other_worker(installation) as other:
-        # Two workers of the API take turns with the links; the events are posted by a producer of its own.
-        writers = [installation.writer, other]
+            async def link_and_post(pair: Pair, linking: httpx.AsyncClient, posting: httpx.AsyncClient) -> str:
+                await _post(posting, pair)
+                link = await _created(linking, "subscriptions", filter=pair.event_filter, endpoint=pair.endpoint)
+                expected.add((await _post(posting, pair), pair.endpoint))
+                return str(link["id"])
 
-        async def link_and_post(pair: Pair, writer: CatalogWriter, run: str) -> Subscription:
-            await installation.publish(pair.event_type, f"{run}-before-{pair.number}", data=pair.data)
-            made = await installation.link(pair.event_filter, pair.endpoint, writer=writer)
-            await installation.publish(pair.event_type, f"{run}-after-{pair.number}", data=pair.data)
-            return made
+            async def all_link_and_post() -> list[str]:
+                links: list[str] = []
+                # As many at once as there are types: the first of these are each their topic's first subscription.
+                for at in range(0, len(pairs), TYPES):
+                    # What one process of the API has answered, the other's events obey; they take turns.
+                    ends = (first, second) if at // TYPES % 2 else (second, first)
+                    links += await _all(link_and_post(pair, *ends) for pair in pairs[at : at + TYPES])
+                return links
 
-        async def all_link_and_post(run: str) -> list[Subscription]:
-            links: list[Subscription] = []
-            # As many at once as there are types: in the first round of these, each is its topic's first subscription.
-            for first in range(0, len(pairs), TYPES):
-                writer = writers[first // TYPES % 2]
-                links += await asyncio.gather(
-                    *(link_and_post(pair, writer, run) for pair in pairs[first : first + TYPES])
-                )
-            return links
+            with installation.worker(0), installation.worker(1):
+                links = await all_link_and_post()
+                endpoints = {pair.endpoint for pair in pairs}
+                await asyncio.to_thread(installation.wait_for_deliveries, endpoints, len(pairs))
+                await _all(first.delete(f"{V1}/subscriptions/{link}") for link in links)
+                links = await all_link_and_post()
+                found = await asyncio.to_thread(installation.wait_for_deliveries, endpoints, 2 * len(pairs))
+            # The routers of later tests read every topic that has a subscription.
+            await _all(first.delete(f"{V1}/subscriptions/{link}") for link in links)
 
-        with installation.worker(0), installation.worker(1):
-            links = await all_link_and_post("first")
-            await asyncio.to_thread(installation.wait_for_deliveries, endpoints, len(pairs))
-            await asyncio.gather(*(installation.unlink(link, writer=writers[0]) for link in links))
-            await all_link_and_post("again")
-            found = await asyncio.to_thread(installation.wait_for_deliveries, endpoints, 2 * len(pairs))
-
-    owner = {pair.endpoint.id: pair.number for pair in pairs}
-    assert sorted((each.event, owner[each.endpoint]) for each in found) == sorted(
-        (f"{run}-after-{pair.number}", pair.number) for run in ("first", "again") for pair in pairs
-    )
-    for event_type in {pair.event_type.topic: pair.event_type for pair in pairs}.values():
-        receipts = await asyncio.to_thread(installation.receipts, event_type.topic)
+    assert sorted((each.event, each.endpoint) for each in found) == sorted(expected)
+    for number in range(TYPES):
+        receipts = await asyncio.to_thread(installation.receipts, event_topic(workspace, "events", f"Type{number}"))
         for covered in receipts.values():
             assert [each.first_offset for each in covered[1:]] == [each.next_offset for each in covered[:-1]]
 
 
-async def _pairs(installation: Installation) -> list[Pair]:
-    types = await asyncio.gather(*(installation.event_type(f"Type{number}", partitions=1) for number in range(TYPES)))
+async def _pair(http: httpx.AsyncClient, number: int) -> Pair:
+    event_filter, endpoint = await asyncio.gather(
+        _created(
+            http,
+            "filters",
+            name=f"filter-{number}",
+            types=[{"code": f"Type{number % TYPES}"}],
+            condition={"data": {"pair": [number]}},
+        ),
+        _created(http, "endpoints", name=f"endpoint-{number}", url="https://example.org/"),
+    )
+    return Pair(number, event_filter["id"], endpoint["id"])
 
-    async def pair(number: int) -> Pair:
-        event_type = types[number % TYPES]
-        event_filter, endpoint = await asyncio.gather(
-            installation.event_filter(event_type.code, condition=f'{{"data": {{"pair": [{number}]}}}}'),
-            installation.endpoint(f"endpoint-{number}"),
-        )
-        return Pair(number, event_type, event_filter, endpoint)
 
-    # Queued writes commit together.
-    return await asyncio.gather(*(pair(number) for number in range(TYPES * PAIRS)))
+async def _created(http: httpx.AsyncClient, resource: str, **members: Any) -> dict[str, Any]:
+    answer = await http.post(f"{V1}/{resource}", json=members)
+    assert answer.is_success, answer.text
+    created: dict[str, Any] = answer.json()
+    return created
 
 
-@contextlib.asynccontextmanager
-async def _other_worker(installation: Installation) -> AsyncIterator[CatalogWriter]:
-    """Another API worker's catalog writer, with a catalog of its own."""
-    catalog = Catalog(installation.settings)
-    catalog.start()
-    writer = CatalogWriter(catalog, installation.settings)
-    try:
-        await catalog.caught_up()
-        writer.start()
-        yield writer
-    finally:
-        writer.stop()
-        catalog.stop()
+async def _post(http: httpx.AsyncClient, pair: Pair) -> str:
+    event = {"specversion": "1.0", "type": f"Type{pair.number % TYPES}", "data": {"pair": pair.number}}
+    answer = await http.post(f"{V1}/events", json=event, headers=EVENT)
+    assert answer.is_success, answer.text
+    return str(answer.json()["id"])
+
+
+async def _all(calls: Iterable[Awaitable[Any]]) -> list[Any]:
+    return await asyncio.gather(*calls)

@@ -79,14 +79,20 @@ class JarBroker:
         return [*self._java_command(), "kafka.Kafka", str(self._config)]
 
     def answers(self, timeout: float = 1.0) -> bool:
-        """Whether a client that connects now is served."""
-        return serves(self.bootstrap_servers, timeout)
+        """Whether a client that connects now is served by this broker: another one may have taken the port first."""
+        return serves(self.bootstrap_servers, timeout, cluster=self._cluster)
 
     def close(self) -> None:
         """Give the directory back."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    @property
+    def _cluster(self) -> str:
+        """The cluster id that the storage was formatted with."""
+        properties = (self._data / "meta.properties").read_text(encoding="utf-8").splitlines()
+        return dict(line.split("=", 1) for line in properties if "=" in line).get("cluster.id", "")
 
     @property
     def _config(self) -> Path:
@@ -130,12 +136,13 @@ class JarBroker:
             raise CannotStart(f"The broker's storage in {self._data} cannot be formatted: {said}")
 
 
-def serves(bootstrap_servers: str, timeout: float) -> bool:
-    """Whether a Kafka there answers a metadata request within ``timeout`` seconds."""
+def serves(bootstrap_servers: str, timeout: float, *, cluster: str | None = None) -> bool:
+    """Whether a Kafka there answers a metadata request within ``timeout`` seconds; with ``cluster``, one of that id."""
     # That nothing listens yet is expected, so librdkafka is not to write about it.
     quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
     client = AdminClient({"bootstrap.servers": bootstrap_servers, **quiet})
     try:
-        return bool(client.list_topics(timeout=timeout).brokers)
+        metadata = client.list_topics(timeout=timeout)
     except KafkaException:
         return False
+    return bool(metadata.brokers) and cluster in {None, metadata.cluster_id}

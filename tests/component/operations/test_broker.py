@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from operations.broker import JarBroker
+from operations.broker import JarBroker, serves
 from operations.choice import Choice, running
 from operations.errors import CannotStart
 from operations.jars import kafka_jars, user_cache
@@ -48,6 +48,17 @@ def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
     assert second.port != first.port
     with running(second, tmp_path / "broker.log"):
         assert end_offset(second.bootstrap_servers, "kept") == 1
+
+
+def test_another_kafka_on_its_port_is_not_taken_for_it(kafka_bootstrap: str, tmp_path: Path) -> None:
+    port = int(kafka_bootstrap.rpartition(":")[2])
+    late = JarBroker(tmp_path, java=find_java(), jars=kafka_jars(user_cache(), print), port=port)
+    late.prepare()
+    try:
+        assert serves(late.bootstrap_servers, 10)
+        assert not late.answers(10)
+    finally:
+        late.close()
 
 
 def test_one_directory_serves_one_broker_at_a_time(tmp_path: Path) -> None:

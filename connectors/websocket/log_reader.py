@@ -139,7 +139,9 @@ class LogReader:
         passed = dict(self._consumer.ends)
         self._consumer.ends.clear()
         for message in messages:
-            passed[str(message.topic()), message.partition() or 0] = (message.offset() or 0) + 1
+            place = (str(message.topic()), message.partition() or 0)
+            # An end met in the same breath may lie further, past a marker.
+            passed[place] = max(passed.get(place, 0), (message.offset() or 0) + 1)
         changed = {partition for partition, offset in passed.items() if offset > self._passed[partition]}
         for partition in changed:
             self._passed[partition] = passed[partition]

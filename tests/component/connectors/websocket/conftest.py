@@ -19,8 +19,8 @@ def kafka(kafka_bootstrap: str) -> KafkaSettings:
 
 @pytest.fixture(scope="module")
 def node(kafka: KafkaSettings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningNode]:
-    """A realtime node with the default settings."""
-    with running_node(kafka, tmp_path_factory.mktemp("node")) as started:
+    """A realtime node with the default settings, but eager to write positions: it is the one that is elected."""
+    with running_node(kafka, tmp_path_factory.mktemp("node"), positions_interval=0.2) as started:
         yield started
 
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -193,10 +192,3 @@ async def publish(office: PostOffice, endpoint: Endpoint, channel: str, numbers:
 
 def order_ids(found: list[Any]) -> list[int]:
     return [int(publication["data"]["data"]["orderId"]) for publication in found]
-
-
-async def until_async(condition: Any, what: str, seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"after {seconds:g} s: not {what}"
-        await asyncio.sleep(0.02)

@@ -1,0 +1,163 @@
+"""A stream through the official client across restarts of the realtime node: through HTTP, Kafka, router and socket."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from centrifuge import Client, PublicationContext, SubscribedContext, SubscriptionEventHandler
+
+from backbone.readiness import READY_FILE
+from operations.ports import free_port
+from tests.running_gateway import ADMIN_KEY, TOKEN_SECRET, RunningGateway, running_gateway
+from tests.running_plane import running_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EVENTS = 3_000
+_BATCH = 20
+
+
+@pytest.fixture(scope="module")
+def gateway(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    directory = tmp_path_factory.mktemp("gateway")
+    with (
+        running_gateway(kafka_bootstrap, directory) as running,
+        running_plane(kafka_bootstrap, directory, "processors"),
+    ):
+        yield running
+
+
+class Node:
+    """``headrace connector websocket``, killed and started again on the same port."""
+
+    def __init__(self, gateway: RunningGateway, directory: Path) -> None:
+        self._ready = directory / "ready"
+        self._log = directory / "node.log"
+        self._port = free_port()
+        self.url = f"ws://127.0.0.1:{self._port}/connection/websocket"
+        self._environment = {
+            "PATH": "/usr/bin:/bin",
+            "KAFKA_BOOTSTRAP_SERVERS": gateway.bootstrap,
+            "HEADRACE_DATA_DIR": str(directory),
+            "HEADRACE_TOKEN_SECRET": TOKEN_SECRET,
+            "HEADRACE_REALTIME_PORT": str(self._port),
+            "HEADRACE_REALTIME_POSITIONS_INTERVAL": "0.5",
+            READY_FILE: str(self._ready),
+        }
+
+    async def start(self) -> None:
+        self._ready.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "operations", "connector", "websocket"]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(command, env=self._environment, stderr=log)  # noqa: ASYNC220  # short
+        deadline = time.monotonic() + 60
+        while not self._ready.exists():
+            running = self.process.poll() is None and time.monotonic() < deadline
+            assert running, self._log.read_text()[-4_000:]
+            await asyncio.sleep(0.05)
+
+    async def end(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+        await asyncio.to_thread(self.process.wait, 30)
+
+
+class Listener(SubscriptionEventHandler):
+    """Notes what arrives."""
+
+    def __init__(self) -> None:
+        self.offsets: list[int] = []
+        self.numbers: list[int] = []
+        self.subscribed: list[SubscribedContext] = []
+
+    async def on_subscribed(self, ctx: SubscribedContext) -> None:
+        self.subscribed.append(ctx)
+
+    async def on_publication(self, ctx: PublicationContext) -> None:
+        self.offsets.append(ctx.pub.offset)
+        self.numbers.append(ctx.pub.data["data"]["number"])
+
+
+async def set_up(api: httpx.AsyncClient, code: str, options: dict[str, str] | None = None) -> str:
+    """An event type and a WebSocket endpoint that gets its events; the endpoint's id."""
+
+    async def make(path: str, **body: Any) -> Any:
+        return (await api.post(f"/headrace/v1/{path}", json=body)).raise_for_status().json()
+
+    attributes = [{"name": "number", "type": "integer"}]
+    # Keyed by nothing that varies, the events keep their order.
+    await make("event-types", namespace="events", code=code, attributes=attributes, partitions=1)
+    endpoint = await make("endpoints", name="screen", type="WEB_SOCKET", options=options or {})
+    chosen = await make("filters", name="all", types=[{"namespace": "events", "code": code}])
+    await make("subscriptions", filter=chosen["id"], endpoint=endpoint["id"])
+    return str(endpoint["id"])
+
+
+async def publish(api: httpx.AsyncClient, code: str, numbers: range) -> None:
+    events = [
+        {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "test", "type": code, "data": {"number": number}}
+        for number in numbers
+    ]
+    answer = await api.post(
+        "/headrace/v1/events", json=events, headers={"Content-Type": "application/cloudevents-batch+json"}
+    )
+    answer.raise_for_status()
+
+
+async def test_the_official_client_misses_nothing_across_restarts(gateway: RunningGateway, tmp_path: Path) -> None:
+    code = f"Tick{uuid.uuid4().hex}"
+    node = Node(gateway, tmp_path)
+    await node.start()
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    async with httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=30) as api:
+        channel = f"endpoint:{await set_up(api, code)}"
+
+        async def connection_token(*_: object) -> str:
+            answer = await api.post("/headrace/v1/realtime/connection-token", json={})
+            return str(answer.raise_for_status().json()["token"])
+
+        async def subscription_token(*_: object) -> str:
+            answer = await api.post("/headrace/v1/realtime/subscription-token", json={"channel": channel})
+            return str(answer.raise_for_status().json()["token"])
+
+        listener = Listener()
+        client = Client(node.url, get_token=connection_token, min_reconnect_delay=0.05, max_reconnect_delay=0.2)
+        subscription = client.new_subscription(channel, listener, get_token=subscription_token)
+        await client.connect()
+        await subscription.subscribe()
+        await subscription.ready()
+
+        async def publish_all() -> None:
+            for first in range(0, EVENTS, _BATCH):
+                await publish(api, code, range(first, first + _BATCH))
+
+        publishing = asyncio.create_task(publish_all())
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            arrived = len(listener.numbers)
+            deadline = time.monotonic() + 60
+            while len(listener.numbers) < arrived + EVENTS // 10:
+                assert time.monotonic() < deadline, "publications arrive"
+                await asyncio.sleep(0.01)
+            await node.end(number)
+            await node.start()
+        await publishing
+        deadline = time.monotonic() + 60
+        while len(listener.numbers) < EVENTS:
+            assert time.monotonic() < deadline, f"{len(listener.numbers)} of {EVENTS} arrived"
+            await asyncio.sleep(0.02)
+        await client.disconnect()
+    await node.end(signal.SIGTERM)
+    assert listener.offsets == list(range(1, EVENTS + 1))
+    assert listener.numbers == list(range(EVENTS))
+    assert [each.recovered for each in listener.subscribed[1:]] == [True] * (len(listener.subscribed) - 1)
+    assert len(listener.subscribed) >= 3
+    assert node.process.returncode == 0

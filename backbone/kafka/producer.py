@@ -90,7 +90,9 @@ class Producer:
                 "acks": "all",
                 "enable.idempotence": True,
                 "message.timeout.ms": 4_000,
-                "linger.ms": 1,
+                # librdkafka busily waits out the last millisecond of each linger: with single events coming one by one,
+                # 1 ms costs a third more CPU per event than 5 ms, and answers no sooner under load.
+                "linger.ms": 5,
                 "message.max.bytes": MAX_RECORD_BYTES + MAX_HEADER_BYTES,
                 # Both above our own bounds, which count a whole batch before its first record is queued.
                 "queue.buffering.max.messages": max_records * 2,

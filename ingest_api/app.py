@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,9 @@ HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 CORS_MAX_AGE = 600
 """Seconds a browser may remember a preflight's answer."""
+
+_ALLOCATIONS_PER_COLLECTION = 10_000
+"""Python's 700 would be reached several times within one batch of events."""
 
 
 class IngestApp:
@@ -86,6 +90,7 @@ class IngestApp:
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
+        _spare_the_collector()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._gateway.close()
@@ -105,6 +110,16 @@ def _bounded(receive: Receive, most: int) -> Receive:
         return message
 
     return receive_bounded
+
+
+def _spare_the_collector() -> None:
+    """Keep the garbage collector from going through the whole program and catalog again and again.
+
+    Events leave no cycles behind, yet their many short-lived objects set it off: a fifth of what a batch costs.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_ALLOCATIONS_PER_COLLECTION, 20, 20)
 
 
 def create_app(settings: IngestSettings) -> Asgi:

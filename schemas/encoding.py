@@ -35,7 +35,10 @@ class EventEncoder:
     def __init__(self, *, schema_id: int, code: str, attributes: Sequence[Attribute], sent: Sequence[str]) -> None:
         self._head = frame(schema_id)
         self._type = text_bytes(code)
-        self._instant = (0, long_bytes(0))
+        # What the events of one batch share is encoded once. Each pair is replaced as a whole, so threads may race.
+        self._received = (0, long_bytes(0))
+        self._from = ("", self._type + text_bytes(""))
+        self._about: tuple[Sequence[Identifier], bytes] = ((), NULL)
         self.data: DataEncoder = data_encoder(attributes, sent)
 
     def encode(
@@ -47,27 +50,33 @@ class EventEncoder:
         time: int,
         received_at: int,
         channel: str | None,
-        identifiers: Sequence[Identifier],
+        identifiers: tuple[Identifier, ...],
         data: bytes,
         lexical: Mapping[str, str] | None,
     ) -> bytes:
         """The framed value of one event; ``data`` is its Avro form (``self.data`` or ``text_bytes``)."""
-        instant, received = self._instant
+        instant, received = self._received
         if instant != received_at:
             received = long_bytes(received_at)
-            # Events of one batch share the time of receipt; the pair is replaced as a whole, so threads may race.
-            self._instant = (received_at, received)
+            self._received = (received_at, received)
+        sender, type_and_source = self._from
+        if sender != source:
+            type_and_source = self._type + text_bytes(source)
+            self._from = (source, type_and_source)
+        about, identifiers_bytes = self._about
+        if about is not identifiers:
+            identifiers_bytes = _identifiers(identifiers) if identifiers else NULL
+            self._about = (identifiers, identifiers_bytes)
         return b"".join(
             (
                 self._head,
                 text_bytes(event_id),
-                self._type,
-                text_bytes(source),
+                type_and_source,
                 NULL if subject is None else _VALUE + text_bytes(subject),
                 received if time == received_at else long_bytes(time),
                 received,
                 NULL if channel is None else _VALUE + text_bytes(channel),
-                _identifiers(identifiers) if identifiers else NULL,
+                identifiers_bytes,
                 data,
                 _VALUE + _map(lexical) if lexical else NULL,
             )

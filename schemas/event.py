@@ -26,7 +26,8 @@ class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
         text_values: attribute name to text, for families that send every value as a string (Exchange).
         subject: CloudEvents ``subject``; for CRMLS the ``eventName``.
         time: when it happened, microseconds since the epoch; None means the time of receipt.
-        time_text: the time as sent, kept in ``lexical`` when ``time`` does not print back to it.
+        time_text: the time as sent, kept in ``lexical`` when ``time`` does not print back to it; may be left out when
+            it does.
         channel: the device or method it happened on.
         identifiers: in the order sent.
         producer_id: the producer's own event id: kept as ``ce_id``, and an idempotency key of its own.

@@ -71,8 +71,10 @@ class PayloadReader:
         ]
         self._raws = [each for each in self._indexed if _COLUMNS[each[2].kind] is msgspec.Raw]
         typed = [(self._types[each.name].kind, each.required) for each in attributes]
-        self._decode = self._decoder([_column(_COLUMNS[kind], required=required) for kind, required in typed])
-        self._decode_raw = self._decoder([_column(msgspec.Raw, required=False) for _ in attributes])
+        self._decode = _decoder(self.names, [_column(_COLUMNS[kind], required=required) for kind, required in typed])
+        self._decode_raw = _decoder(self.names, [_column(msgspec.Raw, required=False)] * len(self.names))
+        numbers = [self.names[index] for index, _, _ in self._numbers]
+        self._decode_numbers = _decoder(numbers, [_column(msgspec.Raw, required=False)] * len(numbers), alone=False)
 
     def from_json(self, data: bytes, path: str) -> tuple[Values, Lexical]:
         """The values of a JSON object, and the texts of those that do not print back as sent.
@@ -116,14 +118,6 @@ class PayloadReader:
             raise _invalid(problems)
         return values, texts or None
 
-    def _decoder(self, columns: list[Any]) -> Any:
-        fields = [(f"f{index}", *column) for index, column in enumerate(columns)]
-        names = {f"f{index}": name for index, name in enumerate(self.names)}
-        made = msgspec.defstruct(
-            "Data", fields, rename=names, kw_only=True, forbid_unknown_fields=True, frozen=True, gc=False
-        )
-        return msgspec.json.Decoder(made).decode
-
     def _read_again(self, values: Values, texts: dict[str, str]) -> Values:
         """Values of the columns that hold something else: times as text, decimals and json as raw JSON."""
         read = list(values)
@@ -151,14 +145,15 @@ class PayloadReader:
 
     def _compare(self, data: bytes, values: Values, texts: dict[str, str]) -> None:
         """Look at each number as sent, and for what was sent as null."""
-        columns = msgspec.structs.astuple(self._decode_raw(data))
-        for index, key, print_ in self._numbers:
+        numbers = msgspec.structs.astuple(self._decode_numbers(data))
+        for (index, key, print_), column in zip(self._numbers, numbers, strict=True):
             value = values[index]
             if value is not None:
-                text = str(columns[index], "ascii")
+                text = str(column, "ascii")
                 if print_(value) != text:
                     texts[key] = text
         if _NULL in data:
+            columns = msgspec.structs.astuple(self._decode_raw(data))
             for name, column, value in zip(self.names, columns, values, strict=True):
                 if value is None and column is not None:
                     texts[lexical.key(name)] = lexical.NULL
@@ -203,6 +198,16 @@ def check_json(data: bytes, path: str) -> str:
         return data.decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _invalid([Problem(path=path, message=f"is not JSON: {error}")]) from error
+
+
+def _decoder(names: Sequence[str], columns: Sequence[tuple[Any, ...]], *, alone: bool = True) -> Any:
+    """From JSON text to a struct with these columns; ``alone`` refuses an object that has others."""
+    fields = [(f"f{index}", *column) for index, column in enumerate(columns)]
+    rename = {f"f{index}": name for index, name in enumerate(names)}
+    made = msgspec.defstruct(
+        "Data", fields, rename=rename, kw_only=True, forbid_unknown_fields=alone, frozen=True, gc=False
+    )
+    return msgspec.json.Decoder(made).decode
 
 
 def _column(kind: Any, *, required: bool) -> tuple[Any, ...]:

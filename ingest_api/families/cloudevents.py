@@ -77,6 +77,7 @@ class Translator:
         self._client = client
         self._resolve = resolve
         self._resolved: dict[str, tuple[str, str]] = {}
+        self._sources: dict[str, tuple[Identifier, ...]] = {}
 
     def structured(self, body: bytes) -> EventDraft:
         """One event as a JSON object.
@@ -143,11 +144,12 @@ class Translator:
         resolved = self._resolved.get(event.type)
         if resolved is None:
             resolved = self._resolved[event.type] = self._resolve(event.type)
-        time = None
+        time, time_text = None, event.time
         problems = list(_problems(event, extensions)) if extensions or _needs_a_look(event) else []
         if event.time is not None:
             try:
-                time = timestamps.parse(event.time)
+                time, prints_back = timestamps.parse_spelling(event.time)
+                time_text = None if prints_back else event.time
             except ValueError:
                 problems.append(Problem(path="$.time", message="must be an RFC 3339 date and time with an offset"))
         if problems:
@@ -160,7 +162,7 @@ class Translator:
             data=_data(event),
             subject=event.subject,
             time=time,
-            time_text=event.time,
+            time_text=time_text,
             channel=event.channel,
             identifiers=self._identifiers(event.source, extensions) if event.source or extensions else (),
             producer_id=event.id,
@@ -168,10 +170,13 @@ class Translator:
         )
 
     def _identifiers(self, source: str | None, extensions: dict[str, Any] | None) -> tuple[Identifier, ...]:
-        found = [Identifier(name=name, value=_text(value)) for name, value in (extensions or {}).items()]
+        own: tuple[Identifier, ...] = ()
         if source and source != self._client:
-            found.insert(0, Identifier(name="source", value=source))
-        return tuple(found)
+            # The same object for each event of a batch: what is made of it further on is then made once, too.
+            own = self._sources.get(source) or self._sources.setdefault(source, (Identifier("source", source),))
+        if not extensions:
+            return own
+        return own + tuple([Identifier(name, _text(value)) for name, value in extensions.items()])
 
 
 def _needs_a_look(event: CloudEvent) -> bool:

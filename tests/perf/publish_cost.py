@@ -1,8 +1,8 @@
 """What one event of a batch costs in the publisher, in microseconds of CPU.
 
 ``KAFKA_BOOTSTRAP_SERVERS=host:port python -m tests.perf.publish_cost`` publishes typed events of ten attributes: as
-they are, with one idempotency key per batch, and with an id of the producer's own on each event. The first row is the
-yardstick: producing such records, already encoded.
+they are, with a number whose spelling must be kept, with one idempotency key per batch, and with an id of the
+producer's own on each event. The first row is the yardstick: producing such records, already encoded.
 """
 
 from __future__ import annotations
@@ -98,9 +98,11 @@ async def main() -> None:
         Record(workspace_topic, b"x" * 250, str(number).encode(), _HEADERS, number % 8) for number in range(SIZE)
     ]
     await measure("bare Producer.send", lambda _: producer.send(records))
+    spelled = [msgspec.structs.replace(each, data=(each.data or b"").replace(b"12.5", b"12.50")) for each in plain]
     named = [[draft(number, f"{batch}-{number}") for number in range(SIZE)] for batch in range(-1, ROUNDS)]
     key = IdempotencyKey(client.id, "", b"")
     await measure("no key", lambda _: asyncio.ensure_future(publisher.publish(plain)))
+    await measure("a number as 12.50", lambda _: asyncio.ensure_future(publisher.publish(spelled)))
     await measure(
         "one key per batch",
         lambda number: asyncio.ensure_future(

@@ -27,6 +27,8 @@ MULTIPROCESS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 _PARENT_CHECK_SECONDS = 1.0
 _KEEP_ALIVE_SECONDS = 75
+_WORKER_SILENT_SECONDS = 30
+"""After which a worker is replaced: on a busy machine one takes longer than the server's 5 s to come up."""
 
 
 def run(settings: IngestSettings) -> None:
@@ -54,6 +56,7 @@ def run(settings: IngestSettings) -> None:
         proxy_headers=False,
         backlog=2_048,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_worker_healthcheck=_WORKER_SILENT_SECONDS,
         timeout_graceful_shutdown=max(1, int(settings.stop_timeout)),
     )
     if settings.workers == 1:

@@ -11,7 +11,7 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not re-exported for mypy
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
-from backbone.kafka.failures import failure, kafka_error
+from backbone.kafka.failures import PAUSE, failure, is_passing, kafka_error
 from schemas.errors import NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 10.0
 """Seconds for one request to Kafka."""
-
-
-_PAUSE = 0.02
-"""Seconds before a question is repeated."""
-
-_PASSING = {
-    KafkaError.FENCED_LEADER_EPOCH,
-    KafkaError.UNKNOWN_LEADER_EPOCH,
-    KafkaError.NOT_LEADER_FOR_PARTITION,
-    KafkaError.LEADER_NOT_AVAILABLE,
-    KafkaError.OFFSET_NOT_AVAILABLE,
-}
-"""What a partition answers for a moment after its broker was restarted or its leader changed."""
 
 
 class TopicSpec(msgspec.Struct, frozen=True):
@@ -126,9 +113,9 @@ class Admin:
             try:
                 found = await asyncio.wait_for(done, self._timeout + 1)
             except (KafkaException, TimeoutError) as error:
-                if not _is_passing(error) or time.monotonic() > deadline:
+                if not is_passing(error) or time.monotonic() > deadline:
                     raise _no_end(error) from error
-                await asyncio.sleep(_PAUSE)
+                await asyncio.sleep(PAUSE)
             else:
                 return dict(zip(futures, (end.offset for end in found), strict=True))
 
@@ -140,9 +127,9 @@ class Admin:
             try:
                 return {partition: future.result(self._timeout + 1).offset for partition, future in futures.items()}
             except (KafkaException, TimeoutError) as error:
-                if not _is_passing(error) or time.monotonic() > deadline:
+                if not is_passing(error) or time.monotonic() > deadline:
                     raise _no_end(error) from error
-                time.sleep(_PAUSE)
+                time.sleep(PAUSE)
 
     def _ask_ends(self, partitions: Iterable[Partition]) -> dict[Partition, Future[Any]]:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -203,11 +190,7 @@ class Admin:
                 return
             if time.monotonic() > deadline:
                 raise Unavailable(f"no leader yet for {', '.join(sorted(topics - led))}")
-            time.sleep(_PAUSE)
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, KafkaException) and kafka_error(error).code() in _PASSING
+            time.sleep(PAUSE)
 
 
 def _no_end(error: Exception) -> Exception:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Consumer as Client
 
-from backbone.kafka.failures import failure, kafka_error
+from backbone.kafka.failures import PAUSE, failure, is_passing, kafka_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from backbone.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
 
 BEGINNING = OFFSET_BEGINNING
 """As an offset: the first that the partition still has."""
@@ -194,23 +196,15 @@ class BatchConsumer:
         self, partitions: Iterable[Partition], timeout: float = _TIMEOUT
     ) -> dict[Partition, tuple[int, int]]:
         """The first offset that the partition still has, and the end as in ``end_offsets``."""
-        found = {}
-        for topic, partition in partitions:
-            try:
-                bounds = self._client.get_watermark_offsets(TopicPartition(topic, partition), timeout, cached=False)
-            except KafkaException as exception:
-                raise failure(exception, f"ask for the end of {topic}/{partition}") from exception
-            found[topic, partition] = bounds
-        return found
+        return {(topic, partition): self._bounds(topic, partition, timeout) for topic, partition in partitions}
 
     def offsets_for_times(
         self, times: Mapping[Partition, int], timeout: float = _TIMEOUT
     ) -> dict[Partition, int | None]:
         """The first offset with a timestamp at or after a time (milliseconds since the epoch), or None."""
-        try:
-            found = self._client.offsets_for_times(_positions(times), timeout)
-        except KafkaException as exception:
-            raise failure(exception, "look up offsets by time") from exception
+        found = _answer(
+            lambda: self._client.offsets_for_times(_positions(times), timeout), "look up offsets by time", timeout
+        )
         return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
 
     def partitions_of(self, topics: Iterable[str], timeout: float = _TIMEOUT) -> list[Partition]:
@@ -223,6 +217,11 @@ class BatchConsumer:
                 raise failure(exception, f"ask for the partitions of {topic}") from exception
             found.extend((topic, partition) for partition in sorted(metadata.partitions))
         return found
+
+    def _bounds(self, topic: str, partition: int, timeout: float) -> tuple[int, int]:
+        place = TopicPartition(topic, partition)
+        doing = f"ask for the end of {topic}/{partition}"
+        return _answer(lambda: self._client.get_watermark_offsets(place, timeout, cached=False), doing, timeout)
 
     def close(self) -> None:
         """Leave the group (``on_revoked`` is called) and close."""
@@ -278,3 +277,15 @@ def _bare(partitions: Iterable[Partition]) -> list[TopicPartition]:
 
 def _partitions(entries: Iterable[TopicPartition]) -> list[Partition]:
     return [(entry.topic, entry.partition) for entry in entries]
+
+
+def _answer(ask: Callable[[], Answer], doing: str, timeout: float) -> Answer:
+    """What Kafka says once the partitions that it is asked of have a leader."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            return ask()
+        except KafkaException as exception:
+            if not is_passing(exception) or time.monotonic() > deadline:
+                raise failure(exception, doing) from exception
+            time.sleep(PAUSE)

@@ -6,6 +6,18 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import HeadraceError, PayloadTooLarge, Unavailable
 
+PAUSE = 0.02
+"""Seconds before a question that got a passing answer is asked again."""
+
+_PASSING = {
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+}
+"""What a partition answers for a moment after it was created, its broker was restarted or its leader changed."""
+
 
 def kafka_error(exception: KafkaException) -> KafkaError:
     """The KafkaError that an exception carries."""
@@ -20,3 +32,8 @@ def failure(error: KafkaError | KafkaException, doing: str) -> HeadraceError:
     if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
         return PayloadTooLarge(f"{doing}: a record is larger than Kafka takes")
     return Unavailable(f"{doing}: {error.str()} ({error.name()})")
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same question, asked again in a moment, should be answered."""
+    return isinstance(error, KafkaException) and kafka_error(error).code() in _PASSING

@@ -1,0 +1,40 @@
+"""Which answers of Kafka are asked for again."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from backbone.kafka.consumer import _answer
+from schemas.errors import Unavailable
+
+
+class Answers:
+    """Gives one answer after the other."""
+
+    def __init__(self, *answers: int | str) -> None:
+        self.left = list(answers)
+
+    def __call__(self) -> str:
+        answer = self.left.pop(0)
+        if isinstance(answer, int):
+            raise KafkaException(KafkaError(answer))
+        return answer
+
+
+def test_a_partition_that_has_no_leader_yet_is_asked_again() -> None:
+    answers = Answers(KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, "seven")
+    assert _answer(answers, "ask", 5.0) == "seven"
+
+
+def test_a_lasting_refusal_is_not_repeated() -> None:
+    answers = Answers(KafkaError.TOPIC_AUTHORIZATION_FAILED, "never asked")
+    with pytest.raises(Unavailable, match="ask"):
+        _answer(answers, "ask", 5.0)
+    assert answers.left == ["never asked"]
+
+
+def test_the_question_ends_with_its_time() -> None:
+    answers = Answers(*[KafkaError.NOT_LEADER_FOR_PARTITION] * 1_000)
+    with pytest.raises(Unavailable, match="ask"):
+        _answer(answers, "ask", 0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets as random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -49,8 +49,7 @@ def check_repeat(found: Endpoint | EventFilter, wanted: Endpoint | EventFilter) 
 class Endpoints:
     """Creates, changes and deletes endpoints; all methods raise ``Unavailable`` when Kafka cannot answer.
 
-    An endpoint is handed over whole: to create it, with any id and times (both are set here); to update it, as it shall
-    be. Names need not be unique.
+    A new endpoint is handed over whole, with any id and times (both are set here). Names need not be unique.
 
     Args:
         writer: this process's writer.
@@ -97,24 +96,25 @@ class Endpoints:
 
         return await self._writer.write(decide)
 
-    async def update_endpoint(self, endpoint: Endpoint) -> Endpoint:
-        """Give an endpoint other properties; its signing secrets and creation time stay as they are.
+    async def update_endpoint(self, workspace: str, endpoint_id: str, **changed: Any) -> Endpoint:
+        """Give some of an endpoint's properties other values; what is not named stays as it is at that moment.
+
+        Args:
+            workspace: that it belongs to.
+            endpoint_id: its id.
+            changed: the new values by property; not the id, the signing secrets or the times.
 
         Raises:
             InvalidRequest: as for a new one.
             NotFound: there is no such endpoint in the workspace.
         """
-        _check(_problems(endpoint))
-        return await self._change(
-            endpoint.workspace,
-            endpoint.id,
-            lambda found: msgspec.structs.replace(
-                endpoint,
-                signing_secrets=found.signing_secrets,
-                created_at=found.created_at,
-                updated_at=found.updated_at,
-            ),
-        )
+
+        def change(found: Endpoint) -> Endpoint:
+            wanted = msgspec.structs.replace(found, **changed)
+            _check(_problems(wanted))
+            return wanted
+
+        return await self._change(workspace, endpoint_id, change)
 
     async def enable_endpoint(self, workspace: str, endpoint_id: str, *, enabled: bool = True) -> Endpoint:
         """Enable or disable an endpoint; an enabled one gets events from now on, not those it missed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -69,24 +69,27 @@ class Routes(Endpoints):
 
         return self._dated_filter(await self._writer.write(decide))
 
-    async def update_filter(self, event_filter: EventFilter) -> EventFilter:
-        """Give an event filter other properties. An event type that it selected before counts from when it was added.
+    async def update_filter(self, workspace: str, filter_id: str, **changed: Any) -> EventFilter:
+        """Give some of an event filter's properties other values; what is not named stays as it is at that moment.
+
+        An event type that it selected before counts from when it was added.
+
+        Args:
+            workspace: that it belongs to.
+            filter_id: its id.
+            changed: the new values by property; not the id or the times.
 
         Raises:
             InvalidRequest: as for a new one.
             InvalidFilter: likewise.
             NotFound: there is no such event filter in the workspace.
         """
-        _check(event_filter)
 
         def decide(view: CatalogView) -> Changes[EventFilter]:
-            found = existing_filter(view, event_filter.workspace, event_filter.id)
-            wanted = msgspec.structs.replace(
-                event_filter,
-                types=_selections(event_filter.types, found.types),
-                created_at=found.created_at,
-                updated_at=found.updated_at,
-            )
+            found = existing_filter(view, workspace, filter_id)
+            wanted = msgspec.structs.replace(found, **changed)
+            _check(wanted)
+            wanted = msgspec.structs.replace(wanted, types=_selections(wanted.types, found.types))
             if wanted == found:
                 return Changes(result=found)
             wanted = msgspec.structs.replace(wanted, updated_at=timestamps.now())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-import msgspec
 from fastapi import APIRouter
 from pydantic import Field, field_validator
 
@@ -120,9 +119,8 @@ async def change_endpoint(
     gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str, body: EndpointChange
 ) -> EndpointOutput:
     """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back."""
-    found = await _endpoint(gateway, caller, workspace, endpoint_id)
-    wanted = msgspec.structs.replace(found, **body.given())
-    return EndpointOutput.model_validate(await gateway.routes.update_endpoint(wanted))
+    await _endpoint(gateway, caller, workspace, endpoint_id)
+    return EndpointOutput.model_validate(await gateway.routes.update_endpoint(workspace, endpoint_id, **body.given()))
 
 
 @router.post("/endpoints/{endpoint_id}/rotate-secret", summary="Give an endpoint a new signing secret")

@@ -101,10 +101,10 @@ async def change_filter(
     gateway: TheGateway, caller: Caller, workspace: Workspace, filter_id: str, body: EventFilterChange
 ) -> EventFilterOutput:
     """Only the members sent change. Types that stay keep their start; a type that is added starts now."""
-    found = await _filter(gateway, caller, workspace, filter_id)
-    wanted = msgspec.structs.replace(found, **_stored(body.model_dump(exclude_unset=True)))
+    await _filter(gateway, caller, workspace, filter_id)
+    members = _stored(body.model_dump(exclude_unset=True))
     with _condition_errors():
-        changed = await gateway.routes.update_filter(wanted)
+        changed = await gateway.routes.update_filter(workspace, filter_id, **members)
     return EventFilterOutput.model_validate(changed)
 
 

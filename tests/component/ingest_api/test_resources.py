@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
@@ -131,6 +132,22 @@ def test_an_event_type_and_its_registrations(workplace: Workplace) -> None:
     assert workplace.producer.delete(address).status_code == 403
     assert workplace.admin.delete(address).status_code == 204
     assert workplace.producer.get(address).status_code == 404
+
+
+def test_changes_of_different_members_at_the_same_time_all_count(workplace: Workplace) -> None:
+    address = f"{V1}/endpoints/{endpoint(workplace.admin)['id']}"
+    filter_address = f"{V1}/filters/{event_filter(workplace.admin)['id']}"
+    members = {"name": "n", "description": "d", "timeout": 7.0, "max_in_flight": 3, "method": "PUT"}
+    filter_members = {"name": "n", "sources": ["s"], "channels": ["c"], "condition": {"data": {"x": [1]}}}
+    changes = [(address, {name: value}) for name, value in members.items()]
+    changes += [(filter_address, {name: value}) for name, value in filter_members.items()]
+    with ThreadPoolExecutor(len(changes)) as threads:
+        answers = list(threads.map(lambda change: workplace.admin.patch(change[0], json=change[1]), changes))
+
+    assert [answer.status_code for answer in answers] == [200] * len(changes)
+    assert workplace.admin.get(address).json().items() >= members.items()
+    found = workplace.admin.get(filter_address).json()
+    assert {name: found[name] for name in filter_members} == filter_members
 
 
 def test_an_endpoint_shows_its_secret_once(workplace: Workplace) -> None:

@@ -24,6 +24,9 @@ _BATCH = 1_000
 _WAIT = 0.1
 """Seconds that one ``consume`` waits for a first message."""
 
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
+"""Seconds before a consumer that failed for good is replaced; they double while the new ones fail too."""
+
 
 class _Waiter(NamedTuple):
     targets: dict[Partition, int]
@@ -35,7 +38,8 @@ class TopicTail:
 
     Only committed records are seen. *Caught up* means: the end as of the call, asked of the broker, has been passed; an
     end-of-partition event counts, because it alone passes commit markers and tombstones that compaction removed. The
-    topics' partition counts do not change.
+    topics' partition counts do not change. A consumer that fails for good is replaced, and reading goes on where it
+    stood.
 
     Args:
         settings: how to reach Kafka.
@@ -74,9 +78,7 @@ class TopicTail:
 
     def start(self) -> None:
         """Begin to read; returns at once."""
-        # How late a partition's end is noticed when only a commit marker came after its last record.
-        overrides: dict[str, Any] = {"fetch.wait.max.ms": 20, "client.id": f"headrace-tail-{self._name}"}
-        self._consumer = BatchConsumer(self._settings, group=None, **overrides)
+        self._consumer = self._new_consumer()
         # The end is asked for on a connection of its own: on the consumer's it would wait behind a pending fetch.
         self._admin = Admin(self._settings)
         self._thread.start()
@@ -172,16 +174,37 @@ class TopicTail:
         consumer = self._consumer
         if consumer is None or not self._assign(consumer):
             return
+        pause = _FIRST_PAUSE
         while not self._stopping.is_set():
             try:
                 messages = consumer.consume(_BATCH, _WAIT)
-            except Unavailable:
-                log.exception("tail %s: cannot read", self._name)
-                self._stopping.wait(1)
+            except Unavailable as error:
+                log.warning("tail %s: reading on with a new consumer in %g s: %s", self._name, pause, error)
+                if self._stopping.wait(pause):
+                    return
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                consumer = self._renewed(consumer)
                 continue
+            if messages or consumer.ends:
+                pause = _FIRST_PAUSE
             for message in messages:
                 self._apply_one(message)
             self._advance(consumer, messages)
+
+    def _new_consumer(self) -> BatchConsumer:
+        # How late a partition's end is noticed when only a commit marker came after its last record.
+        overrides: dict[str, Any] = {"fetch.wait.max.ms": 20, "client.id": f"headrace-tail-{self._name}"}
+        return BatchConsumer(self._settings, group=None, **overrides)
+
+    def _renewed(self, failed: BatchConsumer) -> BatchConsumer:
+        """Another consumer in place of one that failed for good, reading on where that one stood."""
+        renewed = self._consumer = self._new_consumer()
+        renewed.assign({partition: self._passed.get(partition, BEGINNING) for partition in self._partitions})
+        try:
+            failed.close()
+        except Exception:  # it is of no use any more: what reads on must not fail with it
+            log.exception("tail %s: a failed consumer could not be closed", self._name)
+        return renewed
 
     def _assign(self, consumer: BatchConsumer) -> bool:
         """Find the partitions and start reading them; waits for topics that do not exist yet, False when stopped."""

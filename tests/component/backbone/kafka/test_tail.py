@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backbone.kafka.admin import Admin, TopicSpec
+from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import Message, Record
 from backbone.kafka.tail import TopicTail
 from backbone.kafka.transaction import TransactionalProducer
@@ -140,6 +141,36 @@ async def test_a_topic_may_come_into_being_later(tail_factory: Factory, producer
     await producer.send([Record(topic, b"1")])
     await tail.caught_up()
     assert view == [b"1"]
+
+
+async def test_it_reads_on_where_it_stood_when_its_consumer_fails_for_good(
+    tail_factory: Factory, producer: Producer, topic_factory: TopicFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, view = await topic_factory(), View()
+    tail = tail_factory([topic], view.apply)
+    await producer.send([Record(topic, b"1")])
+    await tail.caught_up()
+    pauses: list[float] = []
+    failing = [True]
+    consume = BatchConsumer.consume
+
+    def consume_or_fail(consumer: BatchConsumer, count: int, timeout: float) -> list[Message]:
+        if failing:
+            raise Unavailable("consume: fatal")
+        return consume(consumer, count, timeout)
+
+    def note_pause(seconds: float) -> bool:
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            failing.clear()
+        return False
+
+    monkeypatch.setattr(tail._stopping, "wait", note_pause)
+    monkeypatch.setattr(BatchConsumer, "consume", consume_or_fail)
+    await producer.send([Record(topic, b"2")])
+    await tail.caught_up(5)
+    assert view == [b"1", b"2"]
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
 
 
 async def test_who_waits_is_told_when_it_stops(tail_factory: Factory, topic_factory: TopicFactory) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -151,6 +152,7 @@ async def test_it_reads_on_where_it_stood_when_its_consumer_fails_for_good(
     await producer.send([Record(topic, b"1")])
     await tail.caught_up()
     pauses: list[float] = []
+    paused = threading.Event()
     failing = [True]
     consume = BatchConsumer.consume
 
@@ -161,12 +163,14 @@ async def test_it_reads_on_where_it_stood_when_its_consumer_fails_for_good(
 
     def note_pause(seconds: float) -> bool:
         pauses.append(seconds)
+        paused.set()
         if len(pauses) == 9:
             failing.clear()
         return False
 
     monkeypatch.setattr(tail._stopping, "wait", note_pause)
     monkeypatch.setattr(BatchConsumer, "consume", consume_or_fail)
+    assert await asyncio.to_thread(paused.wait, 5)
     await producer.send([Record(topic, b"2")])
     await tail.caught_up(5)
     assert view == [b"1", b"2"]

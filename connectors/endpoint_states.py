@@ -21,16 +21,21 @@ if TYPE_CHECKING:
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(EndpointState)
 
+_PAUSE = "/pause"
+"""After the endpoint's id in the key of a pause."""
+
 
 class EndpointStates:
     """A view of ``endpoint-state``, and the records that change it.
 
-    A change counts in this process at once, before its record is acknowledged: the next delivery must not be tried in
-    between.
+    An endpoint's pause and its disabling are records with keys of their own, so that a worker that pauses an endpoint
+    cannot undo a disabling by another worker that it has not read yet. A change counts in this process at once, before
+    its record is acknowledged: the next delivery must not be tried in between.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._states: dict[str, EndpointState] = {}
+        self._pauses: dict[str, int] = {}
+        self._disablings: dict[str, EndpointState] = {}
         self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self.apply, name="endpoint-state")
 
     def start(self) -> None:
@@ -47,17 +52,15 @@ class EndpointStates:
 
     def pause_left(self, endpoint: str) -> float:
         """Seconds until the endpoint's pause ends; 0 or less when it is not paused."""
-        state = self._states.get(endpoint)
-        return 0.0 if state is None or state.paused_until is None else state.paused_until / 1_000 - time.time()
+        until = self._pauses.get(endpoint)
+        return 0.0 if until is None else until / 1_000 - time.time()
 
     def disabled_reason(self, endpoint: Endpoint) -> str | None:
         """Why nothing may be sent to it, or None. Editing or enabling it afterwards lifts what connectors found."""
         if not endpoint.enabled:
             return "the endpoint is disabled"
-        state = self._states.get(endpoint.id)
-        if state is None or state.disabled_reason is None or state.changed_at < endpoint.updated_at:
-            return None
-        return state.disabled_reason
+        state = self._disablings.get(endpoint.id)
+        return None if state is None or state.changed_at < endpoint.updated_at else state.disabled_reason
 
     def pause(self, endpoint: str, until: int, now: int) -> Record | None:
         """Send nothing before ``until`` (milliseconds since the epoch); None when that is so already.
@@ -67,16 +70,13 @@ class EndpointStates:
             until: milliseconds since the epoch.
             now: microseconds since the epoch.
         """
-        state = self._states.get(endpoint, EndpointState(endpoint=endpoint, changed_at=now))
-        if state.paused_until is not None and state.paused_until >= until:
+        if self._pauses.get(endpoint, 0) >= until:
             return None
-        # Keeps changed_at of an earlier disabling, which an edit since then has lifted.
-        changed_at = state.changed_at if state.disabled_reason else now
-        return self._change(msgspec.structs.replace(state, paused_until=until, changed_at=changed_at))
+        return self._change(EndpointState(endpoint=endpoint, paused_until=until, changed_at=now), endpoint + _PAUSE)
 
     def disable(self, endpoint: str, reason: str, now: int) -> Record:
         """Send nothing any more, until the endpoint is edited or enabled; ``now`` in microseconds since the epoch."""
-        return self._change(EndpointState(endpoint=endpoint, disabled_reason=reason, changed_at=now))
+        return self._change(EndpointState(endpoint=endpoint, disabled_reason=reason, changed_at=now), endpoint)
 
     def apply(self, message: Message) -> None:
         """Take in one record of the topic.
@@ -84,18 +84,26 @@ class EndpointStates:
         Raises:
             CorruptRecord: it is no endpoint state.
         """
-        key, value = message.key(), message.value()
+        key, value = (message.key() or b"").decode(errors="replace"), message.value()
         if value is None:
-            self._states.pop((key or b"").decode(errors="replace"), None)
+            if key.endswith(_PAUSE):
+                self._pauses.pop(key.removesuffix(_PAUSE), None)
+            else:
+                self._disablings.pop(key, None)
             return
         try:
             state = _DECODER.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptRecord(f"not an endpoint state: {error}") from error
-        known = self._states.get(state.endpoint)
-        if known is None or state.changed_at >= known.changed_at:
-            self._states[state.endpoint] = state
+        self._note(state)
 
-    def _change(self, state: EndpointState) -> Record:
-        self._states[state.endpoint] = state
-        return Record(topics.ENDPOINT_STATE, _ENCODER.encode(state), state.endpoint.encode())
+    def _change(self, state: EndpointState, key: str) -> Record:
+        self._note(state)
+        return Record(topics.ENDPOINT_STATE, _ENCODER.encode(state), key.encode())
+
+    def _note(self, state: EndpointState) -> None:
+        if state.paused_until is not None:
+            self._pauses[state.endpoint] = max(state.paused_until, self._pauses.get(state.endpoint, 0))
+        known = self._disablings.get(state.endpoint)
+        if state.disabled_reason is not None and (known is None or state.changed_at >= known.changed_at):
+            self._disablings[state.endpoint] = state

@@ -148,9 +148,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the connectors learned of an endpoint, as JSON on ``endpoint-state`` (compacted, key: endpoint id).
+    """What the connectors learned of an endpoint, as JSON on ``endpoint-state``, a compacted topic.
 
-    ``paused_until`` is in milliseconds since the epoch.
+    A disabling has the endpoint's id as key, a pause the id and ``/pause``. ``paused_until`` is in milliseconds since
+    the epoch.
     """
 
     endpoint: str

@@ -142,9 +142,10 @@ class PostOffice:
         ]
 
     def endpoint_state(self, endpoint: Endpoint) -> EndpointState | None:
+        """What was last learned of it, a pause or a disabling."""
         found = None
         for message in self._read(topics.ENDPOINT_STATE):
-            if message.key() == endpoint.id.encode():
+            if message.key() in (endpoint.id.encode(), f"{endpoint.id}/pause".encode()):
                 found = msgspec.json.decode(message.value() or b"", type=EndpointState)
         return found
 

@@ -1,0 +1,95 @@
+"""What several workers learn of one endpoint, when they do not know of each other's records yet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from backbone.kafka.settings import KafkaSettings
+from connectors.endpoint_states import EndpointStates
+from schemas import timestamps
+from schemas.errors import CorruptRecord
+from schemas.subscription import Endpoint, EndpointType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from backbone.kafka.records import Message, Record
+
+ENDPOINT = Endpoint(
+    id="e", workspace="w", name="e", type=EndpointType.WEB_HOOK, url="https://example.org", created_at=1, updated_at=1
+)
+
+
+class Read:
+    """A record as a consumer gives it."""
+
+    def __init__(self, key: bytes | None, value: bytes | None) -> None:
+        self._key = key
+        self._value = value
+
+    def key(self) -> bytes | None:
+        return self._key
+
+    def value(self) -> bytes | None:
+        return self._value
+
+
+def worker(records: Iterable[Record] = ()) -> EndpointStates:
+    """A worker that has read these records, which are all that compaction left."""
+    states = EndpointStates(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    for record in {record.key: record for record in records}.values():
+        states.apply(cast("Message", Read(record.key, record.value)))
+    return states
+
+
+def in_a_minute(now: int) -> int:
+    return now // 1_000 + 60_000
+
+
+def test_a_pause_does_not_undo_a_disabling_that_its_worker_has_not_read() -> None:
+    now = timestamps.now()
+    disabling = worker().disable("e", "gone", now)
+    pausing = worker().pause("e", in_a_minute(now), now + 1)
+    assert pausing is not None
+    for written in ([disabling, pausing], [pausing, disabling]):
+        later = worker(written)
+        assert later.disabled_reason(ENDPOINT) == "gone"
+        assert later.pause_left("e") == pytest.approx(60, abs=5)
+
+
+def test_a_shorter_pause_changes_nothing() -> None:
+    now = timestamps.now()
+    states = worker()
+    longer = states.pause("e", in_a_minute(now), now)
+    assert longer is not None
+    assert states.pause("e", in_a_minute(now) - 30_000, now + 1) is None
+    states.apply(cast("Message", Read(longer.key, longer.value)))
+    assert states.pause_left("e") == pytest.approx(60, abs=5)
+
+
+def test_an_edit_lifts_a_disabling_whatever_pause_came_after_it() -> None:
+    now = timestamps.now()
+    states = worker()
+    states.disable("e", "gone", now - 10)
+    states.pause("e", in_a_minute(now), now + 10)
+    edited = Endpoint(id="e", workspace="w", name="e", type=EndpointType.WEB_HOOK, created_at=1, updated_at=now)
+    assert states.disabled_reason(ENDPOINT) == "gone"
+    assert states.disabled_reason(edited) is None
+
+
+def test_tombstones_lift_what_their_key_said() -> None:
+    now = timestamps.now()
+    states = worker()
+    disabling, pausing = states.disable("e", "gone", now), states.pause("e", in_a_minute(now), now)
+    assert pausing is not None
+    states.apply(cast("Message", Read(pausing.key, None)))
+    assert (states.pause_left("e"), states.disabled_reason(ENDPOINT)) == (0, "gone")
+    states.apply(cast("Message", Read(disabling.key, None)))
+    assert states.disabled_reason(ENDPOINT) is None
+
+
+def test_what_is_no_state_is_corrupt() -> None:
+    with pytest.raises(CorruptRecord):
+        worker().apply(cast("Message", Read(b"e", b"{}")))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -16,10 +16,11 @@ from ingest_api.problems import HttpProblem
 from schemas.errors import HeadraceError, InvalidRequest, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 
     from ingest_api.family import Family
     from ingest_api.state import Gateway
+    from ingest_api.wire import Asgi, Receive, Scope, Send
 
 DESCRIPTION = "A Kafka-native event gateway: every accepted event is in Kafka before it is answered."
 
@@ -78,8 +79,36 @@ def create_control_app(
     app.add_exception_handler(HeadraceError, on_headrace_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(Exception, on_headrace_error)
+    app.add_middleware(_Failures, answer=on_headrace_error)
     return app
+
+
+class _Failures:
+    """Answers an exception that nobody raised on purpose.
+
+    As the handler of ``Exception`` Starlette would answer it and raise it again: the server would log it a second time
+    and close the connection.
+    """
+
+    def __init__(self, app: Asgi, answer: Callable[[Request, Exception], Awaitable[HttpResponse]]) -> None:
+        self._app = app
+        self._answer = answer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def note_start(message: MutableMapping[str, Any]) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, note_start)
+        except Exception as error:
+            if started:
+                raise
+            response = await self._answer(Request(scope), error)
+            await response(scope, receive, send)
 
 
 def _json_path(location: Sequence[str | int]) -> str:

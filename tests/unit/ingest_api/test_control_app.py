@@ -1,0 +1,31 @@
+"""What the control app answers when something of its own fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+
+from ingest_api.control.app import create_control_app
+
+if TYPE_CHECKING:
+    import pytest
+
+    from ingest_api.state import Gateway
+
+
+async def test_a_failure_is_answered_and_logged_once_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
+    app = create_control_app((), cast("Gateway", None), version="1", hot_methods=lambda _: ())
+
+    @app.get("/fails")
+    async def fails() -> Any:
+        raise ZeroDivisionError("a secret of the inside")
+
+    # What the app raised would be raised here: the server logs it again and closes the connection.
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://gateway") as http:
+        answer = await http.get("/fails")
+
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+    assert [record.message for record in caplog.records] == ["request failed"]

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -192,3 +193,16 @@ async def publish(office: PostOffice, endpoint: Endpoint, channel: str, numbers:
 
 def order_ids(found: list[Any]) -> list[int]:
     return [int(publication["data"]["data"]["orderId"]) for publication in found]
+
+
+def some_channel() -> str:
+    return f"orders-{uuid.uuid4()}"
+
+
+async def position(clients: Clients, channel: str, top: int) -> dict[str, Any]:
+    """Where the channel stands, once it has come so far."""
+    while True:
+        client, result = await clients.subscribe(channel)
+        await client.socket.close()
+        if result.get("offset", 0) >= top:
+            return {"epoch": result["epoch"], "offset": result["offset"]}

@@ -1,4 +1,4 @@
-"""Whoever comes back gets what it missed, once and in order; all nodes count alike, whenever they started."""
+"""Whoever comes back gets what it missed, once and in order; all nodes count alike."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backbone.kafka.transaction import TransactionalProducer
-from connectors.websocket.positions import load_positions
-from schemas.channels import channel_key
 from tests.component.connectors.websocket.node import (
     Clients,
     channel_token,
     order_ids,
+    position,
     publications,
     publish,
     running_node,
+    some_channel,
 )
 
 if TYPE_CHECKING:
@@ -26,19 +26,6 @@ if TYPE_CHECKING:
 
     from backbone.kafka.settings import KafkaSettings
     from tests.component.connectors.post_office import PostOffice
-
-
-def some_channel() -> str:
-    return f"orders-{uuid.uuid4()}"
-
-
-async def position(clients: Clients, channel: str, top: int) -> dict[str, Any]:
-    """Where the channel stands, once it has come so far."""
-    while True:
-        client, result = await clients.subscribe(channel)
-        await client.socket.close()
-        if result.get("offset", 0) >= top:
-            return {"epoch": result["epoch"], "offset": result["offset"]}
 
 
 async def test_what_was_missed_comes_with_the_reply(clients: Clients, office: PostOffice) -> None:
@@ -156,7 +143,7 @@ async def test_a_client_that_does_not_read_is_closed_as_slow_and_recovers(
 ) -> None:
     channel = some_channel()
     endpoint = await office.endpoint("http://unused")
-    with running_node(kafka, tmp_path, send_limit=100_000) as node:
+    with running_node(kafka, tmp_path, send_limit=100_000, slow_timeout=0.5) as node:
         async with contextlib.AsyncExitStack() as stack:
             clients = Clients(node.url, stack)
             slow, result = await clients.subscribe(channel)
@@ -171,6 +158,19 @@ async def test_a_client_that_does_not_read_is_closed_as_slow_and_recovers(
             assert result["recovered"] is True
             missed = order_ids(result["publications"]) + order_ids(await back.publications(200))
     assert missed == list(range(count - 499, count + 1))
+
+
+async def test_a_burst_closes_nobody_who_reads(kafka: KafkaSettings, office: PostOffice, tmp_path: Path) -> None:
+    """Far more than may wait for one client comes at once; it gets all of it, in order, on the same connection."""
+    channel = some_channel()
+    endpoint = await office.endpoint("http://unused")
+    with running_node(kafka, tmp_path, send_limit=20_000) as node:
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [(await Clients(node.url, stack).subscribe(channel))[0] for _ in range(5)]
+            await publish(office, endpoint, channel, range(1, 3_001))
+            heard = await asyncio.gather(*(client.publications(3_000) for client in clients))
+    assert all(order_ids(found) == list(range(1, 3_001)) for found in heard)
+    assert node.count("pushed_total") == 15_000
 
 
 async def test_what_was_aborted_is_not_counted(clients: Clients, kafka: KafkaSettings, office: PostOffice) -> None:
@@ -196,41 +196,6 @@ async def test_what_was_aborted_is_not_counted(clients: Clients, kafka: KafkaSet
 
     found = await client.publications(4)
     assert (order_ids(found), [each["offset"] for each in found]) == ([1, 2, 3, 4], [1, 2, 3, 4])
-
-
-@pytest.mark.parametrize("rebuild", [0, 3, 100_000])
-async def test_a_node_that_starts_later_counts_alike(
-    kafka: KafkaSettings, office: PostOffice, tmp_path: Path, rebuild: int
-) -> None:
-    """From the positions that another wrote: without history, with a part of it, with all of it."""
-    channel = some_channel()
-    endpoint = await office.endpoint("http://unused")
-    key = channel_key("default", channel)
-    async with contextlib.AsyncExitStack() as stack:
-        with running_node(kafka, tmp_path / "first", positions_interval=0.1) as first:
-            await publish(office, endpoint, channel, range(1, 8))
-            at = await position(Clients(first.url, stack), channel, 7)
-
-            def marks() -> list[int]:
-                return [mark.number for (_, name), mark in load_positions(kafka).marks.items() if name == key]
-
-            for _ in range(200):
-                if await asyncio.to_thread(marks) == [7]:
-                    break
-            else:
-                pytest.fail("the position was not written")
-        await publish(office, endpoint, channel, range(8, 10))
-        with running_node(kafka, tmp_path / "second", rebuild_records=rebuild) as second:
-            clients = Clients(second.url, stack)
-            _, result = await clients.subscribe(channel, recover=True, **at)
-            assert (result["epoch"], result["recovered"]) == (at["epoch"], True)
-            assert [each["offset"] for each in result["publications"]] == [8, 9]
-            assert order_ids(result["publications"]) == [8, 9]
-            _, earlier = await clients.subscribe(channel, recover=True, epoch=at["epoch"], offset=0)
-            if rebuild == 100_000:
-                assert order_ids(earlier["publications"]) == list(range(1, 10))
-            else:
-                assert "recovered" not in earlier
 
 
 async def test_two_nodes_tell_the_same(kafka: KafkaSettings, office: PostOffice, tmp_path: Path) -> None:

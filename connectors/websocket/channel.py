@@ -11,7 +11,7 @@ from connectors.websocket import protocol
 from schemas.errors import CorruptRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from backbone.kafka.records import Message
 
@@ -19,6 +19,14 @@ log = logging.getLogger(__name__)
 
 _OVERHEAD = 500
 """Bytes that a kept publication costs besides its record's value; an estimate."""
+
+
+class PushFrame(NamedTuple):
+    """Publications on their way to subscribers: the frame, how many they are, and the number of the last."""
+
+    frame: bytes
+    publications: int
+    last: int
 
 
 class Mark(NamedTuple):
@@ -56,10 +64,10 @@ class Publication:
 
 
 class Subscriber(Protocol):
-    """A connection."""
+    """A subscription of a connection."""
 
-    def write(self, frame: bytes) -> None:
-        """Send a frame now or as soon as the socket takes it; never blocks."""
+    def push(self, frames: Sequence[PushFrame]) -> int:
+        """Send publications that follow on the last ones, as many as can be without waiting; returns how many."""
 
 
 class Channel:
@@ -74,7 +82,7 @@ class Channel:
         top: number of the last publication.
         log_offset: of its record; -1 before the first.
         history: the last publications, ending with ``top`` (a publication is missing from it only at the front).
-        subscribers: connections that get what comes next.
+        subscribers: those who are sent what comes next.
     """
 
     __slots__ = ("_mark", "history", "key", "log_offset", "name", "partition", "subscribers", "top")

@@ -11,7 +11,6 @@ import msgspec
 from backbone.realtime_tokens import ExpiredToken, InvalidToken
 from connectors.websocket import protocol
 from connectors.websocket.protocol import ConnectResult, Disconnected, HistoryResult, ReplyError, SubscribeResult
-from connectors.websocket.session import Subscription
 from schemas.channels import MAX_LENGTH, channel_key
 from schemas.errors import Unavailable
 
@@ -237,7 +236,7 @@ class Commands:
             elif flag & _REJECT_UNRECOVERED:
                 hub.forget_unused(channel)
                 raise protocol.unrecoverable()
-        self._session.join(name, Subscription(channel, expires_at), reached)
+        self._session.join(name, channel, reached, expires_at)
         return result
 
     def _bodies(self, publications: Iterable[Publication]) -> list[msgspec.Raw]:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from connectors.websocket import protocol
-from connectors.websocket.channel import Channel, Mark, Publication
+from connectors.websocket.channel import Channel, Mark, Publication, PushFrame
 from schemas.channels import partition_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _YIELD_AFTER = 5_000
 """Writes to sockets before the event loop gets to do something else."""
+
+_FRAME_BYTES = 65_536
 
 _WAIT_STEP = 0.01
 
@@ -116,10 +118,20 @@ class Hub:
         """The publication as the protocol spells it; None when its record cannot be read."""
         return publication.body(self._render)
 
-    def push_frames(self, channel: Channel, publications: Sequence[Publication]) -> list[bytes]:
-        """Publications as frames for whoever is subscribed."""
-        bodies = [self.body(publication) for publication in publications]
-        return protocol.frames([protocol.publication_push(channel.name, body) for body in bodies if body is not None])
+    def push_frames(self, channel: Channel, publications: Sequence[Publication]) -> list[PushFrame]:
+        """Publications as frames of about 64 KiB at most, made once for all who are subscribed."""
+        made: list[PushFrame] = []
+        lines: list[bytes] = []
+        size = 0
+        for publication in publications:
+            body = self.body(publication)
+            if body is not None:
+                lines.append(protocol.publication_push(channel.name, body))
+                size += len(body)
+            if lines and (size > _FRAME_BYTES or publication is publications[-1]):
+                made.append(PushFrame(protocol.text_frame(b"\n".join(lines)), len(lines), publication.number))
+                lines, size = [], 0
+        return made
 
     def snapshot(self) -> Snapshot:
         """What changed since the last snapshot."""
@@ -154,8 +166,5 @@ class Hub:
             return 0
         frames = self.push_frames(channel, fresh)
         subscribers = list(channel.subscribers)
-        for frame in frames:
-            for subscriber in subscribers:
-                subscriber.write(frame)
-        self._metrics.pushed.inc(len(fresh) * len(subscribers))
+        self._metrics.pushed.inc(sum([subscriber.push(frames) for subscriber in subscribers]))
         return len(frames) * len(subscribers)

@@ -6,12 +6,9 @@ https://centrifugal.dev/docs/server/codes. One WebSocket text frame holds one or
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 PING = b"{}"
 
@@ -272,19 +269,3 @@ def text_frame(payload: bytes) -> bytes:
     else:
         head = bytes((_TEXT, _SHORT + 1)) + length.to_bytes(8, "big")
     return head + payload
-
-
-def frames(messages: Iterable[bytes], limit: int = 65_536) -> list[bytes]:
-    """Messages joined into text frames of about ``limit`` bytes at most, unless one alone is larger."""
-    made: list[bytes] = []
-    lines: list[bytes] = []
-    size = 0
-    for message in messages:
-        if lines and size + len(message) > limit:
-            made.append(text_frame(b"\n".join(lines)))
-            lines, size = [], 0
-        lines.append(message)
-        size += len(message) + 1
-    if lines:
-        made.append(text_frame(b"\n".join(lines)))
-    return made

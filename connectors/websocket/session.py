@@ -13,13 +13,13 @@ from uuid import uuid4
 from connectors.websocket import protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aiohttp import web
 
     from backbone.catalog.reader import Catalog
     from backbone.realtime_tokens import ConnectionClaims, RealtimeTokens
-    from connectors.websocket.channel import Channel
+    from connectors.websocket.channel import Channel, PushFrame
     from connectors.websocket.clock import Clock
     from connectors.websocket.hub import Hub
     from connectors.websocket.metrics import RealtimeMetrics
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 _PING_FRAME = protocol.text_frame(protocol.PING)
 _CLOSE_SECONDS = 5.0
 """How long a client has to answer the closing of its connection."""
+
+_LOOK_AGAIN = 0.02
 
 _PAGE = 100
 """Publications that a client which catches up is sent at a time."""
@@ -51,19 +53,64 @@ class Node:
 
 
 class Subscription:
-    """Of one connection to one channel; ``expires_at`` in seconds since the epoch, None: never."""
+    """Of one connection to one channel; ``expires_at`` in seconds since the epoch, None: never.
 
-    __slots__ = ("channel", "expires_at", "task")
+    It is live, sent each publication as it comes, or it catches up: a task sends it what it missed from memory, as fast
+    as the socket takes it, be it after its return or in a burst.
+    """
 
-    def __init__(self, channel: Channel, expires_at: int | None) -> None:
+    __slots__ = ("_session", "_task", "channel", "expires_at")
+
+    def __init__(self, session: Session, channel: Channel, expires_at: int | None) -> None:
         self.channel = channel
         self.expires_at = expires_at
-        self.task: asyncio.Task[None] | None = None
-        """Sends what was missed, where that is more than fits into a reply."""
+        self._session = session
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, position: int) -> None:
+        """Send what comes after a position in the channel."""
+        if position == self.channel.top:
+            self.channel.subscribers[self] = None
+        else:
+            self._task = asyncio.create_task(self._catch_up(position))
+
+    def end(self) -> None:
+        """Send nothing more."""
+        self.channel.subscribers.pop(self, None)
+        if self._task is not None:
+            self._task.cancel()
+
+    def push(self, frames: Sequence[PushFrame]) -> int:
+        """Send publications that follow on the last ones; what does not fit is caught up on."""
+        sent = 0
+        for frame, publications, last in frames:
+            sent += publications
+            if not self._session.write_push(frame):
+                self.channel.subscribers.pop(self, None)
+                self._task = asyncio.create_task(self._catch_up(last))
+                break
+        return sent
+
+    async def _catch_up(self, position: int) -> None:
+        """Publications that are gone from memory before their turn end the connection: on its return it is told so."""
+        session, hub = self._session, self._session.node.hub
+        while await session.drained():
+            missed = self.channel.since(position, _PAGE)
+            if missed is None:
+                session.close(protocol.INSUFFICIENT_STATE)
+                return
+            if not missed:
+                self._task = None
+                self.channel.subscribers[self] = None
+                return
+            for frame, publications, _ in hub.push_frames(self.channel, missed):
+                session.write_push(frame)
+                session.node.metrics.pushed.inc(publications)
+            position = missed[-1].number
 
 
 class Session:
-    """Everything is sent in the order of the calls; nothing but ``catch_up`` waits for the socket.
+    """Everything is sent in the order of the calls; only a subscription that catches up waits for the socket.
 
     Args:
         node: what it shares with others.
@@ -104,11 +151,37 @@ class Session:
         self.expire(claims.expires_at)
 
     def write(self, frame: bytes) -> None:
-        """Send a frame; a client that has too much before it is closed, and recovers when it is back."""
+        """Send a frame; a client that asks on and on and takes no answer is closed."""
         if self.closing is None:
             self._transport.write(frame)
             if self._transport.get_write_buffer_size() > self.node.settings.send_limit:
                 self.close(protocol.SLOW)
+
+    def write_push(self, frame: bytes) -> bool:
+        """Send publications; whether more may follow at once."""
+        if self.closing is None:
+            self._transport.write(frame)
+        return not self.congested
+
+    @property
+    def congested(self) -> bool:
+        """Whether so much waits to be sent that no more publications should be added."""
+        return self._transport.get_write_buffer_size() > self.node.settings.send_limit // 2
+
+    async def drained(self) -> bool:
+        """Wait until the client has taken most of what waits: True; False when it took nothing for too long: closed."""
+        waits = self._transport.get_write_buffer_size()
+        patience = self.node.settings.slow_timeout
+        deadline = time.monotonic() + patience
+        while self.closing is None and self.congested:
+            await asyncio.sleep(_LOOK_AGAIN)
+            left = self._transport.get_write_buffer_size()
+            if left < waits:
+                deadline = time.monotonic() + patience
+            elif time.monotonic() > deadline:
+                self.close(protocol.SLOW)
+            waits = left
+        return self.closing is None
 
     def send(self, message: bytes) -> None:
         """Send one message."""
@@ -140,15 +213,12 @@ class Session:
         if at is not None:
             self.node.clock.at(at + self.node.settings.expiry_grace, self._expired)
 
-    def join(self, name: str, subscription: Subscription, position: int) -> None:
+    def join(self, name: str, channel: Channel, position: int, expires_at: int | None) -> None:
         """Be sent what comes after a position in the channel."""
-        self.subscriptions[name] = subscription
+        subscription = self.subscriptions[name] = Subscription(self, channel, expires_at)
         self.node.metrics.subscriptions.inc()
-        if position == subscription.channel.top:
-            subscription.channel.subscribers[self] = None
-        else:
-            subscription.task = asyncio.create_task(self._catch_up(subscription, position))
-        self.expire_subscription(name, subscription.expires_at)
+        subscription.begin(position)
+        self.expire_subscription(name, expires_at)
 
     def expire_subscription(self, name: str, at: int | None) -> None:
         """End a subscription at a time (seconds since the epoch) and the grace after it, unless told another."""
@@ -163,9 +233,7 @@ class Session:
         subscription = self.subscriptions.pop(name, None)
         if subscription is not None:
             self.node.metrics.subscriptions.dec()
-            if subscription.task is not None:
-                subscription.task.cancel()
-            subscription.channel.subscribers.pop(self, None)
+            subscription.end()
             self.node.hub.forget_unused(subscription.channel)
 
     def leave_all(self) -> None:
@@ -187,30 +255,6 @@ class Session:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._socket.close(code=why.code, message=why.reason.encode())
         self._transport.abort()
-
-    async def _catch_up(self, subscription: Subscription, position: int) -> None:
-        """Send what came after a position, as fast as the socket takes it, then go live.
-
-        Publications that are gone from memory before their turn end the connection: the client is told on its return.
-        """
-        channel, hub = subscription.channel, self.node.hub
-        while self.closing is None:
-            missed = channel.since(position, _PAGE)
-            if missed is None:
-                self.close(protocol.INSUFFICIENT_STATE)
-                return
-            if not missed:
-                subscription.task = None
-                channel.subscribers[self] = None
-                return
-            bodies = [body for body in map(hub.body, missed) if body is not None]
-            position = missed[-1].number
-            self.node.metrics.pushed.inc(len(bodies))
-            try:
-                for body in bodies:
-                    await self._socket.send_str(protocol.publication_push(channel.name, body).decode())
-            except (ConnectionError, RuntimeError):
-                return
 
     def _stale(self) -> None:
         if self.claims is None:

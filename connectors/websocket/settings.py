@@ -21,7 +21,9 @@ class RealtimeSettings(BaseSettings):
         ping_interval, pong_timeout: a client that does not answer a ping in time is gone; whole seconds.
         stale_delay: how long a connection may take to authenticate.
         expiry_grace: how long a client has after its token expired to send a new one.
-        send_limit: what may wait to be sent to one client before it is closed as slow; it reconnects and recovers.
+        send_limit: what may wait to be sent to one client. Past half of it, the client is sent further publications
+            from memory, as fast as it takes them.
+        slow_timeout: a client that for so long took nothing of what waits is closed; it reconnects and recovers.
         message_limit: of a message from a client.
         channel_limit: subscriptions of one connection.
         history_size: publications of one channel that a client can recover.
@@ -42,6 +44,7 @@ class RealtimeSettings(BaseSettings):
     stale_delay: float = Field(10.0, gt=0)
     expiry_grace: float = Field(25.0, ge=0)
     send_limit: int = Field(1_048_576, ge=1)
+    slow_timeout: float = Field(10.0, gt=0)
     message_limit: int = Field(65_536, ge=1)
     channel_limit: int = Field(128, ge=1)
     history_size: int = Field(10_000, ge=1)

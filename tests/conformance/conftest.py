@@ -1,12 +1,14 @@
-"""One running gateway for all documents."""
+"""One running gateway for all documents, and an Exchange account on it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
-from tests.exchange_account import ExchangeAccount, exchange_account
+from tests.exchange_account import ExchangeAccount, ExchangeEndpoint, exchange_account
+from tests.exchange_publishing import Publishing
 from tests.running_gateway import RunningGateway, running_gateway
 
 if TYPE_CHECKING:
@@ -24,3 +26,26 @@ def gateway(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> I
 def exchange(gateway: RunningGateway) -> ExchangeAccount:
     """An Exchange account for all tests of its document."""
     return exchange_account(gateway)
+
+
+@pytest.fixture(scope="session")
+def publisher(exchange: ExchangeAccount) -> ExchangeEndpoint:
+    """A source of events."""
+    return exchange.endpoint(source=True, identifiers=("email", "cookieId"))
+
+
+@pytest.fixture(scope="session")
+def unused_codes() -> list[str]:
+    """Codes whose topics are still empty: a refusal leaves nothing, so that the next test can take its code."""
+    return []
+
+
+@pytest.fixture
+def publishing(publisher: ExchangeEndpoint, unused_codes: list[str]) -> Iterator[Publishing]:
+    """The publisher with an event type of the test's own."""
+    code = unused_codes.pop() if unused_codes else f"ibmproductView-{uuid4()}"
+    assert publisher.register(code).status_code == 200
+    with publisher.client() as http:
+        yield Publishing(publisher, http, code)
+    if publisher.account.stored(code) == 0:
+        unused_codes.append(code)

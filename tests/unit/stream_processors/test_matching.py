@@ -1,184 +1,29 @@
-"""Who gets an event: selection, times, conditions, and the cost of subscriptions that do not match."""
+"""Who gets an event: selection, times and conditions."""
 
 from __future__ import annotations
 
-import json
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import pytest
 
-from backbone.catalog.view import CatalogView
-from schemas import timestamps
 from schemas.errors import CorruptRecord
 from schemas.event import Identifier
-from schemas.event_type import EventType
-from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
-from schemas.topics import event_topic
 from stream_processors.matching import MatchIndex
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-LINKED_AT = 1_700_000_000_000_500
-"""Microseconds; in the middle of a millisecond, as Kafka's append time never is."""
-LINKED_MS = 1_700_000_000_000
-ORDERS = event_topic("acme", "events", "Order")
-
-
-class Decoded(msgspec.Struct):
-    """A decoded event."""
-
-    source: str
-    type: str
-    subject: str | None
-    time: int
-    channel: str | None
-    identifiers: tuple[Identifier, ...]
-    data: Any
-
-    def data_value(self) -> Any:
-        return self.data
-
-
-class Message:
-    """A consumed record whose value stands for ``event``."""
-
-    def __init__(
-        self,
-        event: Decoded,
-        *,
-        topic: str = ORDERS,
-        at: int = LINKED_MS,
-        headers: bool = True,
-        tombstone: bool = False,
-    ) -> None:
-        self.event = event
-        self._topic = topic
-        self._at = at
-        self._tombstone = tombstone
-        self._headers: list[tuple[str, bytes]] | None = None
-        if headers:
-            self._headers = [
-                ("ce_specversion", b"1.0"),
-                ("ce_source", event.source.encode()),
-                ("ce_type", event.type.encode()),
-                ("ce_time", timestamps.to_text(event.time).encode()),
-            ]
-            if event.subject is not None:
-                self._headers.append(("ce_subject", event.subject.encode()))
-
-    def topic(self) -> str:
-        return self._topic
-
-    def value(self) -> bytes | None:
-        return None if self._tombstone else b"\x00\x00\x00\x00\x01"
-
-    def headers(self) -> list[tuple[str, bytes]] | None:
-        return self._headers
-
-    def timestamp(self) -> tuple[int, int]:
-        return 2, self._at
-
-
-def event(data: Any = None, **fields: Any) -> Decoded:
-    defaults: dict[str, Any] = {
-        "source": "shop-1",
-        "type": "Order",
-        "subject": None,
-        "time": LINKED_AT,
-        "channel": None,
-        "identifiers": (),
-    }
-    return Decoded(**(defaults | fields), data=data)
-
-
-class World:
-    """A catalog and what it takes to ask who gets an event."""
-
-    def __init__(self) -> None:
-        self.view = CatalogView()
-        self.decoded = 0
-        self.index: MatchIndex | None = None
-
-    def event_type(self, code: str, namespace: str = "events", workspace: str = "acme") -> str:
-        kind = EventType(
-            workspace=workspace,
-            namespace=namespace,
-            code=code,
-            effective_partitions=1,
-            schema_id=1,
-            created_at=0,
-            updated_at=0,
-        )
-        self.view.put(kind, LINKED_AT)
-        return kind.topic
-
-    def subscribe(
-        self,
-        name: str,
-        *types: tuple[str, str],
-        endpoint: str | None = None,
-        at: int = LINKED_AT,
-        filter_at: int = LINKED_AT,
-        condition: Any = None,
-        workspace: str = "acme",
-        **lists: Any,
-    ) -> None:
-        types = types or (("events", "Order"),)
-        self.view.put(
-            EventFilter(
-                id=f"filter-{name}",
-                workspace=workspace,
-                name=name,
-                types=tuple(TypeSelection(namespace=namespace, code=code) for namespace, code in types),
-                condition=None if condition is None else json.dumps(condition),
-                created_at=0,
-                updated_at=0,
-                **lists,
-            ),
-            filter_at,
-        )
-        endpoint = endpoint or f"endpoint-{name}"
-        if self.view.endpoint(endpoint) is None:
-            self.view.put(
-                Endpoint(
-                    id=endpoint,
-                    workspace=workspace,
-                    name=endpoint,
-                    type=EndpointType.WEB_HOOK,
-                    created_at=0,
-                    updated_at=0,
-                ),
-                filter_at,
-            )
-        self.view.put(
-            Subscription(
-                id=name,
-                workspace=workspace,
-                event_filter=f"filter-{name}",
-                endpoint=endpoint,
-                created_at=0,
-                updated_at=0,
-            ),
-            at,
-        )
-
-    def matched(self, message: Message, index: MatchIndex | None = None) -> dict[str, tuple[str, ...]]:
-        def decode(_: bytes) -> Any:
-            self.decoded += 1
-            return message.event
-
-        index = index or MatchIndex(self.view)
-        return {match.endpoint.id: match.subscriptions for match in index.match(message, decode)}
+from tests.unit.stream_processors.subscribed_world import (
+    LINKED_AT,
+    LINKED_MS,
+    ORDERS,
+    Message,
+    World,
+    event,
+    world_with_orders,
+)
 
 
 @pytest.fixture
 def world() -> World:
-    world = World()
-    world.event_type("Order")
-    return world
+    return world_with_orders()
 
 
 def test_only_the_selected_type_matches(world: World) -> None:
@@ -287,23 +132,6 @@ def test_lists_and_condition_of_a_filter_hold_together(world: World) -> None:
         assert not world.matched(Message(msgspec.structs.replace(fitting, **change)))
 
 
-def test_nothing_is_decoded_when_no_candidate_looks_at_the_data(world: World) -> None:
-    world.subscribe("plain")
-    world.subscribe("envelope", condition={"source": ["shop-1"], "type": ["Order"], "time": [{"prefix": "2023-"}]})
-    world.subscribe("subject", condition={"subject": [{"exists": False}]})
-    world.subscribe("late", condition={"data": {"x": [{"prefix": "a"}]}}, at=LINKED_AT + 10_000)
-    assert world.matched(Message(event())).keys() == {"endpoint-plain", "endpoint-envelope", "endpoint-subject"}
-    assert world.decoded == 0
-
-
-def test_an_event_is_decoded_once_for_all_conditions(world: World) -> None:
-    for number in range(5):
-        world.subscribe(f"p{number}", condition={"data": {"x": [{"prefix": "a"}]}})
-        world.subscribe(f"e{number}", condition={"data": {"x": ["ab"]}})
-    assert len(world.matched(Message(event({"x": "ab"})))) == 10
-    assert world.decoded == 1
-
-
 def test_a_record_without_cloudevents_headers_is_decoded_for_them(world: World) -> None:
     world.subscribe("s", condition={"source": ["shop-1"], "subject": ["x"], "time": [{"prefix": "2023-"}]})
     assert world.matched(Message(event(subject="x"), headers=False))
@@ -344,61 +172,3 @@ def test_a_filter_that_cannot_be_compiled_does_not_stop_the_others(world: World)
 def test_the_index_finds_what_the_condition_matches(world: World, condition: Any, data: Any) -> None:
     world.subscribe("s", condition=condition)
     assert world.matched(Message(event(data))) == {"endpoint-s": ("s",)}
-
-
-def test_a_new_index_takes_over_what_did_not_change(world: World) -> None:
-    refunds = world.event_type("Refund")
-    world.subscribe("a", condition={"data": {"x": [1]}})
-    world.subscribe("b", ("events", "Refund"), condition={"data": {"x": [1]}})
-    first = MatchIndex(world.view)
-    for topic in (ORDERS, refunds):
-        world.matched(Message(event({"x": 1}), topic=topic), first)
-    world.subscribe("c", ("events", "Refund"), condition={"data": {"x": [1]}})
-    second = MatchIndex(world.view, first)
-    assert second._matchers.keys() == {ORDERS}
-    assert second._matchers[ORDERS] is first._matchers[ORDERS]
-    assert world.matched(Message(event({"x": 1}), topic=refunds), second) == {
-        "endpoint-b": ("b",),
-        "endpoint-c": ("c",),
-    }
-    assert world.matched(Message(event({"x": 1}), topic=refunds), first) == {"endpoint-b": ("b",)}
-
-
-def test_an_edited_filter_is_compiled_anew(world: World) -> None:
-    world.subscribe("s", condition={"data": {"x": [1]}})
-    first = MatchIndex(world.view)
-    assert world.matched(Message(event({"x": 1})), first)
-    world.subscribe("s", condition={"data": {"x": [2]}})
-    second = MatchIndex(world.view, first)
-    assert not world.matched(Message(event({"x": 1})), second)
-    assert world.matched(Message(event({"x": 2})), second)
-
-
-def seconds_per_match(world: World, message: Message, rounds: int = 2_000) -> float:
-    def decode(_: bytes) -> Any:
-        return message.event
-
-    index = MatchIndex(world.view)
-    index.match(message, decode)
-
-    def timed(run: Callable[[], object]) -> float:
-        started = time.process_time()
-        for _ in range(rounds):
-            run()
-        return (time.process_time() - started) / rounds
-
-    return min(timed(lambda: index.match(message, decode)) for _ in range(3))
-
-
-def test_the_cost_does_not_grow_with_subscriptions_that_do_not_match() -> None:
-    """Each of the many asks for a store of its own, and all share a source: only the store tells them apart."""
-    costs = []
-    for subscriptions in (10, 5_000):
-        world = World()
-        world.event_type("Order")
-        for number in range(subscriptions):
-            world.subscribe(f"s{number}", sources=("shop-1",), condition={"data": {"store": [f"store-{number}"]}})
-        message = Message(event({"store": "store-3", "total": 5}))
-        assert world.matched(message) == {"endpoint-s3": ("s3",)}
-        costs.append(seconds_per_match(world, message))
-    assert costs[1] < 3 * costs[0] + 5e-6

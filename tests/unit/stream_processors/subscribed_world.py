@@ -1,0 +1,175 @@
+"""A catalog of subscriptions, and consumed records to match with them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from backbone.catalog.view import CatalogView
+from schemas import timestamps
+from schemas.event import Identifier
+from schemas.event_type import EventType
+from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from schemas.topics import event_topic
+from stream_processors.matching import MatchIndex
+
+LINKED_AT = 1_700_000_000_000_500
+"""Microseconds; in the middle of a millisecond, as Kafka's append time never is."""
+LINKED_MS = 1_700_000_000_000
+ORDERS = event_topic("acme", "events", "Order")
+
+
+class Decoded(msgspec.Struct):
+    """A decoded event."""
+
+    source: str
+    type: str
+    subject: str | None
+    time: int
+    channel: str | None
+    identifiers: tuple[Identifier, ...]
+    data: Any
+
+    def data_value(self) -> Any:
+        return self.data
+
+
+class Message:
+    """A consumed record whose value stands for ``event``."""
+
+    def __init__(
+        self,
+        event: Decoded,
+        *,
+        topic: str = ORDERS,
+        at: int = LINKED_MS,
+        headers: bool = True,
+        tombstone: bool = False,
+    ) -> None:
+        self.event = event
+        self._topic = topic
+        self._at = at
+        self._tombstone = tombstone
+        self._headers: list[tuple[str, bytes]] | None = None
+        if headers:
+            self._headers = [
+                ("ce_specversion", b"1.0"),
+                ("ce_source", event.source.encode()),
+                ("ce_type", event.type.encode()),
+                ("ce_time", timestamps.to_text(event.time).encode()),
+            ]
+            if event.subject is not None:
+                self._headers.append(("ce_subject", event.subject.encode()))
+
+    def topic(self) -> str:
+        return self._topic
+
+    def value(self) -> bytes | None:
+        return None if self._tombstone else b"\x00\x00\x00\x00\x01"
+
+    def headers(self) -> list[tuple[str, bytes]] | None:
+        return self._headers
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, self._at
+
+
+def event(data: Any = None, **fields: Any) -> Decoded:
+    defaults: dict[str, Any] = {
+        "source": "shop-1",
+        "type": "Order",
+        "subject": None,
+        "time": LINKED_AT,
+        "channel": None,
+        "identifiers": (),
+    }
+    return Decoded(**(defaults | fields), data=data)
+
+
+class World:
+    """A catalog and what it takes to ask who gets an event."""
+
+    def __init__(self) -> None:
+        self.view = CatalogView()
+        self.decoded = 0
+        self.index: MatchIndex | None = None
+
+    def event_type(self, code: str, namespace: str = "events", workspace: str = "acme") -> str:
+        kind = EventType(
+            workspace=workspace,
+            namespace=namespace,
+            code=code,
+            effective_partitions=1,
+            schema_id=1,
+            created_at=0,
+            updated_at=0,
+        )
+        self.view.put(kind, LINKED_AT)
+        return kind.topic
+
+    def subscribe(
+        self,
+        name: str,
+        *types: tuple[str, str],
+        endpoint: str | None = None,
+        at: int = LINKED_AT,
+        filter_at: int = LINKED_AT,
+        condition: Any = None,
+        workspace: str = "acme",
+        **lists: Any,
+    ) -> None:
+        types = types or (("events", "Order"),)
+        self.view.put(
+            EventFilter(
+                id=f"filter-{name}",
+                workspace=workspace,
+                name=name,
+                types=tuple(TypeSelection(namespace=namespace, code=code) for namespace, code in types),
+                condition=None if condition is None else json.dumps(condition),
+                created_at=0,
+                updated_at=0,
+                **lists,
+            ),
+            filter_at,
+        )
+        endpoint = endpoint or f"endpoint-{name}"
+        if self.view.endpoint(endpoint) is None:
+            self.view.put(
+                Endpoint(
+                    id=endpoint,
+                    workspace=workspace,
+                    name=endpoint,
+                    type=EndpointType.WEB_HOOK,
+                    created_at=0,
+                    updated_at=0,
+                ),
+                filter_at,
+            )
+        self.view.put(
+            Subscription(
+                id=name,
+                workspace=workspace,
+                event_filter=f"filter-{name}",
+                endpoint=endpoint,
+                created_at=0,
+                updated_at=0,
+            ),
+            at,
+        )
+
+    def matched(self, message: Message, index: MatchIndex | None = None) -> dict[str, tuple[str, ...]]:
+        def decode(_: bytes) -> Any:
+            self.decoded += 1
+            return message.event
+
+        index = index or MatchIndex(self.view)
+        return {match.endpoint.id: match.subscriptions for match in index.match(message, decode)}
+
+
+def world_with_orders() -> World:
+    """One with the event type ``Order``."""
+    world = World()
+    world.event_type("Order")
+    return world

@@ -33,11 +33,6 @@ log = logging.getLogger(__name__)
 _LONGEST_ID = 512
 """Characters. Ids are keys of the database's indexes, which do not take them at any length."""
 
-
-class _Undecodable(CorruptRecord):
-    """An event that nobody can read, rather than one that the ledger cannot hold."""
-
-
 _ATTEMPTS = msgspec.json.Decoder(Attempt)
 _ENCODER = msgspec.json.Encoder()
 
@@ -49,25 +44,14 @@ class LedgerIndexer:
         writer: its tables exist.
         view: the catalog, caught up with whatever is indexed.
         decode: reads an event's value.
-        is_routed: whether the router reads this record too.
-        set_aside: called with each poison record of an event topic or of ``attempts``, and the reason. An event that
-            the router reads too and poison on ``deliveries.*`` are set aside by those who have to read them, and what
-            is on ``dead-letters`` is set aside already.
+        set_aside: called with each poison record of an event topic or of ``attempts``, and the reason. Poison on
+            ``deliveries.*`` is the connectors' to set aside, and what is on ``dead-letters`` is set aside already.
     """
 
-    def __init__(
-        self,
-        *,
-        writer: LedgerWriter,
-        view: CatalogView,
-        decode: Decode,
-        is_routed: Callable[[Message], bool],
-        set_aside: SetAside,
-    ) -> None:
+    def __init__(self, *, writer: LedgerWriter, view: CatalogView, decode: Decode, set_aside: SetAside) -> None:
         self._writer = writer
         self._view = view
         self._decode = decode
-        self._is_routed = is_routed
         self._set_aside = set_aside
         self._readers: dict[str, Callable[[Message, LedgerRows], None]] = {
             topics.WEBHOOK_DELIVERIES: self._read_delivery,
@@ -120,14 +104,13 @@ class LedgerIndexer:
         try:
             self._readers.get(str(message.topic()), self._read_event)(message, rows)
         except CorruptRecord as error:
-            self._refuse(message, str(error), others=isinstance(error, _Undecodable) and self._is_routed(message))
+            self._refuse(message, str(error))
 
-    def _refuse(self, message: Message, reason: str, *, others: bool = False) -> None:
-        """Pass over a record and, unless ``others`` do, set it aside."""
+    def _refuse(self, message: Message, reason: str) -> None:
         topic = str(message.topic())
         place = {"topic": topic, "partition": message.partition(), "offset": message.offset()}
         log.warning("record not indexed", extra=place | {"reason": reason})
-        if not others and topic not in (topics.WEBHOOK_DELIVERIES, topics.DEAD_LETTERS):
+        if topic not in (topics.WEBHOOK_DELIVERIES, topics.DEAD_LETTERS):
             self._set_aside(message, reason)
 
     def _policy(self, topic: str) -> LedgerPolicy:
@@ -174,10 +157,7 @@ class LedgerIndexer:
         if kind is None or value is None:
             # The type was deleted, or the record is the tombstone of a compacted topic.
             return
-        try:
-            event = self._decode(value)
-        except CorruptRecord as error:
-            raise _Undecodable(str(error)) from error
+        event = self._decode(value)
         _check_lengths(event.id)
         producer_id = _text(dict(_headers(message)).get("ce_id"))
         rows.events.append(

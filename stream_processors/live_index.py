@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from backbone.catalog.reader import Catalog
     from backbone.kafka.admin import Admin
     from backbone.kafka.consumer import BatchConsumer
-    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.records import Partition
 
 
 class LiveIndex:
@@ -49,11 +49,6 @@ class LiveIndex:
     def topics(self) -> frozenset[str]:
         """Topics with at least one live subscription."""
         return self.current().topics
-
-    def covers(self, message: Message) -> bool:
-        """Whether the record was appended since the earliest live subscription of its topic, so that it is routed."""
-        since = self.current().since.get(str(message.topic()))
-        return since is not None and message.timestamp()[1] >= since
 
     def start_offsets(self, consumer: BatchConsumer, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """Where the earliest subscription of each partition's topic begins, by time; before it nothing can match.

@@ -80,7 +80,7 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
         index = LiveIndex(catalog, admin, skew=await _skew(settings, admin))
         agents.append(_router(settings, identity, catalog, index, metrics))
         if settings.ledger:
-            agents.append(_ledger(settings, slot, catalog, index, metrics))
+            agents.append(_ledger(settings, slot, catalog, metrics))
         app = create_app(settings, f"{identity}-{os.getpid()}", agents, _exposed(registry))
         await run_app(app, agents, stop, on_ready=mark_ready)
     finally:
@@ -115,20 +115,14 @@ def _router(
     )
 
 
-def _ledger(
-    settings: ProcessorSettings, slot: int, catalog: Catalog, index: LiveIndex, metrics: ProcessorMetrics
-) -> LedgerAgent:
+def _ledger(settings: ProcessorSettings, slot: int, catalog: Catalog, metrics: ProcessorMetrics) -> LedgerAgent:
     writer = LedgerWriter(open_ledger(settings.backbone.ledger_url))
     writer.create()
     dead_letters = DeadLetters(
         partial(TransactionalProducer, settings.kafka, f"headrace-ledger-{settings.backbone.node_id}-{slot}")
     )
     indexer = LedgerIndexer(
-        writer=writer,
-        view=catalog.view,
-        decode=Decoders(catalog).decode,
-        is_routed=index.covers,
-        set_aside=dead_letters.add,
+        writer=writer, view=catalog.view, decode=Decoders(catalog).decode, set_aside=dead_letters.add
     )
     reader = BatchReader(
         agent="ledger",

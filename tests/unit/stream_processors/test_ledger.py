@@ -70,7 +70,6 @@ class World:
         self.view.put(Workspace(id="w", name="acme", created_at=0, updated_at=0), NOW)
         self.kinds = {policy: self.event_type(policy) for policy in LedgerPolicy}
         self.set_aside: list[tuple[Any, str]] = []
-        self.routed: set[str] = set()
         self.indexer = self.indexer_with(self.writer)
 
     def indexer_with(self, writer: Any) -> LedgerIndexer:
@@ -78,7 +77,6 @@ class World:
             writer=writer,
             view=self.view,
             decode=DECODER.decode,
-            is_routed=lambda message: message.topic() in self.routed,
             set_aside=lambda message, reason: self.set_aside.append((message, reason)),
         )
 
@@ -242,20 +240,6 @@ def test_poison_of_events_and_attempts_is_set_aside_and_the_rest_indexed(world: 
     assert world.indexer.index([*poison, world.event("e1")]) == 1
     assert [message for message, _ in world.set_aside] == poison
     assert all(reason for _, reason in world.set_aside)
-
-
-def test_an_event_that_the_router_sets_aside_is_not_set_aside_again(world: World) -> None:
-    kind = world.kinds[LedgerPolicy.ALL]
-    world.routed.add(kind.topic)
-    assert world.indexer.index([Message(kind.topic, b"junk"), world.event("e1")]) == 1
-    assert world.set_aside == []
-
-
-def test_an_event_that_only_the_ledger_cannot_take_is_set_aside_though_it_is_routed(world: World) -> None:
-    world.routed.add(world.kinds[LedgerPolicy.ALL].topic)
-    long = world.event("x" * 513)
-    assert world.indexer.index([long, world.event("e1")]) == 1
-    assert [message for message, _ in world.set_aside] == [long]
 
 
 def test_poison_that_others_set_aside_is_only_passed_over(world: World) -> None:

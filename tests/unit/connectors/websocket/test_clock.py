@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import time
+
+from connectors.websocket.clock import Clock
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def ping(self) -> None:
+        self.heard.append("ping")
+
+    def expect_pong(self) -> None:
+        self.heard.append("pong?")
+
+
+def test_connections_are_pinged_once_an_interval_and_asked_for_the_pong_in_time() -> None:
+    clock = Clock(interval=10, timeout=3)
+    connections = [Connection() for _ in range(50)]
+    for connection in connections:
+        clock.add(connection)
+
+    seconds: list[int] = []
+    for second in range(1, 31):
+        clock.tick()
+        seconds += [second for connection in connections if connection.heard[-1:] == ["ping"] and second <= 10]
+
+    # The first ping comes after half an interval at the earliest, and not for all at once.
+    assert min(seconds) >= 5
+    assert len(set(seconds)) > 1
+    assert {connection.heard.count("ping") for connection in connections} <= {2, 3}
+
+
+def test_who_left_is_pinged_no_more() -> None:
+    clock = Clock(interval=2, timeout=1)
+    connection = Connection()
+    clock.add(connection)()
+
+    for _ in range(10):
+        clock.tick()
+
+    assert connection.heard == []
+
+
+def test_timers_fire_once_and_in_their_order() -> None:
+    clock = Clock(interval=25, timeout=8)
+    fired: list[str] = []
+    clock.at(time.time() - 1, lambda: fired.append("second"))
+    clock.at(time.time() - 2, lambda: fired.append("first"))
+    clock.at(time.time() + 600, lambda: fired.append("later"))
+
+    clock.tick()
+    clock.tick()
+
+    assert fired == ["first", "second"]

@@ -66,8 +66,8 @@ async def test_poison_is_set_aside_once_and_the_key_restored(
     await node.writer.write(lambda _view: Changes(put=[good], result=None))
 
     poison = f"{unique} is no JSON".encode()
-    await produce(kafka, Record(topics.CATALOG, poison, good.key.encode()))
     before = node.catalog.view.version
+    await produce(kafka, Record(topics.CATALOG, poison, good.key.encode()))
     await until(lambda: node.catalog.view.version > before and not node.catalog.poison)
     await until(lambda: not other.catalog.poison)
 

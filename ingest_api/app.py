@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import os
 import time
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
+from backbone.readiness import READY_FILE, mark_ready
 from ingest_api import problems
 from ingest_api.control.app import create_control_app
 from ingest_api.families import crmls, exchange, headrace
@@ -37,12 +40,16 @@ CORS_MAX_AGE = 600
 _ALLOCATIONS_PER_COLLECTION = 10_000
 """Python's 700 would be reached several times within one batch of events."""
 
+_REACHED_EVERY = 0.02
+"""Seconds between two looks whether the server listens yet."""
+
 
 class IngestApp:
     """Hot and control app, and the life of the gateway that they share."""
 
     def __init__(self, settings: IngestSettings) -> None:
         self._only = settings.only
+        self._address = (settings.host, settings.port)
         self._gateway = Gateway(settings)
         self._hot = HotApp(FAMILIES, self._gateway)
         self._control = create_control_app(
@@ -92,9 +99,23 @@ class IngestApp:
             raise
         _spare_the_collector()
         await send({"type": "lifespan.startup.complete"})
+        announcing = asyncio.create_task(self._announce())
         await receive()
+        announcing.cancel()
         await self._gateway.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _announce(self) -> None:
+        """Say that we are ready once a request reaches us: the server begins to listen only after our start."""
+        while READY_FILE in os.environ:
+            try:
+                _, writer = await asyncio.open_connection(*self._address)
+            except OSError:
+                await asyncio.sleep(_REACHED_EVERY)
+            else:
+                writer.close()
+                mark_ready()
+                return
 
 
 def _bounded(receive: Receive, most: int) -> Receive:

@@ -23,7 +23,6 @@ from backbone.ledger.queries import LedgerQueries
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
 from backbone.publisher import Publisher
-from backbone.readiness import mark_ready
 from ingest_api.authentication import Authenticator
 from ingest_api.first_use import FirstUse
 from ingest_api.metrics import Metrics
@@ -111,7 +110,6 @@ class Gateway:
         )
         await _until(deadline, self.catalog.caught_up)
         await _until(deadline, lambda: self.accounts.bootstrap(self.settings.backbone.admin_key))
-        mark_ready()
         log.info("ingest is ready", extra={"bootstrap_servers": kafka.bootstrap_servers})
 
     async def close(self) -> None:

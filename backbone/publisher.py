@@ -153,7 +153,6 @@ class Publisher:
     ) -> list[Record]:
         records: list[Record] = []
         problems: list[Problem] = []
-        received_text = timestamps.to_text(received_at).encode()
         for index, (draft, event_id) in enumerate(zip(drafts, ids, strict=True)):
             try:
                 route = self._route(draft) or await self._prepare(draft)
@@ -162,7 +161,7 @@ class Publisher:
                 where = place(index)
                 problems += [Problem(path=where + found.path[1:], message=found.message) for found in error.problems]
                 continue
-            time = received_text if draft.time is None else timestamps.to_text(draft.time).encode()
+            time = timestamps.to_text(received_at if draft.time is None else draft.time).encode()
             headers: Headers = [
                 _SPECVERSION,
                 ("ce_id", (draft.producer_id or event_id).encode()),

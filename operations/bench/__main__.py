@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from operations.bench import files, ingest, pipeline, route
+from operations.bench import files, ingest, pipeline, realtime, route
 from operations.bench.rig import rig
 
 if TYPE_CHECKING:
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
     from operations.bench.measure import Figure
 
-_STAGES = {"ingest": ingest.figures, "route": route.figures, "pipeline": pipeline.figures, "file": files.figures}
+_STAGES = {
+    "ingest": ingest.figures,
+    "route": route.figures,
+    "pipeline": pipeline.figures,
+    "file": files.figures,
+    "realtime": realtime.figures,
+}
 _HOME = Path("build/bench")
 _RESULT = Path("build/bench.json")
 

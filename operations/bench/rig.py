@@ -16,11 +16,11 @@ from urllib.request import Request, urlopen
 from backbone.readiness import READY_FILE
 from operations.choice import BOOTSTRAP_VARIABLE, BrokerKind, Choice, running
 from operations.errors import CannotStart
-from operations.ports import free_port
+from operations.ports import free_port, is_free
 from operations.processes import Process
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _READY_TIMEOUT = 60.0
 _STOP_GRACE = 10.0
@@ -60,7 +60,10 @@ class Rig:
         )
         process.start()
         try:
-            self._wait(process, ready)
+            self._wait(process, ready.exists)
+            if arguments[0] == "ingest":
+                # It is ready a moment before it listens.
+                self._wait(process, lambda: not is_free(self._port))
             yield process.pid or 0
         finally:
             process.stop(_STOP_GRACE)
@@ -103,9 +106,9 @@ class Rig:
         return result
 
     @staticmethod
-    def _wait(process: Process, ready: Path) -> None:
+    def _wait(process: Process, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _READY_TIMEOUT
-        while not ready.exists():
+        while not ready():
             if not process.running() or time.monotonic() > deadline:
                 raise CannotStart(f"{process.name} did not become ready:\n{process.last_words()}")
             time.sleep(0.05)

@@ -48,13 +48,13 @@ def subscribe(rig: Rig, url: str, code: str, condition: dict[str, object] | None
     rig.call("POST", "/headrace/v1/subscriptions", {"filter": event_filter["id"], "endpoint": endpoint["id"]})
 
 
-def fill(rig: Rig, producer: Producer, code: str, events: int) -> None:
+def fill(rig: Rig, producer: Producer, code: str, events: int, *, batch: int = _BATCH) -> None:
     """Publish the workload through the HTTP plane under ``code``, one batch after the other on one connection."""
     target = urlsplit(rig.base_url)
     connection = HTTPConnection(target.hostname or "", target.port, timeout=30)
     headers = {"Authorization": f"Bearer {producer.key}", "Content-Type": "application/cloudevents-batch+json"}
-    for first in range(0, events, _BATCH):
-        body = workload.batch(first, _BATCH).replace(workload.CODE.encode(), code.encode())
+    for first in range(0, events, batch):
+        body = workload.batch(first, batch).replace(workload.CODE.encode(), code.encode())
         connection.request("POST", "/headrace/v1/events", body, headers)
         response = connection.getresponse()
         answer = response.read()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from operations.bench import files, ingest, pipeline, realtime, route
+from operations.bench import files, ingest, pipeline, realtime, route, webhooks
 from operations.bench.rig import rig
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ _STAGES = {
     "ingest": ingest.figures,
     "route": route.figures,
     "pipeline": pipeline.figures,
+    "webhook": webhooks.figures,
     "file": files.figures,
     "realtime": realtime.figures,
 }

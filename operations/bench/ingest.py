@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
@@ -11,10 +9,9 @@ import orjson
 from backbone.kafka.admin import Admin, TopicSpec
 from backbone.kafka.settings import KafkaSettings
 from operations.bench import workload
+from operations.bench.echo_server import echo_server
 from operations.bench.measure import Figure, cpu_seconds
 from operations.bench.setup import Producer, first_value, order_type
-from operations.ports import free_port
-from operations.processes import Process
 
 if TYPE_CHECKING:
     from operations.bench.rig import Rig
@@ -83,34 +80,13 @@ def _accepted(rig: Rig, pid: int, producer: Producer, load: Load) -> Measured:
 
 
 def _echo(rig: Rig, load: Load) -> Measured:
-    port = free_port()
-    options = ["--port", str(port), "--log-level", "warning", "--no-access-log", "--loop", "uvloop"]
-    command = [sys.executable, "-m", "uvicorn", "operations.bench.echo:app", *options, "--http", "httptools"]
-    process = Process("echo", command, log=rig.home / "echo.log")
-    process.start()
-    try:
-        url = f"http://127.0.0.1:{port}/"
-        _until_answers(rig, url, load.body)
-        before = cpu_seconds(process.pid or 0)
-        headers = ["Content-Type: application/json"]
-        result = rig.load(url, load.body, seconds=SECONDS, connections=load.connections, headers=headers)
-        used = cpu_seconds(process.pid or 0) - before
-    finally:
-        process.stop(5)
+    headers = ["Content-Type: application/json"]
+    with echo_server(rig.home / "echo.log") as echo:
+        rig.load(echo.url, load.body, seconds=1.0, connections=load.connections, headers=headers)
+        before = cpu_seconds(echo.pid)
+        result = rig.load(echo.url, load.body, seconds=SECONDS, connections=load.connections, headers=headers)
+        used = cpu_seconds(echo.pid) - before
     return Measured(result["accepted"] / used, f"{result['accepted'] / result['seconds']:,.0f}/s")
-
-
-def _until_answers(rig: Rig, url: str, body: bytes) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            rig.load(url, body, seconds=0.5, connections=1, headers=["Content-Type: application/json"])
-        except Exception:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
-        else:
-            return
 
 
 def _produce_loop(rig: Rig, like: str) -> Measured:

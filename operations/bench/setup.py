@@ -16,6 +16,8 @@ from operations.bench import workload
 from operations.errors import CannotStart
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from operations.bench.rig import Rig
 
 PARTITIONS = 2
@@ -85,6 +87,15 @@ def first_value(rig: Rig, topic: str) -> bytes:
     raise CannotStart(f"{topic} is empty.")
 
 
+def records(rig: Rig, topics: Iterable[str]) -> int:
+    """How many offsets the topics have used."""
+    consumer = BatchConsumer(KafkaSettings(bootstrap_servers=rig.bootstrap), group=None)
+    try:
+        return sum(consumer.end_offsets(consumer.partitions_of(list(topics))).values())
+    finally:
+        consumer.close()
+
+
 def wait_until_routed(rig: Rig, topic: str, group: str) -> None:
     """Return once a consumer group has committed the end of every partition of a topic."""
     consumer = BatchConsumer(KafkaSettings(bootstrap_servers=rig.bootstrap), group=group)
@@ -94,7 +105,8 @@ def wait_until_routed(rig: Rig, topic: str, group: str) -> None:
         deadline = time.monotonic() + _TIMEOUT
         while time.monotonic() < deadline:
             committed = consumer.committed(partitions)
-            if all((committed[partition] or 0) >= ends[partition] for partition in partitions):
+            # What ends a partition that was written in transactions is a marker: no reader of records commits past it.
+            if all((committed[partition] or 0) >= ends[partition] - 1 for partition in partitions):
                 return
             time.sleep(0.02)
     finally:

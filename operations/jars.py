@@ -27,7 +27,7 @@ _MAVEN_TIMEOUT = 600
 _POM_DEPENDENCY = """
 <dependency><groupId>{0}</groupId><artifactId>{1}</artifactId><version>{2}</version>
 <exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion></exclusions></dependency>"""
-_POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+_POM = """<project><modelVersion>4.0.0</modelVersion>
 <groupId>headrace</groupId><artifactId>broker</artifactId><version>1</version><packaging>pom</packaging>
 <dependencies>{0}
 </dependencies></project>

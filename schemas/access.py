@@ -38,6 +38,15 @@ class ClientLevel(StrEnum):
     APPLICATION = "application"
 
 
+class KeyUse(StrEnum):
+    """What an API key is good for; a route that does not ask for another takes only ``api``."""
+
+    API = "api"
+    BROWSER = "browser"
+    CLIENT_SECRET = "client_secret"  # noqa: S105  # a kind, not a secret
+    LONG_LIVED = "long_lived"
+
+
 class Workspace(msgspec.Struct, frozen=True, kw_only=True, tag="workspace", tag_field="kind"):
     """The tenant: everything belongs to one. ``name`` is unique and is a segment of its topics; ``id`` is a UUID."""
 
@@ -87,7 +96,10 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, tag="client", tag_field=
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True, tag="api_key", tag_field="kind"):
     """One API key of a client, stored only as a keyed hash; ``hint`` is its last four characters.
 
-    ``expires_at`` is in microseconds since the epoch; None means until deleted.
+    Attributes:
+        use: what it is good for.
+        sealed: the key itself, encrypted, for a family that has to show it again; None for all others.
+        expires_at: in microseconds since the epoch; None means until deleted.
     """
 
     id: str
@@ -95,6 +107,8 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True, tag="api_key", tag_field
     workspace: str
     digest: str
     hint: str
+    use: KeyUse = KeyUse.API
+    sealed: str | None = None
     expires_at: int | None = None
     created_at: int
     updated_at: int

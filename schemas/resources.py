@@ -7,9 +7,10 @@ import msgspec
 from schemas.access import ApiKey, Client, Workspace
 from schemas.errors import CorruptRecord
 from schemas.event_type import EventType, Registration
+from schemas.family_record import FamilyRecord
 from schemas.subscription import Endpoint, EventFilter, Subscription
 
-Resource = Workspace | Client | ApiKey | EventType | Registration | Endpoint | EventFilter | Subscription
+Resource = Workspace | Client | ApiKey | EventType | Registration | Endpoint | EventFilter | Subscription | FamilyRecord
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[Resource] = msgspec.json.Decoder(Resource)

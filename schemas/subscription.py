@@ -20,7 +20,59 @@ class BodyFormat(StrEnum):
 
     CLOUDEVENTS = "cloudevents"
     EXCHANGE = "exchange"
+    EXCHANGE_NOTIFICATION = "exchange_notification"
     EVENTHOS = "eventhos"
+    EVENT_SERVICE = "event_service"
+
+
+class AuthorizationType(StrEnum):
+    """How a webhook request is authorised."""
+
+    API_KEY = "api_key"
+    BASIC = "basic"
+    CLIENT_CREDENTIALS = "client_credentials"
+    REFRESH_TOKEN = "refresh_token"  # noqa: S105  # a kind, not a secret
+
+
+class Authorization(msgspec.Struct, frozen=True, kw_only=True):
+    """The credentials of a webhook request; secrets are encrypted (``backbone.catalog.secrets``).
+
+    Attributes:
+        type: how they are used: ``Bearer <secret>``, Basic, or an access token fetched from ``token_url`` (OAuth 2.0).
+        user: the user, client id or supplier key.
+        secret: the API key, password or client secret.
+        refresh_token: the first refresh token.
+        token_url: where access tokens come from.
+    """
+
+    type: AuthorizationType
+    user: str | None = None
+    secret: str | None = None
+    refresh_token: str | None = None
+    token_url: str | None = None
+
+
+class NameValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One header, query parameter or body member of a request template."""
+
+    name: str
+    value: str
+
+
+class RequestTemplate(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook request that is filled in from the event, in eventhos' ``${.body.name}`` language.
+
+    The endpoint's URL and headers are templates too.
+
+    Attributes:
+        headers, query, body: in their order; a name may repeat. Without body members the event's body is forwarded.
+        raw_body: the whole body as one template, instead of ``body``.
+    """
+
+    headers: tuple[NameValue, ...] = ()
+    query: tuple[NameValue, ...] = ()
+    body: tuple[NameValue, ...] = ()
+    raw_body: str | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True, tag="endpoint", tag_field="kind"):
@@ -33,6 +85,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, tag="endpoint", tag_fi
         retry_schedule: seconds to wait before the second, third, … attempt; None means the server's schedule.
         timeout: seconds from connect to the last body byte; None means the server's.
         max_in_flight: most simultaneous requests to it.
+        authorization: the credentials that requests to it carry, if any.
+        request: how its requests are filled in from the event (eventhos); None sends a body of the format ``body``.
+        reply_to: event type (topic) that a successful answer is published to (eventhos).
         enabled: a disabled endpoint's deliveries are cancelled.
         options: what only one family or connector reads (for example a channel template).
     """
@@ -51,6 +106,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, tag="endpoint", tag_fi
     retry_schedule: tuple[float, ...] | None = None
     timeout: float | None = None
     max_in_flight: int = 16
+    authorization: Authorization | None = None
+    request: RequestTemplate | None = None
+    reply_to: str | None = None
     enabled: bool = True
     options: dict[str, str] = {}
     created_at: int
@@ -102,13 +160,15 @@ class Subscription(msgspec.Struct, frozen=True, kw_only=True, tag="subscription"
     """The link from an event filter to an endpoint, its own record; gone when either end is gone.
 
     ``linked_at`` is the append time (microseconds) of the link; None in a record means that record is the link, and
-    the catalog view fills in the record's own append time. A rewrite copies it; only a re-link resets it.
+    the catalog view fills in the record's own append time. A rewrite copies it; only a re-link resets it. With an
+    ``order`` (eventhos contracts) the event's deliveries run in groups: lower ones first, equal ones side by side.
     """
 
     id: str
     workspace: str
     event_filter: str
     endpoint: str
+    order: int | None = None
     enabled: bool = True
     linked_at: int | None = None
     created_at: int

@@ -9,6 +9,7 @@ import msgspec
 from backbone.catalog.indexes import Group, Versions
 from schemas.access import ApiKey, Client, Workspace
 from schemas.event_type import EventType, Registration, RegistrationKind, event_type_key, registration_key
+from schemas.family_record import FamilyRecord, family_record_key
 from schemas.subscription import Endpoint, EventFilter, Subscription
 
 if TYPE_CHECKING:
@@ -153,6 +154,14 @@ class CatalogView:
             if subscription.enabled and event_filter is not None and endpoint is not None and endpoint.enabled:
                 yield subscription, event_filter, endpoint
 
+    def family_record(self, family: str, collection: str, record_id: str) -> FamilyRecord | None:
+        """A record of a family's own."""
+        return self._one(family_record_key(family, collection, record_id), FamilyRecord)
+
+    def family_records(self, family: str, collection: str, workspace: str) -> tuple[FamilyRecord, ...]:
+        """A family's records of one collection and workspace."""
+        return self._many(_collection(family, collection), workspace, FamilyRecord)
+
     def schema(self, schema_id: int) -> RegisteredSchema | None:
         """A schema by its id."""
         return self._versions.by_id(schema_id)
@@ -287,9 +296,15 @@ def _relations(resource: Resource) -> _Relations:
                 ("subscriptions_of", resource.endpoint),
                 ("subscriptions_of", resource.event_filter),
             )
+        case FamilyRecord():
+            found = ((_collection(resource.family, resource.collection), resource.workspace),)
         case Client() | EventType() | Endpoint() | EventFilter():
             found = ((_LISTED[type(resource)], resource.workspace),)
     return found
+
+
+def _collection(family: str, collection: str) -> str:
+    return f"{family}/{collection}"
 
 
 _LISTED: dict[type, str] = {

@@ -10,6 +10,7 @@ from backbone.catalog.indexes import RegisteredSchema
 from backbone.catalog.view import CatalogView
 from schemas.access import ApiKey, Client, Workspace
 from schemas.event_type import EventType, Registration, RegistrationKind
+from schemas.family_record import FamilyRecord
 from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
 
 if TYPE_CHECKING:
@@ -32,7 +33,10 @@ FILTER = EventFilter(
     updated_at=0,
 )
 LINK = Subscription(id="s1", workspace="acme", event_filter="f1", endpoint="e1", created_at=0, updated_at=0)
-ALL: list[Resource] = [WORKSPACE, CLIENT, KEY, TYPE, REGISTRATION, ENDPOINT, FILTER, LINK]
+RECORD = FamilyRecord(
+    family="eventhos", collection="system", id="1", workspace="acme", content={"name": "ERP"}, created_at=0, updated_at=0
+)
+ALL: list[Resource] = [WORKSPACE, CLIENT, KEY, TYPE, REGISTRATION, ENDPOINT, FILTER, LINK, RECORD]
 
 
 @pytest.fixture
@@ -59,6 +63,9 @@ def test_everything_is_found_by_what_it_is_looked_up_by(view: CatalogView) -> No
     assert view.endpoints("acme") == (ENDPOINT,)
     assert view.event_filters("acme") == (view.event_filter("f1"),)
     assert view.subscriptions_of("e1") == view.subscriptions_of("f1") == view.subscriptions("acme")
+    assert view.family_record("eventhos", "system", "1") == RECORD
+    assert view.family_records("eventhos", "system", "acme") == (RECORD,)
+    assert view.family_records("eventhos", "action", "acme") == ()
     assert view.endpoints("other") == ()
     assert view.version == len(view) == len(ALL)
 
@@ -99,6 +106,7 @@ def test_a_removed_resource_is_found_nowhere(view: CatalogView, resource: Resour
         lambda of: of.event_filters("acme"),
         lambda of: of.subscriptions("acme"),
         lambda of: of.subscriptions_of("e1"),
+        lambda of: of.family_records("eventhos", "system", "acme"),
         lambda of: list(of.live_subscriptions()),
     ):
         assert question(view) == question(fresh)

@@ -34,7 +34,13 @@ FILTER = EventFilter(
 )
 LINK = Subscription(id="s1", workspace="acme", event_filter="f1", endpoint="e1", created_at=0, updated_at=0)
 RECORD = FamilyRecord(
-    family="eventhos", collection="system", id="1", workspace="acme", content={"name": "ERP"}, created_at=0, updated_at=0
+    family="eventhos",
+    collection="system",
+    id="1",
+    workspace="acme",
+    content={"name": "ERP"},
+    created_at=0,
+    updated_at=0,
 )
 ALL: list[Resource] = [WORKSPACE, CLIENT, KEY, TYPE, REGISTRATION, ENDPOINT, FILTER, LINK, RECORD]
 

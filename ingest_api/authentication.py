@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from schemas.access import Client, Realm, Role
+from schemas.access import Client, KeyUse, Realm, Role
 from schemas.errors import PermissionDenied, Unauthenticated
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MAX_REMEMBERED = 10_000
 """Credentials whose costly part (signature, keyed hash) is remembered."""
+
+_ORDINARY = (KeyUse.API,)
 
 
 class Authenticator:
@@ -49,7 +51,7 @@ class Authenticator:
         self._secrets = secrets
         self._tokens = tokens
         self._clock = clock
-        self._claims: dict[bytes, Claims] = {}
+        self._claims: dict[bytes | str, Claims] = {}
         self._digests: dict[str, tuple[str, ...]] = {}
 
     async def by_token(self, authorization: bytes | None, realm: Realm) -> Client:
@@ -64,28 +66,37 @@ class Authenticator:
         if claims is None:
             claims = self._tokens.verify(bearer(authorization))
             _remember(self._claims, authorization, claims)
-        if self._tokens.expired(claims):
-            raise Unauthenticated("The token has expired.")
-        client = self._view.client(claims.client)
-        if client is None:
-            client = await self._lookup(lambda view: view.client(claims.client))
-        return _usable(client, realm)
+        return await self._holder(claims, realm)
 
-    async def by_key(self, key: str, realm: Realm) -> Client:
-        """The client of an API key.
+    async def by_bare_token(self, token: str, realm: Realm) -> Client:
+        """The client of a token that this gateway issued, where a family sends it without a scheme.
 
         Raises:
-            Unauthenticated: an unknown, revoked or expired key, or its client is gone, disabled or of another family.
+            Unauthenticated: see ``by_token``.
         """
+        claims = self._claims.get(token)
+        if claims is None:
+            claims = self._tokens.verify(token)
+            _remember(self._claims, token, claims)
+        return await self._holder(claims, realm)
+
+    async def by_key(self, key: str, realm: Realm, *uses: KeyUse) -> Client:
+        """The client of an API key that is good for one of these uses, or for ``api`` where none is given.
+
+        Raises:
+            Unauthenticated: an unknown, revoked or expired key, one for other uses, or its client is gone, disabled or
+                of another family.
+        """
+        uses = uses or _ORDINARY
         digests = self._digests.get(key) or self._secrets.digests(key)
-        client = self._find(self._view, digests)
+        client = self._find(self._view, digests, uses)
         if client is None:
-            client = await self._lookup(lambda view: self._find(view, digests))
+            client = await self._lookup(lambda view: self._find(view, digests, uses))
         client = _usable(client, realm)
         _remember(self._digests, key, digests)
         return client
 
-    async def by_bearer_key(self, authorization: bytes | None, realm: Realm = Realm.HEADRACE) -> Client:
+    async def by_bearer_key(self, authorization: bytes | None, realm: Realm = Realm.HEADRACE, *uses: KeyUse) -> Client:
         """The client of an ``Authorization: Bearer <API key>`` header.
 
         Raises:
@@ -93,12 +104,23 @@ class Authenticator:
         """
         if authorization is None:
             raise Unauthenticated("The Authorization header with an API key as bearer is missing.")
-        return await self.by_key(bearer(authorization), realm)
+        return await self.by_key(bearer(authorization), realm, *uses)
 
-    def _find(self, view: CatalogView, digests: tuple[str, ...]) -> Client | None:
+    async def _holder(self, claims: Claims, realm: Realm) -> Client:
+        if self._tokens.expired(claims):
+            raise Unauthenticated("The token has expired.")
+        client = self._view.client(claims.client)
+        if client is None:
+            client = await self._lookup(lambda view: view.client(claims.client))
+        # A client may be known to one family only; the token says by itself too for which it was issued.
+        return _usable(client if claims.realm is realm else None, realm)
+
+    def _find(self, view: CatalogView, digests: tuple[str, ...], uses: tuple[KeyUse, ...]) -> Client | None:
         for digest in digests:
             key = view.api_key_by_digest(digest)
-            if key is not None and (key.expires_at is None or key.expires_at > self._clock() * 1_000_000):
+            if key is None or key.use not in uses:
+                continue
+            if key.expires_at is None or key.expires_at > self._clock() * 1_000_000:
                 return view.client(key.client)
         return None
 

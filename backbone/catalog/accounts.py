@@ -9,7 +9,7 @@ import msgspec
 
 from backbone.catalog.writer import Changes
 from schemas import timestamps
-from schemas.access import DEFAULT_WORKSPACE, ApiKey, Client, ClientLevel, Realm, Role, Workspace
+from schemas.access import DEFAULT_WORKSPACE, ApiKey, Client, ClientLevel, KeyUse, Realm, Role, Workspace
 from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Problem
 from schemas.ids import derived, new_id
 
@@ -198,7 +198,13 @@ class Accounts:
         await self._writer.write(decide)
 
     async def issue_key(
-        self, client_id: str, key: str | None = None, *, expires_at: int | None = None
+        self,
+        client_id: str,
+        key: str | None = None,
+        *,
+        expires_at: int | None = None,
+        use: KeyUse = KeyUse.API,
+        sealed: bool = False,
     ) -> tuple[ApiKey, str]:
         """A further API key for a client, and its plaintext, which is stored nowhere.
 
@@ -206,16 +212,19 @@ class Accounts:
             client_id: whose.
             key: the plaintext, where an outside system has handed it out already; otherwise it is generated.
             expires_at: microseconds since the epoch; None for never.
+            use: what the key is to be good for.
+            sealed: whether it is kept, encrypted, so that it can be shown again.
 
         Raises:
             InvalidRequest: the given key is too short to be safe.
             NotFound: there is no such client.
-            AlreadyExists: the given key belongs to another client.
+            AlreadyExists: the given key belongs to another client, or is this one's for another use.
         """
         if key is not None and len(key) < SHORTEST_KEY:
             raise InvalidRequest(f"an API key has at least {SHORTEST_KEY} characters")
         plaintext = key or new_plaintext()
         digests = self._secrets.digests(plaintext)
+        kept = self._secrets.seal(plaintext) if sealed else None
 
         def decide(view: CatalogView) -> Changes[ApiKey]:
             client = existing_client(view, client_id)
@@ -223,9 +232,11 @@ class Accounts:
                 found = view.api_key_by_digest(digest)
                 if found is not None and found.client != client_id:
                     raise AlreadyExists("this API key belongs to another client")
+                if found is not None and found.use is not use:
+                    raise AlreadyExists(f"this API key is one for {found.use.value}")
                 if found is not None:
                     return Changes(result=found)
-            new = api_key_record(new_id(), client, plaintext, digests[0], expires_at)
+            new = api_key_record(new_id(), client, plaintext, digests[0], expires_at, use=use, sealed=kept)
             return Changes(put=[new], result=new)
 
         return await self._writer.write(decide), plaintext
@@ -304,8 +315,20 @@ def new_plaintext() -> str:
     return f"hrk_{random.token_urlsafe(32)}"
 
 
-def api_key_record(key_id: str, client: Client, plaintext: str, digest: str, expires_at: int | None = None) -> ApiKey:
-    """What is kept of an API key; ``expires_at`` in microseconds since the epoch, None for never."""
+def api_key_record(
+    key_id: str,
+    client: Client,
+    plaintext: str,
+    digest: str,
+    expires_at: int | None = None,
+    *,
+    use: KeyUse = KeyUse.API,
+    sealed: str | None = None,
+) -> ApiKey:
+    """What is kept of an API key; ``expires_at`` in microseconds since the epoch, None for never.
+
+    ``sealed`` is the key encrypted, where a family has to show it again.
+    """
     now = timestamps.now()
     return ApiKey(
         id=key_id,
@@ -313,6 +336,8 @@ def api_key_record(key_id: str, client: Client, plaintext: str, digest: str, exp
         workspace=client.workspace,
         digest=digest,
         hint=plaintext[-4:],
+        use=use,
+        sealed=sealed,
         expires_at=expires_at,
         created_at=now,
         updated_at=now,

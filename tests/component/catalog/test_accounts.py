@@ -6,7 +6,7 @@ import pytest
 
 from backbone.catalog.accounts import ADMIN_CLIENT, Accounts
 from backbone.catalog.secrets import SecretBox
-from schemas.access import DEFAULT_WORKSPACE, Realm, Role
+from schemas.access import DEFAULT_WORKSPACE, KeyUse, Realm, Role
 from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
 from schemas.ids import new_id
 
@@ -139,3 +139,14 @@ async def test_bootstrap_is_done_once_and_follows_a_change_of_the_admin_key(
     assert found is not None
     assert found.client == ADMIN_CLIENT
     assert one.catalog.view.api_key_by_digest(box.digest(f"first-{unique}")) is None
+
+
+async def test_a_key_for_another_use_can_be_shown_again_where_it_is_sealed(accounts: Accounts, unique: str) -> None:
+    await accounts.create_workspace(unique)
+    client = await accounts.create_client(unique, "shop")
+    key, plaintext = await accounts.issue_key(client.id, use=KeyUse.BROWSER, sealed=True)
+    assert key.use is KeyUse.BROWSER
+    assert key.sealed is not None
+    assert SecretBox([OLD]).open(key.sealed) == plaintext
+    with pytest.raises(AlreadyExists):
+        await accounts.issue_key(client.id, plaintext)

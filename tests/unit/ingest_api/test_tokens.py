@@ -7,6 +7,7 @@ import jwt
 import pytest
 
 from ingest_api.tokens import Tokens
+from schemas.access import Realm
 from schemas.errors import Unauthenticated
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -44,6 +45,15 @@ def test_a_genuine_token_is_understood_until_it_expires() -> None:
     assert tokens.expired(claims._replace(expires_at=2_000_000_000))
 
 
+def test_a_token_of_another_family_says_so_and_carries_its_claims() -> None:
+    tokens = Tokens(SECRET, clock=lambda: 1_614_874_082.7)
+    issued = tokens.issue_for(Realm.EVENTHOS, CLIENT, 60, data={"identifier": "one"})
+
+    assert part(issued.text, 1)["data"] == {"identifier": "one"}
+    assert tokens.verify(issued.text) == (CLIENT, 1_614_874_142, Realm.EVENTHOS)
+    assert tokens.verify(tokens.issue(CLIENT).text).realm is Realm.CRMLS
+
+
 def forged() -> list[str]:
     claims = {"nameid": CLIENT, "nbf": 1, "iat": 1, "exp": 4_000_000_000}
     genuine = Tokens(SECRET).issue(CLIENT).text
@@ -57,6 +67,7 @@ def forged() -> list[str]:
         jwt.encode({"exp": 4_000_000_000, "nbf": 1, "iat": 1}, SECRET, algorithm="HS256"),
         jwt.encode({**claims, "nameid": 7}, SECRET, algorithm="HS256"),
         jwt.encode({**claims, "exp": "soon"}, SECRET, algorithm="HS256"),
+        jwt.encode({**claims, "realm": "nowhere"}, SECRET, algorithm="HS256"),
         jwt.encode({**claims, "nbf": 4_000_000_000}, SECRET, algorithm="HS256"),
         genuine[:-2],
         genuine.rsplit(".", 1)[0] + ".",

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+
+from backbone.catalog.accounts import api_key_record
+from backbone.catalog.secrets import SecretBox
+from backbone.catalog.view import CatalogView
+from ingest_api.authentication import Authenticator
+from ingest_api.tokens import Tokens
+from schemas.access import Client, KeyUse, Realm
+from schemas.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+BOX = SecretBox(["a secret key of this test"])
+TOKENS = Tokens("a secret of at least thirty-two bytes")
+KEY = "hrk_a-key-of-this-test"
+
+
+def authenticator(realm: Realm, use: KeyUse = KeyUse.API, *, disabled: bool = False) -> Authenticator:
+    """Of a catalog with one client, ``c1``, that holds ``KEY``."""
+    view = CatalogView()
+    client = Client(id="c1", workspace="w", name="n", realm=realm, disabled=disabled, created_at=1, updated_at=1)
+    view.put(client, 1)
+    view.put(api_key_record("k1", client, KEY, BOX.digest(KEY), use=use), 1)
+
+    async def lookup(find: Callable[[CatalogView], T | None]) -> T | None:
+        return find(view)
+
+    return Authenticator(view, lookup, BOX, TOKENS)
+
+
+async def test_a_key_is_good_for_what_it_was_issued_for() -> None:
+    ordinary = authenticator(Realm.EVENTHOS)
+    secret = authenticator(Realm.EVENTHOS, KeyUse.CLIENT_SECRET)
+
+    assert (await ordinary.by_key(KEY, Realm.EVENTHOS)).id == "c1"
+    assert (await secret.by_key(KEY, Realm.EVENTHOS, KeyUse.CLIENT_SECRET)).id == "c1"
+    assert (await secret.by_bearer_key(f"Bearer {KEY}".encode(), Realm.EVENTHOS, *KeyUse)).id == "c1"
+    for refused in (
+        ordinary.by_key(KEY, Realm.EVENTHOS, KeyUse.LONG_LIVED),
+        ordinary.by_key(KEY, Realm.CRMLS),
+        secret.by_key(KEY, Realm.EVENTHOS),
+        secret.by_bearer_key(f"Bearer {KEY}".encode(), Realm.EVENTHOS),
+    ):
+        with pytest.raises(Unauthenticated):
+            await refused
+
+
+@pytest.mark.parametrize("realm", [Realm.CRMLS, Realm.EVENTHOS])
+async def test_a_token_is_good_for_the_family_that_it_was_issued_for(realm: Realm) -> None:
+    crmls = TOKENS.issue("c1").text
+    eventhos = TOKENS.issue_for(Realm.EVENTHOS, "c1", 60).text
+    own, other = (crmls, eventhos) if realm is Realm.CRMLS else (eventhos, crmls)
+    found = authenticator(realm)
+
+    for _ in range(2):
+        assert (await found.by_bare_token(own, realm)).id == "c1"
+        assert (await found.by_token(f"Bearer {own}".encode(), realm)).id == "c1"
+        with pytest.raises(Unauthenticated):
+            await found.by_bare_token(other, realm)
+        with pytest.raises(Unauthenticated):
+            await found.by_token(f"Bearer {other}".encode(), realm)
+
+
+async def test_a_disabled_client_is_refused_with_any_credential() -> None:
+    found = authenticator(Realm.CRMLS, disabled=True)
+
+    with pytest.raises(Unauthenticated):
+        await found.by_key(KEY, Realm.CRMLS)
+    with pytest.raises(Unauthenticated):
+        await found.by_bare_token(TOKENS.issue("c1").text, Realm.CRMLS)

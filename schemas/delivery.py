@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from itertools import groupby
 
 import msgspec
 
 from schemas.errors import CorruptRecord
-from schemas.ids import LIVE
+from schemas.ids import LIVE, contract_delivery_id
 
 Headers = list[tuple[str, bytes]]
 
 _PREFIX = "hr_"
+_GROUPS = "hr_groups"
 
 
 class SourceOffset(msgspec.Struct, frozen=True):
@@ -102,6 +104,101 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
             raise CorruptRecord(f"not a delivery: {error!r}") from error
 
 
+class Contract(msgspec.Struct, frozen=True, array_like=True):
+    """One ordered subscription that matched: its order, its id and its endpoint's."""
+
+    order: int
+    subscription: str
+    endpoint: str
+
+
+class GroupedDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for all its ordered subscriptions (eventhos contracts): one record, and a ``Delivery`` for each.
+
+    Attributes:
+        event, workspace: the event's id, and the workspace's name.
+        source: where the event is.
+        contracts: those still to be run, by ascending order.
+        run, routed_at, due: as in ``Delivery``.
+    """
+
+    event: str
+    workspace: str
+    source: SourceOffset
+    contracts: tuple[Contract, ...]
+    run: str = LIVE
+    routed_at: int
+    due: int | None = None
+
+    def groups(self) -> list[tuple[Contract, ...]]:
+        """Contracts of one order together, the lowest first."""
+        return [tuple(members) for _, members in groupby(self.contracts, key=lambda contract: contract.order)]
+
+    def delivery(self, contract: Contract) -> Delivery:
+        """What one contract is: a delivery of its own."""
+        return Delivery(
+            id=contract_delivery_id(self.event, contract.subscription),
+            event=self.event,
+            endpoint=contract.endpoint,
+            workspace=self.workspace,
+            source=self.source,
+            subscriptions=(contract.subscription,),
+            run=self.run,
+            routed_at=self.routed_at,
+        )
+
+    def deliveries(self) -> list[Delivery]:
+        """One for each contract."""
+        return [self.delivery(contract) for contract in self.contracts]
+
+    def to_headers(self) -> Headers:
+        """The record headers that carry it."""
+        headers: Headers = [
+            (_GROUPS, _ENCODER.encode(self.contracts)),
+            ("hr_event", self.event.encode()),
+            ("hr_workspace", self.workspace.encode()),
+            ("hr_source", str(self.source).encode()),
+            ("hr_run", self.run.encode()),
+            ("hr_routed_at", str(self.routed_at).encode()),
+        ]
+        if self.due is not None:
+            headers.append(("due", str(self.due).encode()))
+        return headers
+
+    @classmethod
+    def from_headers(cls, headers: Headers) -> GroupedDelivery:
+        """Read it back.
+
+        Raises:
+            CorruptRecord: a header is missing or cannot be read.
+        """
+        found = dict(headers)
+        try:
+            contracts = _CONTRACTS.decode(found[_GROUPS])
+            if not contracts:
+                raise CorruptRecord("a grouped delivery without a contract")
+            return cls(
+                event=found["hr_event"].decode(),
+                workspace=found["hr_workspace"].decode(),
+                source=SourceOffset.parse(found["hr_source"].decode()),
+                contracts=contracts,
+                run=found["hr_run"].decode(),
+                routed_at=int(found["hr_routed_at"]),
+                due=int(found["due"]) if "due" in found else None,
+            )
+        except (KeyError, ValueError, msgspec.DecodeError) as error:
+            raise CorruptRecord(f"not a grouped delivery: {error!r}") from error
+
+
+_ENCODER = msgspec.json.Encoder()
+_CONTRACTS = msgspec.json.Decoder(tuple[Contract, ...])
+
+
+def is_grouped(headers: Headers) -> bool:
+    """Whether a record of ``deliveries.webhook`` is a ``GroupedDelivery`` rather than a ``Delivery``."""
+    return any(name == _GROUPS for name, _ in headers)
+
+
 def event_headers(headers: Headers | None) -> Headers:
     """The event's own headers of a delivery record: all but those that ``Delivery`` writes.
 
@@ -121,13 +218,16 @@ class Outcome(StrEnum):
     RETRYING = "retrying"
     DEAD = "dead"
     CANCELLED = "cancelled"
+    ABORTED = "aborted"
+    """Given up by a person after it had failed (eventhos)."""
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     """One try, as JSON on ``attempts`` (key: event id).
 
     ``started_at`` and ``next_at`` are microseconds since the epoch, ``duration`` seconds; ``status`` the HTTP status or
-    None when there was no response; ``response`` at most the first kilobytes of its body as text.
+    None when there was no response; ``response`` at most the first kilobytes of its body as text. ``execution`` is an
+    ``schemas.execution.Execution`` as sealed JSON, for the families that show what was sent and answered (eventhos).
     """
 
     id: str
@@ -145,18 +245,22 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     response: str | None = None
     next_at: int | None = None
+    execution: str | None = None
 
 
 class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
     """What the connectors learned of an endpoint, as JSON on ``endpoint-state``, a compacted topic.
 
-    A disabling has the endpoint's id as key, a pause the id and ``/pause``. ``paused_until`` is in milliseconds since
-    the epoch.
+    A disabling has the endpoint's id as key, a pause the id and ``/pause``, a refresh token the id and ``/refresh``.
+    ``paused_until`` is in milliseconds since the epoch. ``refresh_token``, encrypted, is what an OAuth server gave in
+    place of the registered one with the keyed hash ``succeeds``.
     """
 
     endpoint: str
     paused_until: int | None = None
     disabled_reason: str | None = None
+    refresh_token: str | None = None
+    succeeds: str | None = None
     changed_at: int
 
 

@@ -48,6 +48,11 @@ def delivery_id(event: str, endpoint: str) -> str:
     return derived("delivery", event, endpoint)
 
 
+def contract_delivery_id(event: str, subscription: str) -> str:
+    """One event for one contract: unlike ``delivery_id``, two contracts of one endpoint stay two deliveries."""
+    return derived("contract", event, subscription)
+
+
 def attempt_id(delivery: str, run: str, number: int) -> str:
     """The ``number``-th try (from 1) of a delivery in a run (``live``, or the nonce of a replay or resend)."""
     return derived("attempt", delivery, run, str(number))

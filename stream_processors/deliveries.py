@@ -11,8 +11,9 @@ import msgspec
 from backbone.kafka.records import Record
 from schemas import topics
 from schemas.channels import delivery_channel
-from schemas.delivery import Delivery, ReceiptKind, RoutingReceipt, SourceOffset
+from schemas.delivery import Contract, Delivery, GroupedDelivery, ReceiptKind, RoutingReceipt, SourceOffset
 from schemas.errors import CorruptRecord
+from schemas.execution import received_request
 from schemas.ids import delivery_id
 from schemas.subscription import Endpoint, EndpointType
 from stream_processors.record_view import RecordView
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backbone.kafka.records import Partition
+    from stream_processors.matching import Match
     from stream_processors.reader import ConsumedRecord
     from stream_processors.record_view import Decode
 
@@ -60,6 +62,30 @@ def event_id(value: bytes) -> str:
         raise CorruptRecord(f"the event's id cannot be read: {error}") from error
 
 
+def wanted(message: ConsumedRecord, matches: Sequence[Match]) -> Sequence[Match]:
+    """What of its matches an event is for: of a contract that a person sent again, that contract only."""
+    if all(match.order is None for match in matches):
+        return matches
+    request = received_request(message.headers())
+    if request is None or request.contract is None:
+        return matches
+    return [match for match in matches if match.subscriptions == (request.contract,)]
+
+
+def delivery_records(
+    message: ConsumedRecord, event: str, matches: Sequence[Match], *, routed_at: int, decode: Decode
+) -> list[Record]:
+    """A record for each endpoint, and one for all contracts together; see ``delivery_record``."""
+    records = [
+        delivery_record(message, event, endpoint, subscriptions, routed_at=routed_at, decode=decode)
+        for endpoint, subscriptions, order in matches
+        if order is None or endpoint.type is not EndpointType.WEB_HOOK
+    ]
+    if len(records) < len(matches):
+        records.append(_grouped_record(message, event, matches, routed_at))
+    return records
+
+
 def delivery_record(
     message: ConsumedRecord,
     event: str,
@@ -97,6 +123,24 @@ def delivery_record(
     else:
         key = endpoint.id.encode()
     return Record(_TOPICS[endpoint.type], message.value(), key, headers)
+
+
+def _grouped_record(message: ConsumedRecord, event: str, matches: Sequence[Match], routed_at: int) -> Record:
+    """The event for all its ordered webhook subscriptions: keyed by the event, for no endpoint is its only one."""
+    contracts = [
+        Contract(match.order, match.subscriptions[0], match.endpoint.id)
+        for match in matches
+        if match.order is not None and match.endpoint.type is EndpointType.WEB_HOOK
+    ]
+    grouped = GroupedDelivery(
+        event=event,
+        workspace=matches[0].endpoint.workspace,
+        source=SourceOffset(message.topic(), message.partition(), message.offset()),
+        contracts=tuple(sorted(contracts, key=lambda contract: (contract.order, contract.subscription))),
+        routed_at=routed_at,
+    )
+    headers = [*(message.headers() or ()), *grouped.to_headers()]
+    return Record(topics.WEBHOOK_DELIVERIES, message.value(), event.encode(), headers)
 
 
 class _Range:

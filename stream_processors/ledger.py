@@ -13,7 +13,7 @@ import msgspec
 
 from backbone.ledger.rows import DeadDelivery, EventRow, LedgerRows
 from schemas import topics
-from schemas.delivery import Attempt, Delivery
+from schemas.delivery import Attempt, Delivery, GroupedDelivery, is_grouped
 from schemas.errors import CorruptRecord, Unavailable
 from schemas.event_type import LedgerPolicy
 
@@ -123,14 +123,20 @@ class LedgerIndexer:
             self._add_event(message, topic, f"{topic}/{message.partition()}/{message.offset()}", rows)
 
     def _read_delivery(self, message: Message, rows: LedgerRows) -> None:
-        delivery = Delivery.from_headers(_headers(message))
-        _check_lengths(delivery.id, delivery.run, delivery.event, delivery.workspace, str(delivery.source))
-        policy = self._policy(delivery.source.topic)
+        headers = _headers(message)
+        if is_grouped(headers):
+            deliveries = GroupedDelivery.from_headers(headers).deliveries()
+        else:
+            deliveries = [Delivery.from_headers(headers)]
+        for delivery in deliveries:
+            _check_lengths(delivery.id, delivery.run, delivery.event, delivery.workspace, str(delivery.source))
+        source = deliveries[0].source
+        policy = self._policy(source.topic)
         if policy is not LedgerPolicy.NONE:
-            rows.deliveries.append(delivery)
+            rows.deliveries += deliveries
         if policy is LedgerPolicy.DELIVERED:
             # The delivery's value is the event's, unchanged.
-            self._add_event(message, delivery.source.topic, str(delivery.source), rows)
+            self._add_event(message, source.topic, str(source), rows)
 
     def _read_attempt(self, message: Message, rows: LedgerRows) -> None:
         try:

@@ -36,10 +36,14 @@ _ANY = "*"
 
 
 class Match(NamedTuple):
-    """One endpoint that gets the event, and the ids of its subscriptions that matched, sorted."""
+    """One endpoint that gets the event, and the ids of its subscriptions that matched, sorted.
+
+    An ordered subscription (an eventhos contract) is a match of its own.
+    """
 
     endpoint: Endpoint
     subscriptions: tuple[str, ...]
+    order: int | None = None
 
 
 class LiveSubscription(msgspec.Struct, frozen=True, gc=False):
@@ -110,6 +114,7 @@ class _Candidate(msgspec.Struct, frozen=True, gc=False):
     endpoint: Endpoint
     since: int
     condition: Condition | None
+    order: int | None
 
 
 class _TopicMatcher:
@@ -126,7 +131,9 @@ class _TopicMatcher:
                 # Refused when it was created; a record imported from elsewhere must not stop the others.
                 log.warning("event filter ignored", extra={"event_filter": entry.event_filter.id, "error": str(error)})
                 continue
-            candidate = _Candidate(entry.subscription.id, entry.endpoint, entry.since, condition)
+            candidate = _Candidate(
+                entry.subscription.id, entry.endpoint, entry.since, condition, entry.subscription.order
+            )
             terms = () if condition is None else condition.equality_terms()
             if terms:
                 indexed.append((candidate, terms))
@@ -165,16 +172,16 @@ def _compile(event_filter: EventFilter, compiled: Compiled) -> Condition | None:
 
 
 def _merge(candidates: Sequence[_Candidate]) -> Sequence[Match]:
-    """One match for each endpoint, however many of its subscriptions it was."""
+    """One match for each endpoint, however many of its unordered subscriptions it was."""
     if not candidates:
         return ()
     if len(candidates) == 1:
-        return (Match(candidates[0].endpoint, (candidates[0].subscription,)),)
-    endpoints: dict[str, tuple[Endpoint, list[str]]] = {}
+        return (Match(candidates[0].endpoint, (candidates[0].subscription,), candidates[0].order),)
+    merged: dict[tuple[str, str | None], tuple[_Candidate, list[str]]] = {}
     for candidate in candidates:
-        endpoint = candidate.endpoint
-        endpoints.setdefault(endpoint.id, (endpoint, []))[1].append(candidate.subscription)
-    return [Match(endpoint, tuple(sorted(subscriptions))) for endpoint, subscriptions in endpoints.values()]
+        alone = None if candidate.order is None else candidate.subscription
+        merged.setdefault((candidate.endpoint.id, alone), (candidate, []))[1].append(candidate.subscription)
+    return [Match(first.endpoint, tuple(sorted(found)), first.order) for first, found in merged.values()]
 
 
 def _by_topic(view: CatalogView, skew: int) -> dict[str, list[LiveSubscription]]:

@@ -12,7 +12,7 @@ import msgspec
 from backbone.kafka.records import dead_letter
 from schemas import timestamps
 from schemas.errors import CorruptRecord, Fenced, HeadraceError, PayloadTooLarge
-from stream_processors.deliveries import Tally, delivery_record, event_id
+from stream_processors.deliveries import Tally, delivery_records, event_id, wanted
 from stream_processors.faults import no_fault
 
 if TYPE_CHECKING:
@@ -169,16 +169,11 @@ class Router:
     ) -> Sequence[Record]:
         """The deliveries of one event; a poison record becomes a dead letter instead."""
         try:
-            matches = index.match(message, self._decoders.decode)
+            matches = wanted(message, index.match(message, self._decoders.decode))
             if not matches:
                 return ()
             event = event_id(message.value() or b"")
-            records = [
-                delivery_record(
-                    message, event, endpoint, subscriptions, routed_at=routed_at, decode=self._decoders.decode
-                )
-                for endpoint, subscriptions in matches
-            ]
+            records = delivery_records(message, event, matches, routed_at=routed_at, decode=self._decoders.decode)
         except CorruptRecord as error:
             return (self._set_aside(message, str(error)),)
         except Exception as error:
@@ -188,8 +183,8 @@ class Router:
             if self._failures[place] < ISOLATE_AFTER:
                 raise RecordFailure(f"{place}: {error!r}") from error
             return (self._set_aside(message, f"routing failed {ISOLATE_AFTER} times: {error!r}"),)
-        for endpoint, _ in matches:
-            tally.matched(partition, endpoint.id)
+        for match in matches:
+            tally.matched(partition, match.endpoint.id)
         return records
 
     def _produce(

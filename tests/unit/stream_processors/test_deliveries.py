@@ -6,11 +6,20 @@ import msgspec
 import pytest
 
 from schemas import topics
-from schemas.delivery import Delivery, ReceiptKind, RoutingReceipt, SourceOffset, event_headers
+from schemas.delivery import (
+    Delivery,
+    GroupedDelivery,
+    ReceiptKind,
+    RoutingReceipt,
+    SourceOffset,
+    event_headers,
+    is_grouped,
+)
 from schemas.errors import CorruptRecord
 from schemas.ids import delivery_id
 from schemas.subscription import Endpoint, EndpointType
-from stream_processors.deliveries import Tally, delivery_record, event_id
+from stream_processors.deliveries import Tally, delivery_record, delivery_records, event_id, wanted
+from stream_processors.matching import Match
 from tests.unit.stream_processors.doubles import FakeMessage, framed
 
 if TYPE_CHECKING:
@@ -157,3 +166,49 @@ def test_a_tally_that_is_not_settled_leaves_its_offsets_to_the_next() -> None:
     Tally(expected).add(P0, 0)
 
     assert Tally(expected).add(P0, 0)
+
+
+def test_contracts_share_a_record_that_carries_a_delivery_for_each() -> None:
+    event = FakeMessage(7, headers=[("hr_request", b'{"method":"POST"}')])
+    matches = [
+        Match(endpoint(), ("late",), 2),
+        Match(endpoint(), ("plain",)),
+        Match(endpoint(), ("early-b",), 1),
+        Match(endpoint(), ("early-a",), 1),
+    ]
+
+    plain, grouped = delivery_records(event, "event-7", matches, routed_at=NOON, decode=undecodable)
+
+    assert Delivery.from_headers(plain.headers).subscriptions == ("plain",)
+    assert (grouped.topic, grouped.key, grouped.value) == (topics.WEBHOOK_DELIVERIES, b"event-7", framed("event-7"))
+    assert is_grouped(grouped.headers or [])
+    assert event_headers(grouped.headers) == event.headers()
+    found = GroupedDelivery.from_headers(grouped.headers or [])
+    assert [[each.subscription for each in group] for group in found.groups()] == [["early-a", "early-b"], ["late"]]
+    assert [each.subscriptions for each in found.deliveries()] == [("early-a",), ("early-b",), ("late",)]
+    assert len({each.id for each in found.deliveries()}) == 3
+    assert {each.source for each in found.deliveries()} == {SourceOffset("events.w.n.c", 0, 7)}
+
+
+@pytest.mark.parametrize("contracts", [b"[]", b"{}", b"[[1]]"])
+def test_contracts_that_cannot_be_read_are_a_corrupt_record(contracts: bytes) -> None:
+    headers = dict(_grouped_headers()) | {"hr_groups": contracts}
+
+    with pytest.raises(CorruptRecord):
+        GroupedDelivery.from_headers(list(headers.items()))
+
+
+def _grouped_headers() -> list[tuple[str, bytes]]:
+    matches = [Match(endpoint(), ("s",), 1)]
+    (record,) = delivery_records(FakeMessage(7), "event-7", matches, routed_at=NOON, decode=undecodable)
+    return record.headers or []
+
+
+def test_an_event_that_a_person_sent_again_is_for_its_contract_only() -> None:
+    matches = [Match(endpoint(), ("plain",)), Match(endpoint(), ("first",), 1), Match(endpoint(), ("second",), 2)]
+    again = FakeMessage(7, headers=[("hr_request", b'{"contract":"second"}')])
+
+    assert wanted(again, matches) == [matches[2]]
+    assert wanted(again, matches[:1]) == matches[:1]
+    assert wanted(FakeMessage(7, headers=[("hr_request", b"{}")]), matches) == matches
+    assert wanted(FakeMessage(7, headers=[("hr_request", b"?")]), matches) == matches

@@ -1,0 +1,139 @@
+"""What a family that shows its executions keeps of them: the request an event came with, and the calls it led to.
+
+Credentials are taken out of both (``without_credentials``), texts are cut to a bound.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from schemas.delivery import Headers
+
+HEADER = "hr_request"
+"""The record header of an event that holds its ``ReceivedRequest``."""
+
+MAX_BODY = 16_384
+"""Characters of a request's or an answer's body that are kept."""
+
+HIDDEN = "***"
+"""Stands for a credential."""
+
+_CREDENTIALS = frozenset(
+    (
+        "authorization",
+        "proxy-authorization",
+        "access-key",
+        "access_key",
+        "access_token",
+        "api-key",
+        "api_key",
+        "apikey",
+        "x-api-key",
+        "cookie",
+        "set-cookie",
+    )
+)
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class ReceivedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The HTTP request that an event came with, as JSON in the record header ``hr_request``; its body is the event.
+
+    Attributes:
+        method, url: as received; the URL without credentials.
+        headers: by lower-case name, without credentials.
+        query: parameter to value, or to several.
+        retry_of: the delivery that a person sent again: this event is for that one's contract only.
+        contract: id of that contract's subscription.
+        reply_from: code of the event type whose endpoint answered with this event (``Endpoint.reply_to``).
+        depth: how many replies led to it, one out of the other.
+    """
+
+    method: str = "POST"
+    url: str = ""
+    headers: dict[str, str] = {}
+    query: dict[str, str | list[str]] = {}
+    retry_of: str | None = None
+    contract: str | None = None
+    reply_from: str | None = None
+    depth: int = 0
+
+    def to_header(self) -> bytes:
+        """As ``EventDraft.request`` takes it."""
+        return _ENCODER.encode(self)
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that was sent; ``body`` is the text that went out."""
+
+    method: str
+    url: str
+    params: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    body: str = ""
+
+
+class CallAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What it was answered; without a status ``status_text`` says why there is none. Times as RFC 3339 text."""
+
+    status: int | None = None
+    status_text: str = ""
+    headers: dict[str, str] = {}
+    body: str = ""
+    start_time: str
+    end_time: str
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """One contract's call and its answer; ``reply`` says why the answer was not published as an event, if it was not.
+
+    When no access token was to be had, it is the call for the token.
+    """
+
+    request: Call
+    response: CallAnswer
+    reply: str | None = None
+
+    def to_json(self) -> str:
+        """As text, to be sealed."""
+        return _ENCODER.encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Execution:
+        """Read what ``to_json`` gave.
+
+        Raises:
+            msgspec.DecodeError: it is something else.
+        """
+        return _EXECUTION.decode(text)
+
+
+_EXECUTION = msgspec.json.Decoder(Execution)
+_RECEIVED = msgspec.json.Decoder(ReceivedRequest)
+
+
+def received_request(headers: Headers | None) -> ReceivedRequest | None:
+    """The request of an event's record; None when it has none that can be read."""
+    for name, value in headers or ():
+        if name == HEADER:
+            return read_request(value)
+    return None
+
+
+def read_request(value: bytes | str) -> ReceivedRequest | None:
+    """A request as the header holds it, or None."""
+    try:
+        return _RECEIVED.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def without_credentials(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers or query parameters, with what is a credential by its name replaced."""
+    return {name: HIDDEN if name.lower() in _CREDENTIALS else value for name, value in named.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -23,6 +23,15 @@ _DECODER = msgspec.json.Decoder(EndpointState)
 
 _PAUSE = "/pause"
 """After the endpoint's id in the key of a pause."""
+_REFRESH = "/refresh"
+"""After the endpoint's id in the key of a refresh token."""
+
+
+class KeptToken(NamedTuple):
+    """A sealed refresh token, and the keyed hash of the registered one that it came in place of."""
+
+    refresh_token: str
+    succeeds: str
 
 
 class EndpointStates:
@@ -36,6 +45,7 @@ class EndpointStates:
     def __init__(self, settings: KafkaSettings) -> None:
         self._pauses: dict[str, int] = {}
         self._disablings: dict[str, EndpointState] = {}
+        self._refresh_tokens: dict[str, KeptToken] = {}
         self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self.apply, name="endpoint-state")
 
     def start(self) -> None:
@@ -78,6 +88,15 @@ class EndpointStates:
         """Send nothing any more, until the endpoint is edited or enabled; ``now`` in microseconds since the epoch."""
         return self._change(EndpointState(endpoint=endpoint, disabled_reason=reason, changed_at=now), endpoint)
 
+    def refresh_token(self, endpoint: str) -> KeptToken | None:
+        """The refresh token that the endpoint's OAuth server gave last, if it ever gave one."""
+        return self._refresh_tokens.get(endpoint)
+
+    def keep_refresh_token(self, endpoint: str, sealed: str, *, succeeds: str, now: int) -> Record:
+        """Go on with this refresh token; ``now`` in microseconds since the epoch."""
+        state = EndpointState(endpoint=endpoint, refresh_token=sealed, succeeds=succeeds, changed_at=now)
+        return self._change(state, endpoint + _REFRESH)
+
     def apply(self, message: Message) -> None:
         """Take in one record of the topic.
 
@@ -88,6 +107,8 @@ class EndpointStates:
         if value is None:
             if key.endswith(_PAUSE):
                 self._pauses.pop(key.removesuffix(_PAUSE), None)
+            elif key.endswith(_REFRESH):
+                self._refresh_tokens.pop(key.removesuffix(_REFRESH), None)
             else:
                 self._disablings.pop(key, None)
             return
@@ -107,3 +128,5 @@ class EndpointStates:
         known = self._disablings.get(state.endpoint)
         if state.disabled_reason is not None and (known is None or state.changed_at >= known.changed_at):
             self._disablings[state.endpoint] = state
+        if state.refresh_token is not None and state.succeeds is not None:
+            self._refresh_tokens[state.endpoint] = KeptToken(state.refresh_token, state.succeeds)

@@ -20,6 +20,7 @@ from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.readiness import mark_ready
 from connectors import file_main
+from connectors.authorization import Authorizer
 from connectors.destinations import DestinationGuard
 from connectors.endpoint_states import EndpointStates
 from connectors.http_client import HttpClient
@@ -112,7 +113,7 @@ async def serve_webhooks(
             catalog=catalog,
             states=states,
             renderer=Renderer(catalog, secrets),
-            client=client,
+            authorizer=Authorizer(client=client, secrets=secrets, states=states, producer=producer),
             outcomes=Outcomes(states=states, producer=producer, metrics=metrics, settings=settings.webhook),
             metrics=metrics,
             settings=settings.webhook,

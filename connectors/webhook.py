@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from backbone.catalog.reader import Catalog
     from backbone.kafka.records import Message, Record
+    from connectors.authorization import Authorizer
     from connectors.endpoint_states import EndpointStates
-    from connectors.http_client import HttpClient
     from connectors.metrics import WebhookMetrics
     from connectors.offsets import PartitionProgress
     from connectors.rendering import Renderer, Request
@@ -45,7 +45,7 @@ class WebhookConnector:
         catalog: knows the endpoints.
         states: knows which of them are paused or disabled.
         renderer: turns a delivery into a signed request.
-        client: makes the requests.
+        authorizer: makes the requests, with the credentials of their endpoints.
         outcomes: decides and writes what becomes of deliveries.
         metrics: counts.
         settings: timeouts and bounds.
@@ -57,7 +57,7 @@ class WebhookConnector:
         catalog: Catalog,
         states: EndpointStates,
         renderer: Renderer,
-        client: HttpClient,
+        authorizer: Authorizer,
         outcomes: Outcomes,
         metrics: WebhookMetrics,
         settings: WebhookSettings,
@@ -65,7 +65,7 @@ class WebhookConnector:
         self._catalog = catalog
         self._states = states
         self._renderer = renderer
-        self._client = client
+        self._authorizer = authorizer
         self._outcomes = outcomes
         self._metrics = metrics
         self._settings = settings
@@ -185,13 +185,12 @@ class WebhookConnector:
     async def _send(self, job: Job, endpoint: Endpoint, started_at: int) -> Answer:
         try:
             request = await self._render(job, endpoint, started_at)
+            answer = await self._authorizer.send(request, endpoint, endpoint.timeout or self._settings.timeout)
         except CorruptRecord:
             raise
         except HeadraceError as error:
             # Something about the endpoint that can be mended: a try that failed.
             return Answer(error=str(error), duration=0.0)
-        timeout = endpoint.timeout or self._settings.timeout
-        answer = await self._client.send(request.method, request.url, request.headers, request.body, timeout)
         self._metrics.duration.observe(answer.duration)
         if answer.forbidden:
             self._metrics.refused.inc()

@@ -21,6 +21,7 @@ HeadraceError
 │   ├── StorageUnavailable    event files cannot be written or read now: a full disk, a missing mount
 │   └── TransactionAborted    a Kafka transaction did not commit; nothing of it is visible
 │       └── Fenced            another producer took the transactional id: this one is done
+├── NoAccessToken             what an endpoint's authorization asks for a token gave none: a try that failed
 ├── CorruptRecord             a Kafka record that cannot be read: to be set aside, never to stop a worker
 └── Misconfigured             a setting is missing or contradicts another; says what to set
 """
@@ -136,6 +137,10 @@ class TransactionAborted(Unavailable):
 
 class Fenced(TransactionAborted):
     """Another producer took over the transactional id; this one can only be closed."""
+
+
+class NoAccessToken(HeadraceError):
+    """The token URL of an endpoint's authorization did not answer with an access token; the message says how."""
 
 
 class CorruptRecord(HeadraceError):

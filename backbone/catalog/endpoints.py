@@ -6,17 +6,19 @@ import base64
 import binascii
 import secrets as random
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import msgspec
 
+from backbone.catalog import authorizations
 from backbone.catalog.accounts import existing_workspace
 from backbone.catalog.writer import Changes
 from schemas import timestamps
+from schemas.access import ApiKey
 from schemas.channels import TEMPLATE, ChannelTemplate
 from schemas.errors import IdempotencyMismatch, InvalidRequest, NotFound, Problem
 from schemas.ids import derived, new_id
 from schemas.subscription import Endpoint, EndpointType
+from schemas.urls import is_absolute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
     from schemas.resources import Resource
-    from schemas.subscription import EventFilter, Subscription
+    from schemas.subscription import Authorization, EventFilter, Subscription
 
 SIGNING_SECRET_PREFIX = "whsec_"  # noqa: S105  # what Standard Webhooks puts in front of every secret
 _SIGNING_SECRET_BYTES = 24
@@ -66,7 +68,8 @@ class Endpoints:
         """A new endpoint, and its signing secret in plaintext: shown now and never again.
 
         Args:
-            endpoint: as it shall be; id, times and signing secrets are set here.
+            endpoint: as it shall be, with plain secrets in its authorization; id, times and signing secrets are set
+                here.
             signing_secret: one that the receiver has already (``whsec_`` and base64); otherwise it is generated.
             key: idempotency key of the client; a repeat gives the endpoint that the first call made, and no secret.
 
@@ -76,12 +79,14 @@ class Endpoints:
             NotFound: there is no such workspace.
         """
         plaintext = new_signing_secret() if signing_secret is None else signing_secret
-        _check([*_problems(endpoint), *_secret_problems(plaintext)])
+        authorization = [] if endpoint.authorization is None else authorizations.problems(endpoint.authorization)
+        _check([*_problems(endpoint), *authorization, *_secret_problems(plaintext)])
         now = timestamps.now()
         new = msgspec.structs.replace(
             endpoint,
             id=new_id() if key is None else derived("endpoint", endpoint.workspace, endpoint.client or "", key),
             signing_secrets=(self._secrets.seal(plaintext),),
+            authorization=self._sealed(endpoint.authorization),
             created_at=now,
             updated_at=now,
         )
@@ -91,7 +96,13 @@ class Endpoints:
             found = view.endpoint(new.id)
             if found is None:
                 return Changes(put=[new], result=(new, plaintext))
-            check_repeat(found, msgspec.structs.replace(new, signing_secrets=found.signing_secrets))
+            # Sealing gives another text each time: authorizations are compared as they were given.
+            check_repeat(
+                msgspec.structs.replace(found, authorization=self._opened(found.authorization)),
+                msgspec.structs.replace(
+                    new, signing_secrets=found.signing_secrets, authorization=endpoint.authorization
+                ),
+            )
             return Changes(result=(found, None))
 
         return await self._writer.write(decide)
@@ -102,12 +113,17 @@ class Endpoints:
         Args:
             workspace: that it belongs to.
             endpoint_id: its id.
-            changed: the new values by property; not the id, the signing secrets or the times.
+            changed: the new values by property, an authorization with plain secrets; not the id, the signing secrets
+                or the times.
 
         Raises:
             InvalidRequest: as for a new one.
             NotFound: there is no such endpoint in the workspace.
         """
+        plain: Authorization | None = changed.get("authorization")
+        if plain is not None:
+            _check(authorizations.problems(plain))
+            changed["authorization"] = self._sealed(plain)
 
         def change(found: Endpoint) -> Endpoint:
             wanted = msgspec.structs.replace(found, **changed)
@@ -141,18 +157,17 @@ class Endpoints:
         return await self._change(workspace, endpoint_id, rotated), plaintext
 
     async def reseal(self) -> int:
-        """Seal every stored secret with the first secret key; how many endpoints were changed.
+        """Seal every stored secret with the first secret key; how many endpoints and API keys were changed.
 
         Afterwards the other secret keys are needed for no stored secret, only for the API key hashes made with them.
         """
 
         def decide(view: CatalogView) -> Changes[int]:
-            changed: list[Endpoint] = []
+            changed: list[Resource] = []
             for workspace in view.workspaces():
-                for endpoint in view.endpoints(workspace.name):
-                    fresh = tuple(self._resealed(token) for token in endpoint.signing_secrets)
-                    if fresh != endpoint.signing_secrets:
-                        changed.append(msgspec.structs.replace(endpoint, signing_secrets=fresh))
+                found: list[Endpoint | ApiKey] = [*view.endpoints(workspace.name)]
+                found += [key for client in view.clients(workspace.name) for key in view.api_keys(client.id)]
+                changed += [fresh for each in found if (fresh := self._resealed(each)) != each]
             return Changes(put=changed, result=len(changed))
 
         return await self._writer.write(decide)
@@ -186,8 +201,25 @@ class Endpoints:
 
         return await self._writer.write(decide)
 
-    def _resealed(self, token: str) -> str:
-        return token if self._secrets.is_current(token) else self._secrets.seal(self._secrets.open(token))
+    def _resealed(self, each: Endpoint | ApiKey) -> Endpoint | ApiKey:
+        if isinstance(each, ApiKey):
+            return (
+                each
+                if each.sealed is None
+                else msgspec.structs.replace(each, sealed=self._secrets.resealed(each.sealed))
+            )
+        found = each.authorization
+        return msgspec.structs.replace(
+            each,
+            signing_secrets=tuple(self._secrets.resealed(token) for token in each.signing_secrets),
+            authorization=found and authorizations.resealed(found, self._secrets),
+        )
+
+    def _sealed(self, plain: Authorization | None) -> Authorization | None:
+        return plain and authorizations.sealed(plain, self._secrets)
+
+    def _opened(self, stored: Authorization | None) -> Authorization | None:
+        return stored and authorizations.opened(stored, self._secrets)
 
 
 def existing_endpoint(view: CatalogView, workspace: str, endpoint_id: str) -> Endpoint:
@@ -245,13 +277,3 @@ def _secret_problems(signing_secret: str) -> list[Problem]:
         message = f"must be {_SHORTEST_SIGNING_SECRET} to {_LONGEST_SIGNING_SECRET} bytes"
         return [Problem(path="$.signing_secret", message=message)]
     return []
-
-
-def is_absolute(url: str | None) -> bool:
-    """Whether it is an absolute http or https URL."""
-    try:
-        parts = urlsplit(url or "")
-        _ = parts.port
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)

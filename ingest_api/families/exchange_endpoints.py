@@ -14,7 +14,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from backbone.catalog.endpoints import is_absolute
 from backbone.catalog.exchange import REGISTERED_URL, Definition, Destination, Registered, Roles
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.families.exchange_access import KeyHolder
@@ -22,6 +21,7 @@ from ingest_api.families.exchange_openapi import ERRORS
 from schemas.access import Client, ClientLevel, Realm, Role
 from schemas.errors import InvalidRequest, NotFound, PermissionDenied, Problem
 from schemas.subscription import Endpoint, EndpointType
+from schemas.urls import is_absolute
 
 PUSH_SUFFIX = "/v1/events"
 """What is added to the path of a push destination's URL."""

@@ -1,0 +1,255 @@
+"""Which credentials a webhook request carries, against scripted receivers and token servers."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import msgspec
+import pytest
+
+from backbone.catalog import authorizations
+from backbone.catalog.secrets import SecretBox
+from connectors.authorization import Authorizer, call_token_url
+from connectors.endpoint_states import EndpointStates, KeptToken
+from connectors.http_client import Answer
+from connectors.rendering import Request
+from schemas.errors import NoAccessToken
+from schemas.subscription import Authorization, AuthorizationType, Endpoint, EndpointType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from backbone.kafka.records import Record
+
+HOOK = "https://receiver.example/hook"
+TOKENS = "https://login.example/token"
+REQUEST = Request(method="POST", url=HOOK, headers={"Content-Type": "text/plain", "authorization": "x"}, body=b"{}")
+SECRETS = SecretBox(["a key for these tests"])
+
+
+class Server:
+    """The receiver and the token server; what they were sent, and what they answer."""
+
+    def __init__(self) -> None:
+        self.hooks: list[Mapping[str, str]] = []
+        self.forms: list[dict[str, str]] = []
+        self.token_headers: list[Mapping[str, str]] = []
+        self.accepts: Callable[[str], bool] = lambda _header: True
+        self.answers: list[tuple[int | None, Any]] = []
+
+    async def send(self, _method: str, url: str, headers: Mapping[str, str], body: bytes, _timeout: float) -> Answer:
+        await asyncio.sleep(0)
+        if url == HOOK:
+            self.hooks.append(headers)
+            return Answer(status=200 if self.accepts(headers["Authorization"]) else 401, duration=0.0)
+        self.forms.append({name: values[0] for name, values in parse_qs(body.decode()).items()})
+        self.token_headers.append(headers)
+        status, content = self.answers[min(len(self.forms), len(self.answers)) - 1]
+        text = content if isinstance(content, str) else msgspec.json.encode(content).decode()
+        return Answer(status=status, body=text, error=None if status else "cannot connect", duration=0.0)
+
+    @property
+    def sent(self) -> list[str]:
+        return [each["Authorization"] for each in self.hooks]
+
+
+class States(EndpointStates):
+    """Without a topic."""
+
+    def __init__(self) -> None:
+        self._pauses = {}
+        self._disablings = {}
+        self._refresh_tokens = {}
+
+    async def caught_up(self) -> None:
+        pass
+
+
+class Written(list["Record"]):
+    """A producer that keeps what it is given."""
+
+    async def send(self, records: Sequence[Record]) -> None:
+        self.extend(records)
+
+
+class World:
+    def __init__(self) -> None:
+        self.server = Server()
+        self.states = States()
+        self.written = Written()
+        self.authorizer = self.process()
+
+    def process(self) -> Authorizer:
+        return Authorizer(
+            client=self.server,  # type: ignore[arg-type]  # the one method that is used
+            secrets=SECRETS,
+            states=self.states,
+            producer=self.written,  # type: ignore[arg-type]  # likewise
+        )
+
+    async def deliver(self, endpoint: Endpoint) -> int | None:
+        return (await self.authorizer.send(REQUEST, endpoint, 5)).status
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def endpoint(**members: Any) -> Endpoint:
+    plain = Authorization(**members)
+    return Endpoint(
+        id="endpoint",
+        workspace="w",
+        name="n",
+        type=EndpointType.WEB_HOOK,
+        url=HOOK,
+        authorization=authorizations.sealed(plain, SECRETS),
+        created_at=0,
+        updated_at=0,
+    )
+
+
+def client_credentials(shared: str = "s3cret") -> Endpoint:
+    return endpoint(type=AuthorizationType.CLIENT_CREDENTIALS, user="me", secret=shared, token_url=TOKENS)
+
+
+def refreshing(registered: str = "first") -> Endpoint:
+    return endpoint(
+        type=AuthorizationType.REFRESH_TOKEN, user="me", secret="s3cret", refresh_token=registered, token_url=TOKENS
+    )
+
+
+async def test_an_api_key_is_sent_as_bearer_in_place_of_any_other(world: World) -> None:
+    await world.deliver(endpoint(type=AuthorizationType.API_KEY, secret="the-key"))
+    (headers,) = world.server.hooks
+    assert headers == {"Content-Type": "text/plain", "Authorization": "Bearer the-key"}
+
+
+async def test_basic_is_user_and_password_in_base64(world: World) -> None:
+    await world.deliver(endpoint(type=AuthorizationType.BASIC, user="jürgen", secret="pass:word"))
+    (sent,) = world.server.sent
+    assert base64.b64decode(sent.removeprefix("Basic ")).decode() == "jürgen:pass:word"
+
+
+async def test_a_refused_api_key_is_not_tried_again(world: World) -> None:
+    world.server.accepts = lambda _header: False
+    assert await world.deliver(endpoint(type=AuthorizationType.API_KEY, secret="the-key")) == 401
+    assert len(world.server.hooks) == 1
+
+
+async def test_client_credentials_get_a_token_once_for_all_that_wait_for_it(world: World) -> None:
+    world.server.answers = [(200, {"access_token": "T1", "expires_in": 3600})]
+    await world.deliver(client_credentials())
+    same = client_credentials()
+    await asyncio.gather(*(world.deliver(same) for _ in range(5)))
+    form = {"grant_type": "client_credentials", "client_id": "me", "client_secret": "s3cret"}
+    # Every sealing is another text, so that the second endpoint counts as edited.
+    assert world.server.forms == [form, form]
+    assert set(world.server.sent) == {"Bearer T1"}
+
+
+@pytest.mark.parametrize("expires_in", [0, "0", 1e-9])
+async def test_an_expired_token_is_fetched_anew(world: World, expires_in: object) -> None:
+    world.server.answers = [(200, {"access_token": f"T{n}", "expires_in": expires_in}) for n in (1, 2)]
+    same = client_credentials()
+    await world.deliver(same)
+    await world.deliver(same)
+    assert world.server.sent == ["Bearer T1", "Bearer T2"]
+
+
+@pytest.mark.parametrize("expires_in", [None, "soon", 3600, "3600"])
+async def test_a_token_is_kept_for_its_life_or_until_it_is_refused(world: World, expires_in: object) -> None:
+    world.server.answers = [(200, {"access_token": f"T{n}", "expires_in": expires_in}) for n in (1, 2)]
+    same = client_credentials()
+    await world.deliver(same)
+    await world.deliver(same)
+    world.server.accepts = lambda header: header == "Bearer T2"
+    assert await world.deliver(same) == 200
+    assert world.server.sent == ["Bearer T1", "Bearer T1", "Bearer T1", "Bearer T2"]
+
+
+async def test_a_new_token_that_is_refused_too_is_the_answer(world: World) -> None:
+    world.server.answers = [(200, {"access_token": f"T{n}"}) for n in (1, 2)]
+    world.server.accepts = lambda _header: False
+    assert await world.deliver(client_credentials()) == 401
+    assert world.server.sent == ["Bearer T1", "Bearer T2"]
+
+
+@pytest.mark.parametrize("refusal", [(401, ""), (400, {"error": "invalid_client"})])
+async def test_a_token_server_that_wants_basic_gets_it(world: World, refusal: tuple[int, Any]) -> None:
+    world.server.answers = [refusal, (200, {"access_token": "T1"})]
+    await world.deliver(client_credentials("s3:cret&"))
+    assert world.server.forms[1] == {"grant_type": "client_credentials"}
+    sent = world.server.token_headers[1]["Authorization"].removeprefix("Basic ")
+    assert base64.b64decode(sent).decode() == "me:s3%3Acret%26"
+    assert world.server.sent == ["Bearer T1"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((400, {"error": "invalid_grant", "error_description": "s3cret"}), "answered 400 (invalid_grant)"),
+        ((400, {"error": "s3cret is wrong!"}), "answered 400"),
+        ((503, "busy s3cret"), "answered 503"),
+        ((None, ""), "cannot connect"),
+        ((200, "<html>"), "answered with something else than JSON"),
+        ((200, "[1]"), "answered with something else than JSON"),
+        ((200, {"token": "s3cret"}), "answered without access_token"),
+        ((200, {"access_token": 7}), "answered without access_token"),
+    ],
+)
+async def test_no_token_is_said_without_secrets(world: World, answer: tuple[int | None, Any], message: str) -> None:
+    world.server.answers = [answer]
+    with pytest.raises(NoAccessToken) as caught:
+        await world.deliver(client_credentials())
+    assert str(caught.value) == f"no access token: login.example {message}"
+    assert world.server.hooks == []
+
+
+async def test_a_refresh_token_is_exchanged(world: World) -> None:
+    world.server.answers = [(200, {"access_token": "T1", "expires_in": 3600})]
+    await world.deliver(refreshing())
+    (form,) = world.server.forms
+    assert form == {
+        "grant_type": "refresh_token",
+        "refresh_token": "first",
+        "client_id": "me",
+        "client_secret": "s3cret",
+    }
+    assert world.server.sent == ["Bearer T1"]
+    assert world.written == []
+
+
+async def test_a_rotated_refresh_token_is_written_and_used_by_the_next_process(world: World) -> None:
+    world.server.answers = [(200, {"access_token": f"T{n}", "refresh_token": f"R{n}"}) for n in (1, 2, 3)]
+    await world.deliver(refreshing())
+    (record,) = world.written
+    assert record.key == b"endpoint/refresh"
+    assert b"R1" not in (record.value or b"")
+    world.authorizer = world.process()
+    await world.deliver(refreshing())
+    assert [form["refresh_token"] for form in world.server.forms] == ["first", "R1"]
+    # Another one that is registered since then is what counts.
+    await world.deliver(refreshing("second"))
+    assert world.server.forms[2]["refresh_token"] == "second"
+
+
+async def test_a_kept_refresh_token_outlives_a_rotation_of_the_secret_keys(world: World) -> None:
+    world.states._refresh_tokens["endpoint"] = KeptToken(SECRETS.seal("R1"), SECRETS.digest("first"))
+    rotated = SecretBox(["a newer key for these tests", "a key for these tests"])
+    world.authorizer._secrets = rotated
+    world.server.answers = [(200, {"access_token": "T1"})]
+    await world.deliver(refreshing())
+    assert world.server.forms[0]["refresh_token"] == "R1"
+
+
+async def test_the_whole_answer_of_a_token_url_can_be_had(world: World) -> None:
+    world.server.answers = [(201, {"access_token": "T1", "scope": "all"})]
+    members, answer = await call_token_url(world.server, TOKENS, {"grant_type": "x"}, seconds=5)  # type: ignore[arg-type]
+    assert members == {"access_token": "T1", "scope": "all"}
+    assert answer.status == 201
+    assert world.server.forms == [{"grant_type": "x"}]

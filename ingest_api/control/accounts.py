@@ -12,7 +12,7 @@ from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace
 from ingest_api.control.models import Input, Name, Output, Time
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
-from schemas.access import Client, ClientLevel, Realm, Role
+from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
 from schemas.errors import NotFound, PermissionDenied
 
 router = APIRouter(tags=["Workspaces, clients and keys"])
@@ -69,6 +69,7 @@ class KeyOutput(Output):
     id: str
     client: str
     hint: Annotated[str, Field(description="The last four characters.")]
+    use: Annotated[KeyUse, Field(description="What it is good for; `browser`: an Exchange `eventAuthKey`.")]
     expires_at: Time | None
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owner_for
 from ingest_api.control.models import Input, Name, Output
@@ -14,7 +14,7 @@ from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
 from schemas.errors import NotFound
-from schemas.subscription import BodyFormat, Endpoint, EndpointType
+from schemas.subscription import Authorization, AuthorizationType, BodyFormat, Endpoint, EndpointType
 
 HIDDEN = "[hidden]"
 
@@ -26,6 +26,30 @@ Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://[^\s/]+")]
 _SECRET_HEADER = re.compile(r"authorization|cookie|secret|token|key|password", re.IGNORECASE)
 
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
+
+
+class AuthorizationInput(Input):
+    """The credentials that requests to an endpoint carry; secrets are never shown again.
+
+    `api_key` sends `secret` as bearer, `basic` sends `user` and `secret`. `client_credentials` and `refresh_token` get
+    an access token from `token_url` (OAuth 2.0), for the client `user` with `secret`.
+    """
+
+    type: AuthorizationType
+    user: Annotated[str, Field(max_length=1_000)] | None = None
+    secret: Annotated[str, Field(max_length=10_000)] | None = None
+    refresh_token: Annotated[str, Field(max_length=10_000)] | None = None
+    token_url: Url | None = None
+
+
+class AuthorizationOutput(BaseModel):
+    """What may be shown of an endpoint's credentials."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    type: AuthorizationType
+    user: str | None
+    token_url: str | None
 
 
 class EndpointInput(Input):
@@ -44,6 +68,7 @@ class EndpointInput(Input):
     ] = None
     timeout: Annotated[float, Field(gt=0, le=300, description="Seconds.")] | None = None
     max_in_flight: Annotated[int, Field(ge=1, le=1_000)] = 16
+    authorization: AuthorizationInput | None = None
     enabled: bool = True
     options: dict[str, str] = Field(default_factory=dict)
 
@@ -68,6 +93,7 @@ class EndpointOutput(Output):
     retry_schedule: tuple[float, ...] | None
     timeout: float | None
     max_in_flight: int
+    authorization: Annotated[AuthorizationOutput | None, Field(description="Without its secrets.")]
     enabled: bool
     options: dict[str, str]
 
@@ -101,9 +127,8 @@ async def create_endpoint(
 ) -> NewEndpointOutput:
     """With a signing secret that is shown this once."""
     owner_for(caller, Role.SUBSCRIBER)
-    wanted = Endpoint(
-        id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **body.model_dump(mode="python")
-    )
+    members = _stored(body.model_dump())
+    wanted = Endpoint(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
     endpoint, secret = await gateway.routes.create_endpoint(wanted, key=key)
     return NewEndpointOutput.model_validate(endpoint).model_copy(update={"signing_secret": secret})
 
@@ -120,7 +145,8 @@ async def change_endpoint(
 ) -> EndpointOutput:
     """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back."""
     await _endpoint(gateway, caller, workspace, endpoint_id)
-    return EndpointOutput.model_validate(await gateway.routes.update_endpoint(workspace, endpoint_id, **body.given()))
+    members = _stored(body.model_dump(exclude_unset=True))
+    return EndpointOutput.model_validate(await gateway.routes.update_endpoint(workspace, endpoint_id, **members))
 
 
 @router.post("/endpoints/{endpoint_id}/rotate-secret", summary="Give an endpoint a new signing secret")
@@ -146,3 +172,10 @@ async def _endpoint(gateway: Gateway, caller: Client, workspace: str, endpoint_i
     if endpoint is None or endpoint.workspace != workspace or owner not in (None, endpoint.client):
         raise NotFound(f"There is no endpoint {endpoint_id}.")
     return endpoint
+
+
+def _stored(members: dict[str, Any]) -> dict[str, Any]:
+    """The members as the catalog takes them."""
+    if members.get("authorization") is not None:
+        members["authorization"] = Authorization(**members["authorization"])
+    return members

@@ -339,3 +339,50 @@ def test_metrics_and_health(workplace: Workplace) -> None:
     metrics = workplace.admin.get("/metrics").text
     assert "headrace_ingest_requests_total" in metrics
     assert workplace.name not in metrics
+
+
+def test_credentials_of_an_endpoint_are_kept_and_not_shown(workplace: Workplace) -> None:
+    http = workplace.subscriber
+    oauth = {"type": "client_credentials", "user": "me", "secret": "s3cret", "token_url": "https://login.example/token"}
+    key = {"Idempotency-Key": str(uuid4())}
+    body = {"name": "e", "url": "https://example.com/hook", "authorization": oauth}
+    answer = http.post(f"{V1}/endpoints", json=body, headers=key)
+
+    made = created(answer)
+    shown = {"type": "client_credentials", "user": "me", "token_url": "https://login.example/token"}
+    assert made["authorization"] == shown
+    # The same again, though its secrets are sealed into another text.
+    assert created(http.post(f"{V1}/endpoints", json=body, headers=key))["id"] == made["id"]
+    other = body | {"authorization": oauth | {"secret": "another"}}
+    assert http.post(f"{V1}/endpoints", json=other, headers=key).status_code == 422
+
+    address = f"{V1}/endpoints/{made['id']}"
+    changed = http.patch(address, json={"authorization": {"type": "basic", "user": "u", "secret": "s3cret"}})
+    assert changed.json()["authorization"] == {"type": "basic", "user": "u", "token_url": None}
+    assert http.patch(address, json={"description": "d"}).json()["authorization"]["type"] == "basic"
+    assert http.patch(address, json={"authorization": None}).json()["authorization"] is None
+    assert "s3cret" not in answer.text + changed.text + http.get(f"{V1}/endpoints").text
+
+
+@pytest.mark.parametrize(
+    ("authorization", "path"),
+    [
+        ({"type": "api_key"}, "secret"),
+        ({"type": "api_key", "secret": "a\nb"}, "secret"),
+        ({"type": "basic", "secret": "x"}, "user"),
+        ({"type": "basic", "user": "a:b", "secret": "x"}, "user"),
+        ({"type": "client_credentials", "user": "u", "secret": "x"}, "token_url"),
+        ({"type": "client_credentials", "user": "u", "secret": "x", "token_url": "https://a:b/"}, "token_url"),
+        ({"type": "refresh_token", "token_url": "https://login.example/token"}, "refresh_token"),
+        ({"type": "digest", "secret": "x"}, "type"),
+        ({"type": "api_key", "secret": "x", "password": "y"}, "password"),
+    ],
+)
+def test_credentials_that_cannot_be_used(workplace: Workplace, authorization: dict[str, Any], path: str) -> None:
+    body = {"name": "e", "url": "https://example.com/hook", "authorization": authorization}
+    assert paths(workplace.subscriber.post(f"{V1}/endpoints", json=body)) == [f"$.authorization.{path}"]
+    made = endpoint(workplace.subscriber)
+    address = f"{V1}/endpoints/{made['id']}"
+    assert paths(workplace.subscriber.patch(address, json={"authorization": authorization})) == [
+        f"$.authorization.{path}"
+    ]

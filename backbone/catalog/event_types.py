@@ -67,6 +67,7 @@ class EventTypes:
         ledger: LedgerPolicy | None = None,
         compacted: bool | None = None,
     ) -> Registered:
+        beside: Callable[[CatalogView], Sequence[Resource]] | None = None,
         """Register a client for an event type, which comes into being with its first registration.
 
         Without a client the event type itself is declared. Settings that are None take what the type has, or the
@@ -89,6 +90,7 @@ class EventTypes:
             ledger: what the ledger keeps of it.
             compacted: the topic keeps each key's last event.
 
+            beside: what else is put in the same transaction, decided under the writer lock.
         Returns:
             The event type as it is now, and the client's registration.
 
@@ -159,12 +161,13 @@ class EventTypes:
 
         # Refused before a topic is created for it, and a repeat is answered without taking the writer lock.
         await self._catalog.caught_up()
-        planned = decide(self._catalog.view)
+        whole = _with(decide, beside)
+        planned = whole(self._catalog.view)
         if not planned.put:
             return planned.result
         if self._catalog.view.event_type(topic) is None:
             await self._have_topic(planned.result[0])
-        return await self._writer.write(decide)
+        return await self._writer.write(whole)
 
     async def update(
         self,
@@ -308,6 +311,20 @@ class EventTypes:
 
 
 def _changes(
+def _with(
+    decide: Callable[[CatalogView], Changes[Registered]], beside: Callable[[CatalogView], Sequence[Resource]] | None
+) -> Callable[[CatalogView], Changes[Registered]]:
+    """A decision that puts what another one puts besides."""
+    if beside is None:
+        return decide
+
+    def decide_both(view: CatalogView) -> Changes[Registered]:
+        changes = decide(view)
+        return dataclasses.replace(changes, put=[*changes.put, *beside(view)])
+
+    return decide_both
+
+
     view: CatalogView, before: EventType | None, event_type: EventType, registration: Registration | None
 ) -> Changes[Registered]:
     """Put what differs from the view: the registration, and the event type with the attributes that come of it."""

@@ -1,0 +1,280 @@
+"""Clients and roles of eventhos: who may send, and who may manage what.
+
+A client is one of the common model in its realm. Its secret and its long-lived token are API keys of a use of their
+own, its permissions are its scopes: those of its roles together, or what it was given through our own API.
+"""
+
+from __future__ import annotations
+
+import secrets as random
+import string
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from backbone.catalog.accounts import api_key_record, new_plaintext
+from backbone.catalog.eventhos import WORKSPACE, Account, Refused, Role, all_of, find, new_numbers, numbered, revised
+from backbone.catalog.eventhos import to_record as record
+from backbone.catalog.writer import Changes
+from schemas import timestamps
+from schemas.access import Client, KeyUse, Realm
+from schemas.access import Role as Right
+from schemas.ids import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backbone.catalog.secrets import SecretBox
+    from backbone.catalog.view import CatalogView
+    from backbone.catalog.writer import CatalogWriter
+    from schemas.resources import Resource
+
+CLIENT_ID_SUFFIX = "::eventhos.app"
+_CLIENT_ID_LENGTH = 20
+
+
+class NewAccount(NamedTuple):
+    """A client that has just come into being, with its secrets in plaintext: shown now and never again."""
+
+    account: Account
+    secret: str
+    long_lived: str | None
+
+
+class EventhosAccounts:
+    """Creates, changes and deletes clients and roles; all methods raise ``Unavailable`` when Kafka cannot answer.
+
+    Args:
+        writer: this process's writer.
+        secrets: hashes what clients hold.
+    """
+
+    def __init__(self, writer: CatalogWriter, secrets: SecretBox) -> None:
+        self._writer = writer
+        self._secrets = secrets
+
+    async def create(
+        self, *, identifier: str, name: str, description: str, roles: Sequence[int], long_lived: bool = False
+    ) -> NewAccount:
+        """A new client with these roles (by id).
+
+        Raises:
+            Refused: 409102 the identifier is taken, 404004 there is no such role.
+        """
+        letters = string.ascii_letters + string.digits
+        client_id = "".join(random.choice(letters) for _ in range(_CLIENT_ID_LENGTH)) + CLIENT_ID_SUFFIX
+        secret, token = new_plaintext(), new_plaintext() if long_lived else None
+
+        def decide(view: CatalogView) -> Changes[NewAccount]:
+            if all_of(view, Account, lambda each: each.identifier == identifier):
+                raise Refused(409102, "The identifier is already in use")
+            account = Account(
+                **new_numbers(view, Account),
+                client=client_id,
+                identifier=identifier,
+                name=name,
+                description=description,
+                roles=tuple(dict.fromkeys(roles)),
+            )
+            client = Client(
+                id=client_id,
+                workspace=WORKSPACE,
+                name=identifier,
+                realm=Realm.EVENTHOS,
+                roles=(Right.PRODUCER,),
+                scopes=_permissions(view, account.roles),
+                created_at=account.created_at,
+                updated_at=account.updated_at,
+            )
+            put: list[Resource] = [record(account), client, self._key(client, secret, KeyUse.CLIENT_SECRET)]
+            if token is not None:
+                put.append(self._key(client, token, KeyUse.LONG_LIVED))
+            return Changes(put=put, result=NewAccount(account, secret, token))
+
+        return await self._writer.write(decide)
+
+    async def adopt(self, client: Client) -> Account:
+        """The record of a client, which one that was made through our own API gets when eventhos first sees it."""
+
+        def decide(view: CatalogView) -> Changes[Account]:
+            found = find(view, Account, client.id)
+            if found is not None:
+                return Changes(result=found)
+            new = Account(
+                **new_numbers(view, Account),
+                client=client.id,
+                identifier=client.name.lower(),
+                name=client.name,
+                description=client.description,
+            )
+            return Changes(put=[record(new)], result=new)
+
+        return await self._writer.write(decide)
+
+    async def change(self, number: int, *, roles: Sequence[int] | None = None, **properties: Any) -> Account:
+        """Change a client's name, description or roles; what is not given stays.
+
+        Raises:
+            Refused: 404005 there is no such client, 404004 there is no such role.
+        """
+
+        def decide(view: CatalogView) -> Changes[Account]:
+            found, client = existing_account(view, number)
+            if roles is None:
+                wanted = revised(found, properties)
+                return Changes(put=[record(wanted)], result=wanted)
+            wanted = revised(found, {**properties, "roles": tuple(dict.fromkeys(roles))})
+            scoped = msgspec.structs.replace(
+                client, scopes=_permissions(view, wanted.roles), updated_at=wanted.updated_at
+            )
+            return Changes(put=[record(wanted), scoped], result=wanted)
+
+        return await self._writer.write(decide)
+
+    async def revoke(self, number: int, *, revoked: bool) -> None:
+        """Refuse all that a client holds from now on, or accept it again.
+
+        Raises:
+            Refused: 404005 there is no such client.
+        """
+
+        def decide(view: CatalogView) -> Changes[None]:
+            _, client = existing_account(view, number)
+            changed = msgspec.structs.replace(client, disabled=revoked, updated_at=timestamps.now())
+            return Changes(put=[changed], result=None)
+
+        await self._writer.write(decide)
+
+    async def give(self, number: int, use: KeyUse) -> str:
+        """A new secret or long-lived token in plaintext, in place of the one before.
+
+        Raises:
+            Refused: 404005 there is no such client.
+        """
+        plaintext = new_plaintext()
+
+        def decide(view: CatalogView) -> Changes[None]:
+            _, client = existing_account(view, number)
+            put = [self._key(client, plaintext, use)]
+            return Changes(put=put, delete=_keys(view, client.id, use), result=None)
+
+        await self._writer.write(decide)
+        return plaintext
+
+    async def take_long_lived(self, number: int) -> None:
+        """Have a client without a long-lived token.
+
+        Raises:
+            Refused: 404005 there is no such client.
+        """
+
+        def decide(view: CatalogView) -> Changes[None]:
+            _, client = existing_account(view, number)
+            return Changes(delete=_keys(view, client.id, KeyUse.LONG_LIVED), result=None)
+
+        await self._writer.write(decide)
+
+    async def delete(self, number: int) -> None:
+        """Delete a client with all that it holds; the events of its system cannot be sent until that has another.
+
+        Raises:
+            Refused: 404005 there is no such client.
+        """
+
+        def decide(view: CatalogView) -> Changes[None]:
+            found, client = existing_account(view, number)
+            gone: list[Resource] = [client, *view.api_keys(client.id), *view.registrations_of(client.id)]
+            put = [record(revised(found, {"deleted": True}))]
+            return Changes(put=put, delete=[each.key for each in gone], result=None)
+
+        await self._writer.write(decide)
+
+    async def create_role(self, *, identifier: str, permissions: Sequence[str]) -> Role:
+        """A new role.
+
+        Raises:
+            Refused: 409103 the identifier is taken.
+        """
+
+        def decide(view: CatalogView) -> Changes[Role]:
+            if all_of(view, Role, lambda each: each.identifier == identifier):
+                raise Refused(409103, "The identifier is already in use")
+            new = Role(**new_numbers(view, Role), identifier=identifier, permissions=tuple(dict.fromkeys(permissions)))
+            return Changes(put=[record(new)], result=new)
+
+        return await self._writer.write(decide)
+
+    async def change_role(self, number: int, permissions: Sequence[str]) -> Role:
+        """Give a role, and with it all clients that have it, other permissions.
+
+        Raises:
+            Refused: 404004 there is no such role.
+        """
+
+        def decide(view: CatalogView) -> Changes[Role]:
+            wanted = revised(_role(view, number), {"permissions": tuple(dict.fromkeys(permissions))})
+            return Changes(put=[record(wanted), *_rescoped(view, wanted)], result=wanted)
+
+        return await self._writer.write(decide)
+
+    async def delete_role(self, number: int) -> None:
+        """Delete a role; the clients that had it lose what only it permitted.
+
+        Raises:
+            Refused: 404004 there is no such role.
+        """
+
+        def decide(view: CatalogView) -> Changes[None]:
+            gone = revised(_role(view, number), {"deleted": True})
+            return Changes(put=[record(gone), *_rescoped(view, gone)], result=None)
+
+        await self._writer.write(decide)
+
+    def _key(self, client: Client, plaintext: str, use: KeyUse) -> Resource:
+        return api_key_record(new_id(), client, plaintext, self._secrets.digest(plaintext), use=use)
+
+
+def existing_account(view: CatalogView, number: int) -> tuple[Account, Client]:
+    """A client by its integer id, or 404005."""
+    found = numbered(view, Account, number)
+    client = None if found is None else view.client(found.client)
+    if found is None or client is None:
+        raise Refused(404005, "Client does not exist")
+    return found, client
+
+
+def holds_long_lived(view: CatalogView, client_id: str) -> bool:
+    """Whether a client has a long-lived token."""
+    return any(each.use is KeyUse.LONG_LIVED for each in view.api_keys(client_id))
+
+
+def _keys(view: CatalogView, client_id: str, use: KeyUse) -> list[str]:
+    return [each.key for each in view.api_keys(client_id) if each.use is use]
+
+
+def _role(view: CatalogView, number: int) -> Role:
+    found = numbered(view, Role, number)
+    if found is None:
+        raise Refused(404004, f"The role with id {number} does not exist")
+    return found
+
+
+def _permissions(view: CatalogView, roles: Sequence[int]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(permission for number in roles for permission in _role(view, number).permissions))
+
+
+def _rescoped(view: CatalogView, role: Role) -> list[Resource]:
+    """The clients that have a role, changed or deleted, with the scopes that it leaves them."""
+    put: list[Resource] = []
+    for account in all_of(view, Account, lambda each: role.id in each.roles):
+        client = view.client(account.client)
+        if client is None:
+            continue
+        others = tuple(each for each in account.roles if each != role.id)
+        if role.deleted:
+            put.append(record(revised(account, {"roles": others})))
+            scopes = _permissions(view, others)
+        else:
+            scopes = tuple(dict.fromkeys((*_permissions(view, others), *role.permissions)))
+        put.append(msgspec.structs.replace(client, scopes=scopes, updated_at=role.updated_at))
+    return put

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from backbone.catalog.accounts import Accounts
 from backbone.catalog.event_types import EventTypes
-from backbone.catalog.exchange import ExchangeAccounts
 from backbone.catalog.eventhos_accounts import EventhosAccounts
 from backbone.catalog.eventhos_actions import EventhosActions
 from backbone.catalog.eventhos_systems import EventhosSystems
+from backbone.catalog.exchange import ExchangeAccounts
 from backbone.catalog.reader import Catalog
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
@@ -63,14 +63,12 @@ class Gateway:
     event_types: EventTypes
     routes: Routes
     exchange: ExchangeAccounts
-    files: EventFiles
-    ledger: LedgerQueries
-    authenticator: Authenticator
     eventhos_accounts: EventhosAccounts
     eventhos_systems: EventhosSystems
     eventhos_actions: EventhosActions
-    notifications: ExchangeNotifications
-    organisations: Organisations
+    files: EventFiles
+    ledger: LedgerQueries
+    authenticator: Authenticator
     first_use: FirstUse
 
     def __init__(self, settings: IngestSettings) -> None:
@@ -104,14 +102,12 @@ class Gateway:
         self.event_types = EventTypes(self.catalog, self.writer, admin)
         self.routes = Routes(self.catalog, self.writer, secrets)
         self.exchange = ExchangeAccounts(self.writer, secrets)
-        self.files = event_files(self.settings.backbone.files_url)
-        ledger = open_ledger(self.settings.backbone.ledger_url)
-        # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
-        self.notifications = ExchangeNotifications(self.catalog, self.writer, self.event_types, secrets)
-        self.organisations = Organisations(self.writer)
         self.eventhos_accounts = EventhosAccounts(self.writer, secrets)
         self.eventhos_systems = EventhosSystems(self.writer, self.event_types)
         self.eventhos_actions = EventhosActions(self.writer, secrets)
+        self.files = event_files(self.settings.backbone.files_url)
+        ledger = open_ledger(self.settings.backbone.ledger_url)
+        # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
         await asyncio.to_thread(LedgerWriter(ledger).create)
         self.ledger = LedgerQueries(ledger)
         self.authenticator = Authenticator(self.catalog.view, self.lookup, secrets, self.tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,7 +17,7 @@ from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Pr
 from schemas.event_type import Compatibility, EventType, LedgerPolicy, Registration, RegistrationKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
@@ -66,8 +67,8 @@ class EventTypes:
         compatibility: Compatibility | None = None,
         ledger: LedgerPolicy | None = None,
         compacted: bool | None = None,
-    ) -> Registered:
         beside: Callable[[CatalogView], Sequence[Resource]] | None = None,
+    ) -> Registered:
         """Register a client for an event type, which comes into being with its first registration.
 
         Without a client the event type itself is declared. Settings that are None take what the type has, or the
@@ -89,8 +90,8 @@ class EventTypes:
             compatibility: how the schema may evolve.
             ledger: what the ledger keeps of it.
             compacted: the topic keeps each key's last event.
-
             beside: what else is put in the same transaction, decided under the writer lock.
+
         Returns:
             The event type as it is now, and the client's registration.
 
@@ -160,8 +161,8 @@ class EventTypes:
             return _changes(view, found, event_type, wanted)
 
         # Refused before a topic is created for it, and a repeat is answered without taking the writer lock.
-        await self._catalog.caught_up()
         whole = _with(decide, beside)
+        await self._catalog.caught_up()
         planned = whole(self._catalog.view)
         if not planned.put:
             return planned.result
@@ -310,7 +311,6 @@ class EventTypes:
             await self._admin.grow(event_type.topic, partitions)
 
 
-def _changes(
 def _with(
     decide: Callable[[CatalogView], Changes[Registered]], beside: Callable[[CatalogView], Sequence[Resource]] | None
 ) -> Callable[[CatalogView], Changes[Registered]]:
@@ -325,6 +325,7 @@ def _with(
     return decide_both
 
 
+def _changes(
     view: CatalogView, before: EventType | None, event_type: EventType, registration: Registration | None
 ) -> Changes[Registered]:
     """Put what differs from the view: the registration, and the event type with the attributes that come of it."""

@@ -31,6 +31,9 @@ class IngestSettings(BaseSettings):
         crmls_register_on_first_use: the first use of a ``messageType`` registers it.
         crmls_max_message_types: that one client may register so.
         crmls_strict_json: refuse the trailing commas that the CRMLS document prints.
+        envoy_scope_suffix: what ends a scope that shows an Envoy user all of its namespace.
+        envoy_user_scope_suffix: what ends a scope that shows it only what concerns that user.
+        envoy_provision_scope: that provisioning and deprovisioning need; empty: any access token of the organisation.
         realtime_token: how the tokens of realtime clients are signed.
         log_level: of the standard library's logging.
     """
@@ -50,6 +53,9 @@ class IngestSettings(BaseSettings):
     crmls_register_on_first_use: bool = True
     crmls_max_message_types: int = Field(500, ge=0)
     crmls_strict_json: bool = False
+    envoy_scope_suffix: str = Field(":read", min_length=1)
+    envoy_user_scope_suffix: str = Field(":read:own", min_length=1)
+    envoy_provision_scope: str = ""
     log_level: str = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)

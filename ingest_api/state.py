@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from backbone.catalog.accounts import Accounts
+from backbone.catalog.envoy import Organisations
 from backbone.catalog.event_types import EventTypes
 from backbone.catalog.eventhos_accounts import EventhosAccounts
 from backbone.catalog.eventhos_actions import EventhosActions
@@ -63,6 +64,7 @@ class Gateway:
     event_types: EventTypes
     routes: Routes
     exchange: ExchangeAccounts
+    organisations: Organisations
     eventhos_accounts: EventhosAccounts
     eventhos_systems: EventhosSystems
     eventhos_actions: EventhosActions
@@ -102,6 +104,7 @@ class Gateway:
         self.event_types = EventTypes(self.catalog, self.writer, admin)
         self.routes = Routes(self.catalog, self.writer, secrets)
         self.exchange = ExchangeAccounts(self.writer, secrets)
+        self.organisations = Organisations(self.writer)
         self.eventhos_accounts = EventhosAccounts(self.writer, secrets)
         self.eventhos_systems = EventhosSystems(self.writer, self.event_types)
         self.eventhos_actions = EventhosActions(self.writer, secrets)

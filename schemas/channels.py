@@ -29,11 +29,15 @@ MAX_LENGTH = 255
 
 _OWN = "endpoint:"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_FIELDS = ("type", "source", "subject")
+_FIELDS = ("namespace", "type", "source", "subject")
 
 
 class EventView(Protocol):
     """What a template can look at."""
+
+    @property
+    def namespace(self) -> str | None:
+        """The event type's namespace."""
 
     @property
     def type(self) -> str:
@@ -76,7 +80,9 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 class ChannelTemplate:
-    """A channel name with ``{type}``, ``{source}``, ``{subject}``, ``{identifiers.<name>}`` and ``{data.<path>}``.
+    """A channel name with placeholders for what an event says.
+
+    There is ``{namespace}``, ``{type}``, ``{source}``, ``{subject}``, ``{identifiers.<name>}`` and ``{data.<path>}``.
 
     Raises:
         InvalidRequest: an unknown placeholder, an unmatched brace, nothing at all, or a name that is reserved for the

@@ -33,6 +33,10 @@ MAX_TOPIC_LENGTH = 249
 """Kafka's limit in characters."""
 
 _KEPT = re.compile(r"[^A-Za-z0-9-]")
+_ESCAPED = re.compile(r"(?:_[0-9a-f]{2})+")
+_SEGMENTS = 4
+"""Of an event topic: ``events``, workspace, namespace, code."""
+
 _HASH_LENGTH = 16
 
 
@@ -49,6 +53,17 @@ def event_topic(workspace: str, namespace: str, code: str) -> str:
 def escape(segment: str) -> str:
     """Keep ``[A-Za-z0-9-]``; every other byte of the UTF-8 text becomes ``_xx`` (lower-case hex)."""
     return _KEPT.sub(lambda match: "".join(f"_{byte:02x}" for byte in match.group().encode()), segment)
+
+
+@functools.lru_cache(maxsize=65_536)
+def namespace_of(topic: str) -> str | None:
+    """The namespace that an event topic's name tells; None when the name had to be cut off before it said it all."""
+    segments = topic.split(".")
+    if len(segments) < _SEGMENTS:
+        return None
+    return _ESCAPED.sub(
+        lambda match: bytes.fromhex(match.group().replace("_", "")).decode(errors="replace"), segments[2]
+    )
 
 
 def workspace_prefix(workspace: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas import timestamps
+from schemas.topics import namespace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,6 +51,11 @@ class RecordView:
     def source(self) -> str:
         """The client that published it."""
         return self._header("ce_source") or self._decoded().source
+
+    @property
+    def namespace(self) -> str | None:
+        """The event type's namespace, which only the topic tells."""
+        return namespace_of(self._message.topic() or "")
 
     @property
     def type(self) -> str:

@@ -12,10 +12,14 @@ from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace
 from ingest_api.control.models import Input, Name, Output, Time
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
+from schemas import timestamps
 from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
 from schemas.errors import NotFound, PermissionDenied
 
 router = APIRouter(tags=["Workspaces, clients and keys"])
+
+_LONGEST_LIFETIME = 10 * 366 * 86_400
+_MICROS = 1_000_000
 
 
 class WorkspaceInput(Input):
@@ -61,6 +65,12 @@ class ClientOutput(Output):
     scopes: tuple[str, ...]
     level: ClientLevel
     disabled: bool
+
+
+class KeyInput(Input):
+    """How an API key shall be."""
+
+    lifetime: Annotated[int | None, Field(ge=1, le=_LONGEST_LIFETIME, description="Seconds; null: for ever.")] = None
 
 
 class KeyOutput(Output):
@@ -176,10 +186,14 @@ async def list_keys(
 
 
 @router.post("/clients/{client_id}/keys", status_code=201, summary="Issue an API key")
-async def issue_key(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str) -> NewKeyOutput:
+async def issue_key(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, body: KeyInput | None = None
+) -> NewKeyOutput:
     """The answer is the only place where the key can be read."""
     _may_manage_keys(caller, _client(await gateway.view(), workspace, client_id))
-    issued, key = await gateway.accounts.issue_key(client_id)
+    lifetime = None if body is None else body.lifetime
+    expires_at = None if lifetime is None else timestamps.now() + lifetime * _MICROS
+    issued, key = await gateway.accounts.issue_key(client_id, expires_at=expires_at)
     return NewKeyOutput(**KeyOutput.model_validate(issued).model_dump(), key=key)
 
 

@@ -30,6 +30,7 @@ _SECURITY = {
         "bearerFormat": "JWT",
         "description": "A token from POST /api/token.",
     },
+    "envoyToken": {"type": "http", "scheme": "bearer", "description": "An access token of an Envoy user."},
     "exchangeKey": {"type": "http", "scheme": "bearer", "description": "An Exchange authentication key."},
 }
 

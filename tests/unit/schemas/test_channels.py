@@ -13,6 +13,7 @@ from schemas.subscription import Endpoint, EndpointType
 
 @dataclass
 class Event:
+    namespace: str | None = "shop"
     type: str = "Order"
     source: str = "client-1"
     subject: str | None = "A-1"
@@ -41,6 +42,7 @@ def endpoint(template: str | None = None) -> Endpoint:
     [
         ("orders", "orders"),
         ("{type}", "Order"),
+        ("{namespace}:org_1", "shop:org_1"),
         ("{type}:{source}#{subject}", "Order:client-1#A-1"),
         ("customer:{data.customer.id}", "customer:7"),
         ("{data.paid}", "true"),

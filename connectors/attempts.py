@@ -9,7 +9,7 @@ import msgspec
 from backbone.kafka.records import Record, dead_letter
 from connectors.schedule import tier_for
 from schemas import topics
-from schemas.delivery import Attempt, Delivery, Outcome, event_headers
+from schemas.delivery import Attempt, Delivery, GroupedDelivery, Outcome, event_headers
 from schemas.ids import attempt_id
 
 if TYPE_CHECKING:
@@ -60,37 +60,39 @@ def attempt_record(
         error=error or (answer.error if answer else None),
         response=answer.body[:MAX_RESPONSE] if answer and answer.body else None,
         next_at=next_at,
+        execution=answer.execution if answer else None,
     )
     return Record(topics.ATTEMPTS, _ENCODER.encode(attempt), delivery.event.encode())
 
 
-def retry_record(message: Message, delivery: Delivery, *, attempts: int, due: int, now: int) -> Record:
+def retry_record(message: Message, delivery: Delivery | GroupedDelivery, *, due: int, now: int) -> Record:
     """The delivery on the tier where it waits first.
 
     Args:
         message: the record as it was consumed.
-        delivery: what its headers say.
-        attempts: tries made so far.
+        delivery: as it shall be tried again.
         due: when to try again, milliseconds since the epoch.
         now: milliseconds since the epoch.
     """
-    waiting = msgspec.structs.replace(delivery, attempts=attempts, due=due)
-    return Record(
-        tier_for((due - now) / 1_000)[1],
-        message.value(),
-        delivery.endpoint.encode(),
-        event_headers(header_list(message)) + waiting.to_headers(),
-    )
+    waiting = msgspec.structs.replace(delivery, due=due)
+    headers = event_headers(header_list(message)) + waiting.to_headers()
+    return Record(tier_for((due - now) / 1_000)[1], message.value(), waiting.record_key, headers)
 
 
 def dead_record(message: Message, delivery: Delivery, *, reason: str, answer: Answer | None = None) -> Record:
-    """The whole delivery on ``dead-letters``, with the reason and the last response, so that it can be redriven."""
+    """The whole delivery on ``dead-letters``, with the reason and the last response, so that it can be redriven.
+
+    A contract that failed is a delivery like any other there, whatever else its record carried.
+    """
     extra = []
     if answer is not None and answer.status is not None:
         extra.append(("hr_dead_status", str(answer.status).encode()))
     if answer is not None and answer.body:
         extra.append(("hr_dead_response", answer.body[:MAX_RESPONSE].encode()))
-    return dead_letter(message, reason=reason, kind="delivery", key=delivery.endpoint.encode(), extra=extra)
+    letter = dead_letter(message, reason=reason, kind="delivery", key=delivery.record_key, extra=extra)
+    about = [header for header in letter.headers or [] if header[0].startswith("hr_dead_")]
+    headers = event_headers(header_list(message)) + delivery.to_headers() + about
+    return msgspec.structs.replace(letter, headers=headers)
 
 
 def header_list(message: Message) -> list[tuple[str, bytes]]:

@@ -134,7 +134,9 @@ class Authorizer:
         """
         authorization = endpoint.authorization
         if authorization is None:
-            return await self._client.send(request.method, request.url, request.headers, request.body, seconds)
+            return await self._client.send(
+                request.method, request.url, request.headers, request.body, seconds, body_limit=request.body_limit
+            )
         header = await self._header(endpoint.id, authorization, seconds)
         answer = await self._send(request, header, seconds)
         if answer.status != HTTPStatus.UNAUTHORIZED or authorization.token_url is None:
@@ -145,7 +147,9 @@ class Authorizer:
     async def _send(self, request: Request, header: str, seconds: float) -> Answer:
         headers = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
         headers["Authorization"] = header
-        return await self._client.send(request.method, request.url, headers, request.body, seconds)
+        return await self._client.send(
+            request.method, request.url, headers, request.body, seconds, body_limit=request.body_limit
+        )
 
     async def _header(
         self,

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -18,8 +19,6 @@ from connectors.destinations import ForbiddenDestination
 from connectors.schedule import parse_retry_after
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from connectors.destinations import DestinationGuard
 
 log = logging.getLogger(__name__)
@@ -40,14 +39,31 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         retry_after: seconds that the receiver asks to wait.
         duration: seconds from connect to the last byte read.
         forbidden: the guard refused the address; nothing was sent.
+        reason, headers: of the response.
+        truncated: the response was longer than ``body``.
+        execution: the sealed account of the exchange, where one is kept (``schemas.execution``).
     """
 
     status: int | None = None
     error: str | None = None
     body: str | None = None
+    reason: str = ""
+    headers: Mapping[str, str] = {}
+    truncated: bool = False
+    execution: str | None = None
     retry_after: float | None = None
     duration: float
     forbidden: bool = False
+
+
+class _Sent(NamedTuple):
+    """One request, and the bound on its response's body."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    body_limit: int
 
 
 class HttpClient:
@@ -78,7 +94,8 @@ class HttpClient:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),
             auto_decompress=False,
-            headers={"User-Agent": self._user_agent},
+            # What is compressed all the same is not unpacked.
+            headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
             trace_configs=[trace],
         )
 
@@ -88,13 +105,25 @@ class HttpClient:
             await self._session.close()
             self._session = None
 
-    async def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> Answer:  # noqa: ASYNC109  # a bound on the exchange, part of the answer
-        """Make one request; ``timeout`` seconds cover everything from name resolution to the last body byte."""
+    async def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        timeout: float,  # noqa: ASYNC109  # a bound on the exchange, part of the answer
+        *,
+        body_limit: int | None = None,
+    ) -> Answer:
+        """Make one request; ``timeout`` seconds cover everything from name resolution to the last body byte.
+
+        ``body_limit``, in bytes, is this response's instead of the client's.
+        """
         started = time.monotonic()
         forbidden = False
         try:
             async with asyncio.timeout(timeout):
-                status, text, retry_after = await self._exchange(method, url, headers, body)
+                answer = await self._exchange(_Sent(method, url, headers, body, body_limit or self._body_limit))
         except TimeoutError:
             error = f"no complete answer within {timeout:g} s"
         except aiohttp.ClientConnectorError as failure:
@@ -107,42 +136,47 @@ class HttpClient:
             log.exception("a request failed unexpectedly")
             error = f"{type(failure).__name__}: {failure}"
         else:
-            duration = time.monotonic() - started
-            return Answer(status=status, body=text, retry_after=retry_after, duration=duration)
+            return msgspec.structs.replace(answer, duration=time.monotonic() - started)
         return Answer(error=error, duration=time.monotonic() - started, forbidden=forbidden)
 
-    async def _exchange(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes
-    ) -> tuple[int, str, float | None]:
+    async def _exchange(self, sent: _Sent) -> Answer:
         reuse = {"reused": False}
         try:
-            return await self._request(method, url, headers, body, reuse)
+            return await self._request(sent, reuse)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
             # The receiver closed an idle connection just as it was used again. That says nothing about the receiver,
             # so it is no failed attempt; a new connection tells.
             if not reuse["reused"]:
                 raise
-            return await self._request(method, url, {**headers, "Connection": "close"}, body, reuse)
+            return await self._request(sent._replace(headers={**sent.headers, "Connection": "close"}), reuse)
 
-    async def _request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes, reuse: dict[str, bool]
-    ) -> tuple[int, str, float | None]:
+    async def _request(self, sent: _Sent, reuse: dict[str, bool]) -> Answer:
         if self._session is None:
             raise aiohttp.ClientConnectionError("the client is not started")
         async with self._session.request(
-            method, url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=reuse
+            sent.method, sent.url, data=sent.body, headers=sent.headers, allow_redirects=False, trace_request_ctx=reuse
         ) as response:
-            text = await self._read(response)
-            return response.status, text, parse_retry_after(response.headers.get("Retry-After"), time.time())
+            body, truncated = await _read(response, sent.body_limit)
+            return Answer(
+                status=response.status,
+                reason=response.reason or "",
+                headers=response.headers,
+                body=body.decode(errors="replace"),
+                truncated=truncated,
+                retry_after=parse_retry_after(response.headers.get("Retry-After"), time.time()),
+                duration=0.0,
+            )
 
-    async def _read(self, response: aiohttp.ClientResponse) -> str:
-        kept = bytearray()
-        async for chunk in response.content.iter_chunked(_CHUNK):
-            kept += chunk
-            if len(kept) >= self._body_limit:
-                response.close()
-                break
-        return bytes(kept[: self._body_limit]).decode(errors="replace")
+
+async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:
+    """At most ``limit`` bytes of the body, and whether there was more."""
+    kept = bytearray()
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        kept += chunk
+        if len(kept) > limit:
+            response.close()
+            break
+    return bytes(kept[:limit]), len(kept) > limit
 
 
 async def _note_reuse(_session: aiohttp.ClientSession, context: Any, _params: Any) -> None:

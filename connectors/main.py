@@ -15,18 +15,22 @@ import uvloop
 from backbone import logs
 from backbone.catalog.reader import Catalog
 from backbone.catalog.secrets import SecretBox
+from backbone.idempotency import IdempotencyLog
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
+from backbone.publisher import Publisher
 from backbone.readiness import mark_ready
 from connectors import file_main
 from connectors.authorization import Authorizer
+from connectors.calls import Calls
 from connectors.destinations import DestinationGuard
 from connectors.endpoint_states import EndpointStates
 from connectors.http_client import HttpClient
 from connectors.metrics import WebhookMetrics, serve_metrics
 from connectors.outcomes import Outcomes
 from connectors.rendering import Renderer
+from connectors.replies import Replies
 from connectors.retries import Hopper
 from connectors.webhook import WebhookConnector
 from connectors.websocket.main import serve_realtime
@@ -109,11 +113,22 @@ async def serve_webhooks(
         client = HttpClient(guard, body_limit=settings.webhook.body_limit)
         await client.start()
         stack.push_async_callback(client.close)
+        renderer = Renderer(catalog, secrets)
+        authorizer = Authorizer(client=client, secrets=secrets, states=states, producer=producer)
+        # Replies carry no idempotency key, so nobody need read those that others used.
+        publisher = Publisher(catalog, producer, IdempotencyLog(settings.kafka, producer))
         connector = WebhookConnector(
             catalog=catalog,
             states=states,
-            renderer=Renderer(catalog, secrets),
-            authorizer=Authorizer(client=client, secrets=secrets, states=states, producer=producer),
+            renderer=renderer,
+            authorizer=authorizer,
+            calls=Calls(
+                renderer=renderer,
+                authorizer=authorizer,
+                client=client,
+                secrets=secrets,
+                replies=Replies(catalog, publisher),
+            ),
             outcomes=Outcomes(states=states, producer=producer, metrics=metrics, settings=settings.webhook),
             metrics=metrics,
             settings=settings.webhook,

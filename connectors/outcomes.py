@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from backbone.kafka.records import Record, dead_letter
 from connectors.attempts import attempt_record, dead_record, retry_record, smaller
 from connectors.schedule import DEFAULT_SCHEDULE, next_delay
 from schemas import timestamps
-from schemas.delivery import Delivery, Headers, Outcome
+from schemas.delivery import Delivery, GroupedDelivery, Headers, Outcome
 from schemas.errors import PayloadTooLarge, Unavailable
 
 if TYPE_CHECKING:
@@ -45,6 +47,16 @@ class Job:
     progress: PartitionProgress
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupJob:
+    """One event for all its contracts, in the hands of this process; ``headers`` are all of its record's."""
+
+    message: Message
+    headers: Headers
+    delivery: GroupedDelivery
+    progress: PartitionProgress
+
+
 class Outcomes:
     """Decides what becomes of deliveries and writes it to Kafka.
 
@@ -72,13 +84,13 @@ class Outcomes:
         now = timestamps.now()
         if is_success(answer):
             self._metrics.latency.observe((now - job.delivery.routed_at) / 1_000_000)
-            return [self._tried(job, Outcome.DELIVERED, answer, started_at)]
+            return [self._tried(job.delivery, Outcome.DELIVERED, answer, started_at)]
         if job.progress.revoked:
             return []  # the partition's next owner makes this try again, and decides
         if answer.status == HTTPStatus.GONE:
             reason = "the endpoint answered 410 Gone"
             disabling = self._states.disable(endpoint.id, reason, now)
-            return [disabling, *self._dead(job, f"{reason} and is disabled", answer, started_at)]
+            return [disabling, *self._dead(job.message, job.delivery, f"{reason} and is disabled", answer, started_at)]
         asked = None if answer.retry_after is None else min(answer.retry_after, self._settings.max_pause)
         pausing = None
         if asked and answer.status in _PAUSING:
@@ -89,29 +101,44 @@ class Outcomes:
         delay = next_delay(schedule, number, asked)
         if delay is None:
             reason = f"attempt {number} failed, and it was the last: {_failure(answer)}"
-            return records + self._dead(job, reason, answer, started_at)
+            return records + self._dead(job.message, job.delivery, reason, answer, started_at)
         next_at = now + int(delay * 1_000_000)
-        retry = retry_record(job.message, job.delivery, attempts=number, due=next_at // 1_000, now=now // 1_000)
-        return [*records, self._tried(job, Outcome.RETRYING, answer, started_at, next_at), retry]
+        tried = msgspec.structs.replace(job.delivery, attempts=number)
+        retry = retry_record(job.message, tried, due=next_at // 1_000, now=now // 1_000)
+        return [*records, self._tried(job.delivery, Outcome.RETRYING, answer, started_at, next_at), retry]
 
-    def postponed(self, job: Job, seconds: float, reason: str) -> list[Record]:
+    def of_contract(self, job: GroupJob, delivery: Delivery, answer: Answer, started_at: int) -> list[Record]:
+        """A contract has one try: 2xx is delivered, all else is dead, and says nothing about the endpoint."""
+        if is_success(answer):
+            self._metrics.latency.observe((timestamps.now() - delivery.routed_at) / 1_000_000)
+            return [self._tried(delivery, Outcome.DELIVERED, answer, started_at)]
+        if job.progress.revoked:
+            return []  # the partition's next owner runs it again, and decides
+        return self._dead(job.message, delivery, f"the contract's call failed: {_failure(answer)}", answer, started_at)
+
+    def postponed(self, job: Job | GroupJob, seconds: float, reason: str) -> list[Record]:
         """Onto a retry tier without a try, to come back in ``seconds``; a delivery that is too old is dead."""
         now = timestamps.now()
         if now - job.delivery.routed_at > self._settings.max_age * 1_000_000:
             given_up = f"could not be tried for {self._settings.max_age:g} s: the endpoint was {reason}"
-            self._metrics.attempts.labels(Outcome.DEAD.value).inc()
+            deliveries = [job.delivery] if isinstance(job.delivery, Delivery) else job.delivery.deliveries()
+            self._metrics.attempts.labels(Outcome.DEAD.value).inc(len(deliveries))
             return [
-                attempt_record(job.delivery, Outcome.DEAD, started_at=now, error=given_up),
-                dead_record(job.message, job.delivery, reason=given_up),
+                record
+                for delivery in deliveries
+                for record in (
+                    attempt_record(delivery, Outcome.DEAD, started_at=now, error=given_up),
+                    dead_record(job.message, delivery, reason=given_up),
+                )
             ]
         self._metrics.postponed.labels(reason).inc()
         due = now // 1_000 + int(seconds * 1_000) + 1
-        return [retry_record(job.message, job.delivery, attempts=job.delivery.attempts, due=due, now=now // 1_000)]
+        return [retry_record(job.message, job.delivery, due=due, now=now // 1_000)]
 
-    def cancelled(self, job: Job, reason: str) -> list[Record]:
+    def cancelled(self, delivery: Delivery, reason: str) -> list[Record]:
         """Ended without a try, because the endpoint is disabled or gone."""
         self._metrics.attempts.labels(Outcome.CANCELLED.value).inc()
-        return [attempt_record(job.delivery, Outcome.CANCELLED, started_at=timestamps.now(), error=reason)]
+        return [attempt_record(delivery, Outcome.CANCELLED, started_at=timestamps.now(), error=reason)]
 
     def poison(self, message: Message, reason: str) -> list[Record]:
         """A record that is no delivery, or whose event cannot be read."""
@@ -119,10 +146,16 @@ class Outcomes:
         return [dead_letter(message, reason=reason)]
 
     async def write(self, message: Message, progress: PartitionProgress, records: Sequence[Record]) -> None:
-        """Write down what became of a record, however long Kafka takes; only then is its offset finished.
+        """Write down all that became of a record; only then is its offset finished.
 
         Without records nothing is known of it, and its offset stays as it is.
         """
+        if records:
+            await self.note(message, records)
+            progress.finish(int(message.offset() or 0))
+
+    async def note(self, message: Message, records: Sequence[Record]) -> None:
+        """Write down a part of what became of a record, however long Kafka takes."""
         while records:
             try:
                 await self._producer.send(records)
@@ -135,19 +168,20 @@ class Outcomes:
                 log.warning("an outcome is not written yet: %s", error)
                 await asyncio.sleep(AGAIN)
             else:
-                progress.finish(int(message.offset() or 0))
                 return
 
-    def _dead(self, job: Job, reason: str, answer: Answer, started_at: int) -> list[Record]:
+    def _dead(self, message: Message, delivery: Delivery, reason: str, answer: Answer, started_at: int) -> list[Record]:
         return [
-            self._tried(job, Outcome.DEAD, answer, started_at),
-            dead_record(job.message, job.delivery, reason=reason, answer=answer),
+            self._tried(delivery, Outcome.DEAD, answer, started_at),
+            dead_record(message, delivery, reason=reason, answer=answer),
         ]
 
-    def _tried(self, job: Job, outcome: Outcome, answer: Answer, started_at: int, next_at: int | None = None) -> Record:
+    def _tried(
+        self, delivery: Delivery, outcome: Outcome, answer: Answer, started_at: int, next_at: int | None = None
+    ) -> Record:
         self._metrics.attempts.labels(outcome.value).inc()
         error = None if outcome is Outcome.DELIVERED else _failure(answer)
-        return attempt_record(job.delivery, outcome, started_at=started_at, answer=answer, error=error, next_at=next_at)
+        return attempt_record(delivery, outcome, started_at=started_at, answer=answer, error=error, next_at=next_at)
 
 
 def is_success(answer: Answer) -> bool:

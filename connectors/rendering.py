@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from connectors.bodies import cloudevents, exchange
+from connectors import templates
+from connectors.bodies import cloudevents, eventhos, exchange
 from connectors.signing import signature_headers, signing_key
 from schemas.avro import unframe
 from schemas.codec import EventDecoder
 from schemas.delivery import event_headers
 from schemas.errors import CorruptRecord, Misconfigured
+from schemas.execution import ReceivedRequest, received_request
 from schemas.subscription import BodyFormat
 
 if TYPE_CHECKING:
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.secrets import SecretBox
+    from connectors.authorization import TokenAnswer
     from schemas.access import Client
     from schemas.codec import DecodedEvent
     from schemas.delivery import Delivery, Headers
-    from schemas.subscription import Endpoint
+    from schemas.subscription import Endpoint, RequestTemplate
 
 _RESERVED = frozenset(
     ("host", "connection", "content-length", "content-type", "transfer-encoding", "upgrade", "te", "trailer")
@@ -43,16 +46,26 @@ class Body(Protocol):
         """The body of one event, equal on every try."""
 
 
-BODIES: dict[BodyFormat, Body] = {BodyFormat.CLOUDEVENTS: cloudevents, BodyFormat.EXCHANGE: exchange}
+BODIES: dict[BodyFormat, Body] = {
+    BodyFormat.CLOUDEVENTS: cloudevents,
+    BodyFormat.EXCHANGE: exchange,
+    BodyFormat.EVENTHOS: eventhos,
+}
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """Ready to be sent: the body's bytes are those that were signed."""
+    """Ready to be sent: the body's bytes are those that were signed.
+
+    ``query`` is what a template added to the URL; ``body_limit`` how much of the response is read, in bytes, if not as
+    much as of any.
+    """
 
     method: str
     url: str
     headers: dict[str, str]
     body: bytes
+    query: dict[str, str] = {}
+    body_limit: int | None = None
 
 
 class Renderer:
@@ -70,7 +83,14 @@ class Renderer:
         self._keys: dict[str, bytes] = {}
 
     async def request(
-        self, value: bytes | None, headers: Headers, delivery: Delivery, endpoint: Endpoint, timestamp: int
+        self,
+        value: bytes | None,
+        headers: Headers,
+        delivery: Delivery,
+        endpoint: Endpoint,
+        timestamp: int,
+        *,
+        token: TokenAnswer | None = None,
     ) -> Request:
         """The signed request for one try.
 
@@ -80,6 +100,7 @@ class Renderer:
             delivery: what they say.
             endpoint: where it goes.
             timestamp: when it is tried, seconds since the epoch.
+            token: what a request template may name as ``oauthResponse``.
 
         Raises:
             CorruptRecord: the event cannot be read.
@@ -90,16 +111,21 @@ class Renderer:
         if render_as is None or endpoint.url is None:
             raise Misconfigured(f"endpoint {endpoint.id} has no URL, or a body format that this connector lacks")
         own = dict(event_headers(headers))
-        event_type = self._catalog.view.event_type(delivery.source.topic)
         event = await self._decode(value)
-        publisher = self._catalog.view.client(event.source)
-        body = render_as.render(event, own, event_type.namespace if event_type else None, publisher)
-        sent = {name: value for name, value in endpoint.headers.items() if _is_free(name)}
-        sent["Content-Type"] = render_as.CONTENT_TYPE
+        if endpoint.request is None:
+            event_type = self._catalog.view.event_type(delivery.source.topic)
+            publisher = self._catalog.view.client(event.source)
+            body = render_as.render(event, own, event_type.namespace if event_type else None, publisher)
+            sent = {name: value for name, value in endpoint.headers.items() if _is_free(name)}
+            request = Request(method=endpoint.method, url=endpoint.url, headers=sent, body=body)
+        else:
+            request = _filled(endpoint, endpoint.request, _context(event, headers, token))
+            sent = request.headers
+        sent.setdefault("Content-Type", render_as.CONTENT_TYPE)
         if "traceparent" in own:
             sent["traceparent"] = own["traceparent"].decode(errors="replace")
-        sent |= signature_headers(self._signing_keys(endpoint), delivery.id, timestamp, body)
-        return Request(method=endpoint.method, url=endpoint.url, headers=sent, body=body)
+        sent |= signature_headers(self._signing_keys(endpoint), delivery.id, timestamp, request.body)
+        return request
 
     async def _decode(self, value: bytes | None) -> DecodedEvent:
         if value is None:
@@ -128,3 +154,26 @@ class Renderer:
 def _is_free(name: str) -> bool:
     lowered = name.lower()
     return lowered not in _RESERVED and not lowered.startswith("webhook-")
+
+
+def _filled(endpoint: Endpoint, template: RequestTemplate, context: templates.Context) -> Request:
+    filled = templates.fill(endpoint, template, context)
+    headers = {}
+    for name, value in filled.headers.items():
+        if name.lower() == "content-type":
+            headers["Content-Type"] = value
+        elif _is_free(name):
+            headers[name] = value
+    return Request(method=endpoint.method, url=filled.url, headers=headers, body=filled.body, query=filled.query)
+
+
+def _context(event: DecodedEvent, headers: Headers, token: TokenAnswer | None) -> templates.Context:
+    """What a template can name: the event, the request that it came with, and the answer with the access token."""
+    received = received_request(headers) or ReceivedRequest()
+    return templates.Context(
+        body=event.data_json(),
+        headers=received.headers,
+        query=received.query,
+        token_body=token.members if token else {},
+        token_headers=token.answer.headers if token else {},
+    )

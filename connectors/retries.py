@@ -20,7 +20,7 @@ from backbone.kafka.transaction import TransactionalProducer
 from connectors.attempts import header_list, smaller
 from connectors.schedule import tier_for
 from schemas import topics
-from schemas.delivery import Delivery, event_headers
+from schemas.delivery import event_headers, read_delivery
 from schemas.errors import CorruptRecord, PayloadTooLarge, TransactionAborted, Unavailable
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Hopper:
     def _next(self, message: Message, now: float) -> Record:
         """Where a record goes that has waited on its tier."""
         try:
-            delivery = Delivery.from_headers(header_list(message))
+            delivery = read_delivery(header_list(message))
         except CorruptRecord as error:
             self._metrics.poison.labels(str(message.topic())).inc()
             return dead_letter(message, reason=str(error))
@@ -193,7 +193,7 @@ class Hopper:
             return Record(tier_for(left)[1], message.value(), message.key(), header_list(message))
         returning = msgspec.structs.replace(delivery, due=None)
         headers = event_headers(header_list(message)) + returning.to_headers()
-        return Record(topics.WEBHOOK_DELIVERIES, message.value(), delivery.endpoint.encode(), headers)
+        return Record(topics.WEBHOOK_DELIVERIES, message.value(), returning.record_key, headers)
 
     def _assigned(self, partitions: list[Partition]) -> None:
         for topic, partition in partitions:

@@ -12,19 +12,22 @@ import time
 from typing import TYPE_CHECKING
 
 from connectors.attempts import header_list
+from connectors.groups import ContractGroups
 from connectors.http_client import Answer
 from connectors.lanes import Lane, Lanes
-from connectors.outcomes import AGAIN, Job, Outcomes, is_healthy
+from connectors.outcomes import AGAIN, GroupJob, Job, Outcomes, is_healthy
+from connectors.tasks import Tasks
 from schemas import timestamps
-from schemas.delivery import Delivery
+from schemas.delivery import GroupedDelivery, read_delivery
 from schemas.errors import CorruptRecord, HeadraceError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Coroutine, Sequence
+    from collections.abc import Collection, Sequence
 
     from backbone.catalog.reader import Catalog
     from backbone.kafka.records import Message, Record
     from connectors.authorization import Authorizer
+    from connectors.calls import Calls
     from connectors.endpoint_states import EndpointStates
     from connectors.metrics import WebhookMetrics
     from connectors.offsets import PartitionProgress
@@ -46,6 +49,7 @@ class WebhookConnector:
         states: knows which of them are paused or disabled.
         renderer: turns a delivery into a signed request.
         authorizer: makes the requests, with the credentials of their endpoints.
+        calls: makes the requests of endpoints with a template.
         outcomes: decides and writes what becomes of deliveries.
         metrics: counts.
         settings: timeouts and bounds.
@@ -58,6 +62,7 @@ class WebhookConnector:
         states: EndpointStates,
         renderer: Renderer,
         authorizer: Authorizer,
+        calls: Calls,
         outcomes: Outcomes,
         metrics: WebhookMetrics,
         settings: WebhookSettings,
@@ -70,24 +75,29 @@ class WebhookConnector:
         self._metrics = metrics
         self._settings = settings
         self._lanes: Lanes[Job] = Lanes()
-        self._tasks: dict[asyncio.Task[None], PartitionProgress] = {}
+        self._tasks = Tasks()
+        self._calls = calls
+        self._groups = ContractGroups(catalog=catalog, states=states, calls=calls, outcomes=outcomes, tasks=self._tasks)
         self._queued = 0
         self._forgot_at = time.monotonic()
 
     @property
     def pending(self) -> int:
         """Deliveries queued or under way."""
-        return self._queued + len(self._tasks)
+        return self._queued + self._groups.queued + len(self._tasks)
 
     def accept(self, message: Message, progress: PartitionProgress) -> None:
         """Take one record of ``deliveries.webhook``."""
         headers = header_list(message)
         try:
-            delivery = Delivery.from_headers(headers)
+            delivery = read_delivery(headers)
         except CorruptRecord as error:
             self._write(message, progress, self._outcomes.poison(message, str(error)))
             return
-        self._dispatch(Job(message=message, headers=headers, delivery=delivery, progress=progress))
+        if isinstance(delivery, GroupedDelivery):
+            self._groups.accept(GroupJob(message=message, headers=headers, delivery=delivery, progress=progress))
+        else:
+            self._dispatch(Job(message=message, headers=headers, delivery=delivery, progress=progress))
 
     def tick(self) -> None:
         """Put off what has queued for too long, and forget lanes without work."""
@@ -96,25 +106,23 @@ class WebhookConnector:
             for job in lane.overdue(now):
                 self._queued -= 1
                 self._postpone(job, lane.reserve(now) - now, "busy")
+        self._groups.tick(now)
         if now - self._forgot_at >= _FORGET_EVERY:
             self._forgot_at = now
             self._lanes.forget_idle(now)
+            self._groups.forget_idle(now)
         self._metrics.pending.set(self.pending)
 
     async def drain(self, parts: Collection[PartitionProgress], seconds: float) -> None:
         """Drop what these partitions queue, its offsets unfinished, and wait for what is under way."""
         for lane in self._lanes.all():
             self._queued -= len(lane.remove(lambda job: job.progress in parts))
-        under_way = [task for task, progress in self._tasks.items() if progress in parts]
-        if under_way and seconds > 0:
-            await asyncio.wait(under_way, timeout=seconds)
+        self._groups.drop(parts)
+        await self._tasks.drain(parts, seconds)
 
     async def close(self) -> None:
         """Abandon what is still under way: its offset is not committed, so that it is sent again."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.close()
 
     async def _look_again(self, job: Job) -> None:
         """Before a delivery is given up: the endpoint may be newer, or enabled later, than this process has read."""
@@ -130,14 +138,14 @@ class WebhookConnector:
         endpoint = self._catalog.view.endpoint(job.delivery.endpoint)
         reason = self._states.disabled_reason(endpoint) if endpoint else "the endpoint was deleted"
         if endpoint is None or reason is not None:
-            await self._outcomes.write(job.message, job.progress, self._outcomes.cancelled(job, str(reason)))
+            await self._outcomes.write(job.message, job.progress, self._outcomes.cancelled(job.delivery, str(reason)))
         else:
             self._hand_to_lane(job, endpoint)
 
     def _dispatch(self, job: Job) -> None:
         endpoint = self._catalog.view.endpoint(job.delivery.endpoint)
         if endpoint is None or self._states.disabled_reason(endpoint) is not None:
-            self._start(job.progress, self._look_again(job))
+            self._tasks.start(job.progress, self._look_again(job))
         else:
             self._hand_to_lane(job, endpoint)
 
@@ -157,7 +165,7 @@ class WebhookConnector:
         while (taken := lane.take(time.monotonic())) is not None:
             self._queued -= 1
             ticket, job = taken
-            self._start(job.progress, self._attempt(lane, ticket, job))
+            self._tasks.start(job.progress, self._attempt(lane, ticket, job))
 
     async def _attempt(self, lane: Lane[Job], ticket: int, job: Job) -> None:
         healthy: bool | None = None
@@ -165,7 +173,7 @@ class WebhookConnector:
             # As it is now: it may have been edited while the delivery queued.
             endpoint = self._catalog.view.endpoint(job.delivery.endpoint)
             if endpoint is None or self._states.disabled_reason(endpoint) is not None:
-                self._start(job.progress, self._look_again(job))
+                self._tasks.start(job.progress, self._look_again(job))
                 return
             started_at = timestamps.now()
             try:
@@ -184,6 +192,8 @@ class WebhookConnector:
 
     async def _send(self, job: Job, endpoint: Endpoint, started_at: int) -> Answer:
         try:
+            if endpoint.request is not None:
+                return await self._calls.make(job.message.value(), job.headers, job.delivery, endpoint, started_at)
             request = await self._render(job, endpoint, started_at)
             answer = await self._authorizer.send(request, endpoint, endpoint.timeout or self._settings.timeout)
         except CorruptRecord:
@@ -220,14 +230,4 @@ class WebhookConnector:
         self._write(job.message, job.progress, self._outcomes.postponed(job, seconds, reason))
 
     def _write(self, message: Message, progress: PartitionProgress, records: Sequence[Record]) -> None:
-        self._start(progress, self._outcomes.write(message, progress, records))
-
-    def _start(self, progress: PartitionProgress, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks[task] = progress
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._tasks[task]
-        if not task.cancelled() and task.exception() is not None:
-            log.error("a delivery failed in our own code; its offset stays uncommitted", exc_info=task.exception())
+        self._tasks.start(progress, self._outcomes.write(message, progress, records))

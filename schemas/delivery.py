@@ -62,6 +62,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     routed_at: int
     due: int | None = None
 
+    @property
+    def record_key(self) -> bytes:
+        """Of its record on ``deliveries.webhook`` or ``deliveries.file``, and on the retry tiers."""
+        return self.endpoint.encode()
+
     def to_headers(self) -> Headers:
         """The record headers that carry it (the event's own ``ce_*`` headers go beside them)."""
         headers: Headers = [
@@ -130,6 +135,11 @@ class GroupedDelivery(msgspec.Struct, frozen=True, kw_only=True):
     routed_at: int
     due: int | None = None
 
+    @property
+    def record_key(self) -> bytes:
+        """The event's id: no endpoint is its only one."""
+        return self.event.encode()
+
     def groups(self) -> list[tuple[Contract, ...]]:
         """Contracts of one order together, the lowest first."""
         return [tuple(members) for _, members in groupby(self.contracts, key=lambda contract: contract.order)]
@@ -194,9 +204,15 @@ _ENCODER = msgspec.json.Encoder()
 _CONTRACTS = msgspec.json.Decoder(tuple[Contract, ...])
 
 
-def is_grouped(headers: Headers) -> bool:
-    """Whether a record of ``deliveries.webhook`` is a ``GroupedDelivery`` rather than a ``Delivery``."""
-    return any(name == _GROUPS for name, _ in headers)
+def read_delivery(headers: Headers) -> Delivery | GroupedDelivery:
+    """What a record of ``deliveries.webhook`` or of a retry tier carries.
+
+    Raises:
+        CorruptRecord: a header is missing or cannot be read.
+    """
+    if any(name == _GROUPS for name, _ in headers):
+        return GroupedDelivery.from_headers(headers)
+    return Delivery.from_headers(headers)
 
 
 def event_headers(headers: Headers | None) -> Headers:

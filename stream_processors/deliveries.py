@@ -121,7 +121,7 @@ def delivery_record(
     if endpoint.type is EndpointType.WEB_SOCKET:
         key = delivery_channel(endpoint, RecordView(message, message.value() or b"", decode))
     else:
-        key = endpoint.id.encode()
+        key = delivery.record_key
     return Record(_TOPICS[endpoint.type], message.value(), key, headers)
 
 
@@ -140,7 +140,7 @@ def _grouped_record(message: ConsumedRecord, event: str, matches: Sequence[Match
         routed_at=routed_at,
     )
     headers = [*(message.headers() or ()), *grouped.to_headers()]
-    return Record(topics.WEBHOOK_DELIVERIES, message.value(), event.encode(), headers)
+    return Record(topics.WEBHOOK_DELIVERIES, message.value(), grouped.record_key, headers)
 
 
 class _Range:

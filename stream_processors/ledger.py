@@ -13,7 +13,7 @@ import msgspec
 
 from backbone.ledger.rows import DeadDelivery, EventRow, LedgerRows
 from schemas import topics
-from schemas.delivery import Attempt, Delivery, GroupedDelivery, is_grouped
+from schemas.delivery import Attempt, Delivery, read_delivery
 from schemas.errors import CorruptRecord, Unavailable
 from schemas.event_type import LedgerPolicy
 
@@ -123,14 +123,11 @@ class LedgerIndexer:
             self._add_event(message, topic, f"{topic}/{message.partition()}/{message.offset()}", rows)
 
     def _read_delivery(self, message: Message, rows: LedgerRows) -> None:
-        headers = _headers(message)
-        if is_grouped(headers):
-            deliveries = GroupedDelivery.from_headers(headers).deliveries()
-        else:
-            deliveries = [Delivery.from_headers(headers)]
+        found = read_delivery(_headers(message))
+        deliveries = [found] if isinstance(found, Delivery) else found.deliveries()
         for delivery in deliveries:
             _check_lengths(delivery.id, delivery.run, delivery.event, delivery.workspace, str(delivery.source))
-        source = deliveries[0].source
+        source = found.source
         policy = self._policy(source.topic)
         if policy is not LedgerPolicy.NONE:
             rows.deliveries += deliveries

@@ -40,7 +40,9 @@ class Server:
         self.accepts: Callable[[str], bool] = lambda _header: True
         self.answers: list[tuple[int | None, Any]] = []
 
-    async def send(self, _method: str, url: str, headers: Mapping[str, str], body: bytes, _timeout: float) -> Answer:
+    async def send(
+        self, _method: str, url: str, headers: Mapping[str, str], body: bytes, _timeout: float, **_: object
+    ) -> Answer:
         await asyncio.sleep(0)
         if url == HOOK:
             self.hooks.append(headers)

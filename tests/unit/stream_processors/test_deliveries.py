@@ -13,7 +13,7 @@ from schemas.delivery import (
     RoutingReceipt,
     SourceOffset,
     event_headers,
-    is_grouped,
+    read_delivery,
 )
 from schemas.errors import CorruptRecord
 from schemas.ids import delivery_id
@@ -181,9 +181,9 @@ def test_contracts_share_a_record_that_carries_a_delivery_for_each() -> None:
 
     assert Delivery.from_headers(plain.headers).subscriptions == ("plain",)
     assert (grouped.topic, grouped.key, grouped.value) == (topics.WEBHOOK_DELIVERIES, b"event-7", framed("event-7"))
-    assert is_grouped(grouped.headers or [])
     assert event_headers(grouped.headers) == event.headers()
-    found = GroupedDelivery.from_headers(grouped.headers or [])
+    found = read_delivery(grouped.headers or [])
+    assert isinstance(found, GroupedDelivery)
     assert [[each.subscription for each in group] for group in found.groups()] == [["early-a", "early-b"], ["late"]]
     assert [each.subscriptions for each in found.deliveries()] == [("early-a",), ("early-b",), ("late",)]
     assert len({each.id for each in found.deliveries()}) == 3
@@ -195,7 +195,7 @@ def test_contracts_that_cannot_be_read_are_a_corrupt_record(contracts: bytes) ->
     headers = dict(_grouped_headers()) | {"hr_groups": contracts}
 
     with pytest.raises(CorruptRecord):
-        GroupedDelivery.from_headers(list(headers.items()))
+        read_delivery(list(headers.items()))
 
 
 def _grouped_headers() -> list[tuple[str, bytes]]:

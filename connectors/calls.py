@@ -1,0 +1,179 @@
+"""The call of an endpoint with a request template: access token, request, account of it, and the answer's own event.
+
+The account (``schemas.execution``) goes with the attempt, sealed; credentials are taken out of it first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.catalog import authorizations
+from connectors.authorization import call_token_url
+from connectors.http_client import Answer
+from connectors.outcomes import AGAIN, is_success
+from schemas import timestamps
+from schemas.errors import CorruptRecord, HeadraceError, NoAccessToken, Unavailable
+from schemas.execution import HIDDEN, MAX_BODY, Call, CallAnswer, Execution, without_credentials
+from schemas.subscription import AuthorizationType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from backbone.catalog.secrets import SecretBox
+    from connectors.authorization import Authorizer, TokenAnswer
+    from connectors.http_client import HttpClient
+    from connectors.rendering import Renderer, Request
+    from connectors.replies import Replies
+    from schemas.delivery import Delivery, Headers
+    from schemas.subscription import Endpoint
+
+log = logging.getLogger(__name__)
+
+TIMEOUT = 70.0
+"""Seconds that a call may take, and the one for its access token, where the endpoint sets none (as in eventhos)."""
+
+_MAX_REPLY = 900_000
+"""Bytes of an answer that is published as an event."""
+
+
+class Calls:
+    """Makes calls, one try each.
+
+    Args:
+        renderer: fills in the requests.
+        authorizer: sends them.
+        client: asks for access tokens.
+        secrets: opens the credentials, seals the accounts.
+        replies: publishes answers.
+    """
+
+    def __init__(
+        self, *, renderer: Renderer, authorizer: Authorizer, client: HttpClient, secrets: SecretBox, replies: Replies
+    ) -> None:
+        self._renderer = renderer
+        self._authorizer = authorizer
+        self._client = client
+        self._secrets = secrets
+        self._replies = replies
+
+    async def make(
+        self, value: bytes | None, headers: Headers, delivery: Delivery, endpoint: Endpoint, started_at: int
+    ) -> Answer:
+        """Call the endpoint for one event; what keeps the call from being made is an answer without a status.
+
+        Args:
+            value: of the delivery's record.
+            headers: all of the record's.
+            delivery: for this endpoint.
+            endpoint: has a request template.
+            started_at: microseconds since the epoch.
+
+        Raises:
+            CorruptRecord: the event cannot be read.
+        """
+        while True:
+            try:
+                return await self._try(value, headers, delivery, endpoint, started_at)
+            except Unavailable:
+                await asyncio.sleep(AGAIN)
+            except CorruptRecord:
+                raise
+            except Exception as error:  # one event that our own code cannot handle must not stop the others
+                log.exception("a call cannot be made", extra={"delivery": delivery.id})
+                return Answer(error=f"the call cannot be made: {error!r}", duration=0.0)
+
+    async def _try(
+        self, value: bytes | None, headers: Headers, delivery: Delivery, endpoint: Endpoint, started_at: int
+    ) -> Answer:
+        sent = Call(method=endpoint.method, url=endpoint.url or "")
+        token = None
+        try:
+            token = await self._token(endpoint)
+            request = await self._renderer.request(
+                value, headers, delivery, endpoint, started_at // 1_000_000, token=token
+            )
+            request = _authorized(request, endpoint, token)
+            sent = _call(request, _secret(token))
+            answer = await self._send(request, endpoint, token)
+        except (CorruptRecord, Unavailable):
+            raise
+        except HeadraceError as error:
+            if isinstance(error, NoAccessToken) and endpoint.authorization is not None:
+                sent = Call(method="POST", url=endpoint.authorization.token_url or "")
+            answer = Answer(error=str(error), duration=0.0)
+        reply = None
+        if endpoint.reply_to is not None and is_success(answer):
+            reply = await self._replies.publish(endpoint, headers, delivery, answer)
+        response = _call_answer(answer, started_at, _secret(token))
+        execution = Execution(request=sent, response=response, reply=reply)
+        return msgspec.structs.replace(answer, execution=self._secrets.seal(execution.to_json()))
+
+    async def _token(self, endpoint: Endpoint) -> TokenAnswer | None:
+        """The answer of the token URL: asked for with each call, because the template may name any part of it."""
+        authorization = endpoint.authorization
+        if authorization is None or authorization.type is not AuthorizationType.CLIENT_CREDENTIALS:
+            return None
+        plain = authorizations.opened(authorization, self._secrets)
+        return await call_token_url(
+            self._client,
+            plain.token_url or "",
+            {"grant_type": "client_credentials"},
+            user=plain.user,
+            secret=plain.secret,
+            seconds=endpoint.timeout or TIMEOUT,
+        )
+
+    async def _send(self, request: Request, endpoint: Endpoint, token: TokenAnswer | None) -> Answer:
+        seconds = endpoint.timeout or TIMEOUT
+        if token is None:
+            return await self._authorizer.send(request, endpoint, seconds)
+        return await self._client.send(
+            request.method, request.url, request.headers, request.body, seconds, body_limit=request.body_limit
+        )
+
+
+def _authorized(request: Request, endpoint: Endpoint, token: TokenAnswer | None) -> Request:
+    """With the access token as bearer, unless the template says otherwise."""
+    headers = request.headers
+    if token is not None and not any(name.lower() == "authorization" for name in headers):
+        headers = {**headers, "Authorization": f"Bearer {_secret(token)}"}
+    limit = None if endpoint.reply_to is None else _MAX_REPLY
+    return msgspec.structs.replace(request, headers=headers, body_limit=limit)
+
+
+def _secret(token: TokenAnswer | None) -> str | None:
+    found = None if token is None else token.members.get("access_token")
+    return found if isinstance(found, str) and found else None
+
+
+def _call(request: Request, secret: str | None) -> Call:
+    return Call(
+        method=request.method,
+        url=_hide(request.url, secret),
+        params={name: _hide(text, secret) for name, text in without_credentials(request.query).items()},
+        headers=_headers(request.headers, secret),
+        body=_hide(request.body[:MAX_BODY].decode(errors="replace"), secret),
+    )
+
+
+def _call_answer(answer: Answer, started_at: int, secret: str | None) -> CallAnswer:
+    return CallAnswer(
+        status=answer.status,
+        status_text=answer.reason or answer.error or "",
+        headers=_headers(answer.headers, secret),
+        body=_hide((answer.body or "")[:MAX_BODY], secret),
+        start_time=timestamps.to_text(started_at),
+        end_time=timestamps.to_text(timestamps.now()),
+    )
+
+
+def _headers(headers: Mapping[str, str], secret: str | None) -> dict[str, str]:
+    return {name: _hide(text, secret) for name, text in without_credentials(headers).items()}
+
+
+def _hide(text: str, secret: str | None) -> str:
+    return text if secret is None else text.replace(secret, HIDDEN)

@@ -1,0 +1,170 @@
+"""Runs the contracts of an event (eventhos): groups one after another, their members side by side, one try each.
+
+A contract that fails stops nothing. The record's offset is finished when every contract's attempt is written. What is
+left of a record whose groups take long is written to ``deliveries.webhook`` as a record of its own, so that the offset
+waits for one group rather than for all of them; a worker that loses the partition hands over in the same way. Events of
+one type share a lane: however slow their contracts are, they hold up no others, and what does not fit is put off to the
+retry tiers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.kafka.records import Record
+from connectors.lanes import Lane, Lanes
+from connectors.outcomes import AGAIN, GroupJob, Outcomes
+from schemas import timestamps, topics
+from schemas.delivery import event_headers
+from schemas.errors import CorruptRecord, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from backbone.catalog.reader import Catalog
+    from connectors.calls import Calls
+    from connectors.endpoint_states import EndpointStates
+    from connectors.offsets import PartitionProgress
+    from connectors.tasks import Tasks
+    from schemas.delivery import Contract, Delivery
+    from schemas.subscription import Endpoint
+
+_AT_ONCE = 64
+"""Most events of one type whose contracts run at the same time in one process."""
+
+_HOLD = 5.0
+"""Seconds after which the groups that are left become a record of their own."""
+
+
+class ContractGroups:
+    """Takes grouped deliveries from the webhook connector.
+
+    Args:
+        catalog: knows the endpoints.
+        states: knows which of them are disabled.
+        calls: makes the calls.
+        outcomes: writes what became of them.
+        tasks: where the work is under way.
+    """
+
+    def __init__(
+        self, *, catalog: Catalog, states: EndpointStates, calls: Calls, outcomes: Outcomes, tasks: Tasks
+    ) -> None:
+        self._catalog = catalog
+        self._states = states
+        self._calls = calls
+        self._outcomes = outcomes
+        self._tasks = tasks
+        self._lanes: Lanes[GroupJob] = Lanes()
+        self.queued = 0
+        """Events that wait for their lane."""
+
+    def accept(self, job: GroupJob) -> None:
+        """Take one event with its contracts."""
+        now = time.monotonic()
+        lane = self._lanes.of(job.delivery.source.topic, _AT_ONCE)
+        if lane.offer(job, now):
+            self.queued += 1
+            self._pump(lane)
+        else:
+            self._postpone(job, lane.reserve(now) - now)
+
+    def tick(self, now: float) -> None:
+        """Put off what has queued for too long; ``now`` in monotonic seconds."""
+        for lane in self._lanes.all():
+            for job in lane.overdue(now):
+                self.queued -= 1
+                self._postpone(job, lane.reserve(now) - now)
+
+    def forget_idle(self, now: float) -> None:
+        """Forget lanes without work."""
+        self._lanes.forget_idle(now)
+
+    def drop(self, parts: Collection[PartitionProgress]) -> None:
+        """Drop what these partitions queue, its offsets unfinished."""
+        for lane in self._lanes.all():
+            self.queued -= len(lane.remove(lambda job: job.progress in parts))
+
+    def _pump(self, lane: Lane[GroupJob]) -> None:
+        while (taken := lane.take(time.monotonic())) is not None:
+            self.queued -= 1
+            ticket, job = taken
+            self._tasks.start(job.progress, self._run(lane, ticket, job))
+
+    async def _run(self, lane: Lane[GroupJob], ticket: int, job: GroupJob) -> None:
+        try:
+            records = await self._run_groups(job)
+        finally:
+            # The lane knows how long these events take; whether an endpoint works is no matter of all its contracts.
+            lane.done(ticket, time.monotonic(), healthy=True)
+            self._pump(lane)
+        if records is None:
+            return
+        if records:
+            await self._outcomes.note(job.message, records)
+        job.progress.finish(int(job.message.offset() or 0))
+
+    async def _run_groups(self, job: GroupJob) -> list[Record] | None:
+        """What there is to write before the offset is finished; None when the partition's next owner goes on."""
+        started = time.monotonic()
+        left: Sequence[Contract] = job.delivery.contracts
+        for group in job.delivery.groups():
+            if job.progress.revoked:
+                return None
+            if left is not job.delivery.contracts and (job.progress.closing or time.monotonic() - started > _HOLD):
+                return [_remainder(job, left)]
+            try:
+                written = await asyncio.gather(*(self._execute(job, contract) for contract in group))
+            except CorruptRecord as error:
+                return self._outcomes.poison(job.message, str(error))
+            if not all(written):
+                return None
+            left = left[len(group) :]
+        return []
+
+    async def _execute(self, job: GroupJob, contract: Contract) -> bool:
+        """Run one contract and write its attempt; False when nothing is known of it, and nothing written."""
+        delivery = job.delivery.delivery(contract)
+        endpoint = await self._endpoint(delivery)
+        if isinstance(endpoint, str):
+            await self._outcomes.note(job.message, self._outcomes.cancelled(delivery, endpoint))
+            return True
+        started_at = timestamps.now()
+        answer = await self._calls.make(job.message.value(), job.headers, delivery, endpoint, started_at)
+        records = self._outcomes.of_contract(job, delivery, answer, started_at)
+        await self._outcomes.note(job.message, records)
+        return bool(records)
+
+    async def _endpoint(self, delivery: Delivery) -> Endpoint | str:
+        """The contract's endpoint, or why it cannot be called."""
+        endpoint = self._catalog.view.endpoint(delivery.endpoint)
+        if endpoint is None or self._states.disabled_reason(endpoint) is not None:
+            # It may be newer, or enabled later, than this process has read.
+            await self._caught_up()
+            endpoint = self._catalog.view.endpoint(delivery.endpoint)
+        if endpoint is None:
+            return "the endpoint was deleted"
+        return self._states.disabled_reason(endpoint) or endpoint
+
+    async def _caught_up(self) -> None:
+        while True:
+            try:
+                await self._catalog.caught_up()
+            except Unavailable:
+                await asyncio.sleep(AGAIN)
+            else:
+                return
+
+    def _postpone(self, job: GroupJob, seconds: float) -> None:
+        records = self._outcomes.postponed(job, seconds, "busy")
+        self._tasks.start(job.progress, self._outcomes.write(job.message, job.progress, records))
+
+
+def _remainder(job: GroupJob, left: Sequence[Contract]) -> Record:
+    rest = msgspec.structs.replace(job.delivery, contracts=tuple(left))
+    headers = event_headers(job.headers) + rest.to_headers()
+    return Record(topics.WEBHOOK_DELIVERIES, job.message.value(), rest.record_key, headers)

@@ -1,0 +1,180 @@
+"""Requests that are filled in from an event, in eventhos' language: ``${.body.customer.name}``.
+
+A variable names a value by its path in the event's request: ``.body`` (the event), ``.headers`` (names in any case),
+``.query``, and ``.oauthResponse.body`` or ``.oauthResponse.headers`` (the answer that brought the access token). A path
+goes on with ``.name``, ``["any name"]`` and ``[3]``.
+
+In a text a value that is no string stands as JSON; a value that is not there is an empty text. A body member that is
+one variable and nothing else keeps the value's type, and is left out when there is no value. In a URL, values are
+percent-encoded, except one that the URL begins with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urldefrag, urlencode
+
+import msgspec
+
+if TYPE_CHECKING:
+    from schemas.subscription import Endpoint, RequestTemplate
+
+_VARIABLE = re.compile(r"\$\{(\.[^{}]*)\}")
+_STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,9})\]|\["([^"]*)"\]|\['([^']*)'\]""")
+
+_MISSING = object()
+_DEEPEST = 100
+"""Levels of a raw body that are filled in."""
+
+# Numbers stay spelled as they came.
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER = msgspec.json.Encoder(decimal_format="number")
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """What variables can name; ``body`` is the event's JSON text."""
+
+    body: bytes
+    headers: Mapping[str, str] = {}
+    query: Mapping[str, Any] = {}
+    token_body: Mapping[str, Any] = {}
+    token_headers: Mapping[str, str] = {}
+
+    def values(self) -> dict[str, Any]:
+        """By name, as paths see it."""
+        return {
+            "body": _read(self.body),
+            "headers": _lowered(self.headers),
+            "query": dict(self.query),
+            "oauthResponse": {"body": dict(self.token_body), "headers": _lowered(self.token_headers)},
+        }
+
+
+class Filled(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it is to be sent; ``query`` is part of the URL already."""
+
+    url: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+
+
+def fill(endpoint: Endpoint, template: RequestTemplate, context: Context) -> Filled:
+    """The request for one event."""
+    values = context.values()
+    query = [(each.name, fill_text(each.value, values)) for each in template.query]
+    headers = {name: fill_text(text, values) for name, text in endpoint.headers.items()}
+    headers |= {each.name: fill_text(each.value, values) for each in template.headers}
+    return Filled(
+        url=_with_query(fill_url(endpoint.url or "", values), query),
+        query=dict(query),
+        headers=headers,
+        body=_body(template, context, values),
+    )
+
+
+def fill_text(text: str, values: Mapping[str, Any]) -> str:
+    """A text with its variables replaced."""
+    return _VARIABLE.sub(lambda match: _text(_find(match[1], values)), text)
+
+
+def fill_url(text: str, values: Mapping[str, Any]) -> str:
+    """A URL with its variables replaced; what an event says stays within the part that it is put into."""
+
+    def replaced(match: re.Match[str]) -> str:
+        found = _text(_find(match[1], values))
+        return found if match.start() == 0 else quote(found, safe="")
+
+    return _VARIABLE.sub(replaced, text)
+
+
+def fill_value(value: Any, values: Mapping[str, Any], deepest: int = _DEEPEST) -> Any:
+    """JSON with the variables in its strings replaced; members and elements without a value are left out."""
+    if isinstance(value, str):
+        whole = _VARIABLE.fullmatch(value)
+        return fill_text(value, values) if whole is None else _find(whole[1], values)
+    if not deepest:
+        return value
+    if isinstance(value, dict):
+        filled = {name: fill_value(member, values, deepest - 1) for name, member in value.items()}
+        return {name: member for name, member in filled.items() if member is not _MISSING}
+    if isinstance(value, list):
+        elements = (fill_value(element, values, deepest - 1) for element in value)
+        return [element for element in elements if element is not _MISSING]
+    return value
+
+
+def _body(template: RequestTemplate, context: Context, values: Mapping[str, Any]) -> bytes:
+    if template.raw_body is not None:
+        return _raw_body(template.raw_body, values)
+    if template.body:
+        return _ENCODER.encode(fill_value({each.name: each.value for each in template.body}, values))
+    return context.body
+
+
+def _raw_body(text: str, values: Mapping[str, Any]) -> bytes:
+    try:
+        parsed = _DECODER.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        # Not JSON, or not before it is filled in.
+        return fill_text(text, values).encode()
+    filled = fill_value(parsed, values)
+    return b"" if filled is _MISSING else _ENCODER.encode(filled)
+
+
+def _with_query(url: str, query: list[tuple[str, str]]) -> str:
+    if not query:
+        return url
+    base = urldefrag(url)[0]
+    return f"{base}{'&' if '?' in base else '?'}{urlencode(query)}"
+
+
+def _find(path: str, values: Mapping[str, Any]) -> Any:
+    found: Any = values
+    at = 0
+    while at < len(path):
+        step = _STEP.match(path, at)
+        if step is None:
+            return _MISSING
+        found = _member(found, step)
+        if found is _MISSING:
+            return _MISSING
+        at = step.end()
+    return found
+
+
+def _member(of: Any, step: re.Match[str]) -> Any:
+    if isinstance(of, list):
+        number = step[2] or step[1] or ""
+        if not (number.isascii() and number.isdecimal()):
+            return _MISSING
+        return of[int(number)] if int(number) < len(of) else _MISSING
+    name = next((group for group in step.groups() if group is not None), "")
+    if not isinstance(of, dict):
+        return _MISSING
+    return of.get(name.lower() if isinstance(of, _Names) else name, _MISSING)
+
+
+class _Names(dict[str, str]):
+    """Headers by lower-case name."""
+
+
+def _lowered(headers: Mapping[str, str]) -> _Names:
+    return _Names((name.lower(), value) for name, value in headers.items())
+
+
+def _text(value: Any) -> str:
+    if value is _MISSING:
+        return ""
+    return value if isinstance(value, str) else _ENCODER.encode(value).decode()
+
+
+def _read(body: bytes) -> Any:
+    """The event was checked when it came; nested more deeply than can be read, it has no values to name."""
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _MISSING

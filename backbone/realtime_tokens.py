@@ -57,10 +57,11 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
-    """What a subscription token says; ``expires_at`` as for a connection, ``client`` binds it to one connection."""
+    """What a subscription token says, as a connection token does; ``client`` binds it to one connection."""
 
     user: str
     workspace: str
+    issuer: str | None = None
     channel: str
     client: str | None
     expires_at: int | None
@@ -160,6 +161,7 @@ class RealtimeTokens:
         return SubscriptionClaims(
             user=claims.sub,
             workspace=claims.workspace,
+            issuer=claims.iss,
             channel=claims.channel,
             client=claims.client,
             expires_at=claims.until(),

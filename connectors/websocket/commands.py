@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backbone.realtime_tokens import ExpiredToken, InvalidToken
 from connectors.websocket import protocol
 from connectors.websocket.protocol import ConnectResult, Disconnected, HistoryResult, ReplyError, SubscribeResult
 from schemas.channels import MAX_LENGTH, channel_key
 from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from backbone.realtime_tokens import ConnectionClaims, SubscriptionClaims
@@ -52,6 +51,7 @@ class Commands:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._node = session.node
+        self._admission = session.node.admission
         self._refused = False
 
     async def handle(self, text: str) -> None:
@@ -90,17 +90,15 @@ class Commands:
             self._session.send(protocol.reply(command.id, method, after))
 
     async def _connect(self, _id: int, request: ConnectRequest) -> ConnectResult:
-        claims = self._connection_claims(request.token)
-        if claims.issuer is not None:
-            issuer = await self._node.catalog.lookup(lambda view: view.client(claims.issuer or ""))
-            if issuer is None or issuer.disabled:
-                raise Disconnected(protocol.INVALID_TOKEN)
+        claims = self._admission.connection(request.token)
+        await self._admission.look_up(claims)
         if len(claims.channels) > self._node.settings.channel_limit:
             raise protocol.limit_exceeded()
         wanted = {name: request.subs.get(name, protocol.Position()) for name in claims.channels}
         for name, position in wanted.items():
             await self._other_nodes(claims.workspace, name, position)
         # From here to the reply nothing is awaited, so nothing is sent before it.
+        self._check_standing(claims)
         self._session.accept(claims)
         result = self._connect_result(claims)
         result.ping = self._node.settings.ping_interval
@@ -122,17 +120,18 @@ class Commands:
             raise protocol.bad_request()
         if len(session.subscriptions) >= self._node.settings.channel_limit:
             raise protocol.limit_exceeded()
-        if not request.token:
+        expires_at = None
+        if request.token:
+            claims = self._admission.subscription(request.token)
+            self._check(claims, name)
+            await self._admission.look_up(claims)
+            if not self._admission.stands(claims):
+                raise protocol.permission_denied()
+            expires_at = claims.expires_at
+        elif not await self._admission.is_public(self._claims.workspace, name):
             raise protocol.permission_denied()
-        try:
-            claims = self._node.tokens.subscription(request.token)
-        except InvalidToken as error:
-            raise protocol.permission_denied() from error
-        except ExpiredToken as error:
-            raise protocol.token_expired() from error
-        self._check(claims, name)
-        await self._other_nodes(claims.workspace, name, request)
-        return self._join(name, request, expires_at=claims.expires_at, flag=request.flag)
+        await self._other_nodes(self._claims.workspace, name, request)
+        return self._join(name, request, expires_at=expires_at, flag=request.flag)
 
     async def _unsubscribe(self, _id: int, request: ChannelRequest) -> dict[str, Any]:
         if not request.channel:
@@ -141,29 +140,18 @@ class Commands:
         return {}
 
     async def _refresh(self, _id: int, request: RefreshRequest) -> ConnectResult:
-        if not request.token:
-            raise Disconnected(protocol.BAD_REQUEST)
-        try:
-            claims = self._node.tokens.connection(request.token)
-        except InvalidToken as error:
-            raise Disconnected(protocol.INVALID_TOKEN) from error
-        except ExpiredToken as error:
-            raise Disconnected(protocol.EXPIRED) from error
+        claims = self._admission.refreshed_connection(request.token)
         mine = self._claims
         if (claims.user, claims.workspace) != (mine.user, mine.workspace):
             raise Disconnected(protocol.INVALID_TOKEN)
-        self._session.expire(claims.expires_at)
+        await self._admission.look_up(claims)
+        self._check_standing(claims)
+        self._follow(mine.channels, claims.channels)
+        self._session.renew(claims)
         return self._connect_result(claims)
 
     async def _sub_refresh(self, _id: int, request: RefreshRequest) -> SubscribeResult:
-        if not request.token:
-            raise protocol.bad_request()
-        try:
-            claims = self._node.tokens.subscription(request.token)
-        except InvalidToken as error:
-            raise Disconnected(protocol.INVALID_TOKEN) from error
-        except ExpiredToken as error:
-            raise Disconnected(protocol.SUBSCRIPTION_EXPIRED) from error
+        claims = self._admission.refreshed_subscription(request.token)
         # Older Python clients leave the channel out; the token names it.
         name = request.channel or claims.channel
         self._check(claims, name)
@@ -250,15 +238,23 @@ class Commands:
             raise Disconnected(protocol.BAD_REQUEST)
         return claims
 
-    def _connection_claims(self, token: str) -> ConnectionClaims:
-        if not token:
-            raise Disconnected(protocol.BAD_REQUEST)
-        try:
-            return self._node.tokens.connection(token)
-        except InvalidToken as error:
-            raise Disconnected(protocol.INVALID_TOKEN) from error
-        except ExpiredToken as error:
-            raise protocol.token_expired() from error
+    def _follow(self, before: Sequence[str], now: Sequence[str]) -> None:
+        """Subscribe the client to what a new token names, and no more to what only the one before did."""
+        session = self._session
+        gone = [name for name in before if name not in now and name in session.subscriptions]
+        new = [name for name in now if name not in session.subscriptions and name not in before]
+        if len(session.subscriptions) - len(gone) + len(new) > self._node.settings.channel_limit:
+            raise protocol.limit_exceeded()
+        for name in gone:
+            session.leave(name)
+            session.send(protocol.unsubscribe_push(name, 2000, "server unsubscribe"))
+        for name in new:
+            result = self._join(name, protocol.Position(), expires_at=None)
+            session.send(protocol.subscribe_push(name, result))
+
+    def _check_standing(self, claims: ConnectionClaims) -> None:
+        if not self._admission.stands(claims):
+            raise Disconnected(protocol.INVALID_TOKEN)
 
     def _check(self, claims: SubscriptionClaims, name: str) -> None:
         """A genuine token, but whose, and for what?"""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from backbone.catalog.reader import Catalog
 from backbone.kafka.admin import Admin
 from backbone.kafka.topology import ensure_internal_topics
+from connectors.websocket.admission import Admission, Doorkeeper
 from connectors.websocket.clock import Clock
 from connectors.websocket.history import Retention
 from connectors.websocket.hub import Hub
@@ -77,12 +78,15 @@ async def serve_realtime(
             id=new_id(),
             hub=hub,
             clock=clock,
-            tokens=realtime.token.tokens(settings.backbone),
+            admission=Admission(realtime.token.tokens(settings.backbone), catalog),
             catalog=catalog,
             settings=realtime,
             metrics=metrics,
             sessions=set(),
         )
+        doorkeeper = Doorkeeper(node)
+        doorkeeper.start()
+        stack.callback(doorkeeper.stop)
         server = Server(node)
         stack.push_async_callback(server.stop)
         try:

@@ -34,6 +34,7 @@ NO_PONG = Close(3012, "no pong")
 INVALID_TOKEN = Close(3500, "invalid token")
 BAD_REQUEST = Close(3501, "bad request")
 STALE = Close(3502, "stale")
+PERMISSION_DENIED = Close(3507, "permission denied")
 
 
 class ReplyError(Exception):
@@ -242,6 +243,11 @@ def publication(data: bytes, offset: int) -> bytes:
 def publication_push(channel: bytes, body: bytes) -> bytes:
     """A publication on its way to a subscriber; ``channel`` is the name as a JSON string."""
     return b'{"push":{"channel":%s,"pub":%s}}' % (channel, body)
+
+
+def subscribe_push(channel: str, result: SubscribeResult) -> bytes:
+    """The server subscribes a client that has connected already."""
+    return _ENCODER.encode({"push": {"channel": channel, "subscribe": result}})
 
 
 def unsubscribe_push(channel: str, code: int, reason: str) -> bytes:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from backbone.catalog.reader import Catalog
-    from backbone.realtime_tokens import ConnectionClaims, RealtimeTokens
+    from backbone.realtime_tokens import ConnectionClaims
+    from connectors.websocket.admission import Admission
     from connectors.websocket.channel import Channel, PushFrame
     from connectors.websocket.clock import Clock
     from connectors.websocket.hub import Hub
@@ -45,7 +46,7 @@ class Node:
     id: str
     hub: Hub
     clock: Clock
-    tokens: RealtimeTokens
+    admission: Admission
     catalog: Catalog
     settings: RealtimeSettings
     metrics: RealtimeMetrics
@@ -148,6 +149,11 @@ class Session:
         """The client has shown who it is."""
         self.claims = claims
         self._forget = self.node.clock.add(self)
+        self.expire(claims.expires_at)
+
+    def renew(self, claims: ConnectionClaims) -> None:
+        """The client has shown a new token."""
+        self.claims = claims
         self.expire(claims.expires_at)
 
     def write(self, frame: bytes) -> None:

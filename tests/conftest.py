@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
 from operations.choice import BrokerKind, Choice, running
 from operations.errors import CannotStart
 from operations.ports import free_port
+from tests.component.connectors.receiver import Mailbox, Receiver
+from tests.running_gateway import RunningGateway, running_gateway
+from tests.running_installation import Installation, run_files, run_processors, run_realtime, run_webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,6 +48,58 @@ def kafka_bootstrap(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
     with running(broker, home / "broker.log"):
         tell(f"Kafka: {broker.description}, at {broker.bootstrap_servers}")
         yield broker.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def gateway(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """The ingest plane, on real Kafka, for the whole session."""
+    with running_gateway(kafka_bootstrap, tmp_path_factory.mktemp("gateway")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def processors(gateway: RunningGateway) -> Iterator[None]:
+    """The router and the ledger agent. A test that asks for it starts no router of its own: events would come twice."""
+    yield from run_processors(gateway)
+
+
+@pytest.fixture(scope="session")
+def webhooks(gateway: RunningGateway) -> Iterator[None]:
+    """The webhook connector, which may post to this machine."""
+    yield from run_webhooks(gateway)
+
+
+@pytest.fixture(scope="session")
+def files(gateway: RunningGateway) -> Iterator[None]:
+    """The file connector."""
+    yield from run_files(gateway)
+
+
+@pytest.fixture(scope="session")
+def realtime(gateway: RunningGateway) -> Iterator[str]:
+    """A realtime node: ``ws://127.0.0.1:<port>``."""
+    yield from run_realtime(gateway)
+
+
+@pytest.fixture(scope="session")
+def installation(gateway: RunningGateway, processors: None, webhooks: None, files: None, realtime: str) -> Installation:
+    """All planes."""
+    return Installation(gateway=gateway, realtime_url=realtime)
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    """An HTTP server whose paths are mailboxes."""
+    running = Receiver()
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def mailbox(receiver: Receiver) -> Mailbox:
+    """A webhook receiver of the test's own: its ``url``, how it answers, what it got."""
+    return receiver.mailbox(f"mailbox-{uuid4()}")
 
 
 def _teller(config: pytest.Config) -> Callable[[str], None]:

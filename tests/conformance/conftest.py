@@ -1,4 +1,4 @@
-"""One running gateway for all documents, and an Exchange account on it."""
+"""An Exchange account for all of its document's cases; the running planes are those of the whole session."""
 
 from __future__ import annotations
 
@@ -9,17 +9,11 @@ import pytest
 
 from tests.exchange_account import ExchangeAccount, ExchangeEndpoint, exchange_account
 from tests.exchange_publishing import Publishing
-from tests.running_gateway import RunningGateway, running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-@pytest.fixture(scope="session")
-def gateway(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    """The ingest plane, on real Kafka, for the whole session."""
-    with running_gateway(kafka_bootstrap, tmp_path_factory.mktemp("gateway")) as running:
-        yield running
+    from tests.running_gateway import RunningGateway
 
 
 @pytest.fixture(scope="session")

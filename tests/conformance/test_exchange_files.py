@@ -10,32 +10,24 @@ from uuid import uuid4
 import pytest
 
 from backbone.files import EventFiles
-from tests.running_plane import running_plane
+from tests.running_installation import EVENTS_IN_A_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     import httpx
 
     from tests.exchange_account import ExchangeAccount, ExchangeEndpoint
-    from tests.running_gateway import RunningGateway
 
-EVENTS_IN_A_FILE = 50
 FILES = "/v1/eventfiles"
 PULL = {"enabled": True, "destinationType": "pull"}
 WHEN = "2015-02-28T20:16:12.000Z"
 
 
 @pytest.fixture(scope="module")
-def account(exchange: ExchangeAccount, gateway: RunningGateway) -> Iterator[ExchangeAccount]:
+def account(exchange: ExchangeAccount, processors: None, files: None) -> ExchangeAccount:
     """An account with the planes behind its gateway that make files."""
-    group = {"HEADRACE_PROCESSORS_GROUP": f"router-{uuid4()}", "HEADRACE_PROCESSORS_LEDGER": "false"}
-    cut = {"HEADRACE_FILE_MAX_EVENTS": str(EVENTS_IN_A_FILE), "HEADRACE_FILE_MAX_AGE": "0.5"}
-    with (
-        running_plane(gateway.bootstrap, gateway.directory, "processors", **group),
-        running_plane(gateway.bootstrap, gateway.directory, "connector", "file", **cut),
-    ):
-        yield exchange
+    return exchange
 
 
 class Pair:

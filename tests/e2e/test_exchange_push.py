@@ -9,38 +9,20 @@ from uuid import uuid4
 
 import pytest
 
-from tests.component.connectors.receiver import Mailbox, Receiver
 from tests.exchange_account import ExchangeAccount, ExchangeEndpoint, exchange_account
-from tests.running_gateway import running_gateway
-from tests.running_plane import running_plane
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.component.connectors.receiver import Mailbox, Receiver
+    from tests.running_gateway import RunningGateway
 
 WHEN = "2015-02-28T20:16:12.000Z"
 EMAIL = {"name": "email", "value": "someone@example.org"}
 
 
 @pytest.fixture(scope="module")
-def account(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExchangeAccount]:
+def account(gateway: RunningGateway, processors: None, webhooks: None) -> ExchangeAccount:
     """An account on planes that may push to this machine."""
-    directory = tmp_path_factory.mktemp("planes")
-    group = {"HEADRACE_PROCESSORS_GROUP": f"router-{uuid4()}", "HEADRACE_PROCESSORS_LEDGER": "false"}
-    allowed = {"HEADRACE_WEBHOOK_ALLOW": "127.0.0.1/32"}
-    with (
-        running_gateway(kafka_bootstrap, directory) as gateway,
-        running_plane(kafka_bootstrap, directory, "processors", **group),
-        running_plane(kafka_bootstrap, directory, "connector", "webhook", **allowed),
-    ):
-        yield exchange_account(gateway)
-
-
-@pytest.fixture(scope="module")
-def receiver() -> Iterator[Receiver]:
-    running = Receiver()
-    running.start()
-    yield running
-    running.stop()
+    return exchange_account(gateway)
 
 
 @pytest.fixture

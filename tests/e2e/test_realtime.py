@@ -11,30 +11,19 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
 from centrifuge import Client, PublicationContext, SubscribedContext, SubscriptionEventHandler
 
 from backbone.readiness import READY_FILE
 from operations.ports import free_port
-from tests.running_gateway import ADMIN_KEY, TOKEN_SECRET, RunningGateway, running_gateway
-from tests.running_plane import running_plane
+from tests.running_gateway import ADMIN_KEY, TOKEN_SECRET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.running_gateway import RunningGateway
 
 EVENTS = 3_000
 _BATCH = 20
-
-
-@pytest.fixture(scope="module")
-def gateway(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    directory = tmp_path_factory.mktemp("gateway")
-    with (
-        running_gateway(kafka_bootstrap, directory) as running,
-        running_plane(kafka_bootstrap, directory, "processors"),
-    ):
-        yield running
 
 
 class Node:
@@ -113,7 +102,9 @@ async def publish(api: httpx.AsyncClient, code: str, numbers: range) -> None:
     answer.raise_for_status()
 
 
-async def test_the_official_client_misses_nothing_across_restarts(gateway: RunningGateway, tmp_path: Path) -> None:
+async def test_the_official_client_misses_nothing_across_restarts(
+    gateway: RunningGateway, processors: None, tmp_path: Path
+) -> None:
     code = f"Tick{uuid.uuid4().hex}"
     node = Node(gateway, tmp_path)
     await node.start()

@@ -13,18 +13,9 @@ from connectors.main import serve_webhooks
 from connectors.metrics import WebhookMetrics
 from connectors.settings import ConnectorSettings, WebhookSettings
 from tests.component.connectors.post_office import SECRET_KEY, PostOffice, post_office_on
-from tests.component.connectors.receiver import Receiver
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-
-
-@pytest.fixture(scope="session")
-def receiver() -> Iterator[Receiver]:
-    running = Receiver()
-    running.start()
-    yield running
-    running.stop()
 
 
 @pytest.fixture

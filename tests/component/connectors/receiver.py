@@ -15,12 +15,13 @@ Answering = Callable[[web.Request, int], Awaitable[web.StreamResponse]]
 
 @dataclass(frozen=True)
 class Received:
-    """One request; ``at`` in monotonic seconds."""
+    """One request; ``at`` in monotonic seconds, ``target`` is path and query as they came."""
 
     at: float
     method: str
     headers: dict[str, str]
     body: bytes
+    target: str
 
     @property
     def id(self) -> str:
@@ -31,10 +32,19 @@ class Received:
 class Mailbox:
     """What one path got, and how it answers: a list of statuses, the last one for good, or a function."""
 
+    url: str
     answers: list[int] = field(default_factory=lambda: [204])
     headers: dict[str, str] = field(default_factory=dict)
     answering: Answering | None = None
     received: list[Received] = field(default_factory=list)
+
+    def wait(self, count: int = 1, timeout: float = 60) -> list[Received]:
+        """What came, as soon as it is at least ``count`` requests."""
+        deadline = time.monotonic() + timeout
+        while len(self.received) < count:
+            assert time.monotonic() < deadline, f"{len(self.received)} of {count} requests came to {self.url}"
+            time.sleep(0.02)
+        return list(self.received)
 
 
 class Receiver:
@@ -56,7 +66,7 @@ class Receiver:
         self._thread.join(10)
 
     def mailbox(self, name: str) -> Mailbox:
-        return self._mailboxes.setdefault(f"/{name}", Mailbox())
+        return self._mailboxes.setdefault(f"/{name}", Mailbox(self.url(name)))
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.port}/{name}"
@@ -81,7 +91,13 @@ class Receiver:
             return web.Response(status=404)
         body = await request.read()
         mailbox.received.append(
-            Received(time.monotonic(), request.method, {k.lower(): v for k, v in request.headers.items()}, body)
+            Received(
+                at=time.monotonic(),
+                method=request.method,
+                headers={name.lower(): value for name, value in request.headers.items()},
+                body=body,
+                target=request.path_qs,
+            )
         )
         number = len(mailbox.received)
         if mailbox.answering is not None:

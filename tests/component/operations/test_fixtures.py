@@ -8,19 +8,12 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.running_gateway import ADMIN_KEY, RunningGateway, running_gateway
+from tests.running_gateway import ADMIN_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-
-@pytest.fixture(scope="module")
-def gateway(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    with running_gateway(kafka_bootstrap, tmp_path_factory.mktemp("gateway")) as running:
-        yield running
+    from tests.running_gateway import RunningGateway
 
 
 def fixtures(gateway: RunningGateway, directory: Path) -> dict[str, dict[str, Any]]:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backbone.ledger.rows import DeadDelivery, EventRow, LedgerRows
+from backbone.ledger.rows import DeadDelivery, EventRow, LedgerRows, RequestRow
 from schemas import topics
-from schemas.delivery import Attempt, Delivery, read_delivery
+from schemas.delivery import Attempt, Delivery, GroupedDelivery, read_delivery
 from schemas.errors import CorruptRecord, Unavailable
 from schemas.event_type import LedgerPolicy
+from schemas.execution import HEADER, read_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,6 +132,8 @@ class LedgerIndexer:
         policy = self._policy(source.topic)
         if policy is not LedgerPolicy.NONE:
             rows.deliveries += deliveries
+            if isinstance(found, GroupedDelivery):
+                rows.contracts.append(found)
         if policy is LedgerPolicy.DELIVERED:
             # The delivery's value is the event's, unchanged.
             self._add_event(message, source.topic, str(source), rows)
@@ -162,7 +165,20 @@ class LedgerIndexer:
             return
         event = self._decode(value)
         _check_lengths(event.id)
-        producer_id = _text(dict(_headers(message)).get("ce_id"))
+        headers = dict(_headers(message))
+        producer_id = _text(headers.get("ce_id"))
+        if HEADER in headers:
+            request = _text(headers[HEADER])
+            read = read_request(request)
+            rows.requests.append(
+                RequestRow(
+                    workspace=kind.workspace,
+                    event=event.id,
+                    request=request,
+                    retry_of=read.retry_of if read else None,
+                    received_at=event.received_at,
+                )
+            )
         rows.events.append(
             EventRow(
                 workspace=kind.workspace,

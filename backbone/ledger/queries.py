@@ -206,7 +206,7 @@ def _event(row: Row[Any]) -> LedgerEvent:
 def _delivery(row: Row[Any], tries: Sequence[LedgerAttempt]) -> LedgerDelivery:
     outcome = None if row.outcome is None else Outcome(row.outcome)
     # The dead letter and the last attempt come from two topics: either may be here first.
-    if row.dead_reason is not None and outcome is not Outcome.DELIVERED:
+    if row.dead_reason is not None and outcome not in {Outcome.DELIVERED, Outcome.ABORTED}:
         outcome = Outcome.DEAD
     return LedgerDelivery(
         id=row.id,

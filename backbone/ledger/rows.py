@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.delivery import Attempt, Delivery
+from schemas.delivery import Attempt, Delivery, GroupedDelivery
 
 
 class EventRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -33,6 +33,16 @@ class DeadDelivery(msgspec.Struct, frozen=True):
     reason: str
 
 
+class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The request that an event came with; columns as in ``tables.REQUESTS``."""
+
+    workspace: str
+    event: str
+    request: str
+    retry_of: str | None
+    received_at: int
+
+
 class LedgerRows(msgspec.Struct):
     """A batch."""
 
@@ -40,6 +50,8 @@ class LedgerRows(msgspec.Struct):
     deliveries: list[Delivery] = []
     attempts: list[Attempt] = []
     dead: list[DeadDelivery] = []
+    requests: list[RequestRow] = []
+    contracts: list[GroupedDelivery] = []
 
     def __len__(self) -> int:
-        return len(self.events) + len(self.deliveries) + len(self.attempts) + len(self.dead)
+        return sum(len(getattr(self, name)) for name in self.__struct_fields__)

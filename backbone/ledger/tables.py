@@ -92,6 +92,47 @@ ATTEMPTS = Table(
 )
 
 
+REQUESTS = Table(
+    "requests",
+    METADATA,
+    Column("workspace", Text, primary_key=True),
+    Column("event", Text, primary_key=True),
+    Column("request", Text, nullable=False),
+    Column("retry_of", Text),
+    Column("received_at", BigInteger, nullable=False),
+    Index("requests_by_retry", "retry_of"),
+    Index("requests_by_age", "received_at"),
+)
+"""The requests that events came with, of families that show them; ``retry_of`` is the delivery that was sent again."""
+
+CONTRACTS = Table(
+    "contracts",
+    METADATA,
+    Column("delivery", Text, primary_key=True),
+    Column("workspace", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("contract", Text, nullable=False),
+    Column("place", Integer, nullable=False),
+    Column("routed_at", BigInteger, nullable=False),
+    Index("contracts_of_event", "workspace", "event"),
+    Index("contracts_by_age", "routed_at"),
+)
+"""Which deliveries are contracts: of which ordered subscription, and its order (``place``)."""
+
+EXECUTIONS = Table(
+    "executions",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("source_offset", Text, primary_key=True),
+    Column("delivery", Text, nullable=False),
+    Column("execution", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Index("executions_of_delivery", "delivery"),
+    Index("executions_by_age", "started_at"),
+)
+"""What attempts sent and were answered, sealed; ``id`` is the attempt's."""
+
+
 def open_ledger(url: str) -> Engine:
     """An engine for the ledger at a SQLAlchemy URL: SQLite, or PostgreSQL through psycopg.
 

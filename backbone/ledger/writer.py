@@ -10,14 +10,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS, METADATA
+from backbone.ledger.tables import ATTEMPTS, CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, METADATA, REQUESTS
 from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Executable, Table
 
     from backbone.ledger.rows import DeadDelivery, LedgerRows
-    from schemas.delivery import Attempt, Delivery
+    from schemas.delivery import Attempt, Delivery, GroupedDelivery
 
     Row = dict[str, Any]
 
@@ -30,6 +30,7 @@ _EXPIRED_AT_ONCE = 5_000
 _ROUTING = ("subscriptions", "routed_at")
 _STANDING = ("attempts", "outcome", "status", "error", "next_at", "changed_at")
 """Columns of a delivery that its routing and its latest attempt tell."""
+_CALLED = ("execution", "started_at")
 
 
 class LedgerWriter:
@@ -57,6 +58,14 @@ class LedgerWriter:
             index_elements=list(DELIVERIES.primary_key),
             set_={name: standing.excluded[name] for name in _STANDING},
             where=standing.excluded.attempts >= DELIVERIES.c.attempts,
+        )
+
+        self._insert_request = insert(REQUESTS).on_conflict_do_nothing(index_elements=list(REQUESTS.primary_key))
+        self._insert_contract = insert(CONTRACTS).on_conflict_do_nothing(index_elements=list(CONTRACTS.primary_key))
+
+        called = insert(EXECUTIONS)
+        self._insert_execution = called.on_conflict_do_update(
+            index_elements=list(EXECUTIONS.primary_key), set_={name: called.excluded[name] for name in _CALLED}
         )
 
         given_up = insert(DELIVERIES)
@@ -99,6 +108,11 @@ class LedgerWriter:
                 _upsert(connection, self._insert_attempt, [_tried(attempt) for attempt in rows.attempts])
                 _upsert(connection, self._update_standing, [_standing(attempt) for attempt in rows.attempts])
                 _upsert(connection, self._update_dead, [_given_up(dead) for dead in rows.dead])
+                _upsert(connection, self._insert_request, [msgspec.structs.asdict(row) for row in rows.requests])
+                contracts = [row for grouped in rows.contracts for row in _contracts(grouped)]
+                _upsert(connection, self._insert_contract, contracts)
+                called = [_called(attempt) for attempt in rows.attempts if attempt.execution is not None]
+                _upsert(connection, self._insert_execution, called)
         except OperationalError as error:
             raise Unavailable(f"the ledger cannot be written: {error.orig}") from error
 
@@ -108,7 +122,14 @@ class LedgerWriter:
         Raises:
             Unavailable: the database cannot do it now; what is deleted so far stays so.
         """
-        ages = {EVENTS: "received_at", DELIVERIES: "changed_at", ATTEMPTS: "started_at"}
+        ages = {
+            EVENTS: "received_at",
+            DELIVERIES: "changed_at",
+            ATTEMPTS: "started_at",
+            REQUESTS: "received_at",
+            CONTRACTS: "routed_at",
+            EXECUTIONS: "started_at",
+        }
         try:
             return sum(self._expire(table, age, before) for table, age in ages.items())
         except OperationalError as error:
@@ -130,7 +151,7 @@ def _upsert(connection: Connection, statement: Executable, rows: list[Row]) -> N
     if not rows:
         return
     # In the order of the keys, so that two indexers that share a few of them wait for each other in turn.
-    rows.sort(key=lambda row: str(row["id"]))
+    rows.sort(key=lambda row: str(row.get("id") or row.get("event")))
     connection.execute(statement, [_storable(row) for row in rows])
 
 
@@ -191,6 +212,30 @@ def _standing(attempt: Attempt) -> Row:
         "next_at": attempt.next_at,
         "changed_at": attempt.started_at + int(attempt.duration * 1_000_000),
     }
+
+
+def _called(attempt: Attempt) -> Row:
+    return {
+        "id": attempt.id,
+        "source_offset": str(attempt.source),
+        "delivery": attempt.delivery,
+        "execution": attempt.execution,
+        "started_at": attempt.started_at,
+    }
+
+
+def _contracts(grouped: GroupedDelivery) -> list[Row]:
+    return [
+        {
+            "delivery": grouped.delivery(contract).id,
+            "workspace": grouped.workspace,
+            "event": grouped.event,
+            "contract": contract.subscription,
+            "place": contract.order,
+            "routed_at": grouped.routed_at,
+        }
+        for contract in grouped.contracts
+    ]
 
 
 def _given_up(dead: DeadDelivery) -> Row:

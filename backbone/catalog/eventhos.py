@@ -225,10 +225,9 @@ def active_contracts(view: CatalogView, event: Event) -> list[Contract]:
     return [each for each in found if each is not None and not each.deleted]
 
 
-def has_active_contract(view: CatalogView, identifier: str) -> bool:
+def has_active_contract(view: CatalogView, event: Event) -> bool:
     """Whether a sent event is run for any contract: cheap, as it is asked with every event."""
-    filter_id = derived("eventhos", "event", identifier)
-    return any(each.enabled for each in view.subscriptions_of(filter_id))
+    return any(each.enabled for each in view.subscriptions_of(event.filter_id))
 
 
 def existing_system(view: CatalogView, number: int) -> System:

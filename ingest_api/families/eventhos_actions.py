@@ -1,0 +1,284 @@
+"""``/action``: the requests that contracts run, filled in from the event that they are run for."""
+
+from __future__ import annotations
+
+import json
+from enum import IntEnum, StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter
+from pydantic import BeforeValidator, Field
+
+from backbone.catalog.eventhos import Action, Refused, System, all_of, existing_action, numbered
+from backbone.catalog.eventhos_actions import Call
+from backbone.catalog.view import CatalogView
+from ingest_api.control.dependencies import TheGateway
+from ingest_api.families.eventhos_access import CREATED, needs
+from ingest_api.families.eventhos_answers import (
+    ANSWERS,
+    Answer,
+    Identifier,
+    Input,
+    Name,
+    Pages,
+    Text,
+    contains,
+    done,
+    iso,
+    success,
+)
+from ingest_api.families.eventhos_openapi import ERRORS
+from schemas.execution import HIDDEN, without_credentials
+from schemas.subscription import Endpoint, NameValue, RequestTemplate
+
+router = APIRouter(tags=["eventhos actions"], responses=ERRORS)
+
+_NO_FUNCTIONS = 400005
+
+_MOST_MEMBERS = 200
+
+
+class Method(StrEnum):
+    """How an action's request is made."""
+
+    GET = "GET"
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
+    DELETE = "DELETE"
+
+
+class SecurityType(IntEnum):
+    """How an action's request is authorised: by what its headers say, or by OAuth2 client credentials."""
+
+    CUSTOM = 0
+    OAUTH2_CLIENT = 1
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class Member(Input):
+    """A header, query parameter or body member."""
+
+    key: Annotated[str, Field(min_length=1, max_length=500)]
+    value: str | int | float | bool | None = ""
+
+    @property
+    def text(self) -> str:
+        """The value as text."""
+        return self.value if isinstance(self.value, str) else json.dumps(self.value)
+
+
+Members = Annotated[tuple[Member, ...], Field(max_length=_MOST_MEMBERS)]
+
+
+class ActionRequest(Input):
+    """How an action's request is made; ``${.body.x}``, ``${.headers.x}``, ``${.query.x}`` are filled in."""
+
+    url: Annotated[str, Field(min_length=1, max_length=8_000)]
+    method: Annotated[Method, BeforeValidator(_upper)]
+    headers: Members = ()
+    body: Members = ()
+    raw_body: Annotated[
+        dict[str, Any] | list[Any] | str | None, Field(alias="rawBody", description="Instead of `body`.")
+    ] = None
+    query_url_params: Annotated[Members, Field(alias="queryUrlParams")] = ()
+    security_type: Annotated[SecurityType | None, Field(alias="securityType")] = None
+    security_url: Annotated[Text | None, Field(alias="securityUrl", description="Where tokens come from.")] = None
+    client_id: Annotated[Text | None, Field(alias="clientId")] = None
+    client_secret: Annotated[Text | None, Field(alias="clientSecret", description="Kept, never shown.")] = None
+    raw_function_body: Annotated[
+        str | None, Field(alias="rawFunctionBody", description="Not supported: code is not run.")
+    ] = None
+    reply_to: Annotated[Text | None, Field(description="Event that a successful answer is sent to.")] = None
+
+
+class ActionInput(ActionRequest):
+    """An action to create."""
+
+    system_id: int
+    identifier: Identifier
+    name: Name
+    operation: Text | None = None
+    description: Text | None = None
+
+
+class ActionChange(ActionRequest):
+    """An action's new request, and what else of it shall change."""
+
+    name: Name | None = None
+    operation: Text | None = None
+    description: Text | None = None
+
+
+@router.post("/action", status_code=201, summary="Create an action", dependencies=needs("action:create"), **ANSWERS)
+async def create_action(gateway: TheGateway, body: ActionInput) -> Answer:
+    """Without ``body`` and ``rawBody`` the event is sent on as it came."""
+    made = await gateway.in_time(
+        gateway.eventhos_actions.create_action(
+            _call(body, None),
+            system_id=body.system_id,
+            identifier=body.identifier,
+            name=body.name,
+            operation=body.operation or "",
+            description=body.description or "",
+            reply_to=body.reply_to or None,
+        )
+    )
+    return success({"actionId": made.id}, code=CREATED)
+
+
+@router.get("/action", summary="List actions", dependencies=needs("action:select"), **ANSWERS)
+async def list_actions(
+    gateway: TheGateway,
+    pages: Pages,
+    wordSearch: str | None = None,  # noqa: N803  # the original's name
+) -> Answer:
+    """All, or those with a word in their name, their description or their system's name."""
+    view = await gateway.view()
+    rows = [_listed(view, each) for each in all_of(view, Action)]
+    searched = ("name", "description", "system_name")
+    return success(pages.of([row for row in rows if any(contains(row[name], wordSearch) for name in searched)]))
+
+
+@router.get("/action/{action_id}", summary="Get an action", dependencies=needs("action:select"), **ANSWERS)
+async def get_action(gateway: TheGateway, action_id: int) -> Answer:
+    """With its request, but without credentials."""
+    view = await gateway.view()
+    action = existing_action(view, action_id)
+    endpoint = view.endpoint(action.record_id)
+    row = action_row(action)
+    return success(
+        {
+            **{name: value for name, value in row.items() if name != "system_id"},
+            "system_id": action.system_id,
+            "reply_to": action.reply_to,
+            "httpConfiguration": {} if endpoint is None else _shown(endpoint),
+            "security": {"type": "custom", "httpConfiguration": {}} if endpoint is None else _security(endpoint),
+        }
+    )
+
+
+@router.put(
+    "/action/{action_id}", status_code=201, summary="Change an action", dependencies=needs("action:update"), **ANSWERS
+)
+async def change_action(gateway: TheGateway, action_id: int, body: ActionChange) -> Answer:
+    """Its request is given anew, as a whole; a client secret that is left out stays, as does a header shown as ``***``.
+
+    A name, operation or description that is left out stays.
+    """
+    view = await gateway.view()
+    before = view.endpoint(existing_action(view, action_id).record_id)
+    kept = {name: getattr(body, name) for name in ("name", "operation", "description")}
+    changed = {name: value for name, value in kept.items() if value is not None}
+    if "reply_to" in body.model_fields_set:
+        changed["reply_to"] = body.reply_to or None
+    await gateway.in_time(gateway.eventhos_actions.update_action(action_id, _call(body, before), **changed))
+    return done()
+
+
+@router.delete(
+    "/action/{action_id}", status_code=201, summary="Delete an action", dependencies=needs("action:delete"), **ANSWERS
+)
+async def delete_action(gateway: TheGateway, action_id: int) -> Answer:
+    """One that no contract runs."""
+    await gateway.in_time(gateway.eventhos_actions.delete_action(action_id))
+    return done()
+
+
+def action_row(action: Action) -> dict[str, Any]:
+    """An action as the original's table has it, without its request."""
+    return {
+        "id": action.id,
+        "system_id": action.system_id,
+        "identifier": action.identifier,
+        "name": action.name,
+        "operation": action.operation,
+        "description": action.description,
+        "deleted": action.deleted,
+        "created_at": iso(action.created_at),
+        "updated_at": iso(action.updated_at),
+    }
+
+
+def _listed(view: CatalogView, action: Action) -> dict[str, Any]:
+    system = numbered(view, System, action.system_id)
+    return {**action_row(action), "reply_to": action.reply_to, "system_name": system and system.name}
+
+
+def _call(body: ActionRequest, before: Endpoint | None) -> Call:
+    if body.raw_function_body:
+        raise Refused(_NO_FUNCTIONS, "rawFunctionBody: JavaScript functions are not run; use rawBody with ${.body.x}")
+    template = RequestTemplate(headers=(), query=()) if before is None or before.request is None else before.request
+    members = tuple(NameValue(name=each.key, value=each.text) for each in body.body)
+    raw = body.raw_body if isinstance(body.raw_body, str | None) else _json(body.raw_body)
+    if not raw and any(not isinstance(each.value, str) for each in body.body):
+        # A number stays one: as a member's text it would arrive as a string.
+        raw, members = _json({each.key: each.value for each in body.body}), ()
+    request = RequestTemplate(
+        headers=_unhidden(body.headers, template.headers),
+        query=_unhidden(body.query_url_params, template.query),
+        body=() if raw else members,
+        raw_body=raw or None,
+    )
+    oauth = body.security_type is SecurityType.OAUTH2_CLIENT
+    return Call(
+        url=body.url,
+        method=body.method.value,
+        request=request,
+        token_url=(body.security_url or "") if oauth else None,
+        client_id=body.client_id if oauth else None,
+        client_secret=(body.client_secret or None) if oauth else None,
+    )
+
+
+def _unhidden(members: tuple[Member, ...], before: tuple[NameValue, ...]) -> tuple[NameValue, ...]:
+    """The members, those that come back as they were shown with the value that was stored."""
+    stored = {each.name: each.value for each in before}
+    return tuple(
+        NameValue(name=each.key, value=stored.get(each.key, each.text) if each.value == HIDDEN else each.text)
+        for each in members
+    )
+
+
+def _shown(endpoint: Endpoint) -> dict[str, Any]:
+    template = endpoint.request or RequestTemplate()
+    data: Any = {each.name: each.value for each in template.body}
+    if template.raw_body is not None:
+        try:
+            data = json.loads(template.raw_body)
+        except ValueError:
+            data = template.raw_body
+    return {
+        "url": endpoint.url,
+        "method": endpoint.method.lower(),
+        "headers": _hidden(template.headers),
+        "params": _hidden(template.query),
+        "data": data,
+    }
+
+
+def _hidden(members: tuple[NameValue, ...]) -> dict[str, str]:
+    """By name, without credentials; a template of one is none."""
+    values = {each.name: each.value for each in members}
+    return {
+        name: values[name] if "${." in values[name] else value for name, value in without_credentials(values).items()
+    }
+
+
+def _security(endpoint: Endpoint) -> dict[str, Any]:
+    authorization = endpoint.authorization
+    if authorization is None:
+        return {"type": "custom", "httpConfiguration": {}}
+    data = {"client_id": authorization.user, "grant_type": "client_credentials"}
+    return {
+        "type": "oauth2_client",
+        "httpConfiguration": {"url": authorization.token_url, "method": "post", "data": data},
+    }
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

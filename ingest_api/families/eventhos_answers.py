@@ -1,0 +1,114 @@
+"""What the eventhos API answers and asks for throughout: ``{code, message, content}``, pages, and text with limits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, NamedTuple
+
+from fastapi import Depends, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from backbone.catalog.eventhos import Refused
+from ingest_api.families.eventhos_access import CREATED, SUCCESS, UNREADABLE
+
+
+class Answer(BaseModel):
+    """Every answer; ``code`` begins with the HTTP status."""
+
+    code: int
+    message: str
+    content: Any = None
+
+
+ANSWERS: dict[str, Any] = {"response_model": Answer, "response_model_exclude_unset": True}
+"""What every route declares of its answer."""
+
+
+def success(content: Any = None, *, code: int = SUCCESS, message: str = "success") -> Answer:
+    """An answer with content."""
+    return Answer(code=code, message=message, content=content)
+
+
+def done(message: str = "success") -> Answer:
+    """The answer to a change, without content."""
+    return Answer(code=CREATED, message=message)
+
+
+class Input(BaseModel):
+    """A request body; members that are not known are ignored, as in the original."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+    def given(self) -> dict[str, Any]:
+        """The members that the caller sent."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("printable", "must have printable characters only")
+    return text
+
+
+Identifier = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Text = Annotated[str, Field(max_length=2_000)]
+
+
+class Paging(NamedTuple):
+    """Which rows of a list are asked for, and in which order."""
+
+    items_per_page: int
+    page_index: int
+    descending: bool
+    sorted_by: str
+
+    def of(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """A page of rows.
+
+        Raises:
+            Refused: they cannot be sorted by what is asked for.
+        """
+        if rows and self.sorted_by not in rows[0]:
+            raise Refused(UNREADABLE, f"activeSort: the list cannot be sorted by {self.sorted_by}")
+        ordered = sorted(rows, key=lambda row: _sortable(row[self.sorted_by]), reverse=self.descending)
+        start = self.page_index * self.items_per_page
+        return {
+            "items": ordered[start : start + self.items_per_page],
+            "pageIndex": self.page_index,
+            "itemsPerPage": self.items_per_page,
+            "totalItems": len(rows),
+            "totalPages": -(-len(rows) // self.items_per_page),
+        }
+
+
+def _paging(
+    items_per_page: Annotated[int, Query(alias="itemsPerPage", ge=1, le=1_000)] = 5,
+    page_index: Annotated[int, Query(alias="pageIndex", ge=0, le=1_000_000)] = 0,
+    order: Literal["asc", "desc"] = "asc",
+    active_sort: Annotated[str, Query(alias="activeSort", description="A member of the rows.")] = "id",
+) -> Paging:
+    return Paging(items_per_page, page_index, order == "desc", active_sort)
+
+
+Pages = Annotated[Paging, Depends(_paging)]
+"""A route's parameter: the page that is asked for."""
+
+
+def iso(micros: int) -> str:
+    """A time as the original prints it: ISO 8601 in UTC with milliseconds."""
+    return (
+        datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        + f".{micros // 1_000 % 1_000:03}Z"
+    )
+
+
+def contains(text: str | None, part: str | None) -> bool:
+    """Whether a text has a part, in any case, as SQL's LIKE finds it; no part is in every text."""
+    return part is None or part.lower() in (text or "").lower()
+
+
+def _sortable(value: Any) -> tuple[bool, Any]:
+    """Rows without the value come first; members that are no plain values are ordered by their text."""
+    return (value is not None, value if isinstance(value, int | float) else "" if value is None else str(value))

@@ -1,0 +1,321 @@
+"""``/auth/client`` and ``/auth/role``: who may send events, and who may manage what.
+
+A secret, and a long-lived token, is shown once, when it is made: ``GET /auth/client/:id/secret`` says only that there
+is one, and ``PUT`` there makes another.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from backbone.catalog.eventhos import Account, Refused, Role, all_of, numbered
+from backbone.catalog.eventhos_accounts import existing_account, holds_long_lived
+from backbone.catalog.view import CatalogView
+from ingest_api.control.dependencies import TheGateway
+from ingest_api.families.eventhos_access import CREATED, UNREADABLE, needs
+from ingest_api.families.eventhos_answers import (
+    ANSWERS,
+    Answer,
+    Identifier,
+    Input,
+    Name,
+    Pages,
+    Text,
+    done,
+    iso,
+    success,
+)
+from ingest_api.families.eventhos_openapi import ERRORS
+from schemas.access import KeyUse
+
+router = APIRouter(tags=["eventhos access"], responses=ERRORS)
+
+Permission = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}:(\*|[A-Za-z0-9_-]{1,100})$", examples=["event:select", "event:*"])
+]
+
+
+class RoleChoice(Input):
+    """A role, by its id."""
+
+    id: int
+
+
+class ClientInput(Input):
+    """A client to create."""
+
+    identifier: Identifier
+    name: Name
+    roles: tuple[RoleChoice | int, ...] = ()
+    description: Text | None = None
+
+    def role_ids(self) -> list[int]:
+        """The roles' ids."""
+        return [each if isinstance(each, int) else each.id for each in self.roles]
+
+
+class ClientChange(Input):
+    """What of a client shall change."""
+
+    name: Name | None = None
+    description: Text | None = None
+
+
+class ClientRoles(Input):
+    """The roles that a client has from now on."""
+
+    roles: tuple[RoleChoice | int, ...]
+
+
+class Revocation(Input):
+    """Whether a client is refused."""
+
+    revoke: bool
+
+
+class Allowed(Input):
+    """A term of a permission."""
+
+    allowed: str
+
+
+class RoleInput(Input):
+    """A role to create: permissions as a list, or by resource as the original takes them."""
+
+    identifier: Identifier
+    permissions: tuple[Permission, ...] = ()
+    allowed_object: Annotated[
+        dict[str, tuple[Allowed | str, ...]],
+        Field(alias="allowedObject", examples=[{"event": ["select"]}], default_factory=dict),
+    ]
+
+
+class RolePermissions(Input):
+    """The permissions that a role has from now on."""
+
+    permissions: tuple[Permission, ...] = ()
+    allowed_object: Annotated[
+        dict[str, tuple[Allowed | str, ...]], Field(alias="newAllowedObject", default_factory=dict)
+    ]
+
+
+@router.post(
+    "/auth/client", status_code=201, summary="Create a client", dependencies=needs("OAUTH2_client:create"), **ANSWERS
+)
+async def create_client(
+    gateway: TheGateway,
+    body: ClientInput,
+    *,
+    long_live: Annotated[bool, Query(alias="longLive", description="With a long-lived token.")] = False,
+) -> Answer:
+    """Its id and secret are what ``POST /auth/token`` takes; they are shown this once."""
+    made = await gateway.in_time(
+        gateway.eventhos_accounts.create(
+            identifier=body.identifier.lower(),
+            name=body.name,
+            description=body.description or "",
+            roles=body.role_ids(),
+            long_lived=long_live,
+        )
+    )
+    content = {
+        "id": made.account.id,
+        "clientId": made.account.client,
+        "clientSecret": made.secret,
+        "access_token": made.long_lived or "",
+    }
+    return success(content, code=CREATED, message="Client added")
+
+
+@router.get("/auth/client", summary="List clients", dependencies=needs("OAUTH2_client:select"), **ANSWERS)
+async def list_clients(gateway: TheGateway, pages: Pages) -> Answer:
+    """Without what they hold."""
+    view = await gateway.view()
+    return success(pages.of([_client_row(view, each) for each in all_of(view, Account)]), message="Select completed")
+
+
+@router.put(
+    "/auth/client/{client_id}",
+    status_code=201,
+    summary="Change a client",
+    dependencies=needs("OAUTH2_client:update"),
+    **ANSWERS,
+)
+async def change_client(gateway: TheGateway, client_id: int, body: ClientChange) -> Answer:
+    """Its name or description."""
+    changed = {name: value for name, value in body.given().items() if value is not None}
+    await gateway.in_time(gateway.eventhos_accounts.change(client_id, **changed))
+    return done("Client updated")
+
+
+@router.put(
+    "/auth/client/{client_id}/role",
+    status_code=201,
+    summary="Give a client other roles",
+    dependencies=needs("OAUTH2_client:update"),
+    **ANSWERS,
+)
+async def change_client_roles(gateway: TheGateway, client_id: int, body: ClientRoles) -> Answer:
+    """All of them; from now on it may do what they permit together."""
+    roles = [each if isinstance(each, int) else each.id for each in body.roles]
+    await gateway.in_time(gateway.eventhos_accounts.change(client_id, roles=roles))
+    return done("Subject roles updated")
+
+
+@router.delete(
+    "/auth/client/{client_id}",
+    status_code=201,
+    summary="Delete a client",
+    dependencies=needs("OAUTH2_client:delete"),
+    **ANSWERS,
+)
+async def delete_client(gateway: TheGateway, client_id: int) -> Answer:
+    """The events of its system cannot be sent until the system has another client."""
+    await gateway.in_time(gateway.eventhos_accounts.delete(client_id))
+    return done("Client deleted")
+
+
+@router.put(
+    "/auth/client/{client_id}/revoke",
+    status_code=201,
+    summary="Revoke a client's access, or restore it",
+    dependencies=needs("OAUTH2_client:update"),
+    **ANSWERS,
+)
+async def revoke_client(gateway: TheGateway, client_id: int, body: Revocation) -> Answer:
+    """All its tokens are refused at once."""
+    await gateway.in_time(gateway.eventhos_accounts.revoke(client_id, revoked=body.revoke))
+    return done("Token revoked" if body.revoke else "Token rectified")
+
+
+@router.put(
+    "/auth/client/{client_id}/long-live",
+    status_code=201,
+    summary="Give a client a long-lived token, or take it away",
+    dependencies=needs("OAUTH2_client:update"),
+    **ANSWERS,
+)
+async def give_long_lived(gateway: TheGateway, client_id: int, *, remove_long_live: bool = False) -> Answer:
+    """The token is shown this once; one that it had before is refused from now on.
+
+    Who has one gets no other tokens (``400011``).
+    """
+    accounts = gateway.eventhos_accounts
+    if remove_long_live:
+        await gateway.in_time(accounts.take_long_lived(client_id))
+        return done("Token removed")
+    token = await gateway.in_time(accounts.give(client_id, KeyUse.LONG_LIVED))
+    return success({"access_token": token}, message="Token generated")
+
+
+@router.get(
+    "/auth/client/{client_id}/secret",
+    summary="Whether a client has a secret",
+    dependencies=needs("OAUTH2_client:select"),
+    **ANSWERS,
+)
+async def get_secret(gateway: TheGateway, client_id: int) -> Answer:
+    """Only its last four characters are known: what was handed out is kept as a hash."""
+    view = await gateway.view()
+    _, client = existing_account(view, client_id)
+    uses = (KeyUse.CLIENT_SECRET, KeyUse.API)
+    hints = [each.hint for each in view.api_keys(client.id) if each.use in uses]
+    return success({"clientSecretEndsWith": hints}, message="Client secret")
+
+
+@router.put(
+    "/auth/client/{client_id}/secret",
+    status_code=201,
+    summary="Give a client another secret",
+    dependencies=needs("OAUTH2_client:update"),
+    **ANSWERS,
+)
+async def give_secret(gateway: TheGateway, client_id: int) -> Answer:
+    """The secret is shown this once; the one before gets no tokens from now on."""
+    secret = await gateway.in_time(gateway.eventhos_accounts.give(client_id, KeyUse.CLIENT_SECRET))
+    return success({"clientSecret": secret}, code=CREATED, message="Client secret generated")
+
+
+@router.post(
+    "/auth/role", status_code=201, summary="Create a role", dependencies=needs("OAUTH2_role:create"), **ANSWERS
+)
+async def create_role(gateway: TheGateway, body: RoleInput) -> Answer:
+    """A name for permissions, to be given to clients."""
+    permissions = _permissions(body.permissions, body.allowed_object)
+    made = await gateway.in_time(
+        gateway.eventhos_accounts.create_role(identifier=body.identifier, permissions=permissions)
+    )
+    return success({"roleId": made.id}, code=CREATED, message="Role added")
+
+
+@router.get("/auth/role", summary="List roles", dependencies=needs("OAUTH2_role:select"), **ANSWERS)
+async def list_roles(gateway: TheGateway, pages: Pages, *, basic: bool = False) -> Answer:
+    """A page; or with ``basic`` all of them, in one list of ids and identifiers."""
+    found = all_of(await gateway.view(), Role)
+    if basic:
+        return success([{"id": each.id, "identifier": each.identifier} for each in found], message="Select completed")
+    rows = [{"id": each.id, "identifier": each.identifier, "permissions": each.permissions} for each in found]
+    return success(pages.of(rows), message="Select completed")
+
+
+@router.put(
+    "/auth/role/{role_id}/permission",
+    status_code=201,
+    summary="Give a role other permissions",
+    dependencies=needs("OAUTH2_role:update"),
+    **ANSWERS,
+)
+async def change_role(gateway: TheGateway, role_id: int, body: RolePermissions) -> Answer:
+    """All clients that have the role may do from now on what it permits then."""
+    permissions = _permissions(body.permissions, body.allowed_object)
+    await gateway.in_time(gateway.eventhos_accounts.change_role(role_id, permissions))
+    return done("Role permissions updated")
+
+
+@router.delete(
+    "/auth/role/{role_id}",
+    status_code=201,
+    summary="Delete a role",
+    dependencies=needs("OAUTH2_role:delete"),
+    **ANSWERS,
+)
+async def delete_role(gateway: TheGateway, role_id: int) -> Answer:
+    """The clients that had it lose what only it permitted."""
+    await gateway.in_time(gateway.eventhos_accounts.delete_role(role_id))
+    return done("Role deleted")
+
+
+def _client_row(view: CatalogView, account: Account) -> dict[str, Any]:
+    client = view.client(account.client)
+    roles = (numbered(view, Role, each) for each in account.roles)
+    return {
+        "id": account.id,
+        "subjectId": account.id,
+        "client_id": account.client,
+        "identifier": account.identifier,
+        "name": account.name,
+        "description": account.description,
+        "revoked": client is None or client.disabled,
+        "longLive": holds_long_lived(view, account.client),
+        "permissions": [] if client is None else list(client.scopes),
+        "roles": [{"id": each.id, "identifier": each.identifier} for each in roles if each is not None],
+        "created_at": iso(account.created_at),
+        "updated_at": iso(account.updated_at),
+    }
+
+
+def _permissions(listed: tuple[str, ...], by_resource: dict[str, tuple[Allowed | str, ...]]) -> list[str]:
+    """Permissions however they were given.
+
+    Raises:
+        Refused: there is none.
+    """
+    found = [*listed]
+    for resource, terms in by_resource.items():
+        found += [f"{resource}:{term if isinstance(term, str) else term.allowed}" for term in terms]
+    if not found:
+        raise Refused(UNREADABLE, "permissions: a role needs at least one")
+    return found

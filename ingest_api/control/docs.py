@@ -31,6 +31,17 @@ _SECURITY = {
         "description": "A token from POST /api/token.",
     },
     "envoyToken": {"type": "http", "scheme": "bearer", "description": "An access token of an Envoy user."},
+    "eventhosAccessKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "access-key",
+        "description": "A token from POST /auth/token, or a long-lived token.",
+    },
+    "eventhosToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token from POST /auth/token, or a long-lived token.",
+    },
     "exchangeKey": {"type": "http", "scheme": "bearer", "description": "An Exchange authentication key."},
 }
 

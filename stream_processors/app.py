@@ -141,6 +141,7 @@ def _add_agent(app: faust.App, agent: BatchAgent, queued: int) -> None:
     @app.agent(channel, name=agent.reader.agent, supervisor_strategy=CrashingSupervisor)
     async def handle(batches: StreamT[Batch]) -> None:
         async for batch in batches:
+            agent.reader.take(batch)
             await asyncio.to_thread(agent.handle, batch)
 
     # An instance is fine where Faust's annotation asks for a class.

@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from schemas.errors import HeadraceError
 
@@ -55,17 +56,19 @@ class ConsumedRecord(Protocol):
         """Kind of time, and milliseconds since the epoch."""
 
 
-class Batch(NamedTuple):
-    """Events as they were fetched.
+@dataclass(kw_only=True, slots=True)
+class Batch:
+    """Events as they were fetched: it grows while it queues, until its agent takes it.
 
     Attributes:
         generation: of the reader when the fetch began.
         sequence: 0, 1, 2 … within the generation; a gap means that a batch was lost.
         resumed: for every assigned partition, the committed offset that the generation began at.
         messages: raw; in offset order within each partition.
-        membership: the group's metadata when the batch was fetched, for the transaction that commits its offsets: a
-            worker that lost its partitions since is refused.
-        fetched_at: ``time.monotonic()`` after the fetch.
+        membership: the group's metadata when the last of it was fetched, for the transaction that commits its offsets:
+            a worker that lost its partitions since is refused.
+        fetched_at: ``time.monotonic()`` after the last fetch.
+        taken: it does not grow any more.
     """
 
     generation: int
@@ -74,6 +77,7 @@ class Batch(NamedTuple):
     messages: list[ConsumedRecord]
     membership: Any
     fetched_at: float
+    taken: bool = False
 
 
 class StartOffsets(Protocol):
@@ -129,6 +133,7 @@ class BatchReader:
         self._starts: dict[Partition, int] = {}
         self._resumed: dict[Partition, int] = {}
         self._sequence = 0
+        self._last: Batch | None = None
         self._subscribed: frozenset[str] = frozenset()
         self._followed_at = 0.0
 
@@ -147,6 +152,11 @@ class BatchReader:
         """Have the poll thread commit these soon: for agents that do not commit in a transaction. From any thread."""
         with self._state:
             self._to_commit.update(offsets)
+
+    def take(self, batch: Batch) -> None:
+        """Let a batch grow no more: its agent is about to handle it. From any thread."""
+        with self._state:
+            batch.taken = True
 
     @property
     def stopping(self) -> bool:
@@ -190,8 +200,25 @@ class BatchReader:
             membership=consumer.group_metadata(),
             fetched_at=time.monotonic(),
         )
-        self._sequence += 1
-        hand_over(batch)
+        if not self._add_to_last(batch):
+            self._last = batch
+            self._sequence += 1
+            hand_over(batch)
+
+    def _add_to_last(self, fetched: Batch) -> bool:
+        """Put what was fetched into the batch that still queues, if there is one with room.
+
+        However slow the agent is, an event waits for one turn of it, not for one turn per fetch.
+        """
+        with self._state:
+            last = self._last
+            if last is None or last.taken or last.generation != fetched.generation:
+                return False
+            if len(last.messages) + len(fetched.messages) > self._batch_events:
+                return False
+            last.messages += fetched.messages
+            last.membership, last.fetched_at = fetched.membership, fetched.fetched_at
+            return True
 
     def _follow(self, consumer: BatchConsumer) -> None:
         now = time.monotonic()

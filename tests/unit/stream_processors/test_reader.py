@@ -61,8 +61,9 @@ def run(
     *,
     starts: Mapping[Partition, int],
     committed: Mapping[Partition, int] | None = None,
+    batches: list[Batch] | None = None,
 ) -> tuple[list[Batch], FakeConsumer, BatchReader]:
-    """Run a reader over a script until it ends."""
+    """Run a reader over a script until it ends; ``batches`` gets what it hands over, while it runs."""
 
     def new_consumer(**callbacks: Any) -> Any:
         consumer.on_assigned, consumer.on_revoked = callbacks["on_assigned"], callbacks["on_revoked"]
@@ -78,7 +79,7 @@ def run(
     )
     consumer = FakeConsumer(steps, reader.stop)
     consumer.committed_offsets.update(committed or {})
-    batches: list[Batch] = []
+    batches = [] if batches is None else batches
     steps[:] = [_bound(step, consumer, reader) for step in steps]
     thread = threading.Thread(target=reader.run, args=(batches.append,), daemon=True)
     thread.start()
@@ -134,10 +135,37 @@ def test_what_is_fetched_while_the_generation_ends_is_not_handed_over() -> None:
         starts={P: 0},
     )
 
-    assert [batch.messages[0].offset() for batch in batches] == [0, 0, 1]
-    assert [batch.sequence for batch in batches] == [0, 0, 1]
-    assert batches[0].generation < batches[1].generation == batches[2].generation
+    assert [[message.offset() for message in batch.messages] for batch in batches] == [[0], [0, 1]]
+    assert [batch.sequence for batch in batches] == [0, 0]
+    assert batches[0].generation < batches[1].generation
     assert len(consumer.seeks) == 2
+
+
+def test_a_batch_grows_until_it_is_taken_or_full() -> None:
+    def fetch_after_take(_consumer: FakeConsumer, reader: BatchReader) -> list[FakeMessage]:
+        reader.take(batches[0])
+        return [FakeMessage(2)]
+
+    batches: list[Batch] = []
+    run(
+        [
+            lambda consumer, _: consumer.on_assigned([P]) and None,
+            lambda *_: [FakeMessage(0)],
+            lambda *_: [FakeMessage(1)],
+            fetch_after_take,
+            lambda *_: [FakeMessage(offset) for offset in range(3, 102)],
+            lambda *_: [FakeMessage(102)],
+        ],
+        starts={P: 0},
+        batches=batches,
+    )
+
+    assert [[message.offset() for message in batch.messages] for batch in batches] == [
+        [0, 1],
+        list(range(2, 102)),
+        [102],
+    ]
+    assert [batch.sequence for batch in batches] == [0, 1, 2]
 
 
 def test_a_revocation_waits_for_the_open_transaction() -> None:

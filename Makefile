@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run tour test check format bench constraints clean
+.PHONY: run tour test check format bench conformance constraints clean
 
 run: .venv/.tour  ## Everything on this machine, with a tour of real events first; Ctrl-C ends it
 	@$(BIN)/headrace up --tour
@@ -26,6 +26,9 @@ format: .venv/.dev
 
 bench: .venv/.dev  ## The table of measured stages, also in build/bench.json
 	$(BIN)/python -m operations.bench
+
+conformance: .venv/.dev  ## The tables of README.md and docs/conformance.md, from the outcomes of the last test run
+	$(BIN)/python tests/conformance/table.py
 
 constraints: .venv/.dev  ## Pin again what pyproject.toml asks for
 	$(BIN)/pip-compile --quiet --upgrade --all-extras --strip-extras --no-annotate --no-header --no-emit-options \

@@ -17,6 +17,7 @@ from operations.choice import BrokerKind, Choice, running
 from operations.errors import CannotStart
 from operations.ports import free_port
 from tests.component.connectors.receiver import Mailbox, Receiver
+from tests.conformance.outcomes import Outcomes
 from tests.running_gateway import RunningGateway, running_gateway
 from tests.running_installation import Installation, run_files, run_processors, run_realtime, run_webhooks
 
@@ -31,6 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=BrokerKind.AUTO.value,
         help="which Kafka the tests run on (default: auto)",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Outcomes(config.rootpath / "build" / "conformance.json"))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from operations.errors import CallFailed, CannotStart
+from schemas.access import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from operations.settings import OperationsSettings
@@ -52,17 +53,17 @@ class OwnApi:
         """Remove the resource at ``path``."""
         await self._call("DELETE", path, query)
 
-    async def client(self, client: str, **properties: Any) -> Any:
+    async def client(self, client: str, *, workspace: str = DEFAULT_WORKSPACE, **properties: Any) -> Any:
         """The client with that id, created when there is none."""
-        found = await self.find(f"/clients/{client}")
-        return found or await self.post("/clients", {"id": client, **properties})
+        found = await self.find(f"/clients/{client}", workspace=workspace)
+        return found or await self.post("/clients", {"id": client, **properties}, workspace=workspace)
 
-    async def new_key(self, client: str) -> str:
+    async def new_key(self, client: str, *, workspace: str = DEFAULT_WORKSPACE) -> str:
         """An API key for a client that has no other when this returns."""
-        old = await self.get(f"/clients/{client}/keys")
-        made = await self.post(f"/clients/{client}/keys", {})
+        old = await self.get(f"/clients/{client}/keys", workspace=workspace)
+        made = await self.post(f"/clients/{client}/keys", {}, workspace=workspace)
         for key in old["items"]:
-            await self.delete(f"/clients/{client}/keys/{key['id']}")
+            await self.delete(f"/clients/{client}/keys/{key['id']}", workspace=workspace)
         text: str = made["key"]
         return text
 

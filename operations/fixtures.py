@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from operations.api import TIMEOUT, OwnApi, admin_key
+from operations.envoy import envoy_organisations
 from operations.errors import CannotStart
 from operations.exchange import exchange_endpoints
 from schemas.access import DEFAULT_WORKSPACE
@@ -42,7 +43,12 @@ async def _create(settings: OperationsSettings) -> dict[str, dict[str, Any]]:
     async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
         api = OwnApi(session, settings.base_url, admin_key(settings))
         try:
-            return {**await crmls_key(api), **await exchange_endpoints(api, session), **await _workspaces(api)}
+            return {
+                **await crmls_key(api),
+                **await envoy_organisations(api, session),
+                **await exchange_endpoints(api, session),
+                **await _workspaces(api),
+            }
         except aiohttp.ClientConnectionError as error:
             raise CannotStart(f"No gateway answers at {settings.base_url}. Start one with: headrace up") from error
 

@@ -32,7 +32,7 @@ def fixtures(gateway: RunningGateway, directory: Path) -> dict[str, dict[str, An
 def test_a_second_run_finds_them_again_with_new_keys(gateway: RunningGateway, tmp_path: Path) -> None:
     first, second = fixtures(gateway, tmp_path), fixtures(gateway, tmp_path)
 
-    assert first.keys() == {"KEY", "ACCOUNT", "PUB", "SUB", "PULL", "W1", "W2"}
+    assert first.keys() == {"KEY", "O", "U", "O2", "U2", "ACCOUNT", "PUB", "SUB", "PULL", "W1", "W2"}
     for name, made in first.items():
         kept = {member: value for member, value in made.items() if member != "key"}
         assert kept == {member: value for member, value in second[name].items() if member != "key"}
@@ -61,3 +61,17 @@ def test_the_exchange_endpoints_have_their_roles(gateway: RunningGateway, tmp_pa
     with gateway.client(made["ACCOUNT"]["key"]) as http:
         ids = {one["endpointId"] for one in http.get("/v1/endpoint").json()}
         assert ids >= {made[name]["id"] for name in ("PUB", "SUB", "PULL")}
+
+
+def test_the_envoy_users_may_see_their_organisations_shipments(gateway: RunningGateway, tmp_path: Path) -> None:
+    made = fixtures(gateway, tmp_path)
+    for organisation, user in (("O", "U"), ("O2", "U2")):
+        channel = f"shipments:{made[organisation]['id']}#{made[user]['id']}"
+        with gateway.client(made[user]["key"]) as http:
+            answer = http.request("GET", "/events/subscription_token", json={"channel": channel})
+            assert answer.json().keys() == {"token"}
+        with gateway.client(made[organisation]["key"]) as http:
+            event = {"specversion": "1.0", "id": "1", "source": "test", "type": made[organisation]["event_type"]}
+            event |= {"data": {"id": "shp_1", "status": "delivered"}}
+            structured = {"Content-Type": "application/cloudevents+json"}
+            assert http.post("/headrace/v1/events", json=event, headers=structured).status_code in {200, 201}

@@ -1,0 +1,166 @@
+"""A token is worth what the catalog says of its issuer, at every moment; a refreshed one changes the subscriptions."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from backbone.catalog import records
+from schemas import timestamps, topics
+from schemas.access import Client, Realm
+from schemas.family_record import FamilyRecord
+from schemas.organisation import FAMILY, ORGANISATIONS, PUBLIC_NAMESPACES
+from tests.component.connectors.websocket.node import (
+    RawClient,
+    channel_token,
+    order_ids,
+    publications,
+    publish,
+    some_channel,
+    token,
+)
+
+if TYPE_CHECKING:
+    from backbone.kafka.records import Record
+    from schemas.resources import Resource
+    from tests.component.connectors.post_office import PostOffice
+    from tests.component.connectors.websocket.node import Clients
+
+_WRITE = "of no writer"
+
+
+def issuer(realm: Realm = Realm.HEADRACE) -> Client:
+    now = timestamps.now()
+    name = uuid.uuid4().hex
+    return Client(id=f"usr_{name}", workspace=f"org_{name}", name=name, realm=realm, created_at=now, updated_at=now)
+
+
+def provision(client: Client, *public: str) -> FamilyRecord:
+    return FamilyRecord(
+        family=FAMILY,
+        collection=ORGANISATIONS,
+        id=client.workspace,
+        workspace=client.workspace,
+        content={PUBLIC_NAMESPACES: list(public)},
+        created_at=client.created_at,
+        updated_at=client.updated_at,
+    )
+
+
+async def put(office: PostOffice, *resources: Resource) -> None:
+    await office.producer.send([records.resource_record(each, _WRITE) for each in resources])
+
+
+def gone(resource: Resource) -> Record:
+    return records.tombstone(topics.CATALOG, resource.key.encode(), _WRITE)
+
+
+async def refused(clients: Clients, connection_token: str) -> int:
+    client = await clients.open()
+    await client.say({"id": 1, "connect": {"token": connection_token}})
+    return (await client.closed())[0]
+
+
+async def connected(clients: Clients, by: Client, **claims: object) -> RawClient:
+    return await clients.connect(iss=by.id, sub=by.id, workspace=by.workspace, **claims)
+
+
+@pytest.mark.parametrize("how", ["deleted", "disabled"])
+async def test_connections_end_with_the_client_that_issued_their_token(
+    clients: Clients, office: PostOffice, how: str
+) -> None:
+    by, other = issuer(), issuer()
+    await put(office, by, other)
+    client, bystander = await connected(clients, by), await connected(clients, other)
+
+    disabled = records.resource_record(msgspec.structs.replace(by, disabled=True), _WRITE)
+    await office.producer.send([gone(by) if how == "deleted" else disabled])
+
+    assert await client.closed() == (3507, "permission denied")
+    assert await refused(clients, token(iss=by.id)) == 3500
+    assert "ping" in await bystander.ask(ping={})
+
+
+async def test_connections_end_with_the_provision_of_their_organisation(clients: Clients, office: PostOffice) -> None:
+    user = issuer(Realm.ENVOY)
+    provisioned = provision(user)
+    await put(office, user, provisioned)
+    client = await connected(clients, user)
+
+    await office.producer.send([gone(provisioned)])
+
+    claims = {"iss": user.id, "sub": user.id, "workspace": user.workspace}
+    assert await refused(clients, token(**claims)) == 3500
+    assert (await client.closed())[0] == 3507
+    await put(office, provisioned)
+    assert "ping" in await (await connected(clients, user)).ask(ping={})
+
+
+async def test_a_subscription_token_is_worth_no_more_than_its_issuer(clients: Clients, office: PostOffice) -> None:
+    by = issuer()
+    await put(office, by)
+    channel = some_channel()
+    client = await clients.connect()
+
+    unknown = await client.ask(subscribe={"channel": channel, "token": channel_token(channel, iss="nobody")})
+    known = await client.ask(subscribe={"channel": channel, "token": channel_token(channel, iss=by.id)})
+
+    assert unknown["error"]["code"] == 103
+    assert "subscribe" in known
+
+
+async def test_a_refreshing_token_is_worth_no_more_than_its_issuer(clients: Clients) -> None:
+    client = await clients.connect()
+
+    await client.say({"id": 2, "refresh": {"token": token(iss="nobody")}})
+
+    assert (await client.closed())[0] == 3500
+
+
+async def test_public_channels_need_no_token(clients: Clients, office: PostOffice) -> None:
+    user = issuer(Realm.ENVOY)
+    await put(office, user, provision(user, "news"))
+    client = await connected(clients, user)
+    channel = f"news:{user.workspace}"
+    endpoint = await office.endpoint("http://unused")
+
+    joined = await client.ask(subscribe={"channel": channel})
+    await office.producer.send(publications(office, endpoint, channel, range(1, 3), user.workspace))
+
+    assert "subscribe" in joined
+    assert "expires" not in joined["subscribe"]
+    assert order_ids(await client.publications(2)) == [1, 2]
+    for private in (f"news:{user.workspace}#{user.id}", f"orders:{user.workspace}", "news:org_2", f":{user.workspace}"):
+        assert (await client.ask(subscribe={"channel": private}))["error"]["code"] == 103
+
+
+async def test_a_refreshed_token_changes_what_the_server_subscribes_to(clients: Clients, office: PostOffice) -> None:
+    endpoint = await office.endpoint("http://unused")
+    kept, old, new, own = (some_channel() for _ in range(4))
+    client = await clients.connect(channels=[kept, old])
+    await client.ask(subscribe={"channel": own, "token": channel_token(own)})
+
+    await client.say({"id": 7, "refresh": {"token": token(channels=[kept, new, own])}})
+
+    assert await client.next() == {
+        "push": {"channel": old, "unsubscribe": {"code": 2000, "reason": "server unsubscribe"}}
+    }
+    subscribed = await client.next()
+    assert subscribed["push"]["channel"] == new
+    assert subscribed["push"]["subscribe"]["recoverable"] is True
+    assert "refresh" in await client.next()
+    for channel in (old, kept, new, own):
+        await publish(office, endpoint, channel, range(1, 2))
+    assert sorted([(await client.next())["push"]["channel"] for _ in range(3)]) == sorted([kept, new, own])
+
+
+async def test_a_refreshed_token_may_not_name_too_many_channels(clients: Clients) -> None:
+    client = await clients.connect(channels=["a"])
+
+    answer = await client.ask(refresh={"token": token(channels=[f"channel-{number}" for number in range(129)])})
+
+    assert answer["error"]["code"] == 106
+    assert "unsubscribe" in await client.ask(unsubscribe={"channel": "a"})

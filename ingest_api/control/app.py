@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response as HttpResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from ingest_api import problems
 from ingest_api.control import docs, health, schema_registry
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ingest_api.family import Family
     from ingest_api.state import Gateway
     from ingest_api.wire import Asgi, Receive, Scope, Send
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 DESCRIPTION = "A Kafka-native event gateway: every accepted event is in Kafka before it is answered."
 
@@ -63,7 +66,11 @@ def create_control_app(
     async def on_http_error(request: Request, error: Exception) -> HttpResponse:
         if not isinstance(error, HTTPException):
             return await on_headrace_error(request, error)
-        headers = tuple((name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items())
+        named = {name.lower(): value for name, value in (error.headers or {}).items()}
+        if "allow" in named:
+            # The router names only the methods of the first route on the path.
+            named["allow"] = ", ".join(_methods(app, request.scope))
+        headers = tuple((name.encode(), value.encode()) for name, value in named.items())
         elsewhere = hot_methods(request.url.path) if error.status_code in (404, 405) else ()
         if elsewhere:
             allowed = [name for header, name in headers if header == b"allow"]
@@ -81,6 +88,15 @@ def create_control_app(
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_middleware(_Failures, answer=on_headrace_error)
     return app
+
+
+def _methods(app: FastAPI, scope: Scope) -> list[str]:
+    """The methods that the app's routes take on the path of a request."""
+    return [
+        method
+        for method in _METHODS
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
+    ]
 
 
 class _Failures:

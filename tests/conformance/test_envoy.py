@@ -284,7 +284,9 @@ def test_V_29_post_does_what_get_does(gateway: RunningGateway) -> None:
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE", "PATCH"])
 def test_V_30_other_methods_do_nothing(envoy: Organisation, user: User, method: str) -> None:
     for operation in OPERATIONS:
-        assert user.call(operation, method).status_code == 405
+        answer = user.call(operation, method)
+        assert answer.status_code == 405
+        assert answer.headers["allow"] == "GET, POST"
     assert user.call("connection_token").status_code == 200
 
 

@@ -18,6 +18,7 @@ from backbone.catalog.reader import Catalog
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
+from backbone.executions import Executions
 from backbone.files import EventFiles, event_files
 from backbone.idempotency import IdempotencyLog
 from backbone.kafka.admin import Admin
@@ -70,6 +71,7 @@ class Gateway:
     eventhos_actions: EventhosActions
     files: EventFiles
     ledger: LedgerQueries
+    executions: Executions
     authenticator: Authenticator
     first_use: FirstUse
 
@@ -113,6 +115,13 @@ class Gateway:
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
         await asyncio.to_thread(LedgerWriter(ledger).create)
         self.ledger = LedgerQueries(ledger)
+        self.executions = Executions(
+            ledger=ledger,
+            secrets=secrets,
+            publisher=self.publisher,
+            idempotency=self.idempotency,
+            producer=self.producer,
+        )
         self.authenticator = Authenticator(self.catalog.view, self.lookup, secrets, self.tokens)
         self.first_use = FirstUse(
             self.catalog,

@@ -6,6 +6,7 @@ Beyond the document: the ``Idempotency-Key`` header.
 from __future__ import annotations
 
 import hashlib
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -19,6 +20,7 @@ from ingest_api.families import (
     eventhos_clients,
     eventhos_contracts,
     eventhos_events,
+    eventhos_received,
     eventhos_systems,
     eventhos_tokens,
 )
@@ -67,7 +69,10 @@ async def send(request: Request, gateway: Gateway) -> Response:
         await gateway.publish(NAMESPACE, [draft], idempotency or None)
     except InvalidEvent as error:
         raise Refused(UNREADABLE, f"The body {error.problems[0].message}") from error
-    return Response(200, RECEIVED if runs else NO_CONTRACTS)
+    if runs:
+        return Response(HTTPStatus.OK, RECEIVED)
+    compatible = gateway.settings.eventhos_compat_status
+    return Response(HTTPStatus.NON_AUTHORITATIVE_INFORMATION if compatible else HTTPStatus.OK, NO_CONTRACTS)
 
 
 def _received(request: Request) -> ReceivedRequest:
@@ -100,6 +105,7 @@ def _control() -> APIRouter:
         eventhos_events,
         eventhos_actions,
         eventhos_contracts,
+        eventhos_received,
     ):
         control.include_router(part.router)
 

@@ -1,11 +1,13 @@
-"""What a person decides about a delivery that failed, once: to send it again as a new event, or to abort it.
+"""Contracts as people see and handle them (eventhos): what was received, what was run for it, and what came of that.
 
+What a person decides about a contract that failed is decided once: to send it again as a new event, or to abort it.
 Which of the two came first is settled by one idempotency key for each delivery; when that is forgotten, the ledger has
 long known.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -13,33 +15,83 @@ import msgspec
 
 from backbone.idempotency import Answer, IdempotencyKey
 from backbone.kafka.records import Record
+from backbone.ledger.executions import ExecutedContract, ExecutionQueries, ReceivedEvent, ReceivedQuery
 from schemas import timestamps, topics
 from schemas.delivery import Attempt, Outcome
 from schemas.errors import IdempotencyMismatch
+from schemas.execution import Execution
 from schemas.ids import attempt_id
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from backbone.catalog.secrets import SecretBox
     from backbone.idempotency import IdempotencyLog
     from backbone.kafka.producer import Producer
-    from backbone.ledger.executions import ExecutedContract
     from backbone.publisher import Publisher
     from schemas.event import EventDraft
+
+__all__ = ["ExecutedContract", "Executions", "ReceivedEvent", "ReceivedQuery"]
 
 _ENCODER = msgspec.json.Encoder()
 _ABORTED = "aborted by hand"
 
 
-class Handling:
-    """Used by the families whose users handle failures themselves (eventhos).
+class Executions:
+    """Reads the ledger, and writes decisions; every method raises ``Unavailable`` when it cannot.
 
     Args:
+        ledger: the SQL view.
+        secrets: opens the accounts of calls.
         publisher, idempotency, producer: of this process.
     """
 
-    def __init__(self, publisher: Publisher, idempotency: IdempotencyLog, producer: Producer) -> None:
+    def __init__(
+        self,
+        *,
+        ledger: Engine,
+        secrets: SecretBox,
+        publisher: Publisher,
+        idempotency: IdempotencyLog,
+        producer: Producer,
+    ) -> None:
+        self._queries = ExecutionQueries(ledger)
+        self._secrets = secrets
         self._publisher = publisher
         self._idempotency = idempotency
         self._producer = producer
+
+    async def page(
+        self, query: ReceivedQuery, *, limit: int, offset: int, newest_first: bool
+    ) -> tuple[list[ReceivedEvent], int]:
+        """Some of the events that were received, and how many there are in all."""
+
+        def read() -> tuple[list[ReceivedEvent], int]:
+            page = self._queries.page(query, limit=limit, offset=offset, newest_first=newest_first)
+            return page, self._queries.count(query)
+
+        return await asyncio.to_thread(read)
+
+    async def event(self, workspace: str, event_id: str) -> ReceivedEvent | None:
+        """One event; None when the ledger does not have it (yet)."""
+        return await asyncio.to_thread(self._queries.event, workspace, event_id)
+
+    async def contracts(self, workspace: str, event_id: str) -> list[ExecutedContract]:
+        """The contracts that were run for an event, in their order."""
+        return await asyncio.to_thread(self._queries.contracts, workspace, event_id)
+
+    async def contract(self, workspace: str, delivery: str) -> ExecutedContract | None:
+        """One contract that was run, by its delivery's id."""
+        return await asyncio.to_thread(self._queries.contract, workspace, delivery)
+
+    async def account(self, delivery: str) -> Execution | None:
+        """What was sent and answered; None when nothing was sent.
+
+        Raises:
+            Misconfigured: none of the installation's secret keys sealed it.
+        """
+        sealed = await asyncio.to_thread(self._queries.execution, delivery)
+        return None if sealed is None else Execution.from_json(self._secrets.open(sealed))
 
     async def send_again(self, failed: ExecutedContract, draft: EventDraft) -> bool:
         """Publish the event that stands for another try; False, and nothing written, when it was handled before.
@@ -74,7 +126,7 @@ class Handling:
 
 
 def _key(failed: ExecutedContract, decision: str) -> IdempotencyKey:
-    # No client's own keys are under the name of a workspace.
+    # No client has such an id.
     return IdempotencyKey(
         f"handling/{failed.workspace}", failed.delivery, hashlib.blake2b(decision.encode(), digest_size=16).digest()
     )

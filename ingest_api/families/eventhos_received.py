@@ -1,0 +1,371 @@
+"""``/event/received``: what was sent, the contracts that were run for it, and what a person does about failures.
+
+A detail is one contract that was run for one event. One that failed can be sent again once, as a new received event for
+that contract alone, or aborted.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Query
+from pydantic import BeforeValidator, Field
+
+from backbone.catalog.eventhos import NAMESPACE, WORKSPACE, Action, Contract, Event, Refused, System, ever, find
+from backbone.catalog.view import CatalogView
+from backbone.executions import ExecutedContract, ReceivedEvent, ReceivedQuery
+from ingest_api.control.dependencies import TheGateway
+from ingest_api.families.eventhos_access import SUCCESS, UNREADABLE, Sender, needs, sender
+from ingest_api.families.eventhos_answers import ANSWERS, Answer, Input, Pages, iso, success
+from ingest_api.families.eventhos_openapi import ERRORS
+from schemas import timestamps
+from schemas.event import EventDraft
+from schemas.execution import Execution
+from schemas.topics import event_topic
+
+router = APIRouter(tags=["eventhos received events"], responses=ERRORS)
+
+EVENT_NOT_RECEIVED = 404202
+DETAIL_UNKNOWN = 404203
+CANNOT_BE_ABORTED = 400203
+CONTRACT_UNKNOWN = 400204
+CANNOT_BE_RETRIED = 400206
+
+State = Literal["processed", "error", "aborted", "retried"]
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Reference = Annotated[str, BeforeValidator(_text), Field(max_length=200)]
+
+
+class Aborting(Input):
+    """Which detail is given up."""
+
+    contract_detail_id: Annotated[Reference | None, Field(alias="contractDetailId")] = None
+
+
+class Retrying(Aborting):
+    """Which detail is sent again, and the received event that it is of."""
+
+    received_event_id: Annotated[Reference | None, Field(alias="receivedEventId")] = None
+
+
+class Conditions(NamedTuple):
+    """Which received events are asked for, as it was said."""
+
+    system_id: int | None
+    since: str | None
+    until: str | None
+    state: State | None
+    id: str | None
+    identifier: str | None
+
+
+def _conditions(
+    *,
+    system_id: Annotated[int | None, Query(alias="systemId")] = None,
+    since: Annotated[str | None, Query(alias="fromTime", description="ISO 8601; a date means its beginning.")] = None,
+    until: Annotated[str | None, Query(alias="toTime", description="ISO 8601; a date means its end.")] = None,
+    state: Annotated[State | None, Query(description="Of one of its contracts.")] = None,
+    received_id: Annotated[str | None, Query(alias="idSearch")] = None,
+    identifier: Annotated[str | None, Query(alias="eventIdentifierSearch")] = None,
+) -> Conditions:
+    return Conditions(system_id, since, until, state, received_id, identifier)
+
+
+async def _sent_by(
+    gateway: TheGateway,
+    identifier: Annotated[str | None, Query(alias="event-identifier")] = None,
+    in_query: Annotated[str | None, Query(alias="access-key", description="Instead of the header.")] = None,
+    access_key: Annotated[str | None, Header(alias="access-key")] = None,
+) -> Sender:
+    return await sender(gateway, identifier, in_query or access_key)
+
+
+Wanted = Annotated[Conditions, Depends(_conditions)]
+SentBy = Annotated[Sender, Depends(_sent_by)]
+"""A route's parameter: the event of ``event-identifier`` and its system's client, whose access key came along."""
+
+
+@router.get("/event/received", summary="List received events", dependencies=needs("event:select"), **ANSWERS)
+async def list_received(gateway: TheGateway, pages: Pages, wanted: Wanted) -> Answer:
+    """By the time they were received. ``state`` of a row has that of each contract run for it, or a null for none."""
+    view = await gateway.view()
+    query = ReceivedQuery(
+        workspace=WORKSPACE,
+        namespace=NAMESPACE,
+        topics=_topics(view, wanted.system_id, wanted.identifier),
+        event=None if wanted.id is None else _plain("idSearch", wanted.id),
+        since=_instant("fromTime", wanted.since, time.min),
+        until=_instant("toTime", wanted.until, time.max),
+        state=wanted.state,
+    )
+    found, total = await gateway.executions.page(
+        query,
+        limit=pages.items_per_page,
+        offset=pages.page_index * pages.items_per_page,
+        newest_first=pages.descending,
+    )
+    return success(
+        {
+            "items": [_row(view, each) for each in found],
+            "pageIndex": pages.page_index,
+            "itemsPerPage": pages.items_per_page,
+            "totalItems": total,
+            "totalPages": -(-total // pages.items_per_page),
+        }
+    )
+
+
+@router.get(
+    "/event/received/execution-detail/{detail_id}",
+    summary="Get what a contract sent and was answered",
+    dependencies=needs("event:select"),
+    **ANSWERS,
+)
+@router.get(
+    "/received/execution-detail/{detail_id}",
+    summary="Get what a contract sent and was answered",
+    description="The path as the document prints it.",
+    dependencies=needs("event:select"),
+    **ANSWERS,
+)
+async def get_execution(gateway: TheGateway, detail_id: str) -> Answer:
+    """Without credentials, and long bodies cut."""
+    detail = await gateway.executions.contract(WORKSPACE, _plain("detail", detail_id))
+    if detail is None:
+        raise Refused(DETAIL_UNKNOWN, "Contract Detail was not found.")
+    account = await gateway.executions.account(detail.delivery)
+    event = await gateway.executions.event(WORKSPACE, detail.event)
+    reply_from = None if event is None else event.request.reply_from
+    return success(_execution(await gateway.view(), detail, account, reply_from))
+
+
+@router.get("/event/received/{event_id}", summary="Get a received event", dependencies=needs("event:select"), **ANSWERS)
+async def get_received(gateway: TheGateway, event_id: str) -> Answer:
+    """With the contracts that have been run for it so far."""
+    found = await gateway.executions.event(WORKSPACE, _plain("id", event_id))
+    view = await gateway.view()
+    event = None if found is None else find(view, Event, found.code)
+    if found is None or event is None:
+        raise Refused(EVENT_NOT_RECEIVED, "The received event does not exist.")
+    details = await gateway.executions.contracts(WORKSPACE, found.id)
+    received = {
+        "id": found.id,
+        "received_at": iso(found.received_at),
+        "received_request": _request(found),
+        "eventId": event.id,
+        "eventIdentifier": event.identifier,
+        "eventName": event.name,
+        "eventOperation": event.operation,
+        "eventDescription": event.description,
+    }
+    return success({"receivedEvent": received, "executedEventContracts": [_detail(view, each) for each in details]})
+
+
+@router.post("/event/send/contract", summary="Send an event again for one contract that failed", **ANSWERS)
+async def send_again(
+    gateway: TheGateway,
+    sent_by: SentBy,
+    body: Retrying,
+    contract_id: Annotated[int | None, Query(alias="contract-id")] = None,
+) -> Answer:
+    """Once for each detail. It becomes a new received event, and no other contract is run for it."""
+    client, event = sent_by
+    if body.received_event_id is None:
+        raise Refused(CANNOT_BE_ABORTED, "Received event Id was not send.")
+    detail = await _failed(gateway, body.contract_detail_id, event, CANNOT_BE_RETRIED)
+    view = await gateway.view()
+    contract = find(view, Contract, detail.contract)
+    link = view.subscription(detail.contract)
+    if contract is None or contract.id != contract_id or link is None or not link.enabled:
+        raise Refused(CONTRACT_UNKNOWN, "There is no active contract of this event with the id contract-id.")
+    received = await gateway.executions.event(WORKSPACE, detail.event)
+    if received is None or received.id != body.received_event_id:
+        raise Refused(CANNOT_BE_RETRIED, "The detail is not one of this received event.")
+    request = msgspec.structs.replace(
+        received.request, retry_of=detail.delivery, contract=detail.contract, reply_from=None
+    )
+    draft = EventDraft(
+        workspace=WORKSPACE,
+        namespace=NAMESPACE,
+        code=event.identifier,
+        client=client.id,
+        data=bytes(received.data),
+        request=request.to_header(),
+    )
+    if not await gateway.in_time(gateway.executions.send_again(detail, draft)):
+        raise Refused(CANNOT_BE_RETRIED, _PROCESSED)
+    gateway.metrics.accepted(NAMESPACE, 1, 0)
+    return Answer(code=SUCCESS, message="success")
+
+
+@router.post(
+    "/event/retry/aborted",
+    summary="Give up one contract that failed",
+    dependencies=needs("event:retry-aborted"),
+    **ANSWERS,
+)
+async def abort(gateway: TheGateway, sent_by: SentBy, body: Aborting) -> Answer:
+    """It cannot be sent again after that."""
+    detail = await _failed(gateway, body.contract_detail_id, sent_by.event, CANNOT_BE_ABORTED)
+    if not await gateway.in_time(gateway.executions.abort(detail)):
+        raise Refused(CANNOT_BE_ABORTED, "Contract Detail was prosecuted.")
+    return Answer(code=SUCCESS, message="success")
+
+
+_PROCESSED = "Detail of the contract does not exist or has already been processed"
+
+
+async def _failed(gateway: TheGateway, detail_id: str | None, event: Event, code: int) -> ExecutedContract:
+    """A detail of the event that failed and was neither sent again nor aborted; else the code."""
+    if detail_id is None:
+        raise Refused(CANNOT_BE_ABORTED, "Contract detail Id was not send.")
+    detail = await gateway.executions.contract(WORKSPACE, _plain("contractDetailId", detail_id))
+    if detail is None or detail.source.topic != event.topic or detail.state != "error":
+        raise Refused(code, _PROCESSED)
+    return detail
+
+
+def _topics(view: CatalogView, system_id: int | None, identifier: str | None) -> tuple[str, ...] | None:
+    """The topics of the events that are asked for; None for all."""
+    if system_id is None:
+        return None if identifier is None else (event_topic(WORKSPACE, NAMESPACE, identifier),)
+    events = (each for each in ever(view, Event) if each.system_id == system_id)
+    return tuple(each.topic for each in events if identifier in (None, each.identifier))
+
+
+def _row(view: CatalogView, received: ReceivedEvent) -> dict[str, Any]:
+    event = find(view, Event, received.code)
+    system = None if event is None else find(view, System, str(event.system_id))
+    return {
+        "id": received.id,
+        "systemId": system and system.id,
+        "eventId": event and event.id,
+        "systemName": system and system.name,
+        "systemIdentifier": system and system.identifier,
+        "eventName": event and event.name,
+        "eventIdentifier": received.code,
+        "eventDescription": event and event.description,
+        "received_request": _request(received),
+        "receivedAt": iso(received.received_at),
+        "state": list(received.states) or [None],
+    }
+
+
+def _request(received: ReceivedEvent) -> dict[str, Any]:
+    request = received.request
+    return {
+        "headers": request.headers,
+        "query": request.query,
+        "body": msgspec.json.decode(received.data),
+        "method": request.method,
+        "url": request.url,
+    }
+
+
+def _detail(view: CatalogView, detail: ExecutedContract) -> dict[str, Any]:
+    contract, action = find(view, Contract, detail.contract), find(view, Action, detail.endpoint)
+    return {
+        "detailId": detail.delivery,
+        "state": detail.state,
+        "attempts": int(detail.state == "retried"),
+        "isAborted": detail.state == "aborted",
+        "contractId": contract and contract.id,
+        "contractIdentifier": contract and contract.identifier,
+        "contractName": contract and contract.name,
+        "actionId": action and action.id,
+        "actionIdentifier": action and action.identifier,
+        "actionName": action and action.name,
+        "actionOperation": action and action.operation,
+        "actionDescription": action and action.description,
+    }
+
+
+def _execution(
+    view: CatalogView, detail: ExecutedContract, account: Execution | None, reply_from: str | None
+) -> dict[str, Any]:
+    """The original's joined row of detail, try and contract."""
+    contract = find(view, Contract, detail.contract)
+    return {
+        "id": detail.delivery,
+        "contract_exc_detail_id": detail.delivery,
+        "received_event_id": detail.event,
+        "state": detail.state,
+        "attempts": int(detail.state == "retried"),
+        "is_aborted": detail.state == "aborted",
+        "reply_from": reply_from,
+        "finished_at": iso(detail.changed_at),
+        "contract_id": contract and contract.id,
+        "action_id": contract and contract.action_id,
+        "event_id": contract and contract.event_id,
+        "identifier": contract and contract.identifier,
+        "name": contract and contract.name,
+        "active": contract and contract.active,
+        "order": contract and contract.order,
+        "deleted": contract and contract.deleted,
+        "mail_recipients_on_error": contract and contract.mail_recipients_on_error,
+        "request": _sent(account),
+        "response": _answered(account, detail),
+        "reply_error": account and account.reply,
+    }
+
+
+def _sent(account: Execution | None) -> dict[str, Any]:
+    if account is None:
+        return {}
+    sent = account.request
+    return {
+        "headers": sent.headers,
+        "body": _pretty(sent.body),
+        "url": sent.url,
+        "params": sent.params,
+        "method": sent.method,
+    }
+
+
+def _answered(account: Execution | None, detail: ExecutedContract) -> dict[str, Any]:
+    """The answer; of a contract that was not run, why."""
+    if account is None:
+        return {"headers": {}, "body": {}, "status": None, "statusText": detail.error or ""}
+    answered = account.response
+    return {
+        "headers": answered.headers,
+        "body": _pretty(answered.body),
+        "status": answered.status,
+        "statusText": answered.status_text,
+        "endTime": answered.end_time,
+        "startTime": answered.start_time,
+    }
+
+
+def _pretty(text: str) -> Any:
+    """JSON as what it says, anything else as text."""
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
+def _plain(name: str, text: str) -> str:
+    if "\0" in text:
+        raise Refused(UNREADABLE, f"{name}: holds a NUL character")
+    return text
+
+
+def _instant(name: str, text: str | None, of_day: time) -> int | None:
+    """Microseconds since the epoch; of a date the beginning or end of its day. Without an offset it is UTC."""
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        if len(text) <= len("2026-11-21"):
+            found = datetime.combine(found.date(), of_day)
+        return timestamps.parse((found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat())
+    except (ValueError, OverflowError) as error:
+        raise Refused(UNREADABLE, f"{name}: not a time in ISO 8601") from error

@@ -11,6 +11,7 @@ import aiohttp
 from operations.api import TIMEOUT, OwnApi, admin_key
 from operations.envoy import envoy_organisations
 from operations.errors import CannotStart
+from operations.eventhos import eventhos_clients
 from operations.exchange import exchange_endpoints
 from schemas.access import DEFAULT_WORKSPACE
 from schemas.ids import derived
@@ -45,6 +46,7 @@ async def _create(settings: OperationsSettings) -> dict[str, dict[str, Any]]:
         try:
             return {
                 **await crmls_key(api),
+                **await eventhos_clients(api, session),
                 **await envoy_organisations(api, session),
                 **await exchange_endpoints(api, session),
                 **await _workspaces(api),

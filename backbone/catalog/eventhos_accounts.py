@@ -98,8 +98,12 @@ class EventhosAccounts:
 
         def decide(view: CatalogView) -> Changes[Account]:
             found = find(view, Account, client.id)
-            if found is not None:
+            if found is not None and not found.deleted:
                 return Changes(result=found)
+            if found is not None:
+                # Deleted here, and made again since through our own API.
+                again = revised(found, {"deleted": False, "roles": ()})
+                return Changes(put=[record(again)], result=again)
             new = Account(
                 **new_numbers(view, Account),
                 client=client.id,

@@ -95,6 +95,10 @@ SEND: dict[str, Any] = {
                 },
             },
         },
+        "203": {
+            "description": "`200310`, where `HEADRACE_INGEST_EVENTHOS_COMPAT_STATUS` is set.",
+            "content": {_JSON: {"schema": {"type": "object"}}},
+        },
         "400": _error(
             "`400201` no event-identifier, `400024` no such event, `400004` its system has no client, `400000` no JSON."
         ),

@@ -63,7 +63,7 @@ async def token(gateway: TheGateway, fields: Annotated[dict[str, str], Depends(_
         raise Refused(UNREADABLE, f"Unsupported grant_type: {grant}")
     client = await _client(gateway, _field(fields, "client_id"), _field(fields, "client_secret"))
     account = find(gateway.catalog.view, Account, client.id)
-    if account is None:
+    if account is None or account.deleted:
         account = await gateway.in_time(gateway.eventhos_accounts.adopt(client))
     data = {"id": client.id, "subjectType": "client", "identifier": account.identifier}
     issued = gateway.tokens.issue_for(Realm.EVENTHOS, client.id, LIFETIME, data=data)

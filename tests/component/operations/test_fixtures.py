@@ -32,10 +32,12 @@ def fixtures(gateway: RunningGateway, directory: Path) -> dict[str, dict[str, An
 def test_a_second_run_finds_them_again_with_new_keys(gateway: RunningGateway, tmp_path: Path) -> None:
     first, second = fixtures(gateway, tmp_path), fixtures(gateway, tmp_path)
 
-    assert first.keys() == {"KEY", "O", "U", "O2", "U2", "ACCOUNT", "PUB", "SUB", "PULL", "W1", "W2"}
+    eventhos = {"C1", "C2", "S1", "S2", "EV", "EV2"}
+    assert first.keys() == {"KEY", *eventhos, "O", "U", "O2", "U2", "ACCOUNT", "PUB", "SUB", "PULL", "W1", "W2"}
+    fresh = {"key", "client_secret"}
     for name, made in first.items():
-        kept = {member: value for member, value in made.items() if member != "key"}
-        assert kept == {member: value for member, value in second[name].items() if member != "key"}
+        kept = {member: value for member, value in made.items() if member not in fresh}
+        assert kept == {member: value for member, value in second[name].items() if member not in fresh}
     with gateway.client(first["PUB"]["key"]) as http:
         assert http.get("/v1/eventtype").status_code == 401
 
@@ -75,3 +77,19 @@ def test_the_envoy_users_may_see_their_organisations_shipments(gateway: RunningG
             event |= {"data": {"id": "shp_1", "status": "delivered"}}
             structured = {"Content-Type": "application/cloudevents+json"}
             assert http.post("/headrace/v1/events", json=event, headers=structured).status_code in {200, 201}
+
+
+def test_the_eventhos_clients_send_their_own_events(gateway: RunningGateway, tmp_path: Path) -> None:
+    made = fixtures(gateway, tmp_path)
+    codes = {}
+    for client in ("C1", "C2"):
+        for event in ("EV", "EV2"):
+            query = {"event-identifier": made[event]["identifier"]}
+            headers = {"access-key": made[client]["key"]}
+            with gateway.client(None) as http:
+                codes[client, event] = http.post("/event/send", params=query, headers=headers, json={}).json()["code"]
+    assert codes == {("C1", "EV"): 200000, ("C1", "EV2"): 200310, ("C2", "EV"): 401202, ("C2", "EV2"): 401202}
+    with gateway.client(made["C1"]["key"]) as http:
+        assert http.get(f"/system/{made['S1']['id']}").json()["content"]["client_id"] == made["C1"]["id"]
+    with gateway.client(made["C2"]["key"]) as http:
+        assert http.get("/event").status_code == 401

@@ -1,0 +1,126 @@
+"""A client of the eventhos API, and the clients, systems and events that the fixtures make with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from operations.errors import CallFailed
+from schemas.access import DEFAULT_WORKSPACE
+from schemas.ids import derived
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import aiohttp
+
+    from operations.api import OwnApi
+
+TARGET_URL = "http://127.0.0.1:8090/eventhos"
+"""Where the contract of the fixtures posts to; whoever tries it listens there."""
+
+EVERYTHING = "OAUTH2_global:*"
+"""The permission that stands for all."""
+
+
+class EventhosApi:
+    """The eventhos API of a running gateway, as one client."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str, token: str) -> None:
+        self._session = session
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def find(self, path: str, name: str, value: str) -> Any | None:
+        """The row of a list whose member ``name`` has a value."""
+        page = 0
+        while True:
+            query = {"itemsPerPage": "1000", "pageIndex": str(page)}
+            content = await call(self._session, "GET", self._url + path, params=query, headers=self._headers)
+            for row in content["items"]:
+                if row[name] == value:
+                    return row
+            page += 1
+            if page >= content["totalPages"]:
+                return None
+
+    async def create(self, path: str, **body: Any) -> int:
+        """Create something; its id."""
+        content = await call(self._session, "POST", self._url + path, json=body, headers=self._headers)
+        (made,) = content.values()
+        return int(made)
+
+
+async def call(session: aiohttp.ClientSession, method: str, url: str, **options: Any) -> Any:
+    """The content of an answer.
+
+    Raises:
+        CallFailed: it is not a success.
+    """
+    async with session.request(method, url, **options) as response:
+        if not response.ok:
+            raise CallFailed(f"{method} {url}", response.status, await response.text())
+        return (await response.json())["content"]
+
+
+async def eventhos_clients(api: OwnApi, session: aiohttp.ClientSession) -> dict[str, dict[str, Any]]:
+    """Two clients with a system each; that of the first has an event with a contract and one without.
+
+    The first client may manage everything, the second nothing. The key of a client is an access token of the eventhos
+    API for a day; secrets and keys are new each time.
+    """
+    made = {
+        "C1": await _client(api, session, "C1", [EVERYTHING]),
+        "C2": await _client(api, session, "C2", []),
+    }
+    calls = EventhosApi(session, api.url, made["C1"]["key"])
+    for system, client in (("S1", "C1"), ("S2", "C2")):
+        made[system] = await _system(calls, system, made[client]["id"])
+    made["EV"] = await _event(calls, "EV", made["S1"]["id"])
+    made["EV2"] = await _event(calls, "EV2", made["S1"]["id"])
+    action = await calls.find("/action", "identifier", "fixtures-action")
+    action_id = action["id"] if action else await _action(calls, made["S1"]["id"])
+    contract = await calls.find("/contract", "eventIdentifier", made["EV"]["identifier"])
+    made["EV"]["contract"] = contract["id"] if contract else await _contract(calls, made["EV"]["id"], action_id)
+    made["EV"]["url"] = TARGET_URL
+    return made
+
+
+async def _client(api: OwnApi, session: aiohttp.ClientSession, name: str, permissions: Sequence[str]) -> dict[str, Any]:
+    client = derived("fixture", "eventhos", name)
+    await api.client(client, name=f"eventhos {name}", realm="eventhos", roles=[], scopes=list(permissions))
+    secret = await api.new_key(client)
+    fields = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
+    content = await call(session, "POST", f"{api.url}/auth/token", data=fields)
+    return {
+        "id": content["client_id"],
+        "workspace": DEFAULT_WORKSPACE,
+        "client_id": client,
+        "client_secret": secret,
+        "key": content["jwt_token"],
+    }
+
+
+async def _system(calls: EventhosApi, name: str, client: int) -> dict[str, Any]:
+    identifier = f"fixtures-{name}"
+    found = await calls.find("/system", "identifier", identifier)
+    members = {"identifier": identifier, "name": name, "type": "fixtures", "systemClass": "hybrid", "clientId": client}
+    return {"id": found["id"] if found else await calls.create("/system", **members), "identifier": identifier}
+
+
+async def _event(calls: EventhosApi, name: str, system: int) -> dict[str, Any]:
+    """By its name: its identifier has a suffix that nobody can foresee."""
+    event_name = f"fixtures {name}"
+    if await calls.find("/event", "name", event_name) is None:
+        await calls.create("/event", system_id=system, identifier="new-bomb", name=event_name, operation="new")
+    found = await calls.find("/event", "name", event_name)
+    return {"id": found["id"], "identifier": found["identifier"], "system": system}  # type: ignore[index]  # just made
+
+
+async def _action(calls: EventhosApi, system: int) -> int:
+    members = {"identifier": "fixtures-action", "name": "fixtures", "operation": "process"}
+    return await calls.create("/action", system_id=system, url=TARGET_URL, method="post", **members)
+
+
+async def _contract(calls: EventhosApi, event: int, action: int) -> int:
+    members = {"name": "fixtures", "identifier": f"fixtures-contract-{event}", "order": 1}
+    return await calls.create("/contract", eventId=event, actionId=action, **members)

@@ -34,7 +34,6 @@ class IngestSettings(BaseSettings):
         envoy_scope_suffix: what ends a scope that shows an Envoy user all of its namespace.
         envoy_user_scope_suffix: what ends a scope that shows it only what concerns that user.
         envoy_provision_scope: that provisioning and deprovisioning need; empty: any access token of the organisation.
-        eventhos_compat_status: answer 203 rather than 200 for an event that has no contracts, as the original does.
         event_service_page_limit: most items in one answer to an event-service (GraphQL) query.
         eventhos_compat_status: answer 203 rather than 200 for an event that has no contracts, as the original does.
         realtime_token: how the tokens of realtime clients are signed.
@@ -56,7 +55,6 @@ class IngestSettings(BaseSettings):
     crmls_register_on_first_use: bool = True
     crmls_max_message_types: int = Field(500, ge=0)
     crmls_strict_json: bool = False
-    eventhos_compat_status: bool = False
     eventhos_compat_status: bool = False
     envoy_scope_suffix: str = Field(":read", min_length=1)
     envoy_user_scope_suffix: str = Field(":read:own", min_length=1)

@@ -16,7 +16,15 @@ from pydantic import BaseModel
 
 from backbone.catalog.envoy import is_provisioned, public_namespaces_of
 from ingest_api.control.dependencies import TheGateway
-from ingest_api.families.envoy_access import ERRORS, NO_STORE, EnvoyUser, Grants, render
+from ingest_api.families.envoy_access import (
+    ERRORS,
+    MAX_CHANNELS,
+    NO_STORE,
+    EnvoyUser,
+    Grants,
+    check_may_provision,
+    render,
+)
 from ingest_api.family import Family
 from ingest_api.state import Gateway
 from schemas.access import Client
@@ -26,9 +34,6 @@ from schemas.organisation import FAMILY as NAME
 
 LIFETIME = 3_600
 """Seconds from issue to expiry of both kinds of token."""
-
-MAX_CHANNELS = 128
-"""Subscriptions of one connection, the realtime nodes' default; scopes past them subscribe to nothing by themselves."""
 
 _LONGEST_NAMESPACE = 200
 _METHODS = ("GET", "POST")
@@ -91,7 +96,7 @@ async def connection_token(gateway: TheGateway, user: EnvoyUser) -> JSONResponse
         workspace=user.workspace,
         issuer=user.id,
         lifetime=LIFETIME,
-        channels=Grants.of(user, gateway.settings).automatic(user)[:MAX_CHANNELS],
+        channels=Grants.of(user, gateway.settings).automatic(user),
     )
     return _answer(TokenOutput(token=token))
 
@@ -128,7 +133,7 @@ async def provision(
 
     The body may be `{"public_namespaces": [...]}`: every client of the organisation may then join their channel.
     """
-    _may_provision(gateway, user)
+    check_may_provision(user, gateway.settings)
     wanted = (await _read(request, _Options)).public_namespaces
     wanted = public_namespaces if wanted is None else wanted
     if wanted is not None:
@@ -139,7 +144,7 @@ async def provision(
 
 async def deprovision(gateway: TheGateway, user: EnvoyUser) -> JSONResponse:
     """Streams end, connections are closed, tokens are refused, webhook endpoints deleted. The same again is fine."""
-    _may_provision(gateway, user)
+    check_may_provision(user, gateway.settings)
     gone = await gateway.in_time(gateway.organisations.deprovision(user.workspace))
     return _answer(DeprovisionedOutput(organisation=user.workspace, provisioned=False, webhooks_deleted=gone.webhooks))
 
@@ -158,12 +163,6 @@ async def _provisioned(gateway: Gateway, user: Client) -> tuple[str, ...]:
     if not is_provisioned(view, user.workspace):
         raise PermissionDenied("organisation not provisioned")
     return public_namespaces_of(view, user.workspace)
-
-
-def _may_provision(gateway: Gateway, user: Client) -> None:
-    needed = gateway.settings.envoy_provision_scope
-    if needed and needed not in user.scopes:
-        raise PermissionDenied(f"This needs the scope {needed}.")
 
 
 def _check_namespaces(names: list[str]) -> None:

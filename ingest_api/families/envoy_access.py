@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 NO_STORE = "no-store"
 """``Cache-Control`` of every answer: even those to GET carry tokens, or have changed something."""
 
+MAX_CHANNELS = 128
+"""Subscriptions of one connection, the realtime nodes' default; scopes past them subscribe to nothing by themselves."""
+
 _BEARER = HTTPBearer(scheme_name="envoyToken", auto_error=False)
 """Only declares the scheme in the OpenAPI document."""
 
@@ -58,7 +61,7 @@ class Grants(NamedTuple):
         """The channels that the user is subscribed to by connecting: one for each scope."""
         channels = [channel_name(namespace, user.workspace) for namespace in self.organisation]
         channels += [channel_name(namespace, user.workspace, user.id) for namespace in self.own]
-        return [each for each in channels if len(each) <= MAX_LENGTH]
+        return [each for each in channels if len(each) <= MAX_LENGTH][:MAX_CHANNELS]
 
     def check(self, user: Client, channel: str, public: Collection[str]) -> None:
         """Let the user join a channel; that of a public namespace is everybody's in the organisation.
@@ -77,6 +80,17 @@ class Grants(NamedTuple):
             granted = (*self.organisation, *public)
         if said.namespace not in granted:
             raise PermissionDenied(f"No scope of the access token covers {channel}.")
+
+
+def check_may_provision(user: Client, settings: IngestSettings) -> None:
+    """Let a user provision and deprovision its organisation.
+
+    Raises:
+        PermissionDenied: the installation asks for a scope that it has not.
+    """
+    needed = settings.envoy_provision_scope
+    if needed and needed not in user.scopes:
+        raise PermissionDenied(f"This needs the scope {needed}.")
 
 
 def _ends_in(scope: str, suffix: str) -> bool:

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import pytest
+
+from ingest_api.families.envoy_access import Grants, check_may_provision
+from ingest_api.settings import IngestSettings
+from schemas.access import Client, Realm
+from schemas.errors import PermissionDenied
+
+
+def user(*scopes: str) -> Client:
+    return Client(id="usr_1", workspace="org_1", name="n", realm=Realm.ENVOY, scopes=scopes, created_at=1, updated_at=1)
+
+
+def test_the_endings_of_scopes_are_settings() -> None:
+    settings = IngestSettings(envoy_scope_suffix=".view", envoy_user_scope_suffix=".view.mine")
+
+    grants = Grants.of(user("a.view", "b.view.mine", "c:read", ".view", "a.view"), settings)
+
+    assert grants == Grants(organisation=("a",), own=("b",))
+
+
+def test_connecting_subscribes_to_no_more_than_a_connection_may_have() -> None:
+    many = [f"n{number}:read" for number in range(200)]
+    someone = user("x" * 300 + ":read", *many)
+
+    channels = Grants.of(someone, IngestSettings()).automatic(someone)
+
+    assert channels == [f"n{number}:org_1" for number in range(128)]
+
+
+@pytest.mark.parametrize(
+    ("channel", "allowed"),
+    [
+        ("a:org_1", True),
+        ("a:org_1#usr_1", True),
+        ("b:org_1", False),
+        ("b:org_1#usr_1", True),
+        ("c:org_1", True),
+        ("c:org_1#usr_1", False),
+        ("d:org_1", False),
+        ("a:org_2", False),
+        ("a:org_1#usr_2", False),
+    ],
+)
+def test_scopes_and_public_namespaces_let_join(channel: str, allowed: bool) -> None:  # noqa: FBT001  # a column
+    grants = Grants(organisation=("a",), own=("b",))
+
+    if allowed:
+        grants.check(user(), channel, ["c"])
+    else:
+        with pytest.raises(PermissionDenied):
+            grants.check(user(), channel, ["c"])
+
+
+def test_provisioning_may_need_a_scope() -> None:
+    check_may_provision(user(), IngestSettings())
+    settings = IngestSettings(envoy_provision_scope="events:manage")
+    check_may_provision(user("events:manage"), settings)
+    with pytest.raises(PermissionDenied, match="events:manage"):
+        check_may_provision(user("shipments:read"), settings)

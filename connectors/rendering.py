@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from connectors import templates
-from connectors.bodies import cloudevents, eventhos, exchange
+from connectors.bodies import cloudevents, eventhos, exchange, exchange_notification
 from connectors.signing import signature_headers, signing_key
 from schemas.avro import unframe
 from schemas.codec import EventDecoder
@@ -49,6 +49,7 @@ class Body(Protocol):
 BODIES: dict[BodyFormat, Body] = {
     BodyFormat.CLOUDEVENTS: cloudevents,
     BodyFormat.EXCHANGE: exchange,
+    BodyFormat.EXCHANGE_NOTIFICATION: exchange_notification,
     BodyFormat.EVENTHOS: eventhos,
 }
 

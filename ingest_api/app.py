@@ -15,19 +15,17 @@ from starlette.middleware.cors import CORSMiddleware
 from backbone.readiness import READY_FILE, mark_ready
 from ingest_api import problems
 from ingest_api.control.app import create_control_app
-from ingest_api.families import crmls, envoy, eventhos, exchange, headrace
 from ingest_api.hot import HotApp
 from ingest_api.problems import HttpProblem
 from ingest_api.state import Gateway
 from ingest_api.wire import send_response
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import MutableMapping, Sequence
 
     from ingest_api.settings import IngestSettings
     from ingest_api.wire import Asgi, Receive, Scope, Send
 
-FAMILIES = (crmls.FAMILY, eventhos.FAMILY, envoy.FAMILY, exchange.FAMILY, headrace.FAMILY)
 """The API families. A new one is one line here."""
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -146,12 +144,17 @@ def _spare_the_collector() -> None:
 def create_app(settings: IngestSettings) -> Asgi:
     """The ASGI application of one worker process. Kafka clients come into being in its lifespan, after any fork."""
     app: Asgi = IngestApp(settings)
-    if settings.cors_origins:
-        app = CORSMiddleware(
-            app,
-            allow_origins=settings.cors_origins,
-            allow_methods=CORS_METHODS,
-            allow_headers=("*",),
-            max_age=CORS_MAX_AGE,
-        )
-    return app
+    open_paths = frozenset(path for family in FAMILIES for path in family.any_origin)
+    for_all = _with_cors(app, ("*",))
+    for_some = _with_cors(app, settings.cors_origins) if settings.cors_origins else app
+
+    async def app_with_cors(scope: Scope, receive: Receive, send: Send) -> None:
+        await (for_all if scope.get("path") in open_paths else for_some)(scope, receive, send)
+
+    return app_with_cors
+
+
+def _with_cors(app: Asgi, origins: Sequence[str]) -> Asgi:
+    return CORSMiddleware(
+        app, allow_origins=origins, allow_methods=CORS_METHODS, allow_headers=("*",), max_age=CORS_MAX_AGE
+    )

@@ -33,6 +33,7 @@ class Family(NamedTuple):
         hot: its routes that publish.
         control: its other routes.
         schemas: OpenAPI schemas that its hot routes' operations refer to.
+        any_origin: paths that pages of any origin may call.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Family(NamedTuple):
     hot: tuple[HotRoute, ...]
     control: APIRouter
     schemas: dict[str, Any]
+    any_origin: tuple[str, ...] = ()
 
     def owns(self, path: str) -> bool:
         """Whether errors on this path are answered in this family's shape."""

@@ -15,6 +15,9 @@ from backbone.catalog.eventhos_actions import EventhosActions
 from backbone.catalog.eventhos_systems import EventhosSystems
 from backbone.catalog.exchange import ExchangeAccounts
 from backbone.catalog.reader import Catalog
+from backbone.catalog.exchange_event_types import ExchangeEventTypes
+from backbone.catalog.exchange_notifications import ExchangeNotifications
+from backbone.catalog.notices import subscription_notices
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
@@ -71,6 +74,8 @@ class Gateway:
     eventhos_actions: EventhosActions
     files: EventFiles
     ledger: LedgerQueries
+    exchange_event_types: ExchangeEventTypes
+    notifications: ExchangeNotifications
     executions: Executions
     authenticator: Authenticator
     first_use: FirstUse
@@ -95,7 +100,7 @@ class Gateway:
         await _until(deadline, lambda: ensure_internal_topics(admin))
         self.catalog = Catalog(kafka, set_aside=self._catalog_record_set_aside)
         self.catalog.start()
-        self.writer = CatalogWriter(self.catalog, kafka)
+        self.writer = CatalogWriter(self.catalog, kafka, consequences=[subscription_notices])
         self.writer.start()
         self.producer = Producer(kafka)
         await self.producer.start()
@@ -110,6 +115,8 @@ class Gateway:
         self.eventhos_accounts = EventhosAccounts(self.writer, secrets)
         self.eventhos_systems = EventhosSystems(self.writer, self.event_types)
         self.eventhos_actions = EventhosActions(self.writer, secrets)
+        self.exchange_event_types = ExchangeEventTypes(self.writer)
+        self.notifications = ExchangeNotifications(self.catalog, self.writer, self.event_types, secrets)
         self.files = event_files(self.settings.backbone.files_url)
         ledger = open_ledger(self.settings.backbone.ledger_url)
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.

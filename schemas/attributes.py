@@ -43,6 +43,16 @@ class AttributeKind(StrEnum):
     JSON = "json"
 
 
+_BASIC = (AttributeKind.STRING, AttributeKind.NUMBER, AttributeKind.BOOLEAN, AttributeKind.TIME)
+
+BASIC_KINDS = {kind: kind for kind in _BASIC} | {
+    AttributeKind.INTEGER: AttributeKind.NUMBER,
+    AttributeKind.DECIMAL: AttributeKind.NUMBER,
+    AttributeKind.JSON: AttributeKind.STRING,
+}
+"""What our own extensions are to a family that knows only the Exchange document's four."""
+
+
 class AttributeType(msgspec.Struct, frozen=True):
     """A kind and, for a decimal, its digits in all (``precision``) and after the point (``scale``)."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backbone.catalog.notices import notification_keys
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.access import DEFAULT_WORKSPACE, ApiKey, Client, ClientLevel, KeyUse, Realm, Role, Workspace
@@ -181,7 +182,8 @@ class Accounts:
     async def delete_client(self, client_id: str) -> None:
         """Delete a client with its API keys and registrations; event types, topics and endpoints stay.
 
-        Where the client itself is an endpoint (Exchange), having its id, that goes too, with its subscriptions.
+        Where the client itself is an endpoint (Exchange), having its id, that goes too, with its subscriptions; and so
+        does what tells it of changed subscriptions.
 
         Raises:
             NotFound: there is no such client.
@@ -193,7 +195,8 @@ class Accounts:
             itself = view.endpoint(client_id)
             if itself is not None:
                 gone += [itself, *view.subscriptions_of(client_id)]
-            return Changes(delete=[each.key for each in gone], result=None)
+            keys = [each.key for each in gone]
+            return Changes(delete=keys + notification_keys(view, client_id), result=None)
 
         await self._writer.write(decide)
 

@@ -10,7 +10,7 @@ from backbone.catalog.accounts import api_key_record, existing_client, new_plain
 from backbone.catalog.endpoints import linked_anew
 from backbone.catalog.writer import Changes
 from schemas import timestamps
-from schemas.access import Client, ClientLevel, Realm, Role
+from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
 from schemas.errors import AlreadyExists, InvalidRequest, PermissionDenied, Problem
 from schemas.ids import new_id
 from schemas.subscription import BodyFormat, Endpoint, EndpointType
@@ -101,6 +101,25 @@ class ExchangeAccounts:
             destination, changed = _destination(view, client, definition.roles)
             put += changed
             return self._changes(found, client, put, plaintext, destination)
+
+        return await self._writer.write(decide)
+
+    async def browser_key(self, client_id: str) -> str:
+        """The key with which browsers publish for an endpoint; the same every time, until it is revoked.
+
+        Raises:
+            NotFound: there is no such client.
+        """
+        plaintext = new_plaintext()
+        digest, sealed = self._secrets.digest(plaintext), self._secrets.seal(plaintext)
+
+        def decide(view: CatalogView) -> Changes[str]:
+            client = existing_client(view, client_id)
+            for key in view.api_keys(client_id):
+                if key.use is KeyUse.BROWSER and key.sealed is not None:
+                    return Changes(result=self._secrets.open(key.sealed))
+            new = api_key_record(new_id(), client, plaintext, digest, use=KeyUse.BROWSER, sealed=sealed)
+            return Changes(put=[new], result=plaintext)
 
         return await self._writer.write(decide)
 

@@ -9,8 +9,9 @@ import queue
 import random
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from backbone.catalog import records
 from backbone.kafka.records import dead_letter
@@ -20,7 +21,7 @@ from schemas.errors import Fenced, PayloadTooLarge, Unavailable
 from schemas.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from backbone.catalog.indexes import RegisteredSchema
     from backbone.catalog.reader import Catalog
@@ -73,11 +74,24 @@ class Changes(Generic[T]):
         ]
 
 
+Consequence = Callable[["CatalogView", Changes[Any]], Callable[["CatalogView"], "Sequence[Record]"]]
+"""What follows from changes, in the same transaction: called with the catalog before them, it returns what gives the
+records, called with the catalog after them."""
+
+
+class _Plan(NamedTuple):
+    """What a write comes to: its result, the catalog's records, and those of other topics."""
+
+    result: Any
+    records: list[Record]
+    others: list[Record]
+
+
 @dataclasses.dataclass(kw_only=True)
 class _Write:
-    """One queued write; ``plan`` decides on a draft of the catalog and returns the result and the records for it."""
+    """One queued write; ``plan`` decides on a draft of the catalog, given the write's id."""
 
-    plan: Callable[[CatalogView, str], tuple[Any, list[Record]]]
+    plan: Callable[[CatalogView, str], _Plan]
     deadline: float
     id: str = dataclasses.field(default_factory=new_id)
     future: Future[Any] = dataclasses.field(default_factory=Future)
@@ -89,12 +103,12 @@ class _Write:
     def decide(self, draft: CatalogView) -> list[Record]:
         self.result, self.error, self.expected, self.in_doubt = None, None, 0, False
         try:
-            self.result, produced = self.plan(draft, self.id)
+            self.result, produced, others = self.plan(draft, self.id)
         except Exception as error:  # noqa: BLE001  # the caller's own: handed back to whoever asked for the write
             self.error = error
             return []
         self.expected = len(produced)
-        return produced
+        return produced + others
 
     def settle(self) -> None:
         if not self.future.set_running_or_notify_cancel():
@@ -124,10 +138,19 @@ class CatalogWriter:
         catalog: this process's own reader, started.
         settings: how to reach Kafka.
         timeout: seconds after which a write is given up.
+        consequences: of every write.
     """
 
-    def __init__(self, catalog: Catalog, settings: KafkaSettings, *, timeout: float = 4.5) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: KafkaSettings,
+        *,
+        timeout: float = 4.5,
+        consequences: Sequence[Consequence] = (),
+    ) -> None:
         self._catalog = catalog
+        self._consequences = consequences
         self._settings = settings
         self._timeout = timeout
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
@@ -161,11 +184,12 @@ class CatalogWriter:
             PayloadTooLarge: a record is larger than Kafka takes.
         """
 
-        def plan(draft: CatalogView, write_id: str) -> tuple[T, list[Record]]:
+        def plan(draft: CatalogView, write_id: str) -> _Plan:
             changes = decide(draft)
-            produced = changes.to_records(write_id)
+            following = [each(draft, changes) for each in self._consequences]
             changes.apply_to(draft)
-            return changes.result, produced
+            others = [record for each in following for record in each(draft)]
+            return _Plan(changes.result, changes.to_records(write_id), others)
 
         if self._stopped:
             raise Unavailable("the catalog writer has been stopped")
@@ -179,7 +203,7 @@ class CatalogWriter:
 
     def _repair_soon(self) -> None:
         """Have a transaction, even if there is nothing else to write."""
-        self._queue.put(_Write(plan=lambda _draft, _id: (None, []), deadline=time.monotonic() + self._timeout))
+        self._queue.put(_Write(plan=lambda _draft, _id: _Plan(None, [], []), deadline=time.monotonic() + self._timeout))
 
     def _repairs(self, draft: CatalogView, write_id: str) -> list[Record]:
         """Set aside what cannot be read, and restore what its key said before."""

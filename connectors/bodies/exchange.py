@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from schemas import lexical
-from schemas.attributes import AttributeKind
+from schemas.attributes import BASIC_KINDS
 from schemas.event import Identifier
 from schemas.ids import derived
 
@@ -20,17 +20,6 @@ if TYPE_CHECKING:
 CONTENT_TYPE = "application/json"
 
 _ENCODER = msgspec.json.Encoder()
-
-_TYPES = {
-    AttributeKind.STRING: "String",
-    AttributeKind.NUMBER: "Number",
-    AttributeKind.BOOLEAN: "Boolean",
-    AttributeKind.TIME: "Time",
-    AttributeKind.INTEGER: "Number",
-    AttributeKind.DECIMAL: "Number",
-    AttributeKind.JSON: "String",
-}
-"""Our own extensions go by the nearest of the document's four."""
 
 
 class Attribute(msgspec.Struct, frozen=True):
@@ -105,7 +94,7 @@ def attributes(event: DecodedEvent) -> tuple[Attribute, ...]:
         Attribute(
             member.name,
             sent.get(member.key) or lexical.PRINTERS[member.kind](event.data[member.name]),
-            _TYPES[member.kind],
+            BASIC_KINDS[member.kind],
         )
         for member in event.layout.members
         if event.data[member.name] is not None

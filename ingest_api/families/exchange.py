@@ -1,4 +1,4 @@
-"""Acoustic Exchange: ``POST /v1/event`` in its three forms, and what its other modules add.
+"""Acoustic Exchange: ``POST /v1/event`` in its three forms, ``/v1/customEvent``, and what its other modules add.
 
 Beyond the document: the ``Idempotency-Key`` header, and a member ``namespace`` of an event whose code its endpoint has
 registered in several namespaces.
@@ -11,15 +11,24 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
+from backbone.catalog.exchange_event_types import DEFAULT_NAMESPACE
 from backbone.publisher import IdempotencyKey
-from ingest_api.families import exchange_endpoints, exchange_eventtypes, exchange_files, exchange_messages
-from ingest_api.families.exchange_access import endpoint_holder, render
-from ingest_api.families.exchange_eventtypes import NAMESPACE
-from ingest_api.families.exchange_openapi import POST_EVENT, SCHEMAS
+from ingest_api.families import (
+    exchange_attributes,
+    exchange_endpoints,
+    exchange_eventinfo,
+    exchange_eventtypes,
+    exchange_files,
+    exchange_messages,
+    exchange_notifications,
+    exchange_subscribed,
+)
+from ingest_api.families.exchange_access import browser, endpoint_holder, render, require_source
+from ingest_api.families.exchange_openapi import POST_CUSTOM_EVENT, POST_EVENT, SCHEMAS
 from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, Request, Response
-from schemas.access import Role
-from schemas.errors import InvalidEvent, InvalidRequest, PermissionDenied, Problem, UnsupportedMediaType
+from schemas.access import Realm
+from schemas.errors import InvalidEvent, InvalidRequest, Problem, UnsupportedMediaType
 from schemas.event import EventDraft
 from schemas.event_type import RegistrationKind
 from schemas.topics import event_topic
@@ -33,13 +42,23 @@ if TYPE_CHECKING:
     from schemas.access import Client
 
 EVENT = "/v1/event"
+CUSTOM_EVENT = "/v1/customEvent"
 
 
 async def post_event(request: Request, gateway: Gateway) -> Response:
     """Publish the events of one request, all of them or none."""
     endpoint = await endpoint_holder(gateway.authenticator, request.headers.get(b"authorization"))
-    if Role.PRODUCER not in endpoint.roles:
-        raise PermissionDenied("This endpoint is not registered as a source of events.")
+    return await _publish(request, gateway, endpoint)
+
+
+async def post_custom_event(request: Request, gateway: Gateway) -> Response:
+    """The same from a browser, with the endpoint's ``eventAuthKey``."""
+    endpoint = await browser(gateway.authenticator, request.headers.get(b"authorization"))
+    return await _publish(request, gateway, endpoint)
+
+
+async def _publish(request: Request, gateway: Gateway, endpoint: Client) -> Response:
+    require_source(endpoint)
     media_type = request.media_type()
     if media_type != JSON and not media_type.endswith(b"+json"):
         raise UnsupportedMediaType("The body must be application/json.")
@@ -67,7 +86,7 @@ async def post_event(request: Request, gateway: Gateway) -> Response:
     ]
     idempotency = key and IdempotencyKey(client=endpoint.id, key=key, body_hash=hashlib.sha256(body).digest())
     try:
-        receipts = await gateway.publish(NAMESPACE, drafts, idempotency or None)
+        receipts = await gateway.publish(FAMILY.name, drafts, idempotency or None)
     except InvalidRequest as error:
         raise exchange_messages.in_request(error, events) from error
     return Response(200, b'{"accepted":%d}' % len(receipts))
@@ -125,7 +144,7 @@ class _Registered:
     def _namespaces(self, code: str, named: str | None) -> tuple[str, ...]:
         """Where the endpoint has registered a code: the namespace named, else the default one, else any."""
         endpoint = self._endpoint
-        first = named or NAMESPACE
+        first = named or DEFAULT_NAMESPACE
         topic = event_topic(endpoint.workspace, first, code)
         if self._view.registration(endpoint.id, topic, RegistrationKind.PUBLISH) is not None:
             return (first,)
@@ -141,16 +160,28 @@ class _Registered:
 def _control() -> APIRouter:
     """The routes that do not publish."""
     control = APIRouter()
-    for part in (exchange_eventtypes, exchange_endpoints, exchange_files):
+    for part in (
+        exchange_eventtypes,
+        exchange_attributes,
+        exchange_subscribed,
+        exchange_endpoints,
+        exchange_eventinfo,
+        exchange_notifications,
+        exchange_files,
+    ):
         control.include_router(part.router)
     return control
 
 
 FAMILY = Family(
-    name=NAMESPACE,
+    name=Realm.EXCHANGE.value,
     prefixes=("/v1",),
     render=render,
-    hot=(HotRoute("POST", EVENT, post_event, POST_EVENT),),
+    hot=(
+        HotRoute("POST", EVENT, post_event, POST_EVENT),
+        HotRoute("POST", CUSTOM_EVENT, post_custom_event, POST_CUSTOM_EVENT),
+    ),
+    any_origin=(CUSTOM_EVENT,),
     control=_control(),
     schemas=SCHEMAS,
 )

@@ -11,16 +11,17 @@ from fastapi.security import HTTPBearer
 from ingest_api import problems
 from ingest_api.control.dependencies import Authorization, TheGateway
 from ingest_api.wire import Response
-from schemas.access import Client, ClientLevel, Realm
-from schemas.errors import PermissionDenied
+from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
+from schemas.errors import NotFound, PermissionDenied, Unauthenticated
 
 if TYPE_CHECKING:
     from ingest_api.authentication import Authenticator
+    from ingest_api.state import Gateway
     from schemas.errors import HeadraceError
 
 SECURITY_SCHEME = "exchangeKey"
 
-_KEY = HTTPBearer(scheme_name=SECURITY_SCHEME, auto_error=False)
+KEY = HTTPBearer(scheme_name=SECURITY_SCHEME, auto_error=False)
 """Only declares the scheme in the OpenAPI document."""
 
 
@@ -29,8 +30,27 @@ async def holder(authenticator: Authenticator, authorization: bytes | None) -> C
 
     Raises:
         Unauthenticated: there is no key, or it is not known to Exchange.
+        PermissionDenied: it is an ``eventAuthKey``.
     """
-    return await authenticator.by_bearer_key(authorization, Realm.EXCHANGE)
+    try:
+        return await authenticator.by_bearer_key(authorization, Realm.EXCHANGE)
+    except Unauthenticated:
+        await authenticator.by_bearer_key(authorization, Realm.EXCHANGE, KeyUse.BROWSER)
+    raise PermissionDenied("An eventAuthKey is only good for /v1/customEvent.")
+
+
+async def browser(authenticator: Authenticator, authorization: bytes | None) -> Client:
+    """The endpoint of an ``eventAuthKey``, which browsers publish with.
+
+    Raises:
+        Unauthenticated: there is no key, or it is not known to Exchange.
+        PermissionDenied: it is an authentication key.
+    """
+    try:
+        return await authenticator.by_bearer_key(authorization, Realm.EXCHANGE, KeyUse.BROWSER)
+    except Unauthenticated:
+        await authenticator.by_bearer_key(authorization, Realm.EXCHANGE)
+    raise PermissionDenied("This needs the eventAuthKey of the endpoint, not its authentication key.")
 
 
 async def endpoint_holder(authenticator: Authenticator, authorization: bytes | None) -> Client:
@@ -47,15 +67,50 @@ async def endpoint_holder(authenticator: Authenticator, authorization: bytes | N
 
 
 async def _holder(
-    gateway: TheGateway, authorization: Authorization, _scheme: Annotated[object, Security(_KEY)]
+    gateway: TheGateway, authorization: Authorization, _scheme: Annotated[object, Security(KEY)]
 ) -> Client:
     return await holder(gateway.authenticator, authorization)
 
 
 async def _endpoint(
-    gateway: TheGateway, authorization: Authorization, _scheme: Annotated[object, Security(_KEY)]
+    gateway: TheGateway, authorization: Authorization, _scheme: Annotated[object, Security(KEY)]
 ) -> Client:
     return await endpoint_holder(gateway.authenticator, authorization)
+
+
+def require_source(endpoint: Client) -> None:
+    """Let an endpoint pass that publishes.
+
+    Raises:
+        PermissionDenied: it does not.
+    """
+    if Role.PRODUCER not in endpoint.roles:
+        raise PermissionDenied("This endpoint is not registered as a source of events.")
+
+
+def may_see(caller: Client, endpoint: Client) -> bool:
+    """Whether a key's holder may see and change an endpoint of its account."""
+    return caller.level is ClientLevel.ACCOUNT or caller.id in (endpoint.id, endpoint.application)
+
+
+async def endpoint_of(gateway: Gateway, caller: Client, endpoint_id: str) -> Client:
+    """An endpoint of the caller's account by its id.
+
+    Raises:
+        NotFound: the account has none with this id.
+        PermissionDenied: it is another endpoint's, or another application's.
+    """
+    found = (await gateway.view()).client(endpoint_id)
+    if found is None or found.workspace != caller.workspace or not is_endpoint(found):
+        raise NotFound(f"There is no endpoint {endpoint_id}.")
+    if not may_see(caller, found):
+        raise PermissionDenied("The key is another endpoint's.")
+    return found
+
+
+def is_endpoint(client: Client) -> bool:
+    """Whether a client is an Exchange endpoint."""
+    return client.realm is Realm.EXCHANGE and client.level is ClientLevel.ENDPOINT
 
 
 KeyHolder = Annotated[Client, Depends(_holder)]

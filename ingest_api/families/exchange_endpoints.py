@@ -16,10 +16,10 @@ from pydantic_core import PydanticCustomError
 
 from backbone.catalog.exchange import REGISTERED_URL, Definition, Destination, Registered, Roles
 from ingest_api.control.dependencies import TheGateway
-from ingest_api.families.exchange_access import KeyHolder
-from ingest_api.families.exchange_openapi import ERRORS
-from schemas.access import Client, ClientLevel, Realm, Role
-from schemas.errors import InvalidRequest, NotFound, PermissionDenied, Problem
+from ingest_api.families.exchange_access import KeyHolder, endpoint_of, is_endpoint, may_see
+from ingest_api.families.exchange_openapi import ERRORS, NOT_FOUND, WITH_BODY
+from schemas.access import Client, Role
+from schemas.errors import InvalidRequest, Problem
 from schemas.subscription import Endpoint, EndpointType
 from schemas.urls import is_absolute
 
@@ -165,7 +165,12 @@ class NewEndpointOutput(EndpointOutput):
     authentication_key: str
 
 
-@router.post("/v1/application", summary="Register an application", response_model_exclude_none=True)
+@router.post(
+    "/v1/application",
+    summary="Register an application",
+    response_model_exclude_none=True,
+    responses=WITH_BODY,
+)
 async def register_application(gateway: TheGateway, caller: KeyHolder, body: ApplicationInput) -> ApplicationOutput:
     """With an application-level key its own; with an account-level key a new one, answered with its key."""
     definition = Definition(
@@ -179,7 +184,7 @@ async def register_application(gateway: TheGateway, caller: KeyHolder, body: App
     )
 
 
-@router.put("/v1/endpoint", summary="Register an endpoint, or change it")
+@router.put("/v1/endpoint", summary="Register an endpoint, or change it", responses=WITH_BODY)
 async def put_endpoint(
     gateway: TheGateway, caller: KeyHolder, body: EndpointInput
 ) -> NewEndpointOutput | EndpointOutput:
@@ -199,20 +204,15 @@ async def put_endpoint(
 async def list_endpoints(gateway: TheGateway, caller: KeyHolder) -> list[EndpointOutput]:
     """Those of the account or the application; with an endpoint-level key its own."""
     view = await gateway.view()
-    found = [one for one in view.clients(caller.workspace) if _is_endpoint(one) and _may_see(caller, one)]
+    found = [one for one in view.clients(caller.workspace) if is_endpoint(one) and may_see(caller, one)]
     return [EndpointOutput.of(one, view.endpoint(one.id)) for one in sorted(found, key=lambda one: one.created_at)]
 
 
-@router.get("/v1/endpoint/{endpoint_id}", summary="Get an endpoint")
+@router.get("/v1/endpoint/{endpoint_id}", summary="Get an endpoint", responses=NOT_FOUND)
 async def get_endpoint(gateway: TheGateway, caller: KeyHolder, endpoint_id: str) -> EndpointOutput:
     """One's own, or one of the account or the application."""
-    view = await gateway.view()
-    found = view.client(endpoint_id)
-    if found is None or found.workspace != caller.workspace or not _is_endpoint(found):
-        raise NotFound(f"There is no endpoint {endpoint_id}.")
-    if not _may_see(caller, found):
-        raise PermissionDenied("The key is another endpoint's.")
-    return EndpointOutput.of(found, view.endpoint(found.id))
+    found = await endpoint_of(gateway, caller, endpoint_id)
+    return EndpointOutput.of(found, gateway.catalog.view.endpoint(found.id))
 
 
 def push_url(url: str) -> str:
@@ -249,13 +249,3 @@ def _answer(made: Registered) -> NewEndpointOutput | EndpointOutput:
     if made.key is None:
         return output
     return NewEndpointOutput(**output.model_dump(), authentication_key=made.key)
-
-
-def _is_endpoint(client: Client) -> bool:
-    return client.realm is Realm.EXCHANGE and client.level is ClientLevel.ENDPOINT
-
-
-def _may_see(caller: Client, endpoint: Client) -> bool:
-    if caller.level is ClientLevel.ACCOUNT:
-        return True
-    return caller.id in (endpoint.id, endpoint.application)

@@ -1,21 +1,23 @@
-"""``POST`` and ``GET /v1/eventtype``: what an Exchange endpoint publishes or receives, as its document prints it."""
+"""``/v1/eventtype``: what an Exchange endpoint publishes or receives, as its document prints it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Query, Security
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-from ingest_api.control.dependencies import TheGateway
-from ingest_api.families.exchange_access import ExchangeEndpoint
-from ingest_api.families.exchange_openapi import ERRORS
-from schemas.attributes import AttributeKind
+from backbone.catalog.exchange_event_types import DEFAULT_NAMESPACE
+from backbone.catalog.notices import NAMESPACE as NOTIFICATIONS
+from ingest_api.control.dependencies import Authorization, TheGateway
+from ingest_api.families.exchange_access import KEY, ExchangeEndpoint, endpoint_holder
+from ingest_api.families.exchange_openapi import ERRORS, WITH_BODY
+from schemas.access import Client
+from schemas.attributes import BASIC_KINDS, AttributeKind, parse_type
+from schemas.errors import PermissionDenied, Unauthenticated
 from schemas.event_type import Attribute, Registration, RegistrationKind
-
-NAMESPACE = "exchange"
-"""Of an event type that is registered without one."""
 
 EVENT_TYPES = "/v1/eventtype"
 
@@ -26,6 +28,9 @@ ATTRIBUTE_TYPES = {
 """The document's four, by their name in lower case: no client can send what only our own API can register."""
 
 router = APIRouter(tags=["Exchange event types"], responses=ERRORS)
+
+
+_CONFLICT: dict[int | str, dict[str, Any]] = {409: WITH_BODY[409]}
 
 
 def _attribute_type(text: str) -> str:
@@ -41,6 +46,12 @@ def _only_version(value: object) -> object:
     return int(value)
 
 
+def _free_namespace(namespace: str) -> str:
+    if namespace == NOTIFICATIONS:
+        raise PydanticCustomError("namespace", "is reserved for subscription notifications")
+    return namespace
+
+
 Text = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -53,6 +64,11 @@ class AttributeModel(BaseModel):
     type: Annotated[str, AfterValidator(_attribute_type), Field(description="String, Number, Boolean or Time.")]
 
 
+def listed(attributes: Iterable[AttributeModel]) -> list[Attribute]:
+    """Attributes as the catalog takes them."""
+    return [Attribute(name=one.name, type=one.type) for one in attributes]
+
+
 class EventTypeInput(BaseModel):
     """An event type to register; members that the document does not know are ignored."""
 
@@ -61,7 +77,7 @@ class EventTypeInput(BaseModel):
     code: Text
     name: Text
     description: str | None = None
-    namespace: Text | None = None
+    namespace: Annotated[Text, AfterValidator(_free_namespace)] | None = None
     version: Annotated[Literal[1], BeforeValidator(_only_version)] = 1
     registration_type: Annotated[RegistrationKind, Field(alias="registrationType")] = RegistrationKind.PUBLISH
     attributes: tuple[AttributeModel, ...] | None = None
@@ -89,12 +105,15 @@ class EventTypeOutput(BaseModel):
             namespace=registration.namespace,
             name=registration.name,
             description=registration.description,
-            attributes=tuple(AttributeModel(name=one.name, type=one.type) for one in registration.attributes),
+            attributes=tuple(
+                AttributeModel(name=one.name, type=BASIC_KINDS[parse_type(one.type).kind])
+                for one in registration.attributes
+            ),
             registration_type=registration.registration,
         )
 
 
-@router.post(EVENT_TYPES, summary="Register an event type for this endpoint")
+@router.post(EVENT_TYPES, summary="Register an event type for this endpoint", responses=WITH_BODY)
 async def register_event_type(gateway: TheGateway, endpoint: ExchangeEndpoint, body: EventTypeInput) -> EventTypeOutput:
     """The same again changes nothing; the same code with something different is a conflict.
 
@@ -105,9 +124,9 @@ async def register_event_type(gateway: TheGateway, endpoint: ExchangeEndpoint, b
         gateway.event_types.register(
             endpoint,
             endpoint.workspace,
-            body.namespace or NAMESPACE,
+            body.namespace or DEFAULT_NAMESPACE,
             body.code,
-            attributes=[Attribute(name=one.name, type=one.type) for one in body.attributes or ()],
+            attributes=listed(body.attributes or ()),
             kind=body.registration_type,
             name=body.name,
             description=body.description or "",
@@ -123,3 +142,28 @@ async def list_event_types(gateway: TheGateway, endpoint: ExchangeEndpoint) -> l
     """Everything that the endpoint has registered, the oldest first."""
     found = (await gateway.view()).registrations_of(endpoint.id)
     return [EventTypeOutput.of(one) for one in sorted(found, key=lambda one: one.created_at)]
+
+
+async def _endpoint_or_403(
+    gateway: TheGateway, authorization: Authorization, _scheme: Annotated[object, Security(KEY)]
+) -> Client:
+    """The Exchange endpoint of the key; the document knows no 401 here.
+
+    Raises:
+        PermissionDenied: there is no such key, or it is not an endpoint-level one.
+    """
+    try:
+        return await endpoint_holder(gateway.authenticator, authorization)
+    except Unauthenticated as error:
+        raise PermissionDenied(str(error)) from error
+
+
+@router.delete(EVENT_TYPES + "/{code:path}", summary="Remove an event type from this endpoint", responses=_CONFLICT)
+async def delete_event_type(
+    gateway: TheGateway,
+    endpoint: Annotated[Client, Depends(_endpoint_or_403)],
+    code: str,
+    namespace: Annotated[str | None, Query(description="Where the code is registered in several.")] = None,
+) -> bool:
+    """True if it was registered and is no more, false if it was not. Events and the topic stay."""
+    return await gateway.in_time(gateway.exchange_event_types.delete(endpoint.id, code, namespace))

@@ -18,6 +18,14 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     503: _error("Kafka cannot take it now; try again after `Retry-After` seconds."),
 }
 
+WITH_BODY: dict[int | str, dict[str, Any]] = {
+    409: _error("It contradicts what is registered."),
+    413: _error("The body is too large."),
+}
+"""More, of routes that take a body."""
+
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _error("There is no such thing.")}
+
 _PAIR = {"name": {"type": "string", "minLength": 1}, "value": {"type": "string"}}
 _CHANNEL = {"type": "string", "minLength": 1, "description": "At one level only: here, or on the events."}
 _IDENTIFIERS = {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/ExchangeIdentifier"}}
@@ -105,13 +113,16 @@ SCHEMAS: dict[str, Any] = {
     },
 }
 
+
+_PUBLISHED = (
+    "Answered once Kafka has acknowledged every event. All or nothing: one event that is not valid refuses the "
+    "request, and nothing is written. A repeat with the same `Idempotency-Key` writes nothing."
+)
+
 POST_EVENT: dict[str, Any] = {
     "tags": ["Exchange events"],
     "summary": "Publish events: individually, in a simple batch, or in a compound batch",
-    "description": (
-        "Answered once Kafka has acknowledged every event. All or nothing: one event that is not valid refuses the "
-        "request, and nothing is written. A repeat with the same `Idempotency-Key` writes nothing."
-    ),
+    "description": _PUBLISHED,
     "operationId": "exchange_post_event",
     "security": [{"exchangeKey": []}],
     "parameters": [
@@ -143,4 +154,11 @@ POST_EVENT: dict[str, Any] = {
         "422": _error("The Idempotency-Key was used with another body."),
         "503": ERRORS[503],
     },
+}
+
+POST_CUSTOM_EVENT: dict[str, Any] = {
+    **POST_EVENT,
+    "summary": "Publish events from a browser",
+    "description": f"As `POST /v1/event`, with an endpoint's `eventAuthKey`, from a page of any origin. {_PUBLISHED}",
+    "operationId": "exchange_post_custom_event",
 }

@@ -1,0 +1,74 @@
+"""Who consumes whose events: which publishers stand behind a subscription, and who is subscribed to a publisher."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schemas.event_type import RegistrationKind
+from schemas.topics import event_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from backbone.catalog.view import CatalogView
+    from schemas.event_type import Registration
+    from schemas.subscription import EventFilter, Subscription, TypeSelection
+
+ANY = "*"
+"""In a filter's selection of event types."""
+
+
+def selected_topics(view: CatalogView, workspace: str, selection: TypeSelection) -> Iterator[str]:
+    """The topics of the event types that a filter of the workspace selects, of those that there are."""
+    if ANY not in (selection.namespace, selection.code):
+        topic = event_topic(workspace, selection.namespace, selection.code)
+        if view.event_type(topic) is not None:
+            yield topic
+        return
+    for kind in view.event_types(workspace):
+        if selection.namespace in (ANY, kind.namespace) and selection.code in (ANY, kind.code):
+            yield kind.topic
+
+
+def publications(view: CatalogView, event_filter: EventFilter) -> Iterator[Registration]:
+    """What publishers have registered of the event types and sources that a filter selects."""
+    topics = dict.fromkeys(
+        topic for each in event_filter.types for topic in selected_topics(view, event_filter.workspace, each)
+    )
+    for topic in topics:
+        for registration in view.registrations_for(topic):
+            if registration.registration is not RegistrationKind.PUBLISH:
+                continue
+            if not event_filter.sources or registration.client in event_filter.sources:
+                yield registration
+
+
+def consumed_from(view: CatalogView, publisher: str, workspace: str) -> list[Registration]:
+    """What of a client's publications another endpoint receives now, the oldest first."""
+    found: dict[str, Registration] = {}
+    for subscription in view.subscriptions(workspace):
+        if subscription.endpoint != publisher and is_live(view, subscription):
+            for registration in _behind(view, subscription):
+                if registration.client == publisher:
+                    found[registration.key] = registration
+    return sorted(found.values(), key=lambda each: each.created_at)
+
+
+def consumed_by(view: CatalogView, endpoint: str) -> list[Registration]:
+    """What an endpoint receives now, publisher by publisher, the oldest first."""
+    found: dict[str, Registration] = {}
+    for subscription in view.subscriptions_of(endpoint):
+        if is_live(view, subscription):
+            found |= {each.key: each for each in _behind(view, subscription)}
+    return sorted(found.values(), key=lambda each: each.created_at)
+
+
+def is_live(view: CatalogView, subscription: Subscription) -> bool:
+    """Whether the subscription and its endpoint are enabled."""
+    endpoint = view.endpoint(subscription.endpoint)
+    return subscription.enabled and endpoint is not None and endpoint.enabled
+
+
+def _behind(view: CatalogView, subscription: Subscription) -> Iterator[Registration]:
+    event_filter = view.event_filter(subscription.event_filter)
+    return iter(()) if event_filter is None else publications(view, event_filter)

@@ -1,0 +1,90 @@
+"""``GET /v1/eventtype/subscribed…``: which of an endpoint's events are consumed, and which it consumes.
+
+The document's example calls spell the path ``/v1/eventype``: that is answered too.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from backbone.catalog.consumption import consumed_by, consumed_from
+from backbone.catalog.view import CatalogView
+from ingest_api.control.dependencies import TheGateway
+from ingest_api.families.exchange_access import ExchangeEndpoint, require_source
+from ingest_api.families.exchange_eventtypes import EventTypeOutput
+from ingest_api.families.exchange_openapi import ERRORS
+from schemas.access import Role
+from schemas.errors import InvalidRequest, PermissionDenied, Problem
+from schemas.event_type import Registration, RegistrationKind
+
+SUBSCRIBED = "/v1/eventtype/subscribed"
+MISSPELT = "/v1/eventype/subscribed"
+
+EXTRA_FIELDS = frozenset(("provider", "publisher"))
+
+router = APIRouter(tags=["Exchange event types"], responses=ERRORS)
+
+
+class ConsumedOutput(EventTypeOutput):
+    """An event type that the endpoint receives from one publisher."""
+
+    publisher: Annotated[str | None, Query(description="The endpoint that publishes, when asked for.")] = None
+    provider: str | None = None
+
+
+@router.get(SUBSCRIBED, summary="List the codes of this endpoint's events that others receive")
+@router.get(MISSPELT, include_in_schema=False)
+async def subscribed_codes(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[str]:
+    """Codes only, once each."""
+    found = await _consumed_from(gateway, endpoint)
+    return list(dict.fromkeys(each.code for each in found))
+
+
+@router.get(f"{SUBSCRIBED}/producer", summary="List this endpoint's event types that others receive")
+@router.get(f"{MISSPELT}/producer", include_in_schema=False)
+async def subscribed_producer(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[EventTypeOutput]:
+    """As this endpoint has registered them."""
+    return [EventTypeOutput.of(each) for each in await _consumed_from(gateway, endpoint)]
+
+
+@router.get(
+    f"{SUBSCRIBED}/consumer",
+    summary="List the event types that this endpoint receives",
+    response_model_exclude_none=True,
+)
+@router.get(f"{MISSPELT}/consumer", include_in_schema=False, response_model_exclude_none=True)
+async def subscribed_consumer(
+    gateway: TheGateway,
+    endpoint: ExchangeEndpoint,
+    extrafields: Annotated[str, Query(description="`provider`, `publisher`, or both with a comma.")] = "",
+) -> list[ConsumedOutput]:
+    """Each as its publisher has registered it: two publishers of one code are two entries."""
+    if Role.SUBSCRIBER not in endpoint.roles:
+        raise PermissionDenied("This endpoint is not registered as a destination of events.")
+    wanted = _extra_fields(extrafields)
+    view = await gateway.view()
+    return [_consumed(view, each, wanted) for each in consumed_by(view, endpoint.id)]
+
+
+async def _consumed_from(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[Registration]:
+    require_source(endpoint)
+    return consumed_from(await gateway.view(), endpoint.id, endpoint.workspace)
+
+
+def _consumed(view: CatalogView, publication: Registration, extra: frozenset[str]) -> ConsumedOutput:
+    output = EventTypeOutput.of(publication).model_copy(update={"registration_type": RegistrationKind.SUBSCRIBE})
+    publisher = view.client(publication.client)
+    names = {"publisher": publisher and publisher.name, "provider": publisher and publisher.provider}
+    shown = {name: value or "" for name, value in names.items() if name in extra}
+    return ConsumedOutput(**output.model_dump(), **shown)
+
+
+def _extra_fields(text: str) -> frozenset[str]:
+    names = frozenset(name.strip() for name in text.split(",") if name.strip())
+    if not names <= EXTRA_FIELDS:
+        unknown = ", ".join(sorted(names - EXTRA_FIELDS))
+        problem = Problem(path="extrafields", message=f"must be provider or publisher, not {unknown}")
+        raise InvalidRequest("The list cannot be made.", [problem])
+    return names

@@ -14,10 +14,10 @@ from backbone.catalog.eventhos_accounts import EventhosAccounts
 from backbone.catalog.eventhos_actions import EventhosActions
 from backbone.catalog.eventhos_systems import EventhosSystems
 from backbone.catalog.exchange import ExchangeAccounts
-from backbone.catalog.reader import Catalog
 from backbone.catalog.exchange_event_types import ExchangeEventTypes
 from backbone.catalog.exchange_notifications import ExchangeNotifications
 from backbone.catalog.notices import subscription_notices
+from backbone.catalog.reader import Catalog
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
@@ -68,14 +68,14 @@ class Gateway:
     event_types: EventTypes
     routes: Routes
     exchange: ExchangeAccounts
-    organisations: Organisations
     eventhos_accounts: EventhosAccounts
     eventhos_systems: EventhosSystems
     eventhos_actions: EventhosActions
-    files: EventFiles
-    ledger: LedgerQueries
     exchange_event_types: ExchangeEventTypes
     notifications: ExchangeNotifications
+    organisations: Organisations
+    files: EventFiles
+    ledger: LedgerQueries
     executions: Executions
     authenticator: Authenticator
     first_use: FirstUse
@@ -111,12 +111,12 @@ class Gateway:
         self.event_types = EventTypes(self.catalog, self.writer, admin)
         self.routes = Routes(self.catalog, self.writer, secrets)
         self.exchange = ExchangeAccounts(self.writer, secrets)
+        self.exchange_event_types = ExchangeEventTypes(self.writer)
+        self.notifications = ExchangeNotifications(self.catalog, self.writer, self.event_types, secrets)
         self.organisations = Organisations(self.writer)
         self.eventhos_accounts = EventhosAccounts(self.writer, secrets)
         self.eventhos_systems = EventhosSystems(self.writer, self.event_types)
         self.eventhos_actions = EventhosActions(self.writer, secrets)
-        self.exchange_event_types = ExchangeEventTypes(self.writer)
-        self.notifications = ExchangeNotifications(self.catalog, self.writer, self.event_types, secrets)
         self.files = event_files(self.settings.backbone.files_url)
         ledger = open_ledger(self.settings.backbone.ledger_url)
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.

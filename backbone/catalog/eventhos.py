@@ -218,13 +218,6 @@ def next_number(view: CatalogView, kind: type[Kept]) -> int:
     return max((each.id for each in ever(view, kind)), default=0) + 1
 
 
-def active_contracts(view: CatalogView, event: Event) -> list[Contract]:
-    """The contracts that a sent event is run for."""
-    live = (each.id for each in view.subscriptions_of(event.filter_id) if each.enabled)
-    found = (find(view, Contract, each) for each in live)
-    return [each for each in found if each is not None and not each.deleted]
-
-
 def has_active_contract(view: CatalogView, event: Event) -> bool:
     """Whether a sent event is run for any contract: cheap, as it is asked with every event."""
     return any(each.enabled for each in view.subscriptions_of(event.filter_id))

@@ -15,6 +15,7 @@ from operations.choice import BrokerKind, Choice, running
 from operations.errors import CannotStart
 from operations.ports import free_port
 from schemas.topics import event_topic
+from tests.eventhos_calls import eventhos_on
 from tests.exchange_account import exchange_account
 from tests.records import records_of
 from tests.running_gateway import running_gateway
@@ -158,10 +159,43 @@ def test_z_02_exchange_has_no_success_without_kafka_and_a_repeat_completes(
     assert len(set(ids_of(local.bootstrap, event_topic(account.workspace, "exchange", "viewed")))) == 1
 
 
-def _until_accepted(call: Callable[[], httpx.Response], patience: float = 30.0) -> httpx.Response:
+def test_E_26_z_02_eventhos_has_no_success_without_kafka_and_a_repeat_completes(
+    broker: StoppableBroker, local: RunningGateway
+) -> None:
+    eventhos = eventhos_on(local)
+    event = eventhos.event()
+    headers = {"Idempotency-Key": str(uuid4())}
+    with eventhos.manager() as http, ThreadPoolExecutor(12) as threads:
+
+        def send() -> httpx.Response:
+            return eventhos.send(event, headers=headers)
+
+        broker.stand_still()
+        try:
+            calls: list[Callable[[], httpx.Response]] = [
+                send,
+                lambda: eventhos.send(event, "hrk_a-key-of-nobody"),
+                lambda: http.get("/event"),
+                lambda: http.post("/system", json={"identifier": "x", "name": "x", "systemClass": "hybrid"}),
+                lambda: http.post("/auth/token", data=event.client.credentials(client_id="nobody")),
+            ]
+            answers = list(threads.map(timed, calls))
+        finally:
+            broker.go_on()
+        assert [(answer.status_code, answer.json()["code"]) for answer, _ in answers] == [(500, 500000)] * len(calls)
+        assert all(answer.headers["retry-after"].isdigit() for answer, _ in answers)
+        assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
+        assert _until_accepted(send, refusal=500).json()["code"] == 200310
+        assert send().json()["code"] == 200310
+    assert len(set(ids_of(local.bootstrap, event_topic("default", "eventhos", event.identifier)))) == 1
+
+
+def _until_accepted(
+    call: Callable[[], httpx.Response], patience: float = 30.0, *, refusal: int = 503
+) -> httpx.Response:
     deadline = time.monotonic() + patience
     while not (answer := call()).is_success:
-        assert answer.status_code == 503, answer.text
+        assert answer.status_code == refusal, answer.text
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return answer

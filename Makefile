@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Each worker of the tests has a broker of its own; a Kafka that is given has room for one.
+WORKERS := $(if $(KAFKA_BOOTSTRAP_SERVERS),,--numprocesses 2 --dist loadfile --no-loadscope-reorder)
+
 .PHONY: run tour test check format bench conformance constraints clean
 
 run: .venv/.tour  ## Everything on this machine, with a tour of real events first; Ctrl-C ends it
@@ -12,7 +15,7 @@ tour: .venv/.tour  ## The same, but ends after the tour: success only if every a
 	@$(BIN)/headrace up --tour --exit
 
 test: .venv/.dev  ## Unit, component, conformance and end-to-end tests on real Kafka
-	$(BIN)/pytest
+	$(BIN)/pytest $(WORKERS)
 
 check: .venv/.dev  ## Lint, format, types, and which package may import which
 	$(BIN)/ruff check .

@@ -8,7 +8,7 @@ had. One broker serves all, so a test uses names of its own (workspaces, consume
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -24,6 +24,8 @@ from tests.running_installation import Installation, run_files, run_processors, 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+_TOLD = "told"
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -32,6 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=BrokerKind.AUTO.value,
         help="which Kafka the tests run on (default: auto)",
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of pytest-xdist cannot write to the terminal: what it has to tell is told when it ends."""
+    for line in getattr(node, "workeroutput", {}).get(_TOLD, ()):
+        _teller(node.config)(f"{node.gateway.id}: {line}")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -111,7 +120,8 @@ def mailbox(receiver: Receiver) -> Mailbox:
 def _teller(config: pytest.Config) -> Callable[[str], None]:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None:
-        return lambda _line: None
+        told: list[str] = getattr(config, "workeroutput", {}).setdefault(_TOLD, [])
+        return told.append
 
     def tell(line: str) -> None:
         reporter.ensure_newline()

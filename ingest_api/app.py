@@ -15,7 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from backbone.readiness import READY_FILE, mark_ready
 from ingest_api import problems
 from ingest_api.control.app import create_control_app
-from ingest_api.families import crmls, envoy, eventhos, exchange, headrace
+from ingest_api.families import crmls, envoy, event_service, eventhos, exchange, headrace
 from ingest_api.hot import HotApp
 from ingest_api.problems import HttpProblem
 from ingest_api.state import Gateway
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ingest_api.settings import IngestSettings
     from ingest_api.wire import Asgi, Receive, Scope, Send
 
-FAMILIES = (crmls.FAMILY, eventhos.FAMILY, envoy.FAMILY, exchange.FAMILY, headrace.FAMILY)
+FAMILIES = (crmls.FAMILY, eventhos.FAMILY, envoy.FAMILY, exchange.FAMILY, event_service.FAMILY, headrace.FAMILY)
 """The API families. A new one is one line here."""
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from backbone.catalog.accounts import Accounts
 from backbone.catalog.envoy import Organisations
+from backbone.catalog.event_service import EventServiceRoutes
 from backbone.catalog.event_types import EventTypes
 from backbone.catalog.eventhos_accounts import EventhosAccounts
 from backbone.catalog.eventhos_actions import EventhosActions
@@ -28,6 +29,7 @@ from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.ledger.queries import LedgerQueries
+from backbone.ledger.searches import EventSearches
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
 from backbone.publisher import Publisher
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from backbone.publisher import IdempotencyKey
     from ingest_api.settings import IngestSettings
     from schemas.event import EventDraft, Receipt
+    from schemas.event_search import EventSearch, FoundEvent
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +77,7 @@ class Gateway:
     exchange_event_types: ExchangeEventTypes
     notifications: ExchangeNotifications
     organisations: Organisations
+    event_service: EventServiceRoutes
     files: EventFiles
     ledger: LedgerQueries
     executions: Executions
@@ -114,6 +118,7 @@ class Gateway:
         self.exchange_event_types = ExchangeEventTypes(self.writer)
         self.notifications = ExchangeNotifications(self.catalog, self.writer, self.event_types, secrets)
         self.organisations = Organisations(self.writer)
+        self.event_service = EventServiceRoutes(self.writer)
         self.eventhos_accounts = EventhosAccounts(self.writer, secrets)
         self.eventhos_systems = EventhosSystems(self.writer, self.event_types)
         self.eventhos_actions = EventhosActions(self.writer, secrets)
@@ -122,6 +127,7 @@ class Gateway:
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
         await asyncio.to_thread(LedgerWriter(ledger).create)
         self.ledger = LedgerQueries(ledger)
+        self._searches = EventSearches(ledger)
         self.executions = Executions(
             ledger=ledger,
             secrets=secrets,
@@ -216,6 +222,26 @@ class Gateway:
             Unavailable: the ledger cannot be read.
         """
         return await asyncio.to_thread(self.ledger.events, query, limit=limit, cursor=cursor)
+
+    async def count_events(self, search: EventSearch) -> int:
+        """How many events a search finds.
+
+        Raises:
+            Unavailable: the ledger cannot be read.
+        """
+        return await asyncio.to_thread(self._searches.count, search)
+
+    async def find_events(
+        self, search: EventSearch, *, offset: int, limit: int, by_time: bool, newest_first: bool
+    ) -> tuple[FoundEvent, ...]:
+        """A part of what a search finds, ordered by when it happened or else was accepted.
+
+        Raises:
+            Unavailable: the ledger cannot be read.
+        """
+        return await asyncio.to_thread(
+            self._searches.page, search, offset=offset, limit=limit, by_time=by_time, newest_first=newest_first
+        )
 
     async def unready(self) -> str | None:
         """Why this worker cannot do its work, or None."""

@@ -123,6 +123,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, tag="endpoint", tag_fi
 class TypeSelection(msgspec.Struct, frozen=True, kw_only=True):
     """One event type that a filter selects; a code of ``*`` selects every type of the namespace, both ``*`` all types.
 
+    A namespace of ``*`` with a code selects the types of that code in all namespaces.
+
     ``added_at`` is the append time (microseconds) of the filter record that added it; None in a record means that
     record itself added it, and the catalog view fills in the record's own append time.
     """

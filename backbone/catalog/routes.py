@@ -53,7 +53,7 @@ class Routes(Endpoints):
         """
         _check(event_filter)
         now = timestamps.now()
-        types = _selections(event_filter.types, ())
+        types = selections(event_filter.types, ())
         owner = (event_filter.workspace, event_filter.client or "")
         filter_id = new_id() if key is None else derived("event filter", *owner, key)
         new = msgspec.structs.replace(event_filter, id=filter_id, types=types, created_at=now, updated_at=now)
@@ -63,7 +63,7 @@ class Routes(Endpoints):
             found = view.event_filter(new.id)
             if found is None:
                 return Changes(put=[new], result=new)
-            undated = _selections(found.types, ())
+            undated = selections(found.types, ())
             check_repeat(msgspec.structs.replace(found, types=undated), new)
             return Changes(result=found)
 
@@ -89,7 +89,7 @@ class Routes(Endpoints):
             found = existing_filter(view, workspace, filter_id)
             wanted = msgspec.structs.replace(found, **changed)
             _check(wanted)
-            wanted = msgspec.structs.replace(wanted, types=_selections(wanted.types, found.types))
+            wanted = msgspec.structs.replace(wanted, types=selections(wanted.types, found.types))
             if wanted == found:
                 return Changes(result=found)
             wanted = msgspec.structs.replace(wanted, updated_at=timestamps.now())
@@ -217,15 +217,13 @@ def _check(event_filter: EventFilter) -> None:
     for index, each in enumerate(event_filter.types):
         if not each.namespace or not each.code:
             problems.append(Problem(path=f"$.types[{index}]", message="needs a namespace and a code"))
-        elif each.namespace == "*" and each.code != "*":
-            problems.append(Problem(path=f"$.types[{index}]", message="a code needs its namespace"))
     if problems:
         raise InvalidRequest("The event filter cannot be used.", problems)
     if event_filter.condition is not None:
         compile_condition(event_filter.condition)
 
 
-def _selections(wanted: Sequence[TypeSelection], present: Sequence[TypeSelection]) -> tuple[TypeSelection, ...]:
+def selections(wanted: Sequence[TypeSelection], present: Sequence[TypeSelection]) -> tuple[TypeSelection, ...]:
     """The wanted types, once each; those that are selected at present keep the time that they were added."""
     since = {(each.namespace, each.code): each.added_at for each in present}
     names = dict.fromkeys((each.namespace, each.code) for each in wanted)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from backbone.catalog.indexes import Group, Versions
+from schemas import event_service
 from schemas.access import ApiKey, Client, Workspace
 from schemas.event_type import EventType, Registration, RegistrationKind, event_type_key, registration_key
 from schemas.family_record import FamilyRecord, family_record_key
@@ -277,6 +278,8 @@ def _dated(resource: Resource, appended_at: int) -> Resource:
                 for each in types
             )
             return msgspec.structs.replace(resource, types=tuple(dated))
+        case Endpoint(options={event_service.UNLINKED: ""} as options):
+            return msgspec.structs.replace(resource, options=options | {event_service.UNLINKED: str(appended_at)})
         case _:
             return resource
 

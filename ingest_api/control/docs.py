@@ -42,6 +42,7 @@ _SECURITY = {
         "scheme": "bearer",
         "description": "A token from POST /auth/token, or a long-lived token.",
     },
+    "eventServiceKey": {"type": "http", "scheme": "bearer", "description": "An API key of the event service."},
     "exchangeKey": {"type": "http", "scheme": "bearer", "description": "An Exchange authentication key."},
 }
 

@@ -1,0 +1,256 @@
+"""What the event-service (GraphQL) family does with endpoints and event filters: several at once, all or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.catalog.accounts import existing_workspace
+from backbone.catalog.routes import selections
+from backbone.catalog.writer import Changes
+from schemas import timestamps
+from schemas.errors import IdempotencyMismatch, NotFound
+from schemas.event_service import UNLINKED, ConditionFields, is_socket
+from schemas.family_record import FamilyRecord
+from schemas.ids import derived, new_id
+from schemas.subscription import BodyFormat, Endpoint, EndpointType, EventFilter, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from backbone.catalog.view import CatalogView
+    from backbone.catalog.writer import CatalogWriter
+    from schemas.access import Client
+    from schemas.resources import Resource
+
+FAMILY = "event-service"
+FILTERS = "event_filter"
+"""The collection of records that say how an event filter was given: ``name`` (or null) and ``in``."""
+
+_UNNAMED = "Event filter"
+"""What a filter that was given no name is called elsewhere, where it must have one."""
+
+
+def filter_record(view: CatalogView, filter_id: str) -> FamilyRecord | None:
+    """How an event filter was given; None for one that another API made."""
+    return view.family_record(FAMILY, FILTERS, filter_id)
+
+
+def endpoints_of(view: CatalogView, workspace: str) -> list[Endpoint]:
+    """The family's endpoints of a workspace."""
+    return [each for each in view.endpoints(workspace) if each.body is BodyFormat.EVENT_SERVICE]
+
+
+class EventServiceRoutes:
+    """All methods raise ``Unavailable`` when Kafka cannot answer.
+
+    A socket endpoint without any event filter gets all events. What takes its last one away notes when: it must not get
+    what was published before and did not pass the filter.
+
+    Args:
+        writer: this process's writer.
+    """
+
+    def __init__(self, writer: CatalogWriter) -> None:
+        self._writer = writer
+
+    async def delete_endpoints(self, workspace: str, endpoint_ids: Collection[str]) -> bool:
+        """Delete endpoints and their links; False, and nothing is deleted, when one of them is unknown."""
+
+        def decide(view: CatalogView) -> Changes[bool]:
+            found = _endpoints(view, workspace, endpoint_ids)
+            if found is None:
+                return Changes(result=False)
+            links = [link for each in found for link in view.subscriptions_of(each.id)]
+            return Changes(delete=[*(each.key for each in found), *(each.key for each in links)], result=True)
+
+        return await self._writer.write(decide)
+
+    async def link(self, workspace: str, endpoint_ids: Collection[str], filter_id: str) -> bool:
+        """Link endpoints to an event filter; False, and none is linked, when one of them or the filter is unknown."""
+
+        def decide(view: CatalogView) -> Changes[bool]:
+            found = _endpoints(view, workspace, endpoint_ids)
+            event_filter = view.event_filter(filter_id)
+            if found is None or event_filter is None or event_filter.workspace != workspace:
+                return Changes(result=False)
+            linked = {each.endpoint for each in view.subscriptions_of(filter_id)}
+            return Changes(put=[_link(filter_id, each) for each in found if each.id not in linked], result=True)
+
+        return await self._writer.write(decide)
+
+    async def unlink(self, workspace: str, endpoint_ids: Collection[str], filter_id: str) -> bool:
+        """Remove links, where there are any; False, and none is removed, when an endpoint or the filter is unknown."""
+
+        def decide(view: CatalogView) -> Changes[bool]:
+            found = _endpoints(view, workspace, endpoint_ids)
+            event_filter = view.event_filter(filter_id)
+            if found is None or event_filter is None or event_filter.workspace != workspace:
+                return Changes(result=False)
+            ids = {each.id for each in found}
+            gone = [each for each in view.subscriptions_of(filter_id) if each.endpoint in ids]
+            return Changes(put=_left_alone(view, gone), delete=[each.key for each in gone], result=True)
+
+        return await self._writer.write(decide)
+
+    async def create_filter(
+        self,
+        client: Client,
+        fields: ConditionFields,
+        name: str | None,
+        endpoint_ids: Collection[str],
+        *,
+        key: str | None = None,
+    ) -> str:
+        """A new event filter of the client's workspace, linked to endpoints; its id.
+
+        A repeat with the client's idempotency ``key`` gives the filter that the first call made.
+
+        Raises:
+            IdempotencyMismatch: the key made another filter.
+            NotFound: an endpoint is unknown; no filter is made.
+        """
+        filter_id = new_id() if key is None else derived("event filter", client.workspace, client.id, key)
+        now = timestamps.now()
+        record = FamilyRecord(
+            family=FAMILY,
+            collection=FILTERS,
+            id=filter_id,
+            workspace=client.workspace,
+            content=_content(fields, name),
+            created_at=now,
+            updated_at=now,
+        )
+        event_filter = EventFilter(
+            id=filter_id,
+            workspace=client.workspace,
+            client=client.id,
+            name=name or _UNNAMED,
+            types=fields.selections(),
+            condition=fields.condition(),
+            created_at=now,
+            updated_at=now,
+        )
+
+        def decide(view: CatalogView) -> Changes[str]:
+            existing_workspace(view, client.workspace)
+            before = filter_record(view, filter_id)
+            if before is not None and view.event_filter(filter_id) is not None:
+                if before.content != record.content:
+                    raise IdempotencyMismatch("This idempotency key was used with another filter.")
+                return Changes(result=filter_id)
+            found = _endpoints(view, client.workspace, endpoint_ids)
+            if found is None:
+                raise NotFound("There is no such endpoint: endpointIds names one that is unknown.")
+            return Changes(put=[event_filter, record, *(_link(filter_id, each) for each in found)], result=filter_id)
+
+        return await self._writer.write(decide)
+
+    async def update_filter(
+        self, workspace: str, filter_id: str, fields: ConditionFields | None, name: str | None
+    ) -> None:
+        """Give a filter of this family other conditions or another name; None leaves it as it is.
+
+        Raises:
+            NotFound: there is no such filter, or another API made it.
+        """
+
+        def decide(view: CatalogView) -> Changes[None]:
+            event_filter, record = _filter(view, workspace, filter_id)
+            content = record.content | ({} if fields is None else {"in": fields.to_json()})
+            content |= {} if name is None else {"name": name}
+            if content == record.content:
+                return Changes(result=None)
+            wanted = ConditionFields() if fields is None else fields
+            now = timestamps.now()
+            changed = msgspec.structs.replace(
+                event_filter,
+                name=content["name"] or _UNNAMED,
+                types=event_filter.types if fields is None else selections(wanted.selections(), event_filter.types),
+                condition=event_filter.condition if fields is None else wanted.condition(),
+                updated_at=now,
+            )
+            record = msgspec.structs.replace(record, content=content, updated_at=now)
+            return Changes(put=[changed, record], result=None)
+
+        await self._writer.write(decide)
+
+    async def delete_filters(self, workspace: str, filter_ids: Collection[str]) -> bool:
+        """Delete filters of this family and their links; False, and nothing is deleted, when one of them is unknown."""
+
+        def decide(view: CatalogView) -> Changes[bool]:
+            gone: list[str] = []
+            links: list[Subscription] = []
+            for filter_id in dict.fromkeys(filter_ids):
+                try:
+                    gone += [each.key for each in _filter(view, workspace, filter_id)]
+                except NotFound:
+                    return Changes(result=False)
+                links += view.subscriptions_of(filter_id)
+            return Changes(put=_left_alone(view, links), delete=[*gone, *(each.key for each in links)], result=True)
+
+        return await self._writer.write(decide)
+
+
+def new_endpoint(client: Client, name: str, *, url: str | None = None, method: str = "POST") -> Endpoint:
+    """An endpoint of this family as ``Routes.create_endpoint`` takes it: a webhook when it has a URL, else a socket."""
+    return Endpoint(
+        id="",
+        workspace=client.workspace,
+        client=client.id,
+        name=name,
+        type=EndpointType.WEB_SOCKET if url is None else EndpointType.WEB_HOOK,
+        url=url,
+        method=method,
+        body=BodyFormat.EVENT_SERVICE,
+        created_at=0,
+        updated_at=0,
+    )
+
+
+def _content(fields: ConditionFields, name: str | None) -> dict[str, object]:
+    return {"name": name, "in": fields.to_json()}
+
+
+def _endpoints(view: CatalogView, workspace: str, endpoint_ids: Collection[str]) -> list[Endpoint] | None:
+    """The family's endpoints with these ids, once each; None when one of them is unknown in the workspace."""
+    found = []
+    for endpoint_id in dict.fromkeys(endpoint_ids):
+        endpoint = view.endpoint(endpoint_id)
+        if endpoint is None or endpoint.workspace != workspace or endpoint.body is not BodyFormat.EVENT_SERVICE:
+            return None
+        found.append(endpoint)
+    return found
+
+
+def _filter(view: CatalogView, workspace: str, filter_id: str) -> tuple[EventFilter, FamilyRecord]:
+    event_filter, record = view.event_filter(filter_id), filter_record(view, filter_id)
+    if event_filter is None or record is None or event_filter.workspace != workspace:
+        raise NotFound(f"There is no event filter {filter_id} that can be changed here.")
+    return event_filter, record
+
+
+def _link(filter_id: str, endpoint: Endpoint) -> Subscription:
+    now = timestamps.now()
+    return Subscription(
+        id=derived("subscription", filter_id, endpoint.id),
+        workspace=endpoint.workspace,
+        event_filter=filter_id,
+        endpoint=endpoint.id,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _left_alone(view: CatalogView, links: Sequence[Subscription]) -> list[Resource]:
+    """The socket endpoints that have no event filter once these links are gone, with the time when that began."""
+    gone = {each.id for each in links}
+    alone: list[Resource] = []
+    for endpoint_id in dict.fromkeys(each.endpoint for each in links):
+        endpoint = view.endpoint(endpoint_id)
+        if endpoint is None or not is_socket(endpoint):
+            continue
+        if all(each.id in gone for each in view.subscriptions_of(endpoint_id)):
+            alone.append(msgspec.structs.replace(endpoint, options=endpoint.options | {UNLINKED: ""}))
+    return alone

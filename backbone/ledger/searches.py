@@ -1,0 +1,73 @@
+"""Counts and pages of events by what the event-service family can ask for: times, and members of their data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import JSON, cast, func, or_, select, type_coerce
+from sqlalchemy.exc import OperationalError
+
+from backbone.ledger.tables import EVENTS
+from schemas.errors import Unavailable
+from schemas.event_search import FoundEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import ColumnElement, Engine, Row, Select
+
+    from schemas.event_search import EventSearch, Path
+
+
+class EventSearches:
+    """Blocking, and usable from any thread; all methods raise ``Unavailable`` when the database cannot be reached."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def count(self, search: EventSearch) -> int:
+        """How many events there are."""
+        total: int = self._rows(select(func.count()).select_from(EVENTS).where(*self._conditions(search)))[0][0]
+        return total
+
+    def page(
+        self, search: EventSearch, *, offset: int, limit: int, by_time: bool = False, newest_first: bool = True
+    ) -> tuple[FoundEvent, ...]:
+        """At most ``limit`` events after the first ``offset``, ordered by when they were accepted, or happened.
+
+        Events of one instant are ordered by id, so that pages neither repeat nor miss one.
+        """
+        table = EVENTS.c
+        columns = (table.time if by_time else table.received_at, table.id)
+        page = select(table.id, table.code, table.time, table.received_at, table.data).where(*self._conditions(search))
+        ordered = page.order_by(*(each.desc() if newest_first else each.asc() for each in columns))
+        return tuple(FoundEvent._make(row) for row in self._rows(ordered.limit(limit).offset(offset)))
+
+    def _conditions(self, search: EventSearch) -> list[ColumnElement[bool]]:
+        table = EVENTS.c
+        conditions = [table.workspace == search.workspace]
+        if search.id is not None:
+            conditions.append(table.id == search.id)
+        if search.code is not None:
+            conditions.append(table.code == search.code)
+        if search.earliest is not None:
+            conditions.append(table.time >= search.earliest)
+        if search.latest is not None:
+            conditions.append(table.time <= search.latest)
+        for places, text in search.members:
+            conditions.append(or_(*(self._member(place) == text for place in places)))
+        return conditions
+
+    def _member(self, path: Path) -> ColumnElement[str]:
+        # SQLite reads JSON in a text column; a cast would make a number of it.
+        sqlite = self._engine.dialect.name == "sqlite"
+        data: ColumnElement[Any] = type_coerce(EVENTS.c.data, JSON) if sqlite else cast(EVENTS.c.data, JSON)
+        member: ColumnElement[str] = data[path].as_string()
+        return member
+
+    def _rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
+        try:
+            with self._engine.connect() as connection:
+                return connection.execute(statement).all()
+        except OperationalError as error:
+            raise Unavailable(f"the ledger cannot be read: {error.orig}") from error

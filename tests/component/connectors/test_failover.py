@@ -12,6 +12,10 @@ import uuid
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from aiohttp import web
+
+from schemas.delivery import Outcome
+from tests.component.connectors.contracts import Contracts
 from tests.component.connectors.post_office import SECRET_KEY, until
 
 if TYPE_CHECKING:
@@ -134,3 +138,29 @@ async def test_a_worker_that_joins_takes_over_without_repeats(
         await deliver_all()
         await until(lambda: everything().keys() >= sent, "the first one works for both again", 60)
     assert everything() == dict.fromkeys(sent, 1)
+
+
+async def test_contracts_that_a_killed_worker_had_not_finished_are_run_by_the_next(
+    office: PostOffice, receiver: Receiver, tmp_path: Path
+) -> None:
+    contracts = Contracts(office, receiver)
+
+    async def hang_at_first(_request: web.Request, number: int) -> web.Response:
+        await asyncio.sleep(3_600 if number == 1 else 0)
+        return web.Response()
+
+    first, second = await contracts.add(), await contracts.add()
+    second.answering = hang_at_first
+    with connector_on(office, tmp_path / "first") as killed:
+        await killed.is_ready()
+        grouped = await contracts.deliver(1, 2)
+        await until(lambda: bool(second.received), "the second group is under way")
+        killed.end(signal.SIGKILL)
+    with connector_on(office, tmp_path / "second") as other:
+        await other.is_ready()
+        expected = {each.id for each in grouped.deliveries()}
+        await until(lambda: {each.delivery for each in contracts.attempts()} == expected, "all have come to an end", 60)
+        assert other.end(signal.SIGTERM) == 0
+    assert {each.outcome for each in contracts.attempts()} == {Outcome.DELIVERED}
+    assert len({request.id for request in first.received}) == 1
+    assert len(second.received) == 2

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from backbone.catalog.accounts import api_key_record, existing_client, new_plaintext
 from backbone.catalog.endpoints import linked_anew
+from backbone.catalog.exchange_definitions import (
+    REGISTERED_URL,
+    Definition,
+    Registered,
+    Roles,
+    changed_details,
+    details_of,
+)
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
-from schemas.errors import AlreadyExists, InvalidRequest, PermissionDenied, Problem
-from schemas.ids import new_id
-from schemas.subscription import BodyFormat, Endpoint, EndpointType
+from schemas.errors import AlreadyExists, InvalidRequest, NotFound, PermissionDenied, Problem
+from schemas.ids import derived, new_id
+from schemas.subscription import BodyFormat, Endpoint
 
 if TYPE_CHECKING:
     from backbone.catalog.secrets import SecretBox
@@ -21,46 +29,7 @@ if TYPE_CHECKING:
     from backbone.catalog.writer import CatalogWriter
     from schemas.resources import Resource
 
-REGISTERED_URL = "url"
-"""Endpoint option: the URL of a push destination as it was registered; events are posted below it."""
-
 _EXCHANGE_ROLES = (Role.PRODUCER, Role.SUBSCRIBER)
-
-
-class Destination(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an Exchange endpoint receives: pushed to ``url``, registered as ``registered_url``, or pulled as files."""
-
-    type: EndpointType
-    url: str | None = None
-    registered_url: str | None = None
-
-
-class Roles(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether an Exchange endpoint is a source of events, and where it receives, if it does."""
-
-    source: bool
-    destination: Destination | None
-
-
-class Definition(msgspec.Struct, frozen=True, kw_only=True):
-    """What is registered of an endpoint or an application; None leaves as it is what was registered before."""
-
-    name: str | None = None
-    description: str | None = None
-    provider: str | None = None
-    identifiers: tuple[str, ...] | None = None
-    roles: Roles | None = None
-
-
-class Registered(NamedTuple):
-    """``key`` is the authentication key in plaintext, of one that has just come into being; shown now and never again.
-
-    ``destination`` has the id of the client: an Exchange endpoint has one at most.
-    """
-
-    client: Client
-    destination: Endpoint | None = None
-    key: str | None = None
 
 
 class ExchangeAccounts:
@@ -97,10 +66,47 @@ class ExchangeAccounts:
                 client = msgspec.structs.replace(
                     client, application=caller.id, provider=caller.provider or client.provider
                 )
-            put: list[Resource] = _if_changed(found, client)
-            destination, changed = _destination(view, client, definition.roles)
-            put += changed
-            return self._changes(found, client, put, plaintext, destination)
+            return self._endpoint_changes(view, found, client, definition, plaintext)
+
+        return await self._writer.write(decide)
+
+    async def put_deployment(
+        self, caller: Client, application_id: str, deployment: str, definition: Definition
+    ) -> Registered:
+        """Register the endpoint of one deployment of an application, or change it.
+
+        A new one without a name is called after the provider and the deployment, and takes over the application's
+        roles where it says none.
+
+        Raises:
+            PermissionDenied: an endpoint-level key, or another application's.
+            NotFound: the account has no such application.
+            AlreadyExists: another endpoint has the name.
+        """
+        if caller.level is ClientLevel.ENDPOINT:
+            raise PermissionDenied("This needs an application-level or account-level key.")
+        client_id, plaintext = derived("exchange deployment", application_id, deployment), new_plaintext()
+
+        def decide(view: CatalogView) -> Changes[Registered]:
+            application = view.client(application_id)
+            if application is None or not _is_application(application, caller.workspace):
+                raise NotFound(f"There is no application {application_id}.")
+            if caller.level is ClientLevel.APPLICATION and caller.id != application_id:
+                raise PermissionDenied("The key is another application's.")
+            found = view.client(client_id)
+            said = definition
+            if found is None:
+                name = definition.name or f"{application.provider or application.name} {deployment}"
+                roles = definition.roles or details_of(view, application_id).roles
+                said = msgspec.structs.replace(definition, name=name, roles=roles)
+            named = _named(view, caller.workspace, said.name)
+            if named is not None and named.id != client_id:
+                raise AlreadyExists(f"there is another endpoint {said.name}")
+            before = found or _new(client_id, caller, said.name, ClientLevel.ENDPOINT)
+            client = msgspec.structs.replace(
+                _defined(view, before, said), application=application_id, provider=application.provider
+            )
+            return self._endpoint_changes(view, found, client, said, plaintext)
 
         return await self._writer.write(decide)
 
@@ -146,34 +152,33 @@ class ExchangeAccounts:
                 found = existing_client(view, caller.id)
             before = found or _new(fresh, caller, definition.provider, ClientLevel.APPLICATION)
             client = _defined(view, before, definition)
-            return self._changes(found, client, _if_changed(found, client), plaintext, None)
+            put = [*_if_changed(found, client), *changed_details(view, client, definition)]
+            return self._changes(found, client, put, plaintext)
 
         return await self._writer.write(decide)
 
+    def _endpoint_changes(
+        self, view: CatalogView, found: Client | None, client: Client, definition: Definition, plaintext: str
+    ) -> Changes[Registered]:
+        put = [
+            *_if_changed(found, client),
+            *_destination(view, client, definition.roles),
+            *changed_details(view, client, definition),
+        ]
+        return self._changes(found, client, put, plaintext)
+
     def _changes(
-        self,
-        found: Client | None,
-        client: Client,
-        put: list[Resource],
-        plaintext: str,
-        destination: Endpoint | None,
+        self, found: Client | None, client: Client, put: list[Resource], plaintext: str
     ) -> Changes[Registered]:
         if found is not None:
-            return Changes(put=put, result=Registered(client, destination))
+            return Changes(put=put, result=Registered(client))
         key = api_key_record(new_id(), client, plaintext, self._secrets.digest(plaintext))
-        return Changes(put=[*put, key], result=Registered(client, destination, plaintext))
+        return Changes(put=[*put, key], result=Registered(client, plaintext))
 
 
 def _meant(view: CatalogView, caller: Client, name: str | None) -> Client | None:
     """The endpoint that a call is about, if there is one."""
-    named = next(
-        (
-            one
-            for one in view.clients(caller.workspace)
-            if (one.realm, one.level, one.name) == (Realm.EXCHANGE, ClientLevel.ENDPOINT, name)
-        ),
-        None,
-    )
+    named = _named(view, caller.workspace, name)
     if caller.level is ClientLevel.ENDPOINT:
         if named is not None and named.id != caller.id:
             raise AlreadyExists(f"there is another endpoint {name}")
@@ -183,15 +188,27 @@ def _meant(view: CatalogView, caller: Client, name: str | None) -> Client | None
     return named
 
 
+def _named(view: CatalogView, workspace: str, name: str | None) -> Client | None:
+    endpoints = (
+        one
+        for one in view.clients(workspace)
+        if (one.realm, one.level, one.name) == (Realm.EXCHANGE, ClientLevel.ENDPOINT, name)
+    )
+    return next(endpoints, None)
+
+
 def _application(view: CatalogView, workspace: str, provider: str | None) -> Client | None:
     if provider is None:
         return None
     applications = (
-        one
-        for one in view.clients(workspace)
-        if (one.realm, one.level, one.provider) == (Realm.EXCHANGE, ClientLevel.APPLICATION, provider)
+        one for one in view.clients(workspace) if _is_application(one, workspace) and one.provider == provider
     )
     return next(applications, None)
+
+
+def _is_application(client: Client, workspace: str) -> bool:
+    wanted = (Realm.EXCHANGE, ClientLevel.APPLICATION, workspace)
+    return (client.realm, client.level, client.workspace) == wanted
 
 
 def _new(client_id: str, caller: Client, name: str | None, level: ClientLevel) -> Client:
@@ -233,8 +250,8 @@ def _defined(view: CatalogView, before: Client, definition: Definition) -> Clien
     )
 
 
-def _destination(view: CatalogView, client: Client, roles: Roles | None) -> tuple[Endpoint | None, list[Resource]]:
-    """Where the client receives from now on, and what that changes."""
+def _destination(view: CatalogView, client: Client, roles: Roles | None) -> list[Resource]:
+    """What changes of where the client receives."""
     found = view.endpoint(client.id)
     wanted = found
     if roles is not None and roles.destination is not None:
@@ -258,12 +275,12 @@ def _destination(view: CatalogView, client: Client, roles: Roles | None) -> tupl
         enabled = found.enabled and roles is None
         wanted = msgspec.structs.replace(found, name=client.name, enabled=enabled)
     if wanted is None or wanted == found:
-        return wanted, []
+        return []
     put: list[Resource] = [msgspec.structs.replace(wanted, updated_at=timestamps.now())]
     if found is not None and wanted.enabled and not found.enabled:
         # What was published while it did not receive must not turn up now.
         put += [linked_anew(each) for each in view.subscriptions_of(client.id)]
-    return wanted, put
+    return put
 
 
 def _if_changed(found: Client | None, client: Client) -> list[Resource]:

@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 from backbone.catalog import authorizations
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.families.exchange_access import ExchangeEndpoint
-from ingest_api.families.exchange_endpoints import Url
+from ingest_api.families.exchange_endpoint_models import Url
 from ingest_api.families.exchange_openapi import ERRORS, NOT_FOUND, WITH_BODY
 from schemas.errors import InvalidRequest, Problem
 from schemas.subscription import Authorization, AuthorizationType

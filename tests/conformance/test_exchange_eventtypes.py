@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
+from tests.exchange_account import ExchangeAccount, ExchangeEndpoint
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
-
-    from tests.exchange_account import ExchangeAccount, ExchangeEndpoint
 
 MEMBERS = ["code", "version", "namespace", "name", "description", "attributes", "registrationType"]
 
@@ -250,7 +250,9 @@ def test_an_account_level_key_registers_endpoints(exchange: ExchangeAccount) -> 
         again = http.put("/v1/endpoint", json=body | {"description": "e"}).raise_for_status().json()
     assert again == made | {"description": "e"}
     assert made["endpointTypes"]["event"]["source"] == {"enabled": True}
-    assert made["marketingDatabasesDefinition"]["marketingDatabases"][0]["identifiers"] == [{"name": "email"}]
+    assert made["marketingDatabasesDefinition"]["marketingDatabases"][0]["identifiers"] == [
+        {"name": "email", "type": "EMAIL"}
+    ]
     with exchange.gateway.client(key) as http:
         assert [one["endpointId"] for one in http.get("/v1/endpoint").json()] == [made["endpointId"]]
 
@@ -330,3 +332,89 @@ def test_an_application_has_endpoints_of_its_own(exchange: ExchangeAccount) -> N
         refused(http.post("/v1/application", json={"providerName": provider}), 403)
     with exchange.gateway.client(None) as http:
         refused(http.put("/v1/endpoint", json=definition("x")), 401)
+
+
+class TestDeployments:
+    """``PUT /v1/endpoint/{applicationid}/{deploymentid}``."""
+
+    @pytest.fixture
+    def application(self, exchange: ExchangeAccount) -> dict[str, Any]:
+        body = {
+            "providerName": f"provider-{uuid4()}",
+            "hashAlgorithm": "SHA256",
+            "endpointTypes": {"event": {"source": {"enabled": True}}},
+            "marketingDatabasesDefinition": {"marketingDatabases": [{"name": "p", "identifiers": [{"name": "email"}]}]},
+        }
+        with exchange.gateway.client(exchange.account_key) as http:
+            made: dict[str, Any] = http.post("/v1/application", json=body).raise_for_status().json()
+        return made
+
+    def test_an_endpoint_takes_over_what_its_application_has(
+        self, exchange: ExchangeAccount, application: dict[str, Any]
+    ) -> None:
+        path = f"/v1/endpoint/{application['applicationId']}/shop%207"
+        with exchange.gateway.client(application["authenticationKey"]) as http:
+            answer = http.put(path, json={"description": "first"})
+            assert answer.status_code == 200, answer.text
+            made = answer.json()
+            again = http.put(path, json={"description": "second"}).json()
+            assert http.get(f"/v1/endpoint/{made['endpointId']}").json() == again
+        assert made["name"] == f"{application['providerName']} shop 7"
+        assert made["providerName"] == application["providerName"]
+        assert made["endpointTypes"]["event"]["source"] == {"enabled": True}
+        assert again == {name: value for name, value in made.items() if name != "authenticationKey"} | {
+            "description": "second"
+        }
+        publisher = ExchangeEndpoint(account=exchange, id=made["endpointId"], key=made["authenticationKey"], name="")
+        code = f"code-{uuid4()}"
+        publisher.register(code).raise_for_status()
+        event = {"code": code, "timestamp": "2015-02-28T20:16:12Z"}
+        body = {"channel": "Web", "identifiers": [{"name": "email", "value": "x"}], "events": [event]}
+        with publisher.client() as http:
+            assert http.post("/v1/event", json=body).json() == {"accepted": 1}
+
+    def test_each_deployment_is_an_endpoint(self, exchange: ExchangeAccount, application: dict[str, Any]) -> None:
+        name = f"endpoint-{uuid4()}"
+        pull = {"event": {"destination": {"enabled": True, "destinationType": "pull"}}}
+        with exchange.gateway.client(exchange.account_key) as http:
+            base = f"/v1/endpoint/{application['applicationId']}"
+            first = http.put(f"{base}/1", json={"name": name, "endpointTypes": pull}).json()
+            refused(http.put(f"{base}/2", json={"name": name}), 409)
+            second = http.put(f"{base}/2", json={}).json()
+        assert first["name"] == name
+        assert first["endpointTypes"]["event"]["source"] == {"enabled": False}
+        assert first["endpointTypes"]["event"]["destination"]["destinationType"] == "pull"
+        assert second["endpointId"] != first["endpointId"]
+
+    def test_other_keys_and_applications(self, exchange: ExchangeAccount, application: dict[str, Any]) -> None:
+        path = f"/v1/endpoint/{application['applicationId']}/1"
+        with exchange.endpoint(source=True).client() as http:
+            refused(http.put(path, json={}), 403)
+        with exchange.gateway.client(exchange.application_key) as http:
+            refused(http.put(path, json={}), 403)
+        with exchange.gateway.client(exchange.account_key) as http:
+            refused(http.put("/v1/endpoint/unknown/1", json={}), 404)
+            refused(http.put(path, json={"endpointTypes": {"event": {"source": {"enabled": "yes"}}}}), 400)
+        with exchange.gateway.client(None) as http:
+            refused(http.put(path, json={}), 401)
+
+
+def test_what_is_defined_of_identifiers_is_shown_as_it_was_given(exchange: ExchangeAccount) -> None:
+    databases = [
+        {
+            "id": "7",
+            "name": "people",
+            "identifiers": [{"name": "email", "type": "EMAIL", "isRequired": True}, {"name": "cookieId"}],
+            "attributes": [{"name": "city", "type": "STRING", "isRequired": False}],
+        },
+        {"name": "phones", "identifiers": [{"name": "phone", "type": "PHONE"}]},
+    ]
+    definition = {"marketingDatabases": databases}
+    body = {"name": f"endpoint-{uuid4()}", "hashAlgorithm": "NONE", "marketingDatabasesDefinition": definition}
+    with exchange.gateway.client(exchange.account_key) as http:
+        made = http.put("/v1/endpoint", json=body).raise_for_status().json()
+        assert made["hashAlgorithm"] == "NONE"
+        assert made["marketingDatabasesDefinition"] == definition
+        # What is left out stays.
+        same = http.put("/v1/endpoint", json={"name": body["name"], "description": "d"}).json()
+        assert (same["hashAlgorithm"], same["marketingDatabasesDefinition"]) == ("NONE", definition)

@@ -1,0 +1,107 @@
+"""What is registered of Exchange endpoints and applications, and where what the common model lacks is kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from schemas import timestamps
+from schemas.access import Client, ClientLevel, Realm
+from schemas.family_record import FamilyRecord
+from schemas.subscription import EndpointType
+
+if TYPE_CHECKING:
+    from backbone.catalog.view import CatalogView
+    from schemas.resources import Resource
+
+_COLLECTION = "definition"
+
+REGISTERED_URL = "url"
+"""Endpoint option: the URL of a push destination as it was registered; events are posted below it."""
+
+
+class Destination(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an Exchange endpoint receives: pushed to ``url``, registered as ``registered_url``, or pulled as files.
+
+    In the catalog it is an endpoint with the id of the client: there is one at most.
+    """
+
+    type: EndpointType
+    url: str | None = None
+    registered_url: str | None = None
+
+
+class Roles(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether an Exchange endpoint is a source of events, and where it receives, if it does."""
+
+    source: bool
+    destination: Destination | None
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """What is registered of an endpoint or an application; None leaves as it is what was registered before."""
+
+    name: str | None = None
+    description: str | None = None
+    provider: str | None = None
+    identifiers: tuple[str, ...] | None = None
+    roles: Roles | None = None
+    hash_algorithm: str | None = None
+    databases: tuple[dict[str, Any], ...] | None = None
+
+
+class Registered(NamedTuple):
+    """``key`` is the authentication key of one that has just come into being, in plaintext: shown now and never again."""
+
+    client: Client
+    key: str | None = None
+
+
+class Details(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is kept of a definition beside the client and its destination.
+
+    ``databases`` hold the identifiers with their types; ``roles`` are those that an application's endpoints take over.
+    """
+
+    hash_algorithm: str | None = None
+    databases: tuple[dict[str, Any], ...] | None = None
+    roles: Roles | None = None
+
+
+def details_of(view: CatalogView, client: str) -> Details:
+    """What is kept of a client's definition."""
+    found = view.family_record(Realm.EXCHANGE, _COLLECTION, client)
+    return Details() if found is None else msgspec.convert(found.content, Details)
+
+
+def changed_details(view: CatalogView, client: Client, definition: Definition) -> list[Resource]:
+    """The record that keeps what the definition says besides, if that is new."""
+    before = details_of(view, client.id)
+    roles = definition.roles if client.level is ClientLevel.APPLICATION else None
+    wanted = Details(
+        hash_algorithm=before.hash_algorithm if definition.hash_algorithm is None else definition.hash_algorithm,
+        databases=before.databases if definition.databases is None else definition.databases,
+        roles=before.roles if roles is None else roles,
+    )
+    if wanted == before:
+        return []
+    found = view.family_record(Realm.EXCHANGE, _COLLECTION, client.id)
+    now = timestamps.now()
+    return [
+        FamilyRecord(
+            family=Realm.EXCHANGE,
+            collection=_COLLECTION,
+            id=client.id,
+            workspace=client.workspace,
+            content=msgspec.to_builtins(wanted),
+            created_at=now if found is None else found.created_at,
+            updated_at=now,
+        )
+    ]
+
+
+def details_keys(view: CatalogView, client: str) -> list[str]:
+    """The catalog record key of what is kept besides, if anything is."""
+    found = view.family_record(Realm.EXCHANGE, _COLLECTION, client)
+    return [] if found is None else [found.key]

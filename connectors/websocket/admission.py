@@ -10,6 +10,7 @@ from backbone.realtime_tokens import ExpiredToken, InvalidToken
 from connectors.websocket import protocol
 from connectors.websocket.protocol import Disconnected
 from schemas.access import Realm
+from schemas.organisation import read_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +97,8 @@ class Admission:
         Raises:
             Unavailable: Kafka does not answer.
         """
+        if read_channel(channel, workspace) is None:
+            return False
         return bool(await self._catalog.lookup(lambda view: is_public(view, workspace, channel) or None))
 
 

@@ -68,6 +68,19 @@ def test_V_02_provisioning_again_changes_nothing(envoy: Organisation, user: User
     assert [len(page["items"]) for page in before] == [2, 2, 2]
 
 
+def test_V_02_provisioning_again_puts_back_what_is_missing(gateway: RunningGateway) -> None:
+    made = organisation(gateway)
+    with made.admin() as admin:
+        for what in ("endpoints", "filters"):
+            gone = admin.get(f"{OWN_API}/{what}").json()["items"][0]["id"]
+            admin.delete(f"{OWN_API}/{what}/{gone}").raise_for_status()
+
+        made.user().call("provision").raise_for_status()
+
+        for what in ("endpoints", "filters", "subscriptions"):
+            assert len(admin.get(f"{OWN_API}/{what}").json()["items"]) == 2
+
+
 def test_V_03_a_connection_token(user: User) -> None:
     answer = user.call("connection_token")
 

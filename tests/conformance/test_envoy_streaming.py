@@ -246,31 +246,79 @@ async def test_V_13_each_token_is_for_its_purpose(envoy: Organisation, streams: 
     assert await streams.of(user.token).refused() == 3500
 
 
-async def test_V_24_deprovisioning_ends_connections_and_tokens(installation: Installation, streams: Streams) -> None:
-    made = organisation(installation.gateway)
-    user = made.user(SHIPMENTS)
+async def test_V_24_deprovisioning_closes_connections(installation: Installation, streams: Streams) -> None:
+    user = organisation(installation.gateway).user(SHIPMENTS)
     bystander = await streams.connect(organisation(installation.gateway).user(SHIPMENTS))
-    token = user.connection_token()
-    connections = [await streams.of(token).connected() for _ in range(2)]
+    connections = [await streams.connect(user) for _ in range(2)]
 
     user.call("deprovision").raise_for_status()
 
-    # Whether or not the node has closed the others yet.
-    assert await streams.of(token).refused() == 3500
     await until(lambda: [each.closed for each in connections] == [3507, 3507], "connections are closed")
-    assert user.call("connection_token").status_code == 403
-    assert user.call("subscription_token", json={"channel": made.channel()}).status_code == 403
     assert bystander.closed is None
-    user.call("provision").raise_for_status()
-    assert (await streams.of(token).connected()).channels == [made.channel()]
 
 
-async def test_V_25_26_nothing_is_delivered_until_it_is_provisioned_again(
+async def test_V_25_a_deprovisioned_organisation_gets_nothing(
     installation: Installation, streams: Streams, mailbox: Mailbox
 ) -> None:
     made = organisation(installation.gateway)
     user = made.user(SHIPMENTS)
+    add_webhook(made, mailbox)
+    made.publish([1])
+    await until(lambda: len(mailbox.received) == 1, "the webhook is called")
+
+    user.call("deprovision").raise_for_status()
+    made.publish([2])
+
+    # What comes after it shows that it did not come.
+    user.call("provision").raise_for_status()
+    add_webhook(made, mailbox)
+    stream = await streams.connect(user)
+    made.publish([3])
+    await until(lambda: stream.numbers[made.channel()] == [3], "streaming works again")
+    await until(lambda: len(mailbox.received) == 2, "the new webhook is called")
+    assert [json.loads(each.body)["data"]["number"] for each in mailbox.received] == [1, 3]
+    history = await stream.client.history(made.channel(), limit=10)
+    assert [each.data["data"]["number"] for each in history.publications] == [1, 3]
+
+
+async def test_V_26_provisioned_again_it_streams_again_without_its_webhooks(
+    installation: Installation, streams: Streams, mailbox: Mailbox
+) -> None:
+    made = organisation(installation.gateway)
+    user = made.user(SHIPMENTS)
+    add_webhook(made, mailbox)
+    for operation in ("deprovision", "provision"):
+        user.call(operation).raise_for_status()
+
+    stream = await streams.connect(user)
+    made.publish([1])
+
+    await until(lambda: stream.numbers[made.channel()] == [1], "streaming works again")
     with made.admin() as admin:
+        endpoints = admin.get(f"{OWN_API}/endpoints").raise_for_status().json()["items"]
+    assert [each["type"] for each in endpoints] == ["WEB_SOCKET", "WEB_SOCKET"]
+    assert mailbox.received == []
+
+
+async def test_V_27_tokens_are_refused_while_their_organisation_is_not_provisioned(
+    installation: Installation, streams: Streams
+) -> None:
+    made = organisation(installation.gateway)
+    user = made.user(SHIPMENTS)
+    token = user.connection_token()
+
+    user.call("deprovision").raise_for_status()
+
+    assert await streams.of(token).refused() == 3500
+    assert user.call("connection_token").status_code == 403
+    assert user.call("subscription_token", json={"channel": made.channel()}).status_code == 403
+    user.call("provision").raise_for_status()
+    assert (await streams.of(token).connected()).channels == [made.channel()]
+
+
+def add_webhook(to: Organisation, mailbox: Mailbox) -> None:
+    """A webhook for all of the organisation's events."""
+    with to.admin() as admin:
 
         def make(path: str, **body: Any) -> str:
             return str(admin.post(f"{OWN_API}/{path}", json=body).raise_for_status().json()["id"])
@@ -278,24 +326,6 @@ async def test_V_25_26_nothing_is_delivered_until_it_is_provisioned_again(
         hook = make("endpoints", name="hook", type="WEB_HOOK", url=mailbox.url)
         every = make("filters", name="all", types=[{"namespace": "*", "code": "*"}])
         make("subscriptions", filter=every, endpoint=hook)
-        made.publish([1])
-        await until(lambda: len(mailbox.received) == 1, "the webhook is called")
-
-        user.call("deprovision").raise_for_status()
-        made.publish([2])
-        user.call("provision").raise_for_status()
-        assert [each["type"] for each in admin.get(f"{OWN_API}/endpoints").json()["items"]] == ["WEB_SOCKET"] * 2
-
-        # A new one shows that what it would have got while there was none does not come later either.
-        make("subscriptions", filter=every, endpoint=make("endpoints", name="new", type="WEB_HOOK", url=mailbox.url))
-    stream = await streams.connect(user)
-    made.publish([3])
-
-    await until(lambda: stream.numbers[made.channel()] == [3], "streaming works again")
-    await until(lambda: len(mailbox.received) == 2, "the new webhook is called")
-    assert [json.loads(each.body)["data"]["number"] for each in mailbox.received] == [1, 3]
-    history = await stream.client.history(made.channel(), limit=10)
-    assert [each.data["data"]["number"] for each in history.publications] == [1, 3]
 
 
 async def test_V_31_organisations_see_only_their_own(installation: Installation, streams: Streams) -> None:

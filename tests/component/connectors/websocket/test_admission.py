@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from typing import TYPE_CHECKING
 
@@ -14,20 +15,24 @@ from schemas.access import Client, Realm
 from schemas.family_record import FamilyRecord
 from schemas.organisation import FAMILY, ORGANISATIONS, PUBLIC_NAMESPACES
 from tests.component.connectors.websocket.node import (
+    Clients,
     RawClient,
     channel_token,
     order_ids,
     publications,
     publish,
+    running_node,
     some_channel,
     token,
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from backbone.kafka.records import Record
+    from backbone.kafka.settings import KafkaSettings
     from schemas.resources import Resource
     from tests.component.connectors.post_office import PostOffice
-    from tests.component.connectors.websocket.node import Clients
 
 _WRITE = "of no writer"
 
@@ -97,6 +102,21 @@ async def test_connections_end_with_the_provision_of_their_organisation(clients:
     assert (await client.closed())[0] == 3507
     await put(office, provisioned)
     assert "ping" in await (await connected(clients, user)).ask(ping={})
+
+
+async def test_every_node_ends_its_connections(
+    clients: Clients, office: PostOffice, kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    user = issuer(Realm.ENVOY)
+    provisioned = provision(user)
+    await put(office, user, provisioned)
+    with running_node(kafka, tmp_path) as other:
+        async with contextlib.AsyncExitStack() as stack:
+            connections = [await connected(each, user) for each in (clients, Clients(other.url, stack))]
+
+            await office.producer.send([gone(provisioned)])
+
+            assert [(await each.closed())[0] for each in connections] == [3507, 3507]
 
 
 async def test_a_subscription_token_is_worth_no_more_than_its_issuer(clients: Clients, office: PostOffice) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import Depends, Query, Security
 from fastapi.security import HTTPBearer
 
-from backbone.catalog.eventhos import Event, Refused, System, find
+from backbone.catalog.eventhos import WORKSPACE, Event, Refused, System, find
 from ingest_api import problems
 from ingest_api.authentication import bearer
 from ingest_api.control.dependencies import Authorization, TheGateway
@@ -83,8 +83,12 @@ async def client_of_token(authenticator: Authenticator, token: str) -> Client:
         Unauthenticated: it is neither, or its time is over.
     """
     if token.count(".") == 2:  # noqa: PLR2004  # only a JSON Web Token has three parts
-        return await authenticator.by_bare_token(token, Realm.EVENTHOS)
-    return await authenticator.by_key(token, Realm.EVENTHOS, KeyUse.LONG_LIVED)
+        client = await authenticator.by_bare_token(token, Realm.EVENTHOS)
+    else:
+        client = await authenticator.by_key(token, Realm.EVENTHOS, KeyUse.LONG_LIVED)
+    if client.workspace != WORKSPACE:
+        raise Unauthenticated("eventhos has no other workspaces.")
+    return client
 
 
 def needs(permission: str) -> list[Any]:

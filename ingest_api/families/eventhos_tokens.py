@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response as HttpResponse
 from starlette.responses import JSONResponse
 
-from backbone.catalog.eventhos import Account, Refused, Role, find, numbered
+from backbone.catalog.eventhos import WORKSPACE, Account, Refused, Role, find, numbered
 from backbone.catalog.eventhos_accounts import holds_long_lived
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
@@ -92,7 +92,7 @@ async def _client(gateway: Gateway, client_id: str, secret: str) -> Client:
         Refused: 400004 it is unknown, 401202 revoked, 400011 it has a long-lived token, 401100 the secret is wrong.
     """
     client = await gateway.lookup(lambda view: view.client(client_id))
-    if client is None or client.realm is not Realm.EVENTHOS:
+    if client is None or (client.realm, client.workspace) != (Realm.EVENTHOS, WORKSPACE):
         raise Refused(CLIENT_UNKNOWN, "Client or user not found")
     if client.disabled:
         raise Refused(INCORRECT_TOKEN, "The client access has been revoked")

@@ -207,6 +207,14 @@ def test_E_51_a_systems_class_and_client_must_be_ones(eventhos: Eventhos, http: 
     refused(http.post("/system", json=body | {"systemClass": "hybrid", "clientId": 987_654}), 400301)
 
 
+def test_E_51_a_systems_identifier_is_its_own(eventhos: Eventhos, http: httpx.Client) -> None:
+    body = {"identifier": unique(), "name": "S", "systemClass": "hybrid"}
+    assert http.post("/system", json=body).status_code == 201
+
+    refused(http.post("/system", json=body), 400305)
+    assert "printable" in refused(http.post("/system", json=body | {"identifier": "a\nb"}), 400000)
+
+
 def test_E_51_a_client_has_one_system(eventhos: Eventhos, http: httpx.Client) -> None:
     client = eventhos.client()
     system = eventhos.system(client)
@@ -318,9 +326,7 @@ def test_E_55_an_action_is_created_and_shown_without_its_secrets(eventhos: Event
     assert "shh" not in http.get("/action", params={"itemsPerPage": 1000}).text
 
 
-def test_E_55_an_actions_secrets_stay_when_it_is_changed_as_shown(
-    eventhos: Eventhos, http: httpx.Client, gateway: RunningGateway
-) -> None:
+def test_E_55_an_actions_secrets_stay_when_it_is_changed_as_shown(eventhos: Eventhos, http: httpx.Client) -> None:
     oauth = {"securityType": 1, "securityUrl": "https://example.com/token", "clientId": "me"}
     headers = [{"key": "Authorization", "value": "Bearer shh"}]
     number = eventhos.action(eventhos.system(), TARGET, **oauth, clientSecret="shh", headers=headers)
@@ -333,9 +339,12 @@ def test_E_55_an_actions_secrets_stay_when_it_is_changed_as_shown(
     assert found["httpConfiguration"]["headers"] == {"Authorization": "***"}
     assert found["security"]["type"] == "oauth2_client"
 
-    assert http.put(f"/action/{number}", json=body | {"headers": []}).json() == CHANGED
+    event = eventhos.event()
+    replying = {"headers": [], "rawBody": "${.body.name} was here", "reply_to": event.identifier}
+    assert http.put(f"/action/{number}", json=body | replying).json() == CHANGED
     found = content(http.get(f"/action/{number}"))
-    assert found["httpConfiguration"]["headers"] == {}
+    assert (found["httpConfiguration"]["headers"], found["reply_to"]) == ({}, event.identifier)
+    assert found["httpConfiguration"]["data"] == "${.body.name} was here"
     assert found["security"] == {"type": "custom", "httpConfiguration": {}}
     assert "clientSecret" in refused(http.put(f"/action/{number}", json=body | oauth), 400000)
 
@@ -512,6 +521,31 @@ def test_roles_give_and_take_permissions(eventhos: Eventhos, http: httpx.Client)
     assert named(http, "/auth/client", client.id)["roles"] == []
     refused(http.delete(f"/auth/role/{role}"), 404004)
     refused(http.post("/auth/role", json={"identifier": unique()}), 400000)
+
+
+def test_a_client_of_another_workspace_is_unknown(gateway: RunningGateway) -> None:
+    client_id, key = gateway.create_client(gateway.create_workspace(), realm="eventhos")
+    fields = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": key}
+
+    refused(httpx.post(f"{gateway.url}/auth/token", data=fields), 400004)
+
+
+def test_a_client_that_was_deleted_can_be_made_again_through_our_own_api(
+    eventhos: Eventhos, http: httpx.Client
+) -> None:
+    numbers = []
+    body = {"id": unique(), "name": unique(), "realm": "eventhos", "roles": [], "scopes": ["event:select"]}
+    for _ in range(2):
+        with eventhos.gateway.client() as admin:
+            assert admin.post("/headrace/v1/clients", json=body).status_code == 201
+            key = admin.post(f"/headrace/v1/clients/{body['id']}/keys").json()["key"]
+        fields = {"grant_type": "client_credentials", "client_id": body["id"], "client_secret": key}
+        answer = http.post("/auth/token", data=fields)
+        assert answer.status_code == 201
+        numbers.append(answer.json()["content"]["client_id"])
+        assert named(http, "/auth/client", numbers[0])["permissions"] == ["event:select"]
+        http.delete(f"/auth/client/{numbers[0]}").raise_for_status()
+    assert numbers[0] == numbers[1]
 
 
 def test_the_api_says_that_it_is_up(eventhos: Eventhos) -> None:

@@ -52,7 +52,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Registered(NamedTuple):
-    """``key`` is the authentication key of one that has just come into being, in plaintext: shown now and never again."""
+    """``key`` is the authentication key in plaintext, of one that has just come into being; it is shown this once."""
 
     client: Client
     key: str | None = None

@@ -220,7 +220,8 @@ def next_number(view: CatalogView, kind: type[Kept]) -> int:
 
 def has_active_contract(view: CatalogView, event: Event) -> bool:
     """Whether a sent event is run for any contract: cheap, as it is asked with every event."""
-    return any(each.enabled for each in view.subscriptions_of(event.filter_id))
+    # A link without an order is none of ours: somebody made it through our own API.
+    return any(each.enabled and each.order is not None for each in view.subscriptions_of(event.filter_id))
 
 
 def existing_system(view: CatalogView, number: int) -> System:

@@ -548,6 +548,29 @@ def test_a_client_that_was_deleted_can_be_made_again_through_our_own_api(
     assert numbers[0] == numbers[1]
 
 
+def test_Z_05_eventhos_shows_no_secret_again_and_logs_none(eventhos: Eventhos, http: httpx.Client) -> None:
+    event = eventhos.event()
+    oauth = {"securityType": 1, "securityUrl": "https://example.com/token", "clientId": "me"}
+    stored = unique()
+    eventhos.action(event.system, TARGET, **oauth, clientSecret=stored)
+    long_lived = http.put(f"/auth/client/{event.client.id}/long-live").json()["content"]["access_token"]
+    secrets = [stored, event.client.secret, event.token, long_lived]
+
+    answers = [
+        eventhos.send(event, "", params={"access-key": long_lived}),
+        eventhos.send(event, "", params={"access-key": event.client.secret}),
+        http.post("/auth/token", data=event.client.credentials()),
+        http.post("/auth/token", json=event.client.credentials(client_id="nobody")),
+        http.get("/event", params={"access_token": long_lived}),
+        *(http.get(path, params={"itemsPerPage": 1000}) for path in ("/action", "/auth/client", "/system", "/event")),
+        http.get(f"/auth/client/{event.client.id}/secret"),
+    ]
+    logs = [path.read_text() for path in eventhos.gateway.directory.glob("*.log")]
+    assert logs
+    for text in [*(answer.text for answer in answers), *logs]:
+        assert not [secret for secret in secrets if secret in text]
+
+
 def test_the_api_says_that_it_is_up(eventhos: Eventhos) -> None:
     response = httpx.get(f"{eventhos.gateway.url}/")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from schemas.ids import derived
 from tests.eventhos_calls import SEED_BODY, Eventhos, EventhosEvent, eventhos_on, unique
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def refused(response: httpx.Response, code: int) -> str:
     assert (response.status_code, response.json()["code"]) == (code // 1000, code), response.text
     message: str = response.json()["message"]
     return message
+
+
+def event_filter(event: EventhosEvent) -> str:
+    """Id of the event's filter, as the catalog derives it."""
+    return derived("eventhos", "event", event.identifier)
 
 
 def claims(token: str) -> dict[str, Any]:
@@ -85,6 +91,16 @@ def test_E_06_contracts_that_are_not_active_do_not_count(eventhos: Eventhos) -> 
         assert http.put(f"/contract/{contract}", json={"active": True}).status_code == 201
         assert eventhos.send(event).json() == RECEIVED
         assert http.delete(f"/contract/{contract}").status_code == 201
+    assert eventhos.send(event).json() == NO_CONTRACTS
+
+
+def test_E_06_what_else_receives_an_event_is_no_contract(eventhos: Eventhos) -> None:
+    event = eventhos.event()
+    with eventhos.gateway.client() as admin:
+        endpoint = admin.post("/headrace/v1/endpoints", json={"name": "n", "type": "WEB_SOCKET"}).json()["id"]
+        link = {"filter": event_filter(event), "endpoint": endpoint}
+        admin.post("/headrace/v1/subscriptions", json=link).raise_for_status()
+
     assert eventhos.send(event).json() == NO_CONTRACTS
 
 
@@ -233,6 +249,25 @@ def test_E_27_a_body_that_is_too_large_is_refused(eventhos: Eventhos, lonely: Ev
 
     refused(eventhos.send(lonely, content=b'"' + b"x" * 9_000_000 + b'"'), 413000)
     assert eventhos.stored(lonely) == before
+
+
+def test_E_28_the_status_is_the_codes_first_three_digits(
+    eventhos: Eventhos, event: EventhosEvent, lonely: EventhosEvent
+) -> None:
+    answers = [
+        eventhos.send(event),
+        eventhos.send(lonely),
+        eventhos.send(lonely, "garbage"),
+        eventhos.send("nope", "garbage"),
+        eventhos.send("", "garbage"),
+        eventhos.send(lonely, content=b"{"),
+        httpx.get(f"{eventhos.gateway.url}/event"),
+        httpx.get(f"{eventhos.gateway.url}/event/nothing/here"),
+    ]
+
+    codes = [answer.json()["code"] for answer in answers]
+    assert codes == [200000, 200310, 401202, 400024, 400201, 400000, 403002, 404000]
+    assert [answer.status_code for answer in answers] == [code // 1000 for code in codes]
 
 
 def test_E_29_a_repeat_with_the_same_idempotency_key_writes_nothing(eventhos: Eventhos, lonely: EventhosEvent) -> None:

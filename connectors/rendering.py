@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from connectors import templates
-from connectors.bodies import cloudevents, eventhos, exchange, exchange_notification
+from connectors.bodies import cloudevents, event_service, eventhos, exchange, exchange_notification
 from connectors.signing import signature_headers, signing_key
 from schemas.avro import unframe
 from schemas.codec import EventDecoder
@@ -51,6 +51,7 @@ BODIES: dict[BodyFormat, Body] = {
     BodyFormat.EXCHANGE: exchange,
     BodyFormat.EXCHANGE_NOTIFICATION: exchange_notification,
     BodyFormat.EVENTHOS: eventhos,
+    BodyFormat.EVENT_SERVICE: event_service,
 }
 
 
@@ -116,6 +117,9 @@ class Renderer:
         if endpoint.request is None:
             event_type = self._catalog.view.event_type(delivery.source.topic)
             publisher = self._catalog.view.client(event.source)
+            workspace = self._catalog.view.workspace(endpoint.workspace)
+            if workspace is not None:
+                own[event_service.WORKSPACE_ID] = workspace.id.encode()
             body = render_as.render(event, own, event_type.namespace if event_type else None, publisher)
             sent = {name: value for name, value in endpoint.headers.items() if _is_free(name)}
             request = Request(method=endpoint.method, url=endpoint.url, headers=sent, body=body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from itertools import groupby
+from typing import NamedTuple
 
 import msgspec
 
@@ -267,9 +268,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
     """What the connectors learned of an endpoint, as JSON on ``endpoint-state``, a compacted topic.
 
-    A disabling has the endpoint's id as key, a pause the id and ``/pause``, a refresh token the id and ``/refresh``.
+    A disabling has the endpoint's id as key, a pause the id and ``/pause``, a refresh token the id and ``/refresh``, a
+    socket a ``SocketKey``.
     ``paused_until`` is in milliseconds since the epoch. ``refresh_token``, encrypted, is what an OAuth server gave in
-    place of the registered one with the keyed hash ``succeeds``.
+    place of the registered one with the keyed hash ``succeeds``. ``socket_window``: see ``SocketKey``.
     """
 
     endpoint: str
@@ -277,7 +279,34 @@ class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
     disabled_reason: str | None = None
     refresh_token: str | None = None
     succeeds: str | None = None
+    socket_window: int | None = None
     changed_at: int
+
+
+class SocketKey(NamedTuple):
+    """The key of what a realtime node writes of an endpoint's sockets.
+
+    ``<endpoint>/socket/<node>`` is written when the node has none open and opens one. ``<endpoint>/lease/<node>``, with
+    ``socket_window`` in milliseconds, says that one is open, or was until just now: events that are appended until so
+    much later than this record are still for the endpoint. Two keys, so that refreshing one keeps the other's time.
+    """
+
+    endpoint: str
+    kind: str
+    node: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+    @classmethod
+    def parse(cls, key: str) -> SocketKey | None:
+        """Read one back; None for other keys."""
+        parts = key.split("/")
+        return cls(*parts) if len(parts) == len(cls._fields) and parts[1] in (SOCKET, LEASE) else None
+
+
+SOCKET, LEASE = "socket", "lease"
+"""The kinds of ``SocketKey``."""
 
 
 class ReceiptKind(StrEnum):

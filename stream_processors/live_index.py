@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from schemas.avro import unframe
 from schemas.codec import DecodedEvent, EventDecoder
 from schemas.errors import CorruptRecord
-from stream_processors.matching import MatchIndex
+from stream_processors.matching import MatchIndex, unlinked_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backbone.kafka.admin import Admin
     from backbone.kafka.consumer import BatchConsumer
     from backbone.kafka.records import Partition
+    from stream_processors.open_sockets import OpenSocket, OpenSockets
 
 
 class LiveIndex:
@@ -25,25 +26,43 @@ class LiveIndex:
     Args:
         catalog: of this process.
         admin: to ask for the ends of partitions.
+        sockets: which sockets are open; asked only when the catalog has endpoints that it matters for.
         skew: milliseconds by which the brokers' clocks may differ.
     """
 
-    def __init__(self, catalog: Catalog, admin: Admin, *, skew: int) -> None:
+    def __init__(self, catalog: Catalog, admin: Admin, sockets: OpenSockets, *, skew: int) -> None:
         self._catalog = catalog
         self._admin = admin
+        self._sockets = sockets
         self._skew = skew
         self._lock = threading.Lock()
         self._version = -1
+        self._open: dict[str, tuple[int, OpenSocket]] = {}
+        self._has_unlinked = (-1, False)
         self._index: MatchIndex | None = None
 
+    def catch_up(self) -> None:
+        """Know of every socket whose handshake was answered before this call, if there are endpoints that need it.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        if self._sockets_matter():
+            self._sockets.catch_up()
+
     def current(self) -> MatchIndex:
-        """The index of the present catalog view."""
+        """The index of the present catalog view and the sockets that are known to be open."""
         view = self._catalog.view
+        sockets: dict[str, tuple[int, OpenSocket]] = {}
+        if self._sockets_matter():
+            self._sockets.start()
+            sockets = self._sockets.current()
         with self._lock:
             # Read before the build: a change in the middle of it makes the next call build again.
             version = view.version
-            if self._index is None or version != self._version:
-                self._index, self._version = MatchIndex(view, self._index, skew=self._skew), version
+            if self._index is None or version != self._version or sockets != self._open:
+                self._index = MatchIndex(view, self._index, skew=self._skew, sockets=sockets)
+                self._version, self._open = version, sockets
             return self._index
 
     def topics(self) -> frozenset[str]:
@@ -65,6 +84,13 @@ class LiveIndex:
             again = {partition: times[partition] for partition in later if partition in times}
             starts = starts | ends | _offsets_at(consumer, again)
         return starts
+
+    def _sockets_matter(self) -> bool:
+        view = self._catalog.view
+        version = view.version
+        if version != self._has_unlinked[0]:
+            self._has_unlinked = version, bool(unlinked_sockets(view))
+        return self._has_unlinked[1]
 
 
 def _offsets_at(consumer: BatchConsumer, times: Mapping[Partition, int]) -> dict[Partition, int]:

@@ -28,6 +28,7 @@ from stream_processors.ledger import LedgerIndexer
 from stream_processors.ledger_agent import LedgerAgent
 from stream_processors.live_index import Decoders, LiveIndex
 from stream_processors.metrics import ProcessorMetrics
+from stream_processors.open_sockets import OpenSockets
 from stream_processors.reader import BatchReader, from_the_beginning
 from stream_processors.router import Router
 from stream_processors.slots import claimed_slot
@@ -71,13 +72,14 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
     await ensure_internal_topics(admin)
     catalog = Catalog(settings.kafka)
     catalog.start()
+    sockets = OpenSockets(settings.kafka)
     agents: list[BatchAgent] = []
     try:
         await catalog.caught_up()
         registry = CollectorRegistry()
         metrics = ProcessorMetrics(registry)
         identity = f"headrace-router-{settings.backbone.node_id}-{slot}"
-        index = LiveIndex(catalog, admin, skew=await _skew(settings, admin))
+        index = LiveIndex(catalog, admin, sockets, skew=await _skew(settings, admin))
         agents.append(_router(settings, identity, catalog, index, metrics))
         if settings.ledger:
             agents.append(_ledger(settings, slot, catalog, metrics))
@@ -86,6 +88,7 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
     finally:
         for agent in agents:
             await asyncio.to_thread(agent.close)
+        await asyncio.to_thread(sockets.stop)
         await asyncio.to_thread(catalog.stop)
     log.info("stopped")
 

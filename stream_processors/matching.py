@@ -9,19 +9,22 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from schemas.errors import InvalidFilter
+from schemas.event_service import UNLINKED, is_socket
 from schemas.filters import Condition, compile_filter
 from schemas.subscription import Endpoint, EventFilter, Subscription
 from schemas.topics import event_topic
+from stream_processors.open_sockets import OpenSocket
 from stream_processors.record_view import RecordView
 from stream_processors.term_index import TermIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from backbone.catalog.view import CatalogView
     from schemas.filters import EqualityTerm
@@ -46,8 +49,14 @@ class Match(NamedTuple):
     order: int | None = None
 
 
+ALL_EVENTS = "all-events"
+"""In place of a subscription's id, where an endpoint without any gets all events."""
+
+
 class LiveSubscription(msgspec.Struct, frozen=True, gc=False):
     """A subscription as it concerns one topic; it matches records appended at ``since`` (milliseconds) or later.
+
+    With a ``socket`` it matches only while that is open.
 
     Tens of thousands are built at once: kept from the garbage collector, whose passes would take longer than the rest.
     """
@@ -56,6 +65,7 @@ class LiveSubscription(msgspec.Struct, frozen=True, gc=False):
     event_filter: EventFilter
     endpoint: Endpoint
     since: int
+    socket: OpenSocket | None = None
 
 
 class MatchIndex:
@@ -65,14 +75,23 @@ class MatchIndex:
         view: the catalog.
         previous: an index of an earlier version of the same catalog, whose unchanged parts are taken over.
         skew: milliseconds by which the clocks of the brokers may differ; subscriptions match that much earlier.
+        sockets: endpoint id to since when (milliseconds) and how long it has sockets open; those of the event service
+            that have no subscription get all events of their workspace.
 
     Attributes:
         topics: with at least one live subscription. Wildcards stand for the workspace's event types of the moment.
         since: topic to the earliest append time (milliseconds since the epoch) that any subscription matches from.
     """
 
-    def __init__(self, view: CatalogView, previous: MatchIndex | None = None, *, skew: int = 0) -> None:
-        self._live = _by_topic(view, skew)
+    def __init__(
+        self,
+        view: CatalogView,
+        previous: MatchIndex | None = None,
+        *,
+        skew: int = 0,
+        sockets: Mapping[str, tuple[int, OpenSocket]] = MappingProxyType({}),
+    ) -> None:
+        self._live = _by_topic(view, skew, sockets)
         self._matchers: dict[str, _TopicMatcher] = {}
         self._compiled: Compiled = {}
         if previous is not None:
@@ -115,6 +134,11 @@ class _Candidate(msgspec.Struct, frozen=True, gc=False):
     since: int
     condition: Condition | None
     order: int | None
+    socket: OpenSocket | None
+
+    def counts(self, appended_at: int) -> bool:
+        """Whether records of that append time (milliseconds) are for it, if they fulfil its condition."""
+        return appended_at >= self.since and (self.socket is None or self.socket.covers(appended_at))
 
 
 class _TopicMatcher:
@@ -131,8 +155,9 @@ class _TopicMatcher:
                 # Refused when it was created; a record imported from elsewhere must not stop the others.
                 log.warning("event filter ignored", extra={"event_filter": entry.event_filter.id, "error": str(error)})
                 continue
+            subscription = entry.subscription
             candidate = _Candidate(
-                entry.subscription.id, entry.endpoint, entry.since, condition, entry.subscription.order
+                subscription.id, entry.endpoint, entry.since, condition, subscription.order, entry.socket
             )
             terms = () if condition is None else condition.equality_terms()
             if terms:
@@ -140,7 +165,7 @@ class _TopicMatcher:
             else:
                 self._always.append(candidate)
         self._index = TermIndex(indexed) if indexed else None
-        unconditional = not indexed and all(candidate.condition is None for candidate in self._always)
+        unconditional = not indexed and all(c.condition is None and c.socket is None for c in self._always)
         self._fixed = _merge(self._always) if unconditional else None
         """What every record appended at ``_fixed_since`` or later gets, when no condition has a say."""
         self._fixed_since = max((candidate.since for candidate in self._always), default=0)
@@ -151,13 +176,11 @@ class _TopicMatcher:
         if self._fixed is not None and appended_at >= self._fixed_since:
             return self._fixed
         event = RecordView(message, value, decode)
-        matched = [
-            c for c in self._always if appended_at >= c.since and (not c.condition or c.condition.matches(event))
-        ]
+        matched = [c for c in self._always if c.counts(appended_at) and (not c.condition or c.condition.matches(event))]
         if self._index is not None:
             for candidate in self._index.find(event):
                 condition = candidate.condition
-                if appended_at >= candidate.since and condition is not None and condition.matches(event):
+                if candidate.counts(appended_at) and condition is not None and condition.matches(event):
                     matched.append(candidate)
         return _merge(matched)
 
@@ -184,13 +207,49 @@ def _merge(candidates: Sequence[_Candidate]) -> Sequence[Match]:
     return [Match(first.endpoint, tuple(sorted(found)), first.order) for first, found in merged.values()]
 
 
-def _by_topic(view: CatalogView, skew: int) -> dict[str, list[LiveSubscription]]:
+def unlinked_sockets(view: CatalogView) -> list[Endpoint]:
+    """The event service's websocket endpoints that no event filter restricts."""
+    return [
+        endpoint
+        for workspace in view.workspaces()
+        for endpoint in view.endpoints(workspace.name)
+        if is_socket(endpoint) and endpoint.enabled and not view.subscriptions_of(endpoint.id)
+    ]
+
+
+def _by_topic(
+    view: CatalogView, skew: int, sockets: Mapping[str, tuple[int, OpenSocket]]
+) -> dict[str, list[LiveSubscription]]:
     live: defaultdict[str, list[LiveSubscription]] = defaultdict(list)
     for subscription, event_filter, endpoint in view.live_subscriptions():
         for topic, added_at in _selected(event_filter, view).items():
             since = max(subscription.linked_at or 0, added_at) // 1_000 - skew
             live[topic].append(LiveSubscription(subscription, event_filter, endpoint, since))
+    for endpoint in unlinked_sockets(view) if sockets else ():
+        if endpoint.id in sockets:
+            opened_at, socket = sockets[endpoint.id]
+            unlinked_at = int(endpoint.options.get(UNLINKED) or 0) // 1_000
+            subscription, event_filter = _all_events(endpoint)
+            since = max(opened_at, unlinked_at) - skew
+            for kind in view.event_types(endpoint.workspace):
+                live[kind.topic].append(LiveSubscription(subscription, event_filter, endpoint, since, socket))
     return dict(live)
+
+
+def _all_events(endpoint: Endpoint) -> tuple[Subscription, EventFilter]:
+    """What stands for the filter and the link that an endpoint without any does not have."""
+    event_filter = EventFilter(
+        id=ALL_EVENTS, workspace=endpoint.workspace, name=ALL_EVENTS, types=(), created_at=0, updated_at=0
+    )
+    subscription = Subscription(
+        id=ALL_EVENTS,
+        workspace=endpoint.workspace,
+        event_filter=ALL_EVENTS,
+        endpoint=endpoint.id,
+        created_at=0,
+        updated_at=0,
+    )
+    return subscription, event_filter
 
 
 def _selected(event_filter: EventFilter, view: CatalogView) -> dict[str, int]:

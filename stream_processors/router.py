@@ -125,6 +125,7 @@ class Router:
         if self._caught_up_at <= batch.fetched_at:
             asked_at = time.monotonic()
             self._catalog.catch_up()
+            self._index.catch_up()
             self._caught_up_at = asked_at
 
     def _transaction(self, batch: Batch, first: int, index: MatchIndex) -> int:

@@ -1,15 +1,16 @@
-"""From a delivery record to the data of a publication: the event in CloudEvents JSON."""
+"""From a delivery record to the data of a publication: the event in JSON."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from connectors.bodies import cloudevents
+from connectors.bodies import cloudevents, event_service
 from connectors.websocket.protocol import one_line
 from schemas.avro import unframe
 from schemas.codec import EventDecoder
 from schemas.delivery import SourceOffset, event_headers
 from schemas.errors import CorruptRecord
+from schemas.event_service import is_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,7 +45,7 @@ class PublicationRenderer:
                 return
 
     def render(self, message: Message) -> bytes:
-        """One line of CloudEvents JSON.
+        """One line of CloudEvents JSON, or for an endpoint of the event service, of that family's.
 
         Raises:
             CorruptRecord: the record is no delivery of an event.
@@ -53,7 +54,8 @@ class PublicationRenderer:
         if value is None:
             raise CorruptRecord("a delivery without a value")
         headers = cast("Headers", message.headers() or [])
-        source = dict(headers).get("hr_source")
+        named = dict(headers)
+        source = named.get("hr_source")
         if source is None:
             raise CorruptRecord("not a delivery: it has no source")
         try:
@@ -63,6 +65,11 @@ class PublicationRenderer:
         event_type = self._catalog.view.event_type(topic)
         event = self._decoder(value).decode(value)
         own = dict(event_headers(headers))
+        endpoint = self._catalog.view.endpoint(named.get("hr_endpoint", b"").decode(errors="replace"))
+        if endpoint is not None and is_socket(endpoint):
+            workspace = self._catalog.view.workspace(endpoint.workspace)
+            own[event_service.WORKSPACE_ID] = b"" if workspace is None else workspace.id.encode()
+            return one_line(event_service.render(event, own, None))
         return one_line(cloudevents.render(event, own, event_type.namespace if event_type else None))
 
     def _decoder(self, value: bytes) -> EventDecoder:

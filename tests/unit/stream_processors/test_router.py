@@ -94,7 +94,9 @@ class Bench:
         self.unavailable = 0
         self.router = Router(
             catalog=SimpleNamespace(catch_up=self._catch_up),  # type: ignore[arg-type]
-            index=SimpleNamespace(current=lambda: SimpleNamespace(match=match)),  # type: ignore[arg-type]
+            index=SimpleNamespace(  # type: ignore[arg-type]
+                catch_up=lambda: None, current=lambda: SimpleNamespace(match=match)
+            ),
             decoders=SimpleNamespace(decode=None),  # type: ignore[arg-type]
             reader=self.reader,  # type: ignore[arg-type]
             new_producer=self._new_producer,  # type: ignore[arg-type]

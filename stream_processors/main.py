@@ -42,6 +42,9 @@ log = logging.getLogger(__name__)
 _SEVERAL_BROKERS = 0.5
 """Seconds by which the clocks of several brokers are taken to differ."""
 
+_LEDGER_GATHERS = 0.1
+"""Seconds. A view may be that old; the router, in the same process, has the time that small batches would take."""
+
 _READER_OPTIONS: dict[str, Any] = {
     # Ends of partitions are of no interest here, and would cut batches short.
     "enable.partition.eof": False,
@@ -134,6 +137,7 @@ def _ledger(settings: ProcessorSettings, slot: int, catalog: Catalog, metrics: P
         start=from_the_beginning,
         batch_events=settings.batch_events,
         metrics=metrics,
+        gather=_LEDGER_GATHERS,
     )
     return LedgerAgent(
         catalog=catalog,

@@ -102,6 +102,8 @@ class BatchReader:
         start: see ``StartOffsets``.
         batch_events: most events in a batch.
         metrics: of this process.
+        gather: seconds to let events gather between two fetches that did not fill a batch: fewer and larger batches,
+            for an agent whose work per batch costs more than that delay.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class BatchReader:
         start: StartOffsets,
         batch_events: int,
         metrics: ProcessorMetrics,
+        gather: float = 0.0,
     ) -> None:
         self.agent = agent
         self.gate = threading.Lock()
@@ -123,6 +126,7 @@ class BatchReader:
         self._topics = topics
         self._start = start
         self._batch_events = batch_events
+        self._gather = gather
         self._assigned_gauge = metrics.assigned_partitions.labels(agent)
         self._stopping = threading.Event()
         self._state = threading.Lock()
@@ -204,6 +208,8 @@ class BatchReader:
             self._last = batch
             self._sequence += 1
             hand_over(batch)
+        if self._gather and len(messages) < self._batch_events:
+            self._stopping.wait(self._gather)
 
     def _add_to_last(self, fetched: Batch) -> bool:
         """Put what was fetched into the batch that still queues, if there is one with room.

@@ -62,6 +62,7 @@ def run(
     starts: Mapping[Partition, int],
     committed: Mapping[Partition, int] | None = None,
     batches: list[Batch] | None = None,
+    gather: float = 0.0,
 ) -> tuple[list[Batch], FakeConsumer, BatchReader]:
     """Run a reader over a script until it ends; ``batches`` gets what it hands over, while it runs."""
 
@@ -76,6 +77,7 @@ def run(
         start=lambda _consumer, partitions: {partition: starts[partition] for partition in partitions},
         batch_events=100,
         metrics=ProcessorMetrics(CollectorRegistry()),
+        gather=gather,
     )
     consumer = FakeConsumer(steps, reader.stop)
     consumer.committed_offsets.update(committed or {})
@@ -139,6 +141,23 @@ def test_what_is_fetched_while_the_generation_ends_is_not_handed_over() -> None:
     assert [batch.sequence for batch in batches] == [0, 0]
     assert batches[0].generation < batches[1].generation
     assert len(consumer.seeks) == 2
+
+
+def test_a_batch_that_is_not_full_is_followed_by_a_pause_which_a_stop_ends() -> None:
+    def stop_soon(_consumer: FakeConsumer, reader: BatchReader) -> list[FakeMessage]:
+        threading.Timer(0.05, reader.stop).start()
+        return [FakeMessage(100)]
+
+    steps: list[Any] = [
+        lambda consumer, _: consumer.on_assigned([P]) and None,
+        lambda *_: [FakeMessage(offset) for offset in range(100)],
+        stop_soon,
+        lambda *_: [FakeMessage(101)],
+    ]
+    batches, consumer, _ = run(steps, starts={P: 0}, gather=3_600)
+
+    assert [len(batch.messages) for batch in batches] == [100, 1]
+    assert len(consumer.steps) == 1
 
 
 def test_a_batch_grows_until_it_is_taken_or_full() -> None:

@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Each worker of the tests has a broker of its own; a Kafka that is given has room for one.
 WORKERS := $(if $(KAFKA_BOOTSTRAP_SERVERS),,--numprocesses 2 --dist loadfile --no-loadscope-reorder)
 
-.PHONY: run tour test check format bench conformance constraints clean
+.PHONY: run tour test check format bench conformance fuzz constraints clean
 
 run: .venv/.tour  ## Everything on this machine, with a tour of real events first; Ctrl-C ends it
 	@$(BIN)/headrace up --tour
@@ -29,6 +29,9 @@ format: .venv/.dev
 
 bench: .venv/.dev  ## The table of measured stages, also in build/bench.json
 	$(BIN)/python -m operations.bench
+
+fuzz: .venv/.dev  ## What the API's schemas allow and what not, sent to every operation, for some minutes
+	HEADRACE_FUZZ_EXAMPLES=100 $(BIN)/pytest tests/e2e/test_fuzz.py
 
 conformance: .venv/.dev  ## The tables of README.md and docs/conformance.md, from the outcomes of the last test run
 	$(BIN)/python tests/conformance/table.py

@@ -22,6 +22,8 @@ OPENAPI = "/openapi.json"
 ASSETS = "/docs/swagger/assets"
 TITLE = "Headrace"
 
+_VALIDATION_ERROR = {"$ref": "#/components/schemas/HTTPValidationError"}
+
 _SECURITY = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "crmlsToken": {
@@ -76,6 +78,7 @@ def mount(app: FastAPI, families: Sequence[Family]) -> None:
 def document(app: FastAPI, families: Sequence[Family]) -> dict[str, Any]:
     """The OpenAPI document: what FastAPI derives, and the hot routes' operations as their families declare them."""
     content = get_openapi(title=TITLE, version=app.version, description=app.description, routes=app.routes)
+    _drop_validation_errors(content)
     components = content.setdefault("components", {})
     components.setdefault("securitySchemes", {}).update(_SECURITY)
     schemas = components.setdefault("schemas", {})
@@ -84,3 +87,13 @@ def document(app: FastAPI, families: Sequence[Family]) -> dict[str, Any]:
         for route in family.hot:
             content["paths"].setdefault(route.path, {})[route.method.lower()] = route.operation
     return content
+
+
+def _drop_validation_errors(content: dict[str, Any]) -> None:
+    """FastAPI declares a 422 for every route with parameters; here what is not valid is answered 400, by the family."""
+    for operation in (operation for path in content["paths"].values() for operation in path.values()):
+        declared = operation["responses"].get("422", {}).get("content", {}).get("application/json", {})
+        if declared.get("schema") == _VALIDATION_ERROR:
+            del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        content.get("components", {}).get("schemas", {}).pop(name, None)

@@ -16,7 +16,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="Can it do its work?")
+@router.get("/readyz", summary="Can it do its work?", responses={503: {"description": "Kafka cannot be reached."}})
 async def readyz(gateway: TheGateway, response: Response) -> dict[str, str]:
     """503 while Kafka cannot be reached."""
     reason = await gateway.unready()

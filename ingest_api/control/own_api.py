@@ -5,14 +5,21 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from ingest_api.control import accounts, endpoints, event_types, events, filters, realtime, subscriptions
-from ingest_api.families.headrace_openapi import ERRORS
+from ingest_api.families.headrace_openapi import ERRORS, problem
 
 PREFIX = "/headrace/v1"
+
+_OF_RESOURCES = {
+    404: problem("There is no such resource in the workspace."),
+    409: problem("It contradicts what is there: a name that is taken, a schema that is not compatible."),
+    413: problem("The body is too large."),
+    422: problem("The Idempotency-Key was used with another body."),
+}
 
 
 def router() -> APIRouter:
     """All of its resources under one prefix."""
-    own = APIRouter(prefix=PREFIX, responses=ERRORS)
+    own = APIRouter(prefix=PREFIX, responses={**ERRORS, **_OF_RESOURCES})
     for part in (accounts, event_types, endpoints, filters, subscriptions, events, realtime):
         own.include_router(part.router)
     return own

@@ -91,9 +91,24 @@ class SchemaBody(msgspec.Struct):
     schemaType: str = "AVRO"  # noqa: N815 -- the API's name
 
 
+def _declared(description: str) -> dict[str, Any]:
+    members = {"error_code": {"type": "integer"}, "message": {"type": "string"}}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"type": "object", "properties": members}}}}
+
+
 router = APIRouter(
     prefix="/schema-registry",
     tags=["schema registry"],
+    responses={
+        400: _declared("The request cannot be read."),
+        404: _declared("There is no such subject, version or schema."),
+        409: _declared("The schema is not compatible with the subject's."),
+        413: _declared("The body is too large."),
+        422: _declared(
+            "A schema, version or parameter is not valid; or a schema that is not there cannot be registered."
+        ),
+        503: _declared("Kafka cannot be reached; try again after `Retry-After` seconds."),
+    },
     route_class=_RegistryRoute,
     default_response_class=RegistryResponse,
 )

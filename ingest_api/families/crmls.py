@@ -17,7 +17,7 @@ from backbone.publisher import IdempotencyKey
 from ingest_api import problems
 from ingest_api.control.dependencies import Authorization, TheGateway
 from ingest_api.families import crmls_messages as messages
-from ingest_api.families.crmls_openapi import ERRORS, POST_EVENT, SCHEMAS
+from ingest_api.families.crmls_openapi import ERRORS, NOT_FOUND, POST_EVENT, SCHEMAS
 from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, PROBLEM_JSON, Request, Response
 from schemas import timestamps
@@ -106,7 +106,7 @@ async def token(
     return HttpResponse(content, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-@router.get(EVENTS + "/{event_id}", summary="Get an event back (extension)", response_model=None)
+@router.get(EVENTS + "/{event_id}", summary="Get an event back (extension)", response_model=None, responses=NOT_FOUND)
 async def get_event(
     gateway: TheGateway,
     authorization: Authorization,

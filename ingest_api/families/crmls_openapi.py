@@ -17,6 +17,8 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     503: _problem("Kafka cannot take it now; try again after `Retry-After` seconds."),
 }
 
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _problem("This account has posted no such event.")}
+
 SCHEMAS: dict[str, Any] = {
     "CrmlsEventPost": {
         "type": "object",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter
 
 from ingest_api.control import accounts, endpoints, event_types, events, filters, realtime, subscriptions
@@ -9,7 +11,7 @@ from ingest_api.families.headrace_openapi import ERRORS, problem
 
 PREFIX = "/headrace/v1"
 
-_OF_RESOURCES = {
+_OF_RESOURCES: dict[int | str, dict[str, Any]] = {
     404: problem("There is no such resource in the workspace."),
     409: problem("It contradicts what is there: a name that is taken, a schema that is not compatible."),
     413: problem("The body is too large."),

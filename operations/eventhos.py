@@ -81,7 +81,7 @@ async def eventhos_clients(api: OwnApi, session: aiohttp.ClientSession) -> dict[
     action_id = action["id"] if action else await _action(calls, made["S1"]["id"])
     contract = await calls.find("/contract", "eventIdentifier", made["EV"]["identifier"])
     made["EV"]["contract"] = contract["id"] if contract else await _contract(calls, made["EV"]["id"], action_id)
-    made["EV"]["url"] = TARGET_URL
+    made["EV"] |= {"action": action_id, "url": TARGET_URL}
     return made
 
 

@@ -160,7 +160,9 @@ class EventhosAccounts:
         def decide(view: CatalogView) -> Changes[None]:
             _, client = existing_account(view, number)
             put = [self._key(client, plaintext, use)]
-            return Changes(put=put, delete=_keys(view, client.id, use), result=None)
+            # A secret may have been made through our own API, as an ordinary API key.
+            before = (use, KeyUse.API) if use is KeyUse.CLIENT_SECRET else (use,)
+            return Changes(put=put, delete=_keys(view, client.id, *before), result=None)
 
         await self._writer.write(decide)
         return plaintext
@@ -252,8 +254,8 @@ def holds_long_lived(view: CatalogView, client_id: str) -> bool:
     return any(each.use is KeyUse.LONG_LIVED for each in view.api_keys(client_id))
 
 
-def _keys(view: CatalogView, client_id: str, use: KeyUse) -> list[str]:
-    return [each.key for each in view.api_keys(client_id) if each.use is use]
+def _keys(view: CatalogView, client_id: str, *uses: KeyUse) -> list[str]:
+    return [each.key for each in view.api_keys(client_id) if each.use in uses]
 
 
 def _role(view: CatalogView, number: int) -> Role:

@@ -542,6 +542,10 @@ def test_a_client_that_was_deleted_can_be_made_again_through_our_own_api(
         fields = {"grant_type": "client_credentials", "client_id": body["id"], "client_secret": key}
         answer = http.post("/auth/token", data=fields)
         assert answer.status_code == 201
+        number = answer.json()["content"]["client_id"]
+        fresh = http.put(f"/auth/client/{number}/secret").json()["content"]["clientSecret"]
+        refused(http.post("/auth/token", data=fields), 401100)
+        assert http.post("/auth/token", data=fields | {"client_secret": fresh}).status_code == 201
         numbers.append(answer.json()["content"]["client_id"])
         assert named(http, "/auth/client", numbers[0])["permissions"] == ["event:select"]
         http.delete(f"/auth/client/{numbers[0]}").raise_for_status()

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.running_gateway import ADMIN_KEY
 
 if TYPE_CHECKING:
@@ -29,21 +31,35 @@ def fixtures(gateway: RunningGateway, directory: Path) -> dict[str, dict[str, An
     return made
 
 
-def test_a_second_run_finds_them_again_with_new_keys(gateway: RunningGateway, tmp_path: Path) -> None:
-    first, second = fixtures(gateway, tmp_path), fixtures(gateway, tmp_path)
+@pytest.fixture(scope="module")
+def runs(gateway: RunningGateway, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str, Any]]]:
+    """What two runs printed, one after the other."""
+    directory = tmp_path_factory.mktemp("fixtures")
+    return [fixtures(gateway, directory) for _ in range(2)]
+
+
+@pytest.fixture(scope="module")
+def made(runs: list[dict[str, dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The fixtures with the keys that are good."""
+    return runs[-1]
+
+
+def test_a_second_run_finds_them_again_with_new_keys(
+    gateway: RunningGateway, runs: list[dict[str, dict[str, Any]]]
+) -> None:
+    first, second = runs
 
     eventhos = {"C1", "C2", "S1", "S2", "EV", "EV2"}
     assert first.keys() == {"KEY", *eventhos, "O", "U", "O2", "U2", "ACCOUNT", "PUB", "SUB", "PULL", "W1", "W2"}
     fresh = {"key", "client_secret"}
-    for name, made in first.items():
-        kept = {member: value for member, value in made.items() if member not in fresh}
+    for name, properties in first.items():
+        kept = {member: value for member, value in properties.items() if member not in fresh}
         assert kept == {member: value for member, value in second[name].items() if member not in fresh}
     with gateway.client(first["PUB"]["key"]) as http:
         assert http.get("/v1/eventtype").status_code == 401
 
 
-def test_the_exchange_endpoints_have_their_roles(gateway: RunningGateway, tmp_path: Path) -> None:
-    made = fixtures(gateway, tmp_path)
+def test_the_exchange_endpoints_have_their_roles(gateway: RunningGateway, made: dict[str, dict[str, Any]]) -> None:
     with gateway.client(made["PUB"]["key"]) as http:
         event = {
             "code": made["PUB"]["event_type"],
@@ -65,8 +81,9 @@ def test_the_exchange_endpoints_have_their_roles(gateway: RunningGateway, tmp_pa
         assert ids >= {made[name]["id"] for name in ("PUB", "SUB", "PULL")}
 
 
-def test_the_envoy_users_may_see_their_organisations_shipments(gateway: RunningGateway, tmp_path: Path) -> None:
-    made = fixtures(gateway, tmp_path)
+def test_the_envoy_users_may_see_their_organisations_shipments(
+    gateway: RunningGateway, made: dict[str, dict[str, Any]]
+) -> None:
     for organisation, user in (("O", "U"), ("O2", "U2")):
         channel = f"shipments:{made[organisation]['id']}#{made[user]['id']}"
         with gateway.client(made[user]["key"]) as http:
@@ -79,8 +96,7 @@ def test_the_envoy_users_may_see_their_organisations_shipments(gateway: RunningG
             assert http.post("/headrace/v1/events", json=event, headers=structured).status_code in {200, 201}
 
 
-def test_the_eventhos_clients_send_their_own_events(gateway: RunningGateway, tmp_path: Path) -> None:
-    made = fixtures(gateway, tmp_path)
+def test_the_eventhos_clients_send_their_own_events(gateway: RunningGateway, made: dict[str, dict[str, Any]]) -> None:
     codes = {}
     for client in ("C1", "C2"):
         for event in ("EV", "EV2"):

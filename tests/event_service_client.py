@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -117,10 +118,12 @@ class EventService:
         return code
 
     def publish(self, code: str, data: Any, **attributes: str) -> str:
-        """Publish an event; its id. ``attributes`` are of CloudEvents."""
+        """Publish an event, its data as values or as JSON; its id. ``attributes`` are of CloudEvents."""
         headers = {"ce-specversion": "1.0", "ce-type": code} | {f"ce-{name}": text for name, text in attributes.items()}
+        headers["Content-Type"] = "application/json"
+        content = data if isinstance(data, bytes) else json.dumps(data).encode()
         with self.gateway.client(self.producer_key) as http:
-            response = http.post("/headrace/v1/events", json=data, headers=headers).raise_for_status()
+            response = http.post("/headrace/v1/events", content=content, headers=headers).raise_for_status()
         event_id: str = response.json()["id"]
         return event_id
 

@@ -9,10 +9,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from backbone.catalog.reader import Catalog
+from backbone.catalog.secrets import SecretBox
 from backbone.kafka.admin import Admin
+from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
 from connectors.websocket.admission import Admission, Doorkeeper
 from connectors.websocket.clock import Clock
+from connectors.websocket.event_service import EventSockets
 from connectors.websocket.history import Retention
 from connectors.websocket.hub import Hub
 from connectors.websocket.log_reader import LogReader
@@ -21,6 +24,7 @@ from connectors.websocket.position_writer import PositionWriter
 from connectors.websocket.rendering import PublicationRenderer
 from connectors.websocket.server import Server
 from connectors.websocket.session import Node
+from connectors.websocket.socket_leases import SocketLeases
 from schemas.errors import Misconfigured, Unavailable
 from schemas.ids import new_id
 
@@ -87,7 +91,8 @@ async def serve_realtime(
         doorkeeper = Doorkeeper(node)
         doorkeeper.start()
         stack.callback(doorkeeper.stop)
-        server = Server(node)
+        event_sockets = await _event_sockets(settings, node, stack)
+        server = Server(node, event_sockets)
         stack.push_async_callback(server.stop)
         try:
             port = await server.start()
@@ -98,6 +103,18 @@ async def serve_realtime(
         gc.freeze()
         on_ready(port)
         await _unless(stopping, reader.failure)
+
+
+async def _event_sockets(settings: ConnectorSettings, node: Node, stack: contextlib.AsyncExitStack) -> EventSockets:
+    producer = Producer(settings.kafka)
+    await producer.start()
+    stack.push_async_callback(producer.stop)
+    # The same name after a restart, if the port is: the leases of before are then known to be this node's.
+    name = f"{settings.backbone.node_id}-{settings.realtime.port}" if settings.realtime.port else node.id
+    leases = SocketLeases(settings.kafka, producer, node=name, window=settings.realtime.socket_window)
+    event_sockets = EventSockets(node, SecretBox(settings.backbone.secret_keys), leases)
+    event_sockets.start()
+    return event_sockets
 
 
 async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> bool:

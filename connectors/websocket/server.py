@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
-from connectors.websocket import protocol
+from connectors.websocket import event_service, protocol
 from connectors.websocket.commands import Commands
 from connectors.websocket.session import Session
 
 if TYPE_CHECKING:
     import asyncio
 
+    from connectors.websocket.event_service import EventSockets
     from connectors.websocket.session import Node
 
 log = logging.getLogger(__name__)
@@ -32,12 +33,15 @@ class Server:
 
     Args:
         node: what the connections share.
+        event_sockets: serves the websockets of the event service.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, event_sockets: EventSockets) -> None:
         self._node = node
+        self._event_sockets = event_sockets
         app = web.Application()
         app.router.add_get(PATH, self._websocket)
+        app.router.add_get(event_service.PATH, self._event_service)
         app.router.add_get("/healthz", _healthy)
         app.router.add_get("/readyz", _healthy)
         # Sessions end with close codes of their own.
@@ -61,6 +65,7 @@ class Server:
         """Close every connection so that its client reconnects, and listen no more."""
         for site in list(self._runner.sites):
             await site.stop()
+        await self._event_sockets.stop()
         sessions = list(self._node.sessions)
         for session in sessions:
             session.close(protocol.SHUTDOWN)
@@ -70,8 +75,7 @@ class Server:
         await self._runner.cleanup()
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        if not self._is_allowed(request):
-            raise web.HTTPForbidden(text="This origin is not allowed to connect (HEADRACE_REALTIME_ORIGINS).\n")
+        self._check_origin(request)
         # Frames that many clients get are made once, which rules out compression of each.
         socket = web.WebSocketResponse(
             compress=False, max_msg_size=self._node.settings.message_limit, protocols=(_SUBPROTOCOL,)
@@ -106,11 +110,16 @@ class Server:
                 log.exception("a realtime command failed")
                 session.close(protocol.SERVER_ERROR)
 
-    def _is_allowed(self, request: web.Request) -> bool:
+    async def _event_service(self, request: web.Request) -> web.StreamResponse:
+        self._check_origin(request)
+        return await self._event_sockets.serve(request)
+
+    def _check_origin(self, request: web.Request) -> None:
         """Browsers say which site's page connects; other clients say nothing."""
         origin = request.headers.get("Origin")
         allowed = self._node.settings.origins
-        return origin is None or "*" in allowed or origin in allowed or urlsplit(origin).netloc == request.host
+        if not (origin is None or "*" in allowed or origin in allowed or urlsplit(origin).netloc == request.host):
+            raise web.HTTPForbidden(text="This origin is not allowed to connect (HEADRACE_REALTIME_ORIGINS).\n")
 
 
 async def _healthy(_request: web.Request) -> web.Response:

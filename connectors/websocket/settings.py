@@ -31,6 +31,8 @@ class RealtimeSettings(BaseSettings):
         recovery_limit: publications in a recovery reply; what is missing beyond follows as ordinary pushes.
         rebuild_records: of each partition, read again at a start so that there is a history.
         positions_interval: between two writes of the channels' positions.
+        socket_window: how long events go on being kept for an endpoint of the event service without an event filter
+            when its last websocket is closed.
     """
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_REALTIME_", frozen=True, extra="ignore")
@@ -52,6 +54,7 @@ class RealtimeSettings(BaseSettings):
     recovery_limit: int = Field(300, ge=1)
     rebuild_records: int = Field(100_000, ge=0)
     positions_interval: float = Field(10.0, gt=0)
+    socket_window: float = Field(300.0, ge=1)
 
     @field_validator("origins", mode="before")
     @classmethod

@@ -1,0 +1,163 @@
+"""Tells the router which of the event service's endpoints have a socket open: records on ``endpoint-state``.
+
+The first socket of an endpoint is opened with two records (``schemas.delivery.SocketKey``), acknowledged before its
+handshake is answered, so that whatever is posted after the answer is for it. While one is open its lease is renewed,
+and when the last is closed, once more: events go on being routed for the recovery window, in which a client that comes
+back can be sent what it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.kafka.records import Record
+from backbone.kafka.tail import TopicTail
+from schemas import timestamps, topics
+from schemas.delivery import LEASE, SOCKET, EndpointState, SocketKey
+from schemas.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from backbone.kafka.producer import Producer
+    from backbone.kafka.records import Message
+    from backbone.kafka.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+
+_ENCODER = msgspec.json.Encoder()
+
+_RENEWALS = 4
+"""Renewals in one recovery window: three may fail before an open socket is taken for a closed one."""
+
+
+class SocketLeases:
+    """The leases of one node; belongs to the event loop.
+
+    Args:
+        settings: how to reach Kafka.
+        producer: writes the records.
+        node: names this node, the same after a restart: what it wrote before is then known to be its own.
+        window: the recovery window, seconds.
+    """
+
+    def __init__(self, settings: KafkaSettings, producer: Producer, *, node: str, window: float) -> None:
+        self._settings = settings
+        self._producer = producer
+        self._node = node
+        self._window = window
+        self._sockets: Counter[str] = Counter()
+        self._until: dict[str, float] = {}
+        self._read = False
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to renew what will be open."""
+        self._task = asyncio.create_task(self._renew())
+
+    async def stop(self) -> None:
+        """Every socket is closed; their leases begin to run out."""
+        if self._task is not None:
+            self._task.cancel()
+        await self._write([endpoint for endpoint, count in self._sockets.items() if count])
+
+    async def open(self, endpoint: str) -> None:
+        """One more socket of an endpoint is about to be open.
+
+        Raises:
+            Unavailable: Kafka does not take it; the socket must not be opened.
+        """
+        self._sockets[endpoint] += 1
+        try:
+            async with self._turn:
+                if not self._read:
+                    await self._read_own()
+                    self._read = True
+                now = time.time()
+                until = self._until.get(endpoint, 0.0)
+                if until < now:
+                    await self._send([self._record(endpoint, SOCKET), self._record(endpoint, LEASE)], [endpoint])
+                elif until < now + self._window * (_RENEWALS - 1) / _RENEWALS:
+                    await self._send([self._record(endpoint, LEASE)], [endpoint])
+        except BaseException:
+            self._sockets[endpoint] -= 1
+            raise
+
+    async def close(self, endpoint: str) -> None:
+        """One socket of an endpoint is closed."""
+        self._sockets[endpoint] -= 1
+        if self._sockets[endpoint] <= 0:
+            del self._sockets[endpoint]
+            await self._write([endpoint])
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._window / _RENEWALS)
+            await self._write([endpoint for endpoint, count in self._sockets.items() if count])
+            await self._forget_ended()
+
+    async def _write(self, endpoints: Sequence[str]) -> None:
+        """Renew leases; what Kafka does not take now it is given again soon."""
+        if not endpoints:
+            return
+        try:
+            async with self._turn:
+                await self._send([self._record(endpoint, LEASE) for endpoint in endpoints], endpoints)
+        except Unavailable as error:
+            log.warning("leases of sockets are not renewed: %s", error)
+
+    async def _forget_ended(self) -> None:
+        """Leave nothing on the topic of what ended a window ago: nobody reads so far back for it."""
+        past = time.time() - self._window
+        ended = [endpoint for endpoint, until in self._until.items() if until < past and not self._sockets[endpoint]]
+        if not ended:
+            return
+        keys = [SocketKey(endpoint, kind, self._node) for endpoint in ended for kind in (SOCKET, LEASE)]
+        try:
+            await self._producer.send([Record(topics.ENDPOINT_STATE, None, str(key).encode()) for key in keys])
+        except Unavailable as error:
+            log.warning("ended leases of sockets stay on the topic: %s", error)
+            return
+        for endpoint in ended:
+            del self._until[endpoint]
+            del self._sockets[endpoint]
+
+    async def _send(self, records: Sequence[Record], endpoints: Sequence[str]) -> None:
+        # Counted from before it is sent: the append time, which the router counts from, is later.
+        until = time.time() + self._window
+        await self._producer.send(records)
+        for endpoint in endpoints:
+            self._until[endpoint] = until
+
+    def _record(self, endpoint: str, kind: str) -> Record:
+        window = int(self._window * 1_000) if kind == LEASE else None
+        state = EndpointState(endpoint=endpoint, socket_window=window, changed_at=timestamps.now())
+        key = SocketKey(endpoint, kind, self._node)
+        return Record(topics.ENDPOINT_STATE, _ENCODER.encode(state), str(key).encode())
+
+    async def _read_own(self) -> None:
+        """What this node wrote before it was started again: a lease that has not run out goes on."""
+        tail = TopicTail(self._settings, [topics.ENDPOINT_STATE], self._note, name="socket-leases")
+        tail.start()
+        try:
+            await tail.caught_up()
+        finally:
+            await asyncio.to_thread(tail.stop)
+
+    def _note(self, message: Message) -> None:
+        key = SocketKey.parse((message.key() or b"").decode(errors="replace"))
+        if key is None or (key.kind, key.node) != (LEASE, self._node):
+            return
+        value = message.value()
+        if value is None:
+            self._until.pop(key.endpoint, None)
+            return
+        window = msgspec.json.decode(value, type=EndpointState).socket_window or 0
+        self._until[key.endpoint] = (message.timestamp()[1] + window) / 1_000

@@ -21,6 +21,7 @@ from ingest_api.families import (
     eventhos_contracts,
     eventhos_events,
     eventhos_received,
+    eventhos_roles,
     eventhos_systems,
     eventhos_tokens,
 )
@@ -101,6 +102,7 @@ def _control() -> APIRouter:
     for part in (
         eventhos_tokens,
         eventhos_clients,
+        eventhos_roles,
         eventhos_systems,
         eventhos_events,
         eventhos_actions,

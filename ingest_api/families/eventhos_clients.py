@@ -1,4 +1,4 @@
-"""``/auth/client`` and ``/auth/role``: who may send events, and who may manage what.
+"""``/auth/client``: who may send events, and who may manage what.
 
 A secret, and a long-lived token, is shown once, when it is made: ``GET /auth/client/:id/secret`` says only that there
 is one, and ``PUT`` there makes another.
@@ -9,13 +9,12 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import Field
 
-from backbone.catalog.eventhos import Account, Refused, Role, all_of, numbered
+from backbone.catalog.eventhos import Account, Role, all_of, numbered
 from backbone.catalog.eventhos_accounts import existing_account, holds_long_lived
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
-from ingest_api.families.eventhos_access import CREATED, UNREADABLE, needs
+from ingest_api.families.eventhos_access import CREATED, needs
 from ingest_api.families.eventhos_answers import (
     ANSWERS,
     Answer,
@@ -32,10 +31,6 @@ from ingest_api.families.eventhos_openapi import ERRORS
 from schemas.access import KeyUse
 
 router = APIRouter(tags=["eventhos access"], responses=ERRORS)
-
-Permission = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}:(\*|[A-Za-z0-9_-]{1,100})$", examples=["event:select", "event:*"])
-]
 
 
 class RoleChoice(Input):
@@ -74,32 +69,6 @@ class Revocation(Input):
     """Whether a client is refused."""
 
     revoke: bool
-
-
-class Allowed(Input):
-    """A term of a permission."""
-
-    allowed: str
-
-
-class RoleInput(Input):
-    """A role to create: permissions as a list, or by resource as the original takes them."""
-
-    identifier: Identifier
-    permissions: tuple[Permission, ...] = ()
-    allowed_object: Annotated[
-        dict[str, tuple[Allowed | str, ...]],
-        Field(alias="allowedObject", examples=[{"event": ["select"]}], default_factory=dict),
-    ]
-
-
-class RolePermissions(Input):
-    """The permissions that a role has from now on."""
-
-    permissions: tuple[Permission, ...] = ()
-    allowed_object: Annotated[
-        dict[str, tuple[Allowed | str, ...]], Field(alias="newAllowedObject", default_factory=dict)
-    ]
 
 
 @router.post(
@@ -239,55 +208,6 @@ async def give_secret(gateway: TheGateway, client_id: int) -> Answer:
     return success({"clientSecret": secret}, code=CREATED, message="Client secret generated")
 
 
-@router.post(
-    "/auth/role", status_code=201, summary="Create a role", dependencies=needs("OAUTH2_role:create"), **ANSWERS
-)
-async def create_role(gateway: TheGateway, body: RoleInput) -> Answer:
-    """A name for permissions, to be given to clients."""
-    permissions = _permissions(body.permissions, body.allowed_object)
-    made = await gateway.in_time(
-        gateway.eventhos_accounts.create_role(identifier=body.identifier, permissions=permissions)
-    )
-    return success({"roleId": made.id}, code=CREATED, message="Role added")
-
-
-@router.get("/auth/role", summary="List roles", dependencies=needs("OAUTH2_role:select"), **ANSWERS)
-async def list_roles(gateway: TheGateway, pages: Pages, *, basic: bool = False) -> Answer:
-    """A page; or with ``basic`` all of them, in one list of ids and identifiers."""
-    found = all_of(await gateway.view(), Role)
-    if basic:
-        return success([{"id": each.id, "identifier": each.identifier} for each in found], message="Select completed")
-    rows = [{"id": each.id, "identifier": each.identifier, "permissions": each.permissions} for each in found]
-    return success(pages.of(rows), message="Select completed")
-
-
-@router.put(
-    "/auth/role/{role_id}/permission",
-    status_code=201,
-    summary="Give a role other permissions",
-    dependencies=needs("OAUTH2_role:update"),
-    **ANSWERS,
-)
-async def change_role(gateway: TheGateway, role_id: int, body: RolePermissions) -> Answer:
-    """All clients that have the role may do from now on what it permits then."""
-    permissions = _permissions(body.permissions, body.allowed_object)
-    await gateway.in_time(gateway.eventhos_accounts.change_role(role_id, permissions))
-    return done("Role permissions updated")
-
-
-@router.delete(
-    "/auth/role/{role_id}",
-    status_code=201,
-    summary="Delete a role",
-    dependencies=needs("OAUTH2_role:delete"),
-    **ANSWERS,
-)
-async def delete_role(gateway: TheGateway, role_id: int) -> Answer:
-    """The clients that had it lose what only it permitted."""
-    await gateway.in_time(gateway.eventhos_accounts.delete_role(role_id))
-    return done("Role deleted")
-
-
 def _client_row(view: CatalogView, account: Account) -> dict[str, Any]:
     client = view.client(account.client)
     roles = (numbered(view, Role, each) for each in account.roles)
@@ -305,17 +225,3 @@ def _client_row(view: CatalogView, account: Account) -> dict[str, Any]:
         "created_at": iso(account.created_at),
         "updated_at": iso(account.updated_at),
     }
-
-
-def _permissions(listed: tuple[str, ...], by_resource: dict[str, tuple[Allowed | str, ...]]) -> list[str]:
-    """Permissions however they were given.
-
-    Raises:
-        Refused: there is none.
-    """
-    found = [*listed]
-    for resource, terms in by_resource.items():
-        found += [f"{resource}:{term if isinstance(term, str) else term.allowed}" for term in terms]
-    if not found:
-        raise Refused(UNREADABLE, "permissions: a role needs at least one")
-    return found

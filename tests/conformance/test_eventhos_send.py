@@ -11,8 +11,11 @@ import pytest
 
 from schemas.ids import derived
 from tests.eventhos_calls import SEED_BODY, Eventhos, EventhosEvent, eventhos_on, unique
+from tests.running_gateway import running_gateway
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.running_gateway import RunningGateway
 
 RECEIVED = {"code": 200000, "message": "success"}
@@ -78,6 +81,14 @@ def test_E_04_an_event_without_contracts_is_received_too(eventhos: Eventhos, lon
 
     assert (response.status_code, response.json()) == (200, NO_CONTRACTS)
     assert eventhos.stored(lonely) == before + 1
+
+
+def test_E_04_the_status_can_be_that_of_the_original(kafka_bootstrap: str, tmp_path: Path) -> None:
+    with running_gateway(kafka_bootstrap, tmp_path, HEADRACE_INGEST_EVENTHOS_COMPAT_STATUS="true") as compatible:
+        eventhos = eventhos_on(compatible)
+        response = eventhos.send(eventhos.event())
+
+    assert (response.status_code, response.json()) == (203, NO_CONTRACTS)
 
 
 def test_E_06_contracts_that_are_not_active_do_not_count(eventhos: Eventhos) -> None:

@@ -113,3 +113,12 @@ async def test_a_fatal_error_makes_room_for_a_new_client(producer_factory: Produ
         await asyncio.wait_for(pending, 5)
     assert producer._client is not failed
     assert producer.unacknowledged == 0
+
+
+async def test_what_still_gathers_when_the_producer_stops_is_sent(producer_factory: ProducerFactory) -> None:
+    producer = producer_factory()
+    await producer.start()
+    pending = producer.send([Record("t", b"1")])
+    await producer.stop()
+    with pytest.raises(NotAcknowledged):
+        await asyncio.wait_for(pending, 5)

@@ -43,7 +43,7 @@ constraints: .venv/.dev  ## Pin again what pyproject.toml asks for
 	mv constraints.new constraints.txt
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
 
 .venv/.tour: pyproject.toml constraints.txt
 	@echo "Installing Headrace into .venv (once, about a minute)"

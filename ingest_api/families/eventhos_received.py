@@ -168,7 +168,12 @@ async def get_received(gateway: TheGateway, event_id: str) -> Answer:
     return success({"receivedEvent": received, "executedEventContracts": [_detail(view, each) for each in details]})
 
 
-@router.post("/event/send/contract", summary="Send an event again for one contract that failed", **ANSWERS)
+@router.post(
+    "/event/send/contract",
+    summary="Send an event again for one contract that failed",
+    openapi_extra={"security": [{"eventhosAccessKey": []}]},
+    **ANSWERS,
+)
 async def send_again(
     gateway: TheGateway,
     sent_by: SentBy,

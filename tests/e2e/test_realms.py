@@ -1,0 +1,209 @@
+"""Credentials of one family open no operation of another, and no workspace sees what is in another.
+
+The operations are those of the OpenAPI document, so that a new one is looked at without being listed here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from tests.credentials import EVENTHOS, EVENTHOS_SENDER, EXCHANGE, OWN, OWN_ROLES, SCHEMES, credentials_on
+from tests.eventhos_calls import eventhos_on
+from tests.exchange_account import exchange_account
+
+if TYPE_CHECKING:
+    import httpx
+
+    from tests.running_gateway import RunningGateway
+
+REFUSED = (401, 403)
+
+NO_CREDENTIAL = {"POST /api/token", "POST /auth/token", "GET /", "GET /healthz", "GET /readyz", "GET /metrics"}
+"""The first two take a key or secret to give a token for. The schema registry is open too, as its clients expect."""
+
+NEED_A_BODY = {"PATCH /headrace/v1/subscriptions/{subscription_id}"}
+
+
+class Operation(NamedTuple):
+    """One of the document, with a path whose parameters are filled in, and the scheme of its credential."""
+
+    name: str
+    method: str
+    path: str
+    scheme: str
+
+    def call(self, http: httpx.Client, query: dict[str, str], credential: str | None = None) -> httpx.Response:
+        """With the credential everywhere where any family looks for one."""
+        headers = {}
+        if credential:
+            headers = {"Authorization": f"Bearer {credential}", "access-key": credential}
+            query = query | dict.fromkeys(("access_token", "access-key", "apiKey"), credential)
+        content = {} if self.method == "GET" else {"json": {}}
+        return http.request(self.method, self.path, headers=headers, params=query, **content)
+
+
+@pytest.fixture(scope="module")
+def credentials(gateway: RunningGateway) -> dict[str, str]:
+    return credentials_on(gateway)
+
+
+@pytest.fixture(scope="module")
+def document(gateway: RunningGateway) -> dict[str, Any]:
+    with gateway.client(None) as http:
+        found: dict[str, Any] = http.get("/openapi.json").json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def query(gateway: RunningGateway) -> dict[str, str]:
+    """eventhos looks for the event before the token, so that there must be one."""
+    return {"event-identifier": eventhos_on(gateway).event().identifier}
+
+
+@pytest.fixture(scope="module")
+def operations(document: dict[str, Any]) -> list[Operation]:
+    return [
+        Operation(f"{method.upper()} {path}", method.upper(), filled(path, operation), next(iter(security)))
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        for security in operation.get("security", ())[:1]
+    ]
+
+
+def filled(path: str, operation: dict[str, Any]) -> str:
+    """A path with an id of nothing for each of its parameters."""
+    for parameter in operation.get("parameters", ()):
+        schema = parameter["schema"]
+        value = "999999999" if schema.get("type") == "integer" else schema.get("enum", ["nothing"])[0]
+        path = path.replace("{" + parameter["name"] + "}", value)
+    return path
+
+
+def family(scheme: str) -> str:
+    """eventhos has two schemes for one kind of token."""
+    return EVENTHOS if scheme == EVENTHOS_SENDER else scheme
+
+
+def test_every_operation_that_asks_for_no_credential_is_meant_to_be_open(document: dict[str, Any]) -> None:
+    unprotected = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if not operation.get("security") and not path.startswith("/schema-registry/")
+    }
+    assert unprotected == NO_CREDENTIAL
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_credential_opens_no_other_family(
+    gateway: RunningGateway,
+    credentials: dict[str, str],
+    operations: list[Operation],
+    query: dict[str, str],
+    scheme: str,
+) -> None:
+    with gateway.client(None) as http:
+        answers = {
+            operation.name: operation.call(http, query, credentials[scheme]).status_code
+            for operation in operations
+            if family(operation.scheme) != family(scheme)
+        }
+    assert {name: status for name, status in answers.items() if status not in REFUSED} == {}
+    assert len(answers) > 50
+
+
+def test_without_a_credential_nothing_is_open(
+    gateway: RunningGateway, operations: list[Operation], query: dict[str, str]
+) -> None:
+    with gateway.client(None) as http:
+        answers = {each.name: each.call(http, query).status_code for each in operations}
+    assert {name: status for name, status in answers.items() if status not in REFUSED} == {}
+    assert Counter(each.scheme for each in operations).keys() == set(SCHEMES)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_credential_gets_no_token_of_another_family(
+    gateway: RunningGateway, credentials: dict[str, str], scheme: str
+) -> None:
+    credential = credentials[scheme]
+    grant = {"grant_type": "client_credentials", "client_id": credential, "client_secret": credential}
+    with gateway.client(None) as http:
+        assert http.post("/api/token", params={"apiKey": credential}).status_code == 401
+        assert http.post("/auth/token", data=grant).status_code in {400, 401, 404}
+
+
+def test_no_id_of_another_workspace_leads_anywhere(gateway: RunningGateway, operations: list[Operation]) -> None:
+    theirs, ids = populated(gateway)
+    _, key = gateway.create_client(gateway.create_workspace(), *OWN_ROLES)
+    by_id, by_workspace, lists = {}, {}, []
+    with gateway.client(key) as http:
+        for each in operations:
+            if each.scheme != OWN or "/workspaces" in each.name:
+                continue
+            path = each.name.partition(" ")[2].format_map(ids)
+            body = {"enabled": False} if each.name in NEED_A_BODY else {}
+            named = http.request(each.method, path, json=body, params={"workspace": theirs})
+            by_workspace[each.name] = named.status_code
+            if "{" in each.name:
+                by_id[each.name] = http.request(each.method, path, json=body).status_code
+            elif each.method == "GET":
+                lists.append(http.get(path).text)
+    assert {name: status for name, status in by_id.items() if status != 404} == {}
+    assert {name: status for name, status in by_workspace.items() if status != 403} == {}
+    assert [value for value in ids.values() for text in lists if f'"{value}"' in text] == []
+    assert len(by_id) > 15
+    assert len(lists) > 5
+
+
+def populated(gateway: RunningGateway) -> tuple[str, dict[str, str]]:
+    """A workspace with one of each, and their ids by the names that the document's paths give them."""
+    workspace = gateway.create_workspace()
+    client, _ = gateway.create_client(workspace, "producer")
+    code = f"Code{workspace[3:]}"
+    with gateway.client(params={"workspace": workspace}) as admin:
+
+        def make(path: str, **body: Any) -> dict[str, Any]:
+            made: dict[str, Any] = admin.post(f"/headrace/v1/{path}", json=body).raise_for_status().json()
+            return made
+
+        make("event-types", namespace=f"ns-{code}", code=code, open=True)
+        make("registrations", client=client, kind="PUBLISH", namespace=f"ns-{code}", code=code)
+        endpoint = make("endpoints", name="socket", type="WEB_SOCKET")["id"]
+        chosen = make("filters", name="all", types=[{"namespace": f"ns-{code}", "code": code}])["id"]
+        subscription = make("subscriptions", filter=chosen, endpoint=endpoint)["id"]
+        key = make(f"clients/{client}/keys")["id"]
+        event = {"specversion": "1.0", "type": f"ns-{code}/{code}", "source": "test", "data": {}}
+        sent = admin.post("/headrace/v1/events", json=event, headers={"Content-Type": "application/cloudevents+json"})
+    return workspace, {
+        "client_id": client,
+        "client": client,
+        "key_id": key,
+        "namespace": f"ns-{code}",
+        "code": code,
+        "kind": "PUBLISH",
+        "endpoint_id": endpoint,
+        "filter_id": chosen,
+        "subscription_id": subscription,
+        "event_id": sent.raise_for_status().json()["id"],
+    }
+
+
+def test_no_exchange_endpoint_of_another_account_can_be_seen_or_changed(
+    gateway: RunningGateway, operations: list[Operation]
+) -> None:
+    one, other = exchange_account(gateway), exchange_account(gateway)
+    theirs = other.endpoint(source=True, identifiers=("email",))
+    mine = one.endpoint(source=True, identifiers=("email",))
+    targets = [each for each in operations if each.scheme == EXCHANGE and "{endpoint_id}" in each.name]
+    assert len(targets) >= 4
+    for key in (mine.key, one.account_key):
+        with gateway.client(key) as http:
+            for each in targets:
+                path = each.path.replace("nothing", theirs.id)
+                answer = http.request(each.method, path, json=[])
+                assert answer.status_code in {403, 404}, each.name
+    with gateway.client(one.account_key) as http:
+        assert theirs.id not in http.get("/v1/endpoint").raise_for_status().text

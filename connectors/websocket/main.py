@@ -109,9 +109,7 @@ async def _event_sockets(settings: ConnectorSettings, node: Node, stack: context
     producer = Producer(settings.kafka)
     await producer.start()
     stack.push_async_callback(producer.stop)
-    # The same name after a restart, if the port is: the leases of before are then known to be this node's.
-    name = f"{settings.backbone.node_id}-{settings.realtime.port}" if settings.realtime.port else node.id
-    leases = SocketLeases(settings.kafka, producer, node=name, window=settings.realtime.socket_window)
+    leases = SocketLeases(settings.kafka, producer, node=node.id, window=settings.realtime.socket_window)
     event_sockets = EventSockets(node, SecretBox(settings.backbone.secret_keys), leases)
     event_sockets.start()
     return event_sockets

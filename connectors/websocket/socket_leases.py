@@ -43,7 +43,7 @@ class SocketLeases:
     Args:
         settings: how to reach Kafka.
         producer: writes the records.
-        node: names this node, the same after a restart: what it wrote before is then known to be its own.
+        node: names this node, and no other that is or was.
         window: the recovery window, seconds.
     """
 
@@ -54,7 +54,7 @@ class SocketLeases:
         self._window = window
         self._sockets: Counter[str] = Counter()
         self._until: dict[str, float] = {}
-        self._read = False
+        self._cleaning: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
 
@@ -64,8 +64,9 @@ class SocketLeases:
 
     async def stop(self) -> None:
         """Every socket is closed; their leases begin to run out."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._cleaning):
+            if task is not None:
+                task.cancel()
         await self._write([endpoint for endpoint, count in self._sockets.items() if count])
 
     async def open(self, endpoint: str) -> None:
@@ -77,9 +78,8 @@ class SocketLeases:
         self._sockets[endpoint] += 1
         try:
             async with self._turn:
-                if not self._read:
-                    await self._read_own()
-                    self._read = True
+                if self._cleaning is None:
+                    self._cleaning = asyncio.create_task(self._clean_up())
                 now = time.time()
                 until = self._until.get(endpoint, 0.0)
                 if until < now:
@@ -119,9 +119,8 @@ class SocketLeases:
         ended = [endpoint for endpoint, until in self._until.items() if until < past and not self._sockets[endpoint]]
         if not ended:
             return
-        keys = [SocketKey(endpoint, kind, self._node) for endpoint in ended for kind in (SOCKET, LEASE)]
         try:
-            await self._producer.send([Record(topics.ENDPOINT_STATE, None, str(key).encode()) for key in keys])
+            await self._remove([(endpoint, self._node) for endpoint in ended])
         except Unavailable as error:
             log.warning("ended leases of sockets stay on the topic: %s", error)
             return
@@ -142,22 +141,34 @@ class SocketLeases:
         key = SocketKey(endpoint, kind, self._node)
         return Record(topics.ENDPOINT_STATE, _ENCODER.encode(state), str(key).encode())
 
-    async def _read_own(self) -> None:
-        """What this node wrote before it was started again: a lease that has not run out goes on."""
-        tail = TopicTail(self._settings, [topics.ENDPOINT_STATE], self._note, name="socket-leases")
+    async def _clean_up(self) -> None:
+        """Take off the topic what nodes left there that stopped before the leases ended."""
+        found: dict[tuple[str, str], float] = {}
+        tail = TopicTail(self._settings, [topics.ENDPOINT_STATE], lambda message: _note(message, found), name="leases")
         tail.start()
         try:
             await tail.caught_up()
+            past = time.time() - self._window
+            await self._remove([of for of, until in found.items() if until < past and of[1] != self._node])
+        except Unavailable as error:
+            log.warning("ended leases of sockets stay on the topic: %s", error)
         finally:
             await asyncio.to_thread(tail.stop)
 
-    def _note(self, message: Message) -> None:
-        key = SocketKey.parse((message.key() or b"").decode(errors="replace"))
-        if key is None or (key.kind, key.node) != (LEASE, self._node):
-            return
-        value = message.value()
-        if value is None:
-            self._until.pop(key.endpoint, None)
-            return
-        window = msgspec.json.decode(value, type=EndpointState).socket_window or 0
-        self._until[key.endpoint] = (message.timestamp()[1] + window) / 1_000
+    async def _remove(self, ended: Sequence[tuple[str, str]]) -> None:
+        keys = [SocketKey(endpoint, kind, node) for endpoint, node in ended for kind in (SOCKET, LEASE)]
+        await self._producer.send([Record(topics.ENDPOINT_STATE, None, str(key).encode()) for key in keys])
+
+
+def _note(message: Message, found: dict[tuple[str, str], float]) -> None:
+    """Remember by endpoint and node until when a lease was good, seconds since the epoch."""
+    key = SocketKey.parse((message.key() or b"").decode(errors="replace"))
+    value = message.value()
+    if key is None:
+        return
+    of = (key.endpoint, key.node)
+    if value is None:
+        found.pop(of, None)
+        return
+    window = msgspec.json.decode(value, type=EndpointState).socket_window or 0
+    found[of] = max(found.get(of, 0.0), (message.timestamp()[1] + window) / 1_000)

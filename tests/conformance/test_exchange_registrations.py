@@ -44,6 +44,12 @@ def market(exchange: ExchangeAccount) -> Market:
     return Market(exchange)
 
 
+@pytest.fixture(scope="module")
+def settled(exchange: ExchangeAccount) -> Market:
+    """A market that no test changes."""
+    return Market(exchange)
+
+
 def get(endpoint: ExchangeEndpoint, path: str, **params: str) -> Any:
     with endpoint.client() as http:
         answer = http.get(path, params=params)
@@ -78,42 +84,42 @@ def test_A_67_nobody_has_subscribed(exchange: ExchangeAccount) -> None:
     assert get(exchange.endpoint(destination=PULL), f"{SUBSCRIBED}/consumer") == []
 
 
-def test_A_68_the_codes_that_have_subscribers(market: Market) -> None:
-    assert get(market.pub, SUBSCRIBED) == [market.code]
+def test_A_68_the_codes_that_have_subscribers(settled: Market) -> None:
+    assert get(settled.pub, SUBSCRIBED) == [settled.code]
 
 
 @pytest.mark.parametrize("path", ["", "/producer"])
-def test_A_69_the_path_as_the_example_calls_spell_it(market: Market, path: str) -> None:
-    assert get(market.pub, f"/v1/eventype/subscribed{path}") == get(market.pub, SUBSCRIBED + path)
+def test_A_69_the_path_as_the_example_calls_spell_it(settled: Market, path: str) -> None:
+    assert get(settled.pub, f"/v1/eventype/subscribed{path}") == get(settled.pub, SUBSCRIBED + path)
 
 
-def test_A_70_the_event_types_that_have_subscribers(market: Market) -> None:
-    (shown,) = get(market.pub, f"{SUBSCRIBED}/producer")
+def test_A_70_the_event_types_that_have_subscribers(settled: Market) -> None:
+    (shown,) = get(settled.pub, f"{SUBSCRIBED}/producer")
     assert list(shown) == MEMBERS
-    assert shown == registered(market.pub)[f"PUBLISH {market.code}"]
+    assert shown == registered(settled.pub)[f"PUBLISH {settled.code}"]
 
 
-def test_A_71_what_a_consumer_receives(market: Market) -> None:
-    (shown,) = get(market.sub, f"{SUBSCRIBED}/consumer")
+def test_A_71_what_a_consumer_receives(settled: Market) -> None:
+    (shown,) = get(settled.sub, f"{SUBSCRIBED}/consumer")
     assert list(shown) == MEMBERS
-    expected = registered(market.pub)[f"PUBLISH {market.code}"] | {"registrationType": "SUBSCRIBE"}
+    expected = registered(settled.pub)[f"PUBLISH {settled.code}"] | {"registrationType": "SUBSCRIBE"}
     assert shown == expected
 
 
-def test_A_72_with_publisher_and_provider(market: Market) -> None:
-    (shown,) = get(market.sub, f"{SUBSCRIBED}/consumer", extrafields="provider,publisher")
+def test_A_72_with_publisher_and_provider(settled: Market) -> None:
+    (shown,) = get(settled.sub, f"{SUBSCRIBED}/consumer", extrafields="provider,publisher")
     assert list(shown) == [*MEMBERS, "publisher", "provider"]
-    assert (shown["publisher"], shown["provider"]) == (market.pub.name, "Acme")
+    assert (shown["publisher"], shown["provider"]) == (settled.pub.name, "Acme")
 
 
 @pytest.mark.parametrize("name", ["provider", "publisher"])
-def test_A_73_with_one_of_them(market: Market, name: str) -> None:
-    (shown,) = get(market.sub, f"{SUBSCRIBED}/consumer", extrafields=name)
+def test_A_73_with_one_of_them(settled: Market, name: str) -> None:
+    (shown,) = get(settled.sub, f"{SUBSCRIBED}/consumer", extrafields=name)
     assert list(shown) == [*MEMBERS, name]
 
 
-def test_A_73_an_unknown_field(market: Market) -> None:
-    with market.sub.client() as http:
+def test_A_73_an_unknown_field(settled: Market) -> None:
+    with settled.sub.client() as http:
         refused(http.get(f"{SUBSCRIBED}/consumer", params={"extrafields": "publisher,colour"}), 400, "extrafields")
 
 
@@ -169,19 +175,18 @@ def test_subscribed_shows_types_of_our_own_in_the_documents_words(market: Market
     assert [each["type"] for each in shown[-1]["attributes"]] == ["Number", "Number", "String", "Time"]
 
 
-def test_subscribed_with_a_key_of_another_kind(market: Market) -> None:
+def test_subscribed_with_a_key_of_another_kind(settled: Market) -> None:
     for path in (SUBSCRIBED, f"{SUBSCRIBED}/producer", f"{SUBSCRIBED}/consumer"):
-        other = market.pub if path.endswith("consumer") else market.sub
+        other = settled.pub if path.endswith("consumer") else settled.sub
         with other.client() as http:
             refused(http.get(path), 403)
-        with market.account.gateway.client(market.account.account_key) as http:
+        with settled.account.gateway.client(settled.account.account_key) as http:
             refused(http.get(path), 403)
-        with market.account.gateway.client(None) as http:
+        with settled.account.gateway.client(None) as http:
             refused(http.get(path), 401)
 
 
-@pytest.mark.parametrize("method", ["PUT", "POST"])
-def test_A_76_and_A_78_the_attributes_of_a_publisher_are_replaced(market: Market, method: str) -> None:
+def replaced(market: Market, method: str) -> None:
     with market.pub.client() as http:
         path = f"/v1/eventtype/attributes/publisher/{market.pub.id}"
         answer = http.request(method, path, json=[{"name": "a", "type": "string"}])
@@ -189,6 +194,14 @@ def test_A_76_and_A_78_the_attributes_of_a_publisher_are_replaced(market: Market
     shown = registered(market.pub)
     assert [each["attributes"] for each in shown.values()] == [[{"name": "a", "type": "String"}]] * 2
     assert answer.json() == list(shown.values())
+
+
+def test_A_76_the_attributes_of_a_publisher_are_replaced(market: Market) -> None:
+    replaced(market, "PUT")
+
+
+def test_A_78_with_post_as_in_the_example_call(market: Market) -> None:
+    replaced(market, "POST")
 
 
 def test_A_77_only_the_new_attributes_can_be_published(market: Market) -> None:
@@ -237,20 +250,20 @@ def test_A_80_an_endpoint_that_has_registered_nothing(exchange: ExchangeAccount)
     assert (answer.status_code, answer.json()) == (200, [])
 
 
-def test_A_81_another_endpoints_id(market: Market) -> None:
-    second = market.account.endpoint(source=True)
+def test_A_81_another_endpoints_id(settled: Market) -> None:
+    second = settled.account.endpoint(source=True)
     with second.client() as http:
-        for kind, endpoint in (("publisher", market.pub), ("subscriber", market.sub)):
+        for kind, endpoint in (("publisher", settled.pub), ("subscriber", settled.sub)):
             refused(http.put(f"/v1/eventtype/attributes/{kind}/{endpoint.id}", json=[]), 403)
         refused(http.put(f"/v1/eventtype/attributes/publisher/{uuid4()}", json=[]), 404)
-    assert registered(market.pub)[f"PUBLISH {market.code}"]["attributes"] == list(ATTRIBUTES)
+    assert registered(settled.pub)[f"PUBLISH {settled.code}"]["attributes"] == list(ATTRIBUTES)
 
 
-def test_A_82_the_wrong_kind(market: Market) -> None:
-    with market.pub.client() as http:
-        refused(http.put(f"/v1/eventtype/attributes/subscriber/{market.pub.id}", json=[]), 400, "id")
-    with market.sub.client() as http:
-        refused(http.put(f"/v1/eventtype/attributes/publisher/{market.sub.id}", json=[]), 400, "id")
+def test_A_82_the_wrong_kind(settled: Market) -> None:
+    with settled.pub.client() as http:
+        refused(http.put(f"/v1/eventtype/attributes/subscriber/{settled.pub.id}", json=[]), 400, "id")
+    with settled.sub.client() as http:
+        refused(http.put(f"/v1/eventtype/attributes/publisher/{settled.sub.id}", json=[]), 400, "id")
 
 
 def test_A_83_no_attributes(market: Market) -> None:
@@ -277,15 +290,15 @@ def test_A_83_no_attributes(market: Market) -> None:
         ("a", "$"),
     ],
 )
-def test_A_84_attributes_that_are_none(market: Market, body: Any, path: str) -> None:
-    with market.pub.client() as http:
-        refused(http.put(f"/v1/eventtype/attributes/publisher/{market.pub.id}", json=body), 400, path)
-    assert registered(market.pub)[f"PUBLISH {market.code}"]["attributes"] == list(ATTRIBUTES)
+def test_A_84_attributes_that_are_none(settled: Market, body: Any, path: str) -> None:
+    with settled.pub.client() as http:
+        refused(http.put(f"/v1/eventtype/attributes/publisher/{settled.pub.id}", json=body), 400, path)
+    assert registered(settled.pub)[f"PUBLISH {settled.code}"]["attributes"] == list(ATTRIBUTES)
 
 
-def test_A_84_a_body_that_is_no_json(market: Market) -> None:
-    with market.pub.client() as http:
-        path = f"/v1/eventtype/attributes/publisher/{market.pub.id}"
+def test_A_84_a_body_that_is_no_json(settled: Market) -> None:
+    with settled.pub.client() as http:
+        path = f"/v1/eventtype/attributes/publisher/{settled.pub.id}"
         refused(http.put(path, content="{“code” : “name”}".encode()), 400, "$")
         refused(http.put(path, content=b"\xff"), 400, "$")
         refused(http.put(path), 400, "$")
@@ -311,25 +324,35 @@ def test_attributes_with_a_key_of_the_account(market: Market) -> None:
         refused(http.put(path, json=[]), 401)
 
 
-def test_A_85_A_86_and_A_89_an_event_type_is_removed_once(market: Market) -> None:
+def test_A_85_an_event_type_is_removed(market: Market) -> None:
     with market.pub.client() as http:
         answer = http.delete(f"/v1/eventtype/{market.code}")
         assert (answer.status_code, answer.text) == (200, "true")
         assert [each["code"] for each in http.get("/v1/eventtype").json()] == [market.other]
-        answer = http.delete(f"/v1/eventtype/{market.code}")
-        assert (answer.status_code, answer.text) == (200, "false")
-    refused(post_event(market.pub, market.code, "productID"), 400, "$.events[0].code")
-    assert market.account.stored(market.code) == 0
     assert get(market.pub, SUBSCRIBED) == []
 
 
+def test_A_86_once_only(market: Market) -> None:
+    with market.pub.client() as http:
+        http.delete(f"/v1/eventtype/{market.code}").raise_for_status()
+        answer = http.delete(f"/v1/eventtype/{market.code}")
+    assert (answer.status_code, answer.text) == (200, "false")
+
+
+def test_A_89_a_removed_event_type_can_be_published_no_more(market: Market) -> None:
+    with market.pub.client() as http:
+        http.delete(f"/v1/eventtype/{market.code}").raise_for_status()
+    refused(post_event(market.pub, market.code, "productID"), 400, "$.events[0].code")
+    assert market.account.stored(market.code) == 0
+
+
 @pytest.mark.parametrize("key", ["unknown:US", None, "account", "application"])
-def test_A_87_a_key_that_may_not(market: Market, key: str | None) -> None:
-    account = market.account
+def test_A_87_a_key_that_may_not(settled: Market, key: str | None) -> None:
+    account = settled.account
     levels = {"account": account.account_key, "application": account.application_key}
     with account.gateway.client(levels.get(key, key) if key else None) as http:
-        refused(http.delete(f"/v1/eventtype/{market.code}"), 403)
-    assert f"PUBLISH {market.code}" in registered(market.pub)
+        refused(http.delete(f"/v1/eventtype/{settled.code}"), 403)
+    assert f"PUBLISH {settled.code}" in registered(settled.pub)
 
 
 def test_A_88_another_endpoints_registration_stays(market: Market) -> None:

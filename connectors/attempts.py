@@ -13,11 +13,16 @@ from schemas.delivery import Attempt, Delivery, GroupedDelivery, Outcome, event_
 from schemas.ids import attempt_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backbone.kafka.records import Message
     from connectors.http_client import Answer
 
 MAX_RESPONSE = 2_048
 """Characters of a response that an attempt or a dead letter keeps."""
+
+_TOGETHER = 500
+"""Attempts in one record, of about 500 bytes each."""
 
 _TIERS = frozenset(topics.RETRY_TIERS.values())
 
@@ -33,7 +38,7 @@ def attempt_record(
     error: str | None = None,
     next_at: int | None = None,
 ) -> Record:
-    """One try on ``attempts``; without an ``answer``, a delivery that ends without a try, and ``error`` says why.
+    """One try on ``attempts``; without an ``answer``, a delivery that ends without a request.
 
     Args:
         delivery: as it was consumed, before this try is counted.
@@ -43,8 +48,32 @@ def attempt_record(
         error: replaces the answer's error.
         next_at: when the next try is due, microseconds since the epoch.
     """
+    attempt = _attempt(delivery, outcome, started_at=started_at, answer=answer, error=error, next_at=next_at)
+    return Record(topics.ATTEMPTS, _ENCODER.encode(attempt), delivery.event.encode())
+
+
+def encoded_attempt(delivery: Delivery, outcome: Outcome, *, started_at: int, error: str | None = None) -> bytes:
+    """One try without a request, for ``attempts_records``."""
+    return _ENCODER.encode(_attempt(delivery, outcome, started_at=started_at, error=error))
+
+
+def attempts_records(encoded: Sequence[bytes]) -> list[Record]:
+    """Many tries that were made together: lists of them, a record each."""
+    parts = (encoded[at : at + _TOGETHER] for at in range(0, len(encoded), _TOGETHER))
+    return [Record(topics.ATTEMPTS, b"[" + b",".join(part) + b"]") for part in parts]
+
+
+def _attempt(
+    delivery: Delivery,
+    outcome: Outcome,
+    *,
+    started_at: int,
+    answer: Answer | None = None,
+    error: str | None = None,
+    next_at: int | None = None,
+) -> Attempt:
     number = delivery.attempts + 1
-    attempt = Attempt(
+    return Attempt(
         id=attempt_id(delivery.id, delivery.run, number),
         delivery=delivery.id,
         event=delivery.event,
@@ -62,7 +91,6 @@ def attempt_record(
         next_at=next_at,
         execution=answer.execution if answer else None,
     )
-    return Record(topics.ATTEMPTS, _ENCODER.encode(attempt), delivery.event.encode())
 
 
 def retry_record(message: Message, delivery: Delivery | GroupedDelivery, *, due: int, now: int) -> Record:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from backbone.catalog.reader import Catalog
 from backbone.files import event_files
 from backbone.kafka.admin import Admin
-from backbone.kafka.records import dead_letter
 from backbone.kafka.topology import ensure_internal_topics_now
 from backbone.kafka.transaction import TransactionalProducer
 from backbone.readiness import mark_ready, mark_unready
@@ -19,11 +18,12 @@ from connectors.file_sink import GROUP, FileSink
 from connectors.lines import LineRenderer
 from connectors.metrics import FileMetrics, serve_metrics
 from schemas.errors import Unavailable
+from schemas.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from backbone.kafka.records import Message
+    from backbone.kafka.records import Record
     from backbone.kafka.settings import KafkaSettings
     from connectors.settings import ConnectorSettings
 
@@ -69,13 +69,13 @@ def serve_files(
         stack.callback(catalog.stop)
         if not _persist(stopping, catalog.catch_up):
             return
-        dead_letters = _DeadLetters(settings.kafka, f"headrace-files-{settings.backbone.node_id}-{settings.slot}")
-        stack.callback(dead_letters.close)
+        outbox = _Outbox(settings.kafka)
+        stack.callback(outbox.close)
         FileSink(
             settings.kafka,
             files=files,
             renderer=LineRenderer(catalog),
-            set_aside=dead_letters.set_aside,
+            write=outbox.write,
             on_health=on_health,
             metrics=metrics,
             settings=settings.file,
@@ -83,26 +83,27 @@ def serve_files(
         ).run(stopping)
 
 
-class _DeadLetters:
-    """Sets records aside; its producer comes into being with the first one."""
+class _Outbox:
+    """Writes records, each list of them as a whole; its producer comes into being with the first."""
 
-    def __init__(self, settings: KafkaSettings, transactional_id: str) -> None:
+    def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._transactional_id = transactional_id
         self._producer: TransactionalProducer | None = None
 
-    def set_aside(self, message: Message, reason: str) -> None:
-        """Return once the record is in ``dead-letters``.
+    def write(self, records: Sequence[Record]) -> None:
+        """Return once Kafka has them.
 
         Raises:
-            Unavailable: it is not.
+            Unavailable: it has not.
         """
         try:
             if self._producer is None:
-                self._producer = TransactionalProducer(self._settings, self._transactional_id)
+                # Nobody takes over from it, so no other sink may be fenced by it.
+                self._producer = TransactionalProducer(self._settings, f"headrace-files-{new_id()}")
                 self._producer.start()
             self._producer.begin()
-            self._producer.produce(dead_letter(message, reason=reason))
+            for record in records:
+                self._producer.produce(record)
             self._producer.commit()
         except Unavailable:
             self.close()

@@ -1,26 +1,30 @@
 """The file sink: reads ``deliveries.file`` and publishes event files, every delivery in exactly one.
 
 Nothing is kept but in Kafka and in the published files. Offsets are committed only up to the first record that is in no
-file, and on assignment each chain goes on after its last published offset; so a sink may be killed anywhere.
+file, and on assignment each chain goes on after its last published offset; so a sink may be killed anywhere. What is in
+files is an attempt on ``attempts`` before its offset is committed; a sink that finds it in a file writes it once more.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.records import dead_letter
+from connectors.attempts import attempts_records, encoded_attempt, header_list
 from connectors.chains import PartitionChains
-from schemas import topics
+from schemas import timestamps, topics
+from schemas.delivery import Delivery, Outcome
 from schemas.errors import AlreadyExists, CorruptRecord, StorageUnavailable, Unavailable
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from backbone.files import EventFiles
-    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.records import Message, Partition, Record
     from backbone.kafka.settings import KafkaSettings
     from connectors.chains import OpenChain
     from connectors.lines import LineRenderer
@@ -38,6 +42,7 @@ _COMMIT_EVERY = 0.5
 _JOIN = 5.0
 """Seconds after which a sink without partitions counts as a spare one, ready to take over."""
 _TRY_AGAIN = 1.0
+_GONE = "the endpoint was deleted"
 
 
 class FileSink:
@@ -47,7 +52,7 @@ class FileSink:
         kafka: how to reach Kafka.
         files: where files are published.
         renderer: makes the lines.
-        set_aside: takes a record that can never be in a file, and why; returns once it is in ``dead-letters``.
+        write: returns once Kafka has these records.
         on_health: told True once the sink can do its work and whenever it can again, False when files cannot be
             written.
         metrics: what is counted.
@@ -61,7 +66,7 @@ class FileSink:
         *,
         files: EventFiles,
         renderer: LineRenderer,
-        set_aside: Callable[[Message, str], None],
+        write: Callable[[Sequence[Record]], None],
         on_health: Callable[[bool], None],
         metrics: FileMetrics,
         settings: FileSettings,
@@ -70,13 +75,14 @@ class FileSink:
         self._kafka = kafka
         self._files = files
         self._renderer = renderer
-        self._set_aside = set_aside
+        self._write = write
         self._on_health = on_health
         self._metrics = metrics
         self._settings = settings
         self._group = group
         self._parts: dict[Partition, PartitionChains] = {}
         self._buffered = 0
+        self._settled: list[bytes] = []
         self._committed_at = 0.0
         self._is_healthy: bool | None = None
         self._cut_again_at = 0.0
@@ -102,6 +108,7 @@ class FileSink:
         """Join the group and work until ``stopping`` is set or something cannot be done."""
         self._parts = {}
         self._buffered = 0
+        self._settled = []
         self._files.sweep()
         self._consumer = BatchConsumer(
             self._kafka, group=self._group, on_assigned=self._assigned, on_revoked=self._revoked
@@ -128,31 +135,45 @@ class FileSink:
         offset = int(message.offset() or 0)
         try:
             # A foreign record may have any headers, or none.
-            headers: dict[str, Any] = dict(message.headers() or ())
-            endpoint, publisher = headers["hr_endpoint"].decode(), headers["ce_source"].decode()
-        except (KeyError, ValueError, AttributeError) as error:
+            pairs = header_list(message)
+            headers = dict(pairs)
+            delivery = Delivery.from_headers(pairs)
+            publisher = headers["ce_source"].decode()
+            if not publisher:
+                raise CorruptRecord("nobody published it")
+            chain = part.chain(delivery.endpoint, publisher)
+        except (CorruptRecord, KeyError, ValueError) as error:
             self._poison(message, f"not a delivery: {error!r}")
             part.passed(offset)
             return
-        chain = part.chain(endpoint, publisher)
         if offset > chain.published:
-            try:
-                line = self._renderer.line(message, headers, endpoint)
-            except CorruptRecord as error:
-                self._poison(message, str(error))
-                line = None
-            else:
-                if line is None:
-                    self._metrics.cancelled.inc()
-            if line is not None:
-                part.add(chain, offset, line, message.timestamp()[1], time.monotonic())
-                self._buffered += len(line)
-                if self._is_full(chain):
-                    self._publish(part, chain)
+            self._add(part, chain, message, headers, delivery)
+        else:
+            self._settled.append(encoded_attempt(delivery, Outcome.DELIVERED, started_at=timestamps.now()))
         part.passed(offset)
 
+    def _add(
+        self, part: PartitionChains, chain: OpenChain, message: Message, headers: dict[str, bytes], delivery: Delivery
+    ) -> None:
+        now = timestamps.now()
+        try:
+            line = self._renderer.line(message, headers, delivery.endpoint)
+        except CorruptRecord as error:
+            self._poison(message, str(error))
+            return
+        if line is None:
+            self._metrics.cancelled.inc()
+            self._settled.append(encoded_attempt(delivery, Outcome.CANCELLED, started_at=now, error=_GONE))
+            return
+        attempt = encoded_attempt(delivery, Outcome.DELIVERED, started_at=now)
+        appended_at = message.timestamp()[1]
+        part.add(chain, int(message.offset() or 0), line, attempt, appended_at=appended_at, now=time.monotonic())
+        self._buffered += len(line) + len(attempt)
+        if self._is_full(chain):
+            self._publish(part, chain)
+
     def _poison(self, message: Message, reason: str) -> None:
-        self._set_aside(message, reason)
+        self._write([dead_letter(message, reason=reason)])
         self._metrics.poison.inc()
         log.warning("delivery set aside", extra={"offset": message.offset(), "reason": reason})
 
@@ -191,7 +212,7 @@ class FileSink:
         """Cut the largest chains early when all of them together hold too much."""
         if self._buffered <= self._settings.max_buffered:
             return
-        held = [(chain.size, part, chain) for part in self._parts.values() for chain in part.open()]
+        held = [(chain.held, part, chain) for part in self._parts.values() for chain in part.open()]
         for _, part, chain in sorted(held, key=lambda each: -each[0]):
             if self._buffered <= self._settings.max_buffered // 2:
                 break
@@ -211,7 +232,8 @@ class FileSink:
         self._metrics.events.inc(len(chain.lines))
         self._metrics.bytes.inc(chain.size)
         log.debug("file published", extra={"endpoint": chain.chain.endpoint, "file": name})
-        self._buffered -= chain.size
+        self._buffered -= chain.held
+        self._settled += chain.attempts
         part.settle(chain)
 
     def _storage_failed(self, error: StorageUnavailable) -> None:
@@ -242,6 +264,9 @@ class FileSink:
             if offset is not None:
                 offsets[partition] = offset
         try:
+            if self._settled:
+                self._write(attempts_records(self._settled))
+                self._settled = []
             self._consumer.commit(offsets)
         except Unavailable as error:
             # Offered again in the next round; should it come to nothing, what is in files is recognised.
@@ -258,4 +283,4 @@ class FileSink:
         self._commit_now(partitions)
         for partition in partitions:
             part = self._parts.pop(partition, None)
-            self._buffered -= sum(chain.size for chain in part.open()) if part else 0
+            self._buffered -= sum(chain.held for chain in part.open()) if part else 0

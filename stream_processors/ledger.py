@@ -35,7 +35,14 @@ _LONGEST_ID = 512
 """Characters. Ids are keys of the database's indexes, which do not take them at any length."""
 
 _ATTEMPTS = msgspec.json.Decoder(Attempt)
+_LISTS = msgspec.json.Decoder(list[Attempt])
 _ENCODER = msgspec.json.Encoder()
+
+
+_OTHERS_POISON = frozenset(
+    (topics.WEBHOOK_DELIVERIES, topics.WEBSOCKET_DELIVERIES, topics.FILE_DELIVERIES, topics.DEAD_LETTERS)
+)
+"""Poison on these topics is set aside by the connectors, or is so already."""
 
 
 class LedgerIndexer:
@@ -56,6 +63,8 @@ class LedgerIndexer:
         self._set_aside = set_aside
         self._readers: dict[str, Callable[[Message, LedgerRows], None]] = {
             topics.WEBHOOK_DELIVERIES: self._read_delivery,
+            topics.FILE_DELIVERIES: self._read_delivery,
+            topics.WEBSOCKET_DELIVERIES: self._read_logged,
             topics.ATTEMPTS: self._read_attempt,
             topics.DEAD_LETTERS: self._read_dead_letter,
         }
@@ -111,7 +120,7 @@ class LedgerIndexer:
         topic = str(message.topic())
         place = {"topic": topic, "partition": message.partition(), "offset": message.offset()}
         log.warning("record not indexed", extra=place | {"reason": reason})
-        if topic not in (topics.WEBHOOK_DELIVERIES, topics.DEAD_LETTERS):
+        if topic not in _OTHERS_POISON:
             self._set_aside(message, reason)
 
     def _policy(self, topic: str) -> LedgerPolicy:
@@ -138,14 +147,24 @@ class LedgerIndexer:
             # The delivery's value is the event's, unchanged.
             self._add_event(message, source.topic, str(source), rows)
 
+    def _read_logged(self, message: Message, rows: LedgerRows) -> None:
+        """A delivery to a realtime channel has arrived when it is in the channel's log."""
+        if dict(_headers(message)).get("hr_delivery") is None:
+            return  # what a client published there itself is no event
+        before = len(rows.deliveries)
+        self._read_delivery(message, rows)
+        rows.logged += rows.deliveries[before:]
+        del rows.deliveries[before:]
+
     def _read_attempt(self, message: Message, rows: LedgerRows) -> None:
+        value = message.value() or b""
         try:
-            attempt = _ATTEMPTS.decode(message.value() or b"")
+            attempts = _LISTS.decode(value) if value.startswith(b"[") else [_ATTEMPTS.decode(value)]
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptRecord(f"not an attempt: {error}") from error
-        _check_lengths(attempt.id, attempt.delivery, attempt.run, attempt.event, attempt.workspace, str(attempt.source))
-        if self._policy(attempt.source.topic) is not LedgerPolicy.NONE:
-            rows.attempts.append(attempt)
+        for made in attempts:
+            _check_lengths(made.id, made.delivery, made.run, made.event, made.workspace, str(made.source))
+        rows.attempts += [made for made in attempts if self._policy(made.source.topic) is not LedgerPolicy.NONE]
 
     def _read_dead_letter(self, message: Message, rows: LedgerRows) -> None:
         headers = _headers(message)

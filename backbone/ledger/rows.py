@@ -44,10 +44,11 @@ class RequestRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LedgerRows(msgspec.Struct):
-    """A batch."""
+    """A batch; ``logged`` are deliveries that arrived when they were routed."""
 
     events: list[EventRow] = []
     deliveries: list[Delivery] = []
+    logged: list[Delivery] = []
     attempts: list[Attempt] = []
     dead: list[DeadDelivery] = []
     requests: list[RequestRow] = []

@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from backbone.ledger.tables import ATTEMPTS, CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, METADATA, REQUESTS
+from schemas.delivery import Outcome
 from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ class LedgerWriter:
         routing = insert(DELIVERIES)
         self._insert_delivery = routing.on_conflict_do_update(
             index_elements=list(DELIVERIES.primary_key), set_={name: routing.excluded[name] for name in _ROUTING}
+        )
+
+        logged = insert(DELIVERIES)
+        self._insert_logged = logged.on_conflict_do_update(
+            index_elements=list(DELIVERIES.primary_key),
+            set_={name: logged.excluded[name] for name in (*_ROUTING, "outcome")},
         )
 
         tried = insert(ATTEMPTS)
@@ -105,6 +112,7 @@ class LedgerWriter:
             with self._engine.begin() as connection:
                 _upsert(connection, self._insert_event, [msgspec.structs.asdict(row) for row in rows.events])
                 _upsert(connection, self._insert_delivery, [_routed(delivery) for delivery in rows.deliveries])
+                _upsert(connection, self._insert_logged, [_logged(delivery) for delivery in rows.logged])
                 _upsert(connection, self._insert_attempt, [_tried(attempt) for attempt in rows.attempts])
                 _upsert(connection, self._update_standing, [_standing(attempt) for attempt in rows.attempts])
                 _upsert(connection, self._update_dead, [_given_up(dead) for dead in rows.dead])
@@ -175,6 +183,10 @@ def _routed(delivery: Delivery) -> Row:
         "routed_at": delivery.routed_at,
         "changed_at": delivery.routed_at,
     }
+
+
+def _logged(delivery: Delivery) -> Row:
+    return _routed(delivery) | {"outcome": Outcome.DELIVERED.value}
 
 
 def _tried(attempt: Attempt) -> Row:

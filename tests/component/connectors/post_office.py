@@ -130,8 +130,12 @@ class PostOffice:
 
     def attempts(self, endpoint: Endpoint) -> list[Attempt]:
         """Oldest first."""
-        made = [msgspec.json.decode(message.value() or b"", type=Attempt) for message in self._read(topics.ATTEMPTS)]
-        return sorted((each for each in made if each.endpoint == endpoint.id), key=lambda each: each.started_at)
+        made = [
+            msgspec.json.decode(each.value() or b"", type=Attempt | list[Attempt])
+            for each in self._read(topics.ATTEMPTS)
+        ]
+        flat = [one for each in made for one in (each if isinstance(each, list) else [each])]
+        return sorted((each for each in flat if each.endpoint == endpoint.id), key=lambda each: each.started_at)
 
     def dead_letters(self, key: str) -> list[tuple[dict[str, bytes], bytes | None]]:
         """Headers and value of the dead letters with a key."""

@@ -13,6 +13,7 @@ import pytest
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import Record
 from schemas import topics
+from schemas.delivery import Outcome
 from schemas.subscription import BodyFormat
 from tests.component.connectors.file_sinks import FileRoom
 from tests.component.connectors.post_office import until
@@ -111,7 +112,11 @@ async def test_what_cannot_be_a_line_is_set_aside_and_holds_nothing_up(room: Fil
         )
         await until(lambda: len(room.lines(endpoint)) == 1, "the good one is in a file", 60)
         # Its own partition may be behind.
-        await until(lambda: room.files.names(gone.id, 1) == [], "nothing for the endpoint that is gone")
+        await until(lambda: bool(room.office.attempts(gone)), "it is known what became of what is for an endpoint gone")
+        await until(lambda: bool(room.office.attempts(endpoint)), "it is known that the good one is in a file")
+    assert room.files.names(gone.id, 1) == []
+    assert [each.outcome for each in room.office.attempts(gone)] == [Outcome.CANCELLED]
+    assert [each.outcome for each in room.office.attempts(endpoint)] == [Outcome.DELIVERED]
     reasons = [
         headers["hr_dead_reason"].decode()
         for message in room.office._read(topics.DEAD_LETTERS)
@@ -156,7 +161,10 @@ async def test_a_deleted_file_stays_deleted_when_its_records_are_read_again(room
         await sink.is_ready()
         await room.deliver(endpoint, 5)
         await until(lambda: len(room.lines(endpoint)) >= 5, "the next ones are in files")
+        # Those in files which the first sink had published and not accounted for are known to be there as well.
+        await until(lambda: len({each.delivery for each in room.office.attempts(endpoint)}) == 15, "all are known of")
     assert len(room.lines(endpoint)) == 5
+    assert {each.outcome for each in room.office.attempts(endpoint)} == {Outcome.DELIVERED}
 
 
 async def test_what_a_stopped_sink_held_is_cut_by_the_next_at_its_age(room: FileRoom) -> None:

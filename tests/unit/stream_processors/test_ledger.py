@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from backbone.catalog.view import CatalogView
+from backbone.ledger.executions import ExecutionQueries
 from backbone.ledger.queries import EventQuery, LedgerQueries
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
@@ -15,10 +16,11 @@ from schemas import topics
 from schemas.access import Workspace
 from schemas.avro import schema_text
 from schemas.codec import EventDecoder
-from schemas.delivery import Attempt, Delivery, Outcome, SourceOffset
+from schemas.delivery import Attempt, Contract, Delivery, GroupedDelivery, Outcome, SourceOffset
 from schemas.errors import Unavailable
 from schemas.event import EventDraft, Identifier
 from schemas.event_type import Attribute, EventType, LedgerPolicy
+from schemas.execution import ReceivedRequest
 from schemas.ids import attempt_id, delivery_id
 from schemas.validation import EventWriter
 from stream_processors.ledger import LedgerIndexer
@@ -199,10 +201,59 @@ def test_a_type_of_which_nothing_is_kept(world: World) -> None:
 def test_only_topics_of_types_that_are_kept_whole_are_read(world: World) -> None:
     assert world.indexer.topics() == {
         topics.WEBHOOK_DELIVERIES,
+        topics.FILE_DELIVERIES,
+        topics.WEBSOCKET_DELIVERIES,
         topics.ATTEMPTS,
         topics.DEAD_LETTERS,
         world.kinds[LedgerPolicy.ALL].topic,
     }
+
+
+def test_an_events_contracts_are_deliveries_and_its_request_is_kept(world: World) -> None:
+    event = world.event("e1")
+    request = ReceivedRequest(url="http://here", retry_of="d0").to_header()
+    grouped = GroupedDelivery(
+        event="e1",
+        workspace="acme",
+        source=SourceOffset(event.topic(), 2, 7),
+        contracts=(Contract(1, "s1", "hook"), Contract(2, "s2", "hook")),
+        routed_at=NOW + 2,
+    )
+    headers = [*(event.headers() or []), ("hr_request", request)]
+    routed = Message(topics.WEBHOOK_DELIVERIES, event.value(), headers + grouped.to_headers())
+    tried = attempt_message(grouped.deliveries()[0], execution="sealed")
+    world.indexer.index([Message(event.topic(), event.value(), headers), routed, tried])
+
+    assert [each.subscriptions for each in world.queries.deliveries("acme", "e1")] == [("s1",), ("s2",)]
+    executions = ExecutionQueries(world.engine)
+    (only,) = executions.contracts("acme", "e1")
+    assert (only.contract, only.state, executions.execution(only.delivery)) == ("s1", "processed", "sealed")
+    found = executions.event("acme", "e1")
+    assert found is not None
+    assert found.request == ReceivedRequest(url="http://here", retry_of="d0")
+
+
+def test_a_delivery_to_a_channel_has_arrived_when_it_is_in_its_log(world: World) -> None:
+    _, routed = world.delivery("e1")
+    pushed = Message(topics.WEBSOCKET_DELIVERIES, routed.value(), routed.headers())
+    published_there = Message(topics.WEBSOCKET_DELIVERIES, b"{}", [("ce_id", b"x")])
+
+    assert world.indexer.index([pushed, published_there]) == 1
+    (only,) = world.queries.deliveries("acme", "e1")
+    assert (only.outcome, only.attempts, only.tries) == (Outcome.DELIVERED, 0, ())
+
+
+def test_a_delivery_to_a_file_has_arrived_when_it_is_in_one(world: World) -> None:
+    delivery, routed = world.delivery("e1")
+    other, _ = world.delivery("e2", LedgerPolicy.NONE)
+    world.indexer.index([Message(topics.FILE_DELIVERIES, routed.value(), routed.headers())])
+    assert [each.outcome for each in world.queries.deliveries("acme", "e1")] == [None]
+
+    together = msgspec.json.encode([attempt(delivery, status=None), attempt(other)])
+    assert world.indexer.index([Message(topics.ATTEMPTS, together)]) == 1
+    (only,) = world.queries.deliveries("acme", "e1")
+    assert (only.outcome, only.attempts) == (Outcome.DELIVERED, 1)
+    assert world.queries.deliveries("acme", "e2") == ()
 
 
 def test_a_dead_letter_tells_why_its_delivery_was_given_up(world: World) -> None:
@@ -232,6 +283,7 @@ def test_poison_of_events_and_attempts_is_set_aside_and_the_rest_indexed(world: 
         Message(world.kinds[LedgerPolicy.ALL].topic, b"junk"),
         Message(world.kinds[LedgerPolicy.ALL].topic, b"\x00\x00\x00\x00\x01\xff"),
         Message(topics.ATTEMPTS, b"{"),
+        Message(topics.ATTEMPTS, b"[{}]"),
         Message(topics.ATTEMPTS, b'{"id": "x"}'),
         Message(topics.ATTEMPTS, b"\xff"),
         Message(topics.ATTEMPTS, None),
@@ -246,6 +298,9 @@ def test_poison_that_others_set_aside_is_only_passed_over(world: World) -> None:
     poison = [
         Message(topics.WEBHOOK_DELIVERIES, b"junk", [("hr_delivery", b"x")]),
         Message(topics.WEBHOOK_DELIVERIES, b"junk"),
+        Message(topics.WEBHOOK_DELIVERIES, b"junk", [("hr_groups", b"x")]),
+        Message(topics.FILE_DELIVERIES, b"junk"),
+        Message(topics.WEBSOCKET_DELIVERIES, b"junk", [("hr_delivery", b"x")]),
         Message(topics.DEAD_LETTERS, b"junk", [("hr_dead_kind", b"delivery")]),
         Message(topics.DEAD_LETTERS, b"junk", [("hr_dead_kind", b"poison"), ("ce_id", None)]),
         Message(topics.DEAD_LETTERS, None, None),

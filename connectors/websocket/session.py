@@ -158,16 +158,25 @@ class Session:
 
     def write(self, frame: bytes) -> None:
         """Send a frame; a client that asks on and on and takes no answer is closed."""
-        if self.closing is None:
+        if self.open:
             self._transport.write(frame)
             if self._transport.get_write_buffer_size() > self.node.settings.send_limit:
                 self.close(protocol.SLOW)
 
     def write_push(self, frame: bytes) -> bool:
         """Send publications; whether more may follow at once."""
-        if self.closing is None:
+        if self.open:
             self._transport.write(frame)
         return not self.congested
+
+    @property
+    def open(self) -> bool:
+        """Whether anything can be sent.
+
+        A connection that the client has cut stays subscribed until its last command is done with. To write to it would
+        raise, in whoever publishes.
+        """
+        return self.closing is None and not self._transport.is_closing()
 
     @property
     def congested(self) -> bool:
@@ -175,11 +184,11 @@ class Session:
         return self._transport.get_write_buffer_size() > self.node.settings.send_limit // 2
 
     async def drained(self) -> bool:
-        """Wait until the client has taken most of what waits: True; False when it took nothing for too long: closed."""
+        """Wait until the client has taken most of what waits: True; False: it is gone, or took nothing for too long."""
         waits = self._transport.get_write_buffer_size()
         patience = self.node.settings.slow_timeout
         deadline = time.monotonic() + patience
-        while self.closing is None and self.congested:
+        while self.open and self.congested:
             await asyncio.sleep(_LOOK_AGAIN)
             left = self._transport.get_write_buffer_size()
             if left < waits:
@@ -187,7 +196,7 @@ class Session:
             elif time.monotonic() > deadline:
                 self.close(protocol.SLOW)
             waits = left
-        return self.closing is None
+        return self.open
 
     def send(self, message: bytes) -> None:
         """Send one message."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import threading
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import jwt
 import msgspec
+import uvloop
 from prometheus_client import CollectorRegistry
 
 from backbone.realtime_tokens import AUDIENCE
@@ -60,7 +62,8 @@ def running_node(kafka: KafkaSettings, directory: Path, **settings: Any) -> Iter
     ready, ended = threading.Event(), threading.Event()
     ports: list[int] = []
     failures: list[BaseException] = []
-    loop = asyncio.new_event_loop()
+    # As the process has: what asyncio's own sockets forgive, uvloop's do not.
+    loop = uvloop.new_event_loop()
     stopping = asyncio.Event()
 
     def on_ready(port: int) -> None:
@@ -120,6 +123,10 @@ class RawClient:
         answer = await self.next()
         assert answer["id"] == self._id, answer
         return answer
+
+    def abort(self) -> None:
+        """Cut the connection without a word."""
+        self.socket.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     async def next(self) -> Any:
         """The next message that is no ping."""

@@ -213,6 +213,24 @@ async def test_a_token_is_worth_no_more_than_its_issuer(clients: Clients) -> Non
     assert (await client.closed())[0] == 3500
 
 
+async def test_a_client_that_goes_in_the_middle_of_a_command_harms_nobody(clients: Clients, office: PostOffice) -> None:
+    endpoint = await office.endpoint("http://unused")
+    channel, other = some_channel(), some_channel()
+    reader, _ = await clients.subscribe(channel)
+    _, result = await clients.subscribe(other)
+    leaver = await clients.connect(channels=[channel])
+    ahead = {"recover": True, "offset": 5, "epoch": result["epoch"]}
+    # The node waits a moment for that position; meanwhile the connection is subscribed, and cut.
+    await leaver.say({"id": 9, "subscribe": {"channel": other, "token": channel_token(other), **ahead}})
+    assert "ping" in await reader.ask(ping={})
+    leaver.abort()
+
+    for number in range(1, 6):
+        await publish(office, endpoint, channel, range(number, number + 1))
+
+    assert order_ids(await reader.publications(5)) == [1, 2, 3, 4, 5]
+
+
 async def test_binary_frames_are_not_spoken_here(clients: Clients) -> None:
     client = await clients.open()
     await client.socket.send_bytes(b"\x01")

@@ -14,28 +14,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from backbone.catalog.consumption import selected_topics
 from schemas.errors import InvalidFilter
 from schemas.event_service import UNLINKED, is_socket
 from schemas.filters import Condition, compile_filter
 from schemas.subscription import Endpoint, EventFilter, Subscription
-from schemas.topics import event_topic
 from stream_processors.open_sockets import OpenSocket
 from stream_processors.record_view import RecordView
 from stream_processors.term_index import TermIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from backbone.catalog.view import CatalogView
     from schemas.filters import EqualityTerm
-    from schemas.subscription import TypeSelection
     from stream_processors.record_view import Decode, RawRecord
 
     Compiled = dict[str, tuple[EventFilter, Condition | None]]
 
 log = logging.getLogger(__name__)
-
-_ANY = "*"
 
 
 class Match(NamedTuple):
@@ -257,17 +254,6 @@ def _selected(event_filter: EventFilter, view: CatalogView) -> dict[str, int]:
     selected: dict[str, int] = {}
     for selection in event_filter.types:
         added_at = selection.added_at or 0
-        for topic in _topics(event_filter.workspace, selection, view):
+        for topic in selected_topics(view, event_filter.workspace, selection):
             selected[topic] = min(added_at, selected.get(topic, added_at))
     return selected
-
-
-def _topics(workspace: str, selection: TypeSelection, view: CatalogView) -> Iterator[str]:
-    if _ANY not in (selection.namespace, selection.code):
-        topic = event_topic(workspace, selection.namespace, selection.code)
-        if view.event_type(topic) is not None:
-            yield topic
-        return
-    for kind in view.event_types(workspace):
-        if selection.namespace in (_ANY, kind.namespace) and selection.code in (_ANY, kind.code):
-            yield kind.topic

@@ -19,7 +19,7 @@ ANY = "*"
 
 
 def selected_topics(view: CatalogView, workspace: str, selection: TypeSelection) -> Iterator[str]:
-    """The topics of the event types that a filter of the workspace selects, of those that there are."""
+    """The topics of the event types that one selection of a filter stands for, of those that there are."""
     if ANY not in (selection.namespace, selection.code):
         topic = event_topic(workspace, selection.namespace, selection.code)
         if view.event_type(topic) is not None:

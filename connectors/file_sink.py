@@ -138,10 +138,7 @@ class FileSink:
             pairs = header_list(message)
             headers = dict(pairs)
             delivery = Delivery.from_headers(pairs)
-            publisher = headers["ce_source"].decode()
-            if not publisher:
-                raise CorruptRecord("nobody published it")
-            chain = part.chain(delivery.endpoint, publisher)
+            chain = part.chain(delivery.endpoint, _publisher(headers))
         except (CorruptRecord, KeyError, ValueError) as error:
             self._poison(message, f"not a delivery: {error!r}")
             part.passed(offset)
@@ -284,3 +281,10 @@ class FileSink:
         for partition in partitions:
             part = self._parts.pop(partition, None)
             self._buffered -= sum(chain.held for chain in part.open()) if part else 0
+
+
+def _publisher(headers: dict[str, bytes]) -> str:
+    found = headers["ce_source"].decode()
+    if not found:
+        raise CorruptRecord("nobody published it")
+    return found

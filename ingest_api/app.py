@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from ingest_api.settings import IngestSettings
     from ingest_api.wire import Asgi, Receive, Scope, Send
 
-FAMILIES = (crmls.FAMILY, eventhos.FAMILY, envoy.FAMILY, exchange.FAMILY, event_service.FAMILY, headrace.FAMILY)
+FAMILIES = (
+    crmls.FAMILY,
+    eventhos.FAMILY,
+    envoy.FAMILY,
+    exchange.FAMILY,
+    event_service.FAMILY,
+    headrace.FAMILY,
+)
 """The API families. A new one is one line here."""
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})

@@ -1,0 +1,121 @@
+"""A sixth family, added to a copy of the packages by doing what ``docs/families/adding-one.md`` says, and used."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from operations.choice import BrokerKind, Choice, running
+from operations.errors import CannotStart
+from operations.ports import free_port
+from tests.running_gateway import running_gateway
+from tests.running_installation import run_processors, run_webhooks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.component.connectors.receiver import Mailbox
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "families" / "adding-one.md"
+PACKAGES = ("schemas", "backbone", "ingest_api", "stream_processors", "connectors", "operations")
+
+_STEP = re.compile(r"^`([\w/]+\.py)`:\n\n```(python|diff)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def follow(page: str, root: Path) -> list[Path]:
+    """Write the files that the page shows, and change those that it changes; the files that are new."""
+    made = []
+    for name, kind, content in _STEP.findall(page):
+        path = root / name
+        if kind == "python":
+            assert not path.exists(), f"{name} is there already"
+            path.write_text(content)
+            made.append(path)
+            continue
+        before = "".join(line[1:] for line in content.splitlines(keepends=True) if line[0] in "- ")
+        after = "".join(line[1:] for line in content.splitlines(keepends=True) if line[0] in "+ ")
+        # A change within a line shows the line's beginning only.
+        before, after = (before[:-1], after[:-1]) if content.startswith("-") else (before, after)
+        text = path.read_text()
+        assert text.count(before) == 1, f"{name} has not once: {before}"
+        path.write_text(text.replace(before, after))
+    return made
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[str]:
+    """Of its own: for the families that others run, the toy's clients and endpoints are not readable."""
+    home = tmp_path / "broker"
+    home.mkdir()
+    try:
+        chosen = Choice(home, environment={}, report=print, port=free_port(), stand_in=False).broker(BrokerKind.JARS)
+    except CannotStart as error:
+        pytest.skip(f"NOT RUN, FOR WANT OF A KAFKA OF ITS OWN: {error}")
+    with running(chosen, home / "broker.log"):
+        yield chosen.bootstrap_servers
+
+
+def test_a_family_is_added_as_the_page_says(
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mailbox: Mailbox
+) -> None:
+    copy, data = tmp_path / "copy", tmp_path / "data"
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    data.mkdir()
+    made = follow(PAGE.read_text(), copy)
+    assert [path.relative_to(copy).as_posix() for path in made] == [
+        "ingest_api/families/doorbell.py",
+        "connectors/bodies/doorbell.py",
+    ]
+    # What is started imports from where it is started.
+    monkeypatch.chdir(copy)
+    with running_gateway(broker, data) as gateway:
+        workspace = gateway.create_workspace()
+        _, key = gateway.create_client(workspace, "producer", realm="doorbell")
+        _, foreign = gateway.create_client(workspace, "producer")
+        with gateway.client(params={"workspace": workspace}) as admin:
+            body = {"name": "porter", "type": "WEB_HOOK", "url": mailbox.url, "body": "doorbell"}
+            endpoint = admin.post("/headrace/v1/endpoints", json=body).raise_for_status().json()
+            rings = {"name": "rings", "types": [{"namespace": "doorbell", "code": "ring"}]}
+            chosen = admin.post("/headrace/v1/filters", json=rings).raise_for_status().json()
+            link = {"filter": chosen["id"], "endpoint": endpoint["id"]}
+            admin.post("/headrace/v1/subscriptions", json=link).raise_for_status()
+        with gateway.client(foreign) as stranger:
+            assert stranger.post("/doorbell/ring", json={"door": "front"}).status_code == 401
+        with gateway.client(key) as visitor:
+            assert visitor.post("/doorbell/ring", json={"bell": "front"}).json()["status"] == 400
+            answer = visitor.post("/doorbell/ring", json={"door": "front"})
+            assert "/doorbell/ring" in visitor.get("/openapi.json").json()["paths"]
+        assert answer.status_code == 200
+        assert answer.json()["ring"]
+        assert gateway.records(workspace, "doorbell", "ring") == 1
+        for _processors in run_processors(gateway):
+            for _webhooks in run_webhooks(gateway):
+                (request,) = mailbox.wait()
+    assert request.body == b'{"ding":"front"}'
+
+
+def test_the_code_on_the_page_is_as_the_rest(tmp_path: Path) -> None:
+    for name, kind, content in _STEP.findall(PAGE.read_text()):
+        if kind == "python":
+            path = tmp_path / name
+            path.parent.mkdir(parents=True)
+            path.write_text(content)
+            (path.parent / "__init__.py").write_text('"""A package."""\n')
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for command in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "."],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout

@@ -11,6 +11,7 @@ import aiohttp
 from operations.api import TIMEOUT, OwnApi, admin_key
 from operations.envoy import envoy_organisations
 from operations.errors import CannotStart
+from operations.event_service import event_service_workspaces
 from operations.eventhos import eventhos_clients
 from operations.exchange import exchange_endpoints
 from schemas.access import DEFAULT_WORKSPACE
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from operations.settings import OperationsSettings
-
-WORKSPACES = ("W1", "W2")
 
 
 def run(settings: OperationsSettings, console: Console, *, as_json: bool) -> None:
@@ -49,7 +48,7 @@ async def _create(settings: OperationsSettings) -> dict[str, dict[str, Any]]:
                 **await eventhos_clients(api, session),
                 **await envoy_organisations(api, session),
                 **await exchange_endpoints(api, session),
-                **await _workspaces(api),
+                **await event_service_workspaces(api, session),
             }
         except aiohttp.ClientConnectionError as error:
             raise CannotStart(f"No gateway answers at {settings.base_url}. Start one with: headrace up") from error
@@ -62,11 +61,3 @@ async def crmls_key(api: OwnApi, name: str = "KEY") -> dict[str, dict[str, Any]]
     await api.client(account, name=f"CRMLS source account {name}", realm="crmls", roles=["producer"])
     key = await api.new_key(account)
     return {name: {"client": account, "workspace": DEFAULT_WORKSPACE, "key": key}}
-
-
-async def _workspaces(api: OwnApi) -> dict[str, dict[str, Any]]:
-    made = {}
-    for name in WORKSPACES:
-        workspace = await api.find(f"/workspaces/{name}") or await api.post("/workspaces", {"name": name})
-        made[name] = {"id": workspace["id"], "name": workspace["name"]}
-    return made

@@ -50,8 +50,8 @@ def test_a_second_run_finds_them_again_with_new_keys(
     first, second = runs
 
     eventhos = {"C1", "C2", "S1", "S2", "EV", "EV2"}
-    assert first.keys() == {"KEY", *eventhos, "O", "U", "O2", "U2", "ACCOUNT", "PUB", "SUB", "PULL", "W1", "W2"}
-    fresh = {"key", "client_secret"}
+    assert first.keys() == {"KEY", *eventhos, "O", "U", "O2", "U2", "ACCOUNT", "PUB", "SUB", "PULL", "W1", "W2", "F1"}
+    fresh = {"key", "client_secret", "operator_key"}
     for name, properties in first.items():
         kept = {member: value for member, value in properties.items() if member not in fresh}
         assert kept == {member: value for member, value in second[name].items() if member not in fresh}
@@ -109,3 +109,18 @@ def test_the_eventhos_clients_send_their_own_events(gateway: RunningGateway, mad
         assert http.get(f"/system/{made['S1']['id']}").json()["content"]["client_id"] == made["C1"]["id"]
     with gateway.client(made["C2"]["key"]) as http:
         assert http.get("/event").status_code == 401
+
+
+def test_the_event_service_keys_see_their_workspace_and_the_filter(
+    gateway: RunningGateway, made: dict[str, dict[str, Any]]
+) -> None:
+    query = {"query": "{ eventsFilters { collectionItems { id name workspaceId } } }"}
+    found = {}
+    for name in ("W1", "W2"):
+        with gateway.client(made[name]["key"]) as http:
+            found[name] = http.post("/event-service/graphql", json=query).json()["data"]["eventsFilters"]
+        headers = {"ce-specversion": "1.0", "ce-type": made[name]["event_types"][0]}
+        with gateway.client(made[name]["operator_key"]) as http:
+            assert http.post("/headrace/v1/events", json={"cameraId": "c1"}, headers=headers).status_code == 201
+    shown = {"id": made["F1"]["id"], "name": "F1", "workspaceId": made["W1"]["id"]}
+    assert found == {"W1": {"collectionItems": [shown]}, "W2": {"collectionItems": []}}

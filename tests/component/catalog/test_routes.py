@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
+from backbone.catalog import authorizations
 from backbone.catalog.accounts import Accounts
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
+from schemas.access import KeyUse
 from schemas.errors import InvalidFilter, InvalidRequest, Misconfigured, NotFound
-from schemas.subscription import Endpoint, EndpointType, EventFilter, TypeSelection
+from schemas.subscription import Authorization, AuthorizationType, Endpoint, EndpointType, EventFilter, TypeSelection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,6 +150,27 @@ async def test_stored_secrets_move_to_the_new_key(place: Place, another: Place) 
     with pytest.raises(Misconfigured):
         SecretBox([OLD]).open(moved.signing_secrets[0])
     assert await Routes(place.node.catalog, writer, rotated).reseal() == 0
+
+
+async def test_credentials_and_shown_keys_move_to_the_new_key(place: Place) -> None:
+    plain = Authorization(
+        type=AuthorizationType.REFRESH_TOKEN, secret="s", refresh_token="r", token_url="https://login.example/token"
+    )
+    created, _ = await place.routes.create_endpoint(place.endpoint(authorization=plain))
+    accounts = Accounts(place.node.catalog, place.node.writer, SecretBox([OLD]))
+    client = await accounts.create_client(place.workspace, "shop")
+    key, shown = await accounts.issue_key(client.id, use=KeyUse.BROWSER, sealed=True)
+
+    writer = cast("CatalogWriter", OneWorkspace(place.node.writer, place.workspace))
+    routes = Routes(place.node.catalog, writer, SecretBox([NEW, OLD]))
+    assert await routes.reseal() == 2
+    moved, moved_key = place.node.catalog.view.endpoint(created.id), place.node.catalog.view.api_key(key.id)
+    assert moved is not None
+    assert moved.authorization is not None
+    assert authorizations.opened(moved.authorization, SecretBox([NEW])) == plain
+    assert moved_key is not None
+    assert SecretBox([NEW]).open(moved_key.sealed or "") == shown
+    assert await routes.reseal() == 0
 
 
 async def test_an_update_keeps_secrets_and_creation(place: Place) -> None:

@@ -93,3 +93,23 @@ def test_tombstones_lift_what_their_key_said() -> None:
 def test_what_is_no_state_is_corrupt() -> None:
     with pytest.raises(CorruptRecord):
         worker().apply(cast("Message", Read(b"e", b"{}")))
+
+
+def test_a_refresh_token_is_known_to_the_next_worker_beside_all_else() -> None:
+    now = timestamps.now()
+    one = worker()
+    written = [
+        one.keep_refresh_token("e", "sealed 1", succeeds="hash", now=now),
+        one.disable("e", "gone", now),
+        one.keep_refresh_token("e", "sealed 2", succeeds="hash", now=now + 1),
+    ]
+    later = worker(written)
+    assert later.refresh_token("e") == one.refresh_token("e") == ("sealed 2", "hash")
+    assert later.disabled_reason(ENDPOINT) == "gone"
+    assert later.refresh_token("another") is None
+
+
+def test_a_refresh_token_that_is_forgotten() -> None:
+    states = worker([worker().keep_refresh_token("e", "sealed", succeeds="hash", now=1)])
+    states.apply(cast("Message", Read(b"e/refresh", None)))
+    assert states.refresh_token("e") is None

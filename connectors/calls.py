@@ -17,7 +17,7 @@ from connectors.http_client import Answer
 from connectors.outcomes import AGAIN, is_success
 from schemas import timestamps
 from schemas.errors import CorruptRecord, HeadraceError, NoAccessToken, Unavailable
-from schemas.execution import HIDDEN, MAX_BODY, Call, CallAnswer, Execution, without_credentials
+from schemas.execution import HIDDEN, MAX_BODY, Call, CallAnswer, Execution, kept_url, kept_values
 from schemas.subscription import AuthorizationType
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from backbone.catalog.secrets import SecretBox
     from connectors.authorization import Authorizer, TokenAnswer
     from connectors.http_client import HttpClient
+    from connectors.metrics import WebhookMetrics
     from connectors.rendering import Renderer, Request
     from connectors.replies import Replies
     from schemas.delivery import Delivery, Headers
@@ -49,16 +50,25 @@ class Calls:
         client: asks for access tokens.
         secrets: opens the credentials, seals the accounts.
         replies: publishes answers.
+        metrics: counts.
     """
 
     def __init__(
-        self, *, renderer: Renderer, authorizer: Authorizer, client: HttpClient, secrets: SecretBox, replies: Replies
+        self,
+        *,
+        renderer: Renderer,
+        authorizer: Authorizer,
+        client: HttpClient,
+        secrets: SecretBox,
+        replies: Replies,
+        metrics: WebhookMetrics,
     ) -> None:
         self._renderer = renderer
         self._authorizer = authorizer
         self._client = client
         self._secrets = secrets
         self._replies = replies
+        self._metrics = metrics
 
     async def make(
         self, value: bytes | None, headers: Headers, delivery: Delivery, endpoint: Endpoint, started_at: int
@@ -89,7 +99,7 @@ class Calls:
     async def _try(
         self, value: bytes | None, headers: Headers, delivery: Delivery, endpoint: Endpoint, started_at: int
     ) -> Answer:
-        sent = Call(method=endpoint.method, url=endpoint.url or "")
+        sent = Call(method=endpoint.method, url=kept_url(endpoint.url or ""))
         token = None
         try:
             token = await self._token(endpoint)
@@ -103,8 +113,11 @@ class Calls:
             raise
         except HeadraceError as error:
             if isinstance(error, NoAccessToken) and endpoint.authorization is not None:
-                sent = Call(method="POST", url=endpoint.authorization.token_url or "")
+                sent = Call(method="POST", url=kept_url(endpoint.authorization.token_url or ""))
             answer = Answer(error=str(error), duration=0.0)
+        self._metrics.duration.observe(answer.duration)
+        if answer.forbidden:
+            self._metrics.refused.inc()
         reply = None
         if endpoint.reply_to is not None and is_success(answer):
             reply = await self._replies.publish(endpoint, headers, delivery, answer)
@@ -153,9 +166,9 @@ def _secret(token: TokenAnswer | None) -> str | None:
 def _call(request: Request, secret: str | None) -> Call:
     return Call(
         method=request.method,
-        url=_hide(request.url, secret),
-        params={name: _hide(text, secret) for name, text in without_credentials(request.query).items()},
-        headers=_headers(request.headers, secret),
+        url=kept_url(_hide(request.base_url, secret)),
+        params=_named(request.query, secret),
+        headers=_named(request.headers, secret),
         body=_hide(request.body[:MAX_BODY].decode(errors="replace"), secret),
     )
 
@@ -164,15 +177,15 @@ def _call_answer(answer: Answer, started_at: int, secret: str | None) -> CallAns
     return CallAnswer(
         status=answer.status,
         status_text=answer.reason or answer.error or "",
-        headers=_headers(answer.headers, secret),
+        headers=_named(answer.headers, secret),
         body=_hide((answer.body or "")[:MAX_BODY], secret),
         start_time=timestamps.to_text(started_at),
         end_time=timestamps.to_text(timestamps.now()),
     )
 
 
-def _headers(headers: Mapping[str, str], secret: str | None) -> dict[str, str]:
-    return {name: _hide(text, secret) for name, text in without_credentials(headers).items()}
+def _named(named: Mapping[str, str], secret: str | None) -> dict[str, str]:
+    return kept_values({name: _hide(text, secret) for name, text in named.items()})
 
 
 def _hide(text: str, secret: str | None) -> str:

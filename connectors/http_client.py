@@ -28,6 +28,9 @@ _DNS_CACHE = 30
 
 _CHUNK = 16_384
 
+_LONGEST_ERROR = 500
+"""Characters. An error may hold the URL, and a URL that an event fills in can be of any length."""
+
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What came of a request: a status, or an error that says why there is none.
@@ -137,7 +140,7 @@ class HttpClient:
             error = f"{type(failure).__name__}: {failure}"
         else:
             return msgspec.structs.replace(answer, duration=time.monotonic() - started)
-        return Answer(error=error, duration=time.monotonic() - started, forbidden=forbidden)
+        return Answer(error=error[:_LONGEST_ERROR], duration=time.monotonic() - started, forbidden=forbidden)
 
     async def _exchange(self, sent: _Sent) -> Answer:
         reuse = {"reused": False}

@@ -128,6 +128,7 @@ async def serve_webhooks(
                 client=client,
                 secrets=secrets,
                 replies=Replies(catalog, publisher),
+                metrics=metrics,
             ),
             outcomes=Outcomes(states=states, producer=producer, metrics=metrics, settings=settings.webhook),
             metrics=metrics,

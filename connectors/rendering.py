@@ -58,8 +58,8 @@ BODIES: dict[BodyFormat, Body] = {
 class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Ready to be sent: the body's bytes are those that were signed.
 
-    ``query`` is what a template added to the URL; ``body_limit`` how much of the response is read, in bytes, if not as
-    much as of any.
+    ``query`` is what a template added to its URL, ``base_url``; ``body_limit`` how many bytes of the response are read,
+    if not as many as of any.
     """
 
     method: str
@@ -67,6 +67,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str]
     body: bytes
     query: dict[str, str] = {}
+    base_url: str = ""
     body_limit: int | None = None
 
 
@@ -169,7 +170,14 @@ def _filled(endpoint: Endpoint, template: RequestTemplate, context: templates.Co
             headers["Content-Type"] = value
         elif _is_free(name):
             headers[name] = value
-    return Request(method=endpoint.method, url=filled.url, headers=headers, body=filled.body, query=filled.query)
+    return Request(
+        method=endpoint.method,
+        url=filled.url,
+        headers=headers,
+        body=filled.body,
+        query=filled.query,
+        base_url=filled.base_url,
+    )
 
 
 def _context(event: DecodedEvent, headers: Headers, token: TokenAnswer | None) -> templates.Context:

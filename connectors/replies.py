@@ -15,7 +15,7 @@ from connectors.outcomes import AGAIN
 from schemas.errors import HeadraceError, Unavailable
 from schemas.event import EventDraft
 from schemas.event_type import RegistrationKind
-from schemas.execution import ReceivedRequest, received_request, without_credentials
+from schemas.execution import ReceivedRequest, kept_url, kept_values, received_request
 
 if TYPE_CHECKING:
     from backbone.catalog.reader import Catalog
@@ -72,8 +72,8 @@ class Replies:
             return f"nobody publishes {event_type.namespace}/{event_type.code}"
         source = self._catalog.view.event_type(delivery.source.topic)
         request = ReceivedRequest(
-            url=endpoint.url or "",
-            headers={name.lower(): text for name, text in without_credentials(answer.headers).items()},
+            url=kept_url(endpoint.url or ""),
+            headers={name.lower(): text for name, text in kept_values(answer.headers).items()},
             reply_from=source.code if source else delivery.source.topic,
             depth=asked.depth + 1,
         )

@@ -54,9 +54,10 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Filled(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it is to be sent; ``query`` is part of the URL already."""
+    """A request as it is to be sent; ``query`` is part of the URL already, and ``base_url`` is the URL before it."""
 
     url: str
+    base_url: str
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
@@ -68,8 +69,10 @@ def fill(endpoint: Endpoint, template: RequestTemplate, context: Context) -> Fil
     query = [(each.name, fill_text(each.value, values)) for each in template.query]
     headers = {name: fill_text(text, values) for name, text in endpoint.headers.items()}
     headers |= {each.name: fill_text(each.value, values) for each in template.headers}
+    base_url = fill_url(endpoint.url or "", values)
     return Filled(
-        url=_with_query(fill_url(endpoint.url or "", values), query),
+        url=_with_query(base_url, query),
+        base_url=base_url,
         query=dict(query),
         headers=headers,
         body=_body(template, context, values),

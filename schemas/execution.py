@@ -5,7 +5,9 @@ Credentials are taken out of both (``without_credentials``), texts are cut to a 
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -19,6 +21,13 @@ HEADER = "hr_request"
 
 MAX_BODY = 16_384
 """Characters of a request's or an answer's body that are kept."""
+
+_MAX_URL = 4_096
+_MAX_VALUE = 1_024
+"""Characters of a URL, and of a header or query parameter, that are kept."""
+
+_MAX_NAMED = 100
+"""Headers, and query parameters, that are kept."""
 
 HIDDEN = "***"
 """Stands for a credential."""
@@ -132,6 +141,27 @@ def read_request(value: bytes | str) -> ReceivedRequest | None:
         return _RECEIVED.decode(value)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def kept_url(url: str) -> str:
+    """A URL as it is kept: without credentials, and of bounded length."""
+    try:
+        parts = urlsplit(url)
+        pairs = parse_qsl(parts.query, keep_blank_values=True)
+    except ValueError:
+        return url[:_MAX_URL]
+    if "@" in parts.netloc:
+        parts = parts._replace(netloc=f"{HIDDEN}@{parts.netloc.rpartition('@')[2]}")
+    if any(name.lower() in _CREDENTIALS for name, _ in pairs):
+        shown = [(name, without_credentials({name: value})[name]) for name, value in pairs]
+        parts = parts._replace(query=urlencode(shown, safe="*"))
+    return urlunsplit(parts)[:_MAX_URL]
+
+
+def kept_values(named: Mapping[str, str]) -> dict[str, str]:
+    """Headers or query parameters as they are kept: without credentials, and of bounded number and length."""
+    shown = without_credentials(dict(islice(named.items(), _MAX_NAMED)))
+    return {name[:_MAX_VALUE]: value[:_MAX_VALUE] for name, value in shown.items()}
 
 
 def without_credentials(named: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""What the OpenAPI document allows, and what it does not, sent to every operation: no 5xx, no undocumented status.
+"""What the schemas allow, and what they do not, sent to every operation: no 5xx, no status that is not documented.
+
+The schemas are the OpenAPI document and the event service's GraphQL schema.
 
 ``HEADRACE_FUZZ_EXAMPLES`` is the number of requests of each kind to each operation; ``make fuzz`` sends many.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from dataclasses import dataclass
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +23,7 @@ from schemathesis import Case, GenerationMode
 from operations.choice import BrokerKind, Choice, running
 from operations.errors import CannotStart
 from operations.ports import free_port
-from tests.credentials import EVENTHOS_SENDER, credentials_on
+from tests.credentials import EVENT_SERVICE, EVENTHOS_SENDER, credentials_on
 from tests.running_gateway import running_gateway
 
 if TYPE_CHECKING:
@@ -94,6 +97,34 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
         credentials = credentials_on(gateway)
         document = session.get(f"{gateway.url}/openapi.json", timeout=15).json()
         yield Fuzzed(url=gateway.url, credentials=credentials, document=document, session=session)
+
+
+@pytest.fixture(scope="module")
+def graphql() -> schemathesis.BaseSchema:
+    text = (resources.files("ingest_api.families") / "event_service.graphql").read_text()
+    return schemathesis.graphql.from_file(text)
+
+
+def test_graphql_is_answered_with_data_or_with_errors_that_are_the_callers(
+    fuzzed: Fuzzed, graphql: schemathesis.BaseSchema
+) -> None:
+    headers = fuzzed.headers(EVENT_SERVICE)
+    fields = [result.ok() for result in graphql.get_all_operations()]
+    assert len(fields) >= 10
+    for field in fields:
+
+        @SETTINGS
+        @given(field.as_strategy())
+        def send(case: Case) -> None:
+            body = {"query": case.body}
+            answer = fuzzed.session.post(f"{fuzzed.url}/event-service/graphql", json=body, headers=headers, timeout=15)
+            assert answer.status_code == 200, (case.body, answer.text)
+            content = answer.json()
+            assert content.keys() & {"data", "errors"}
+            # What our own mistakes are told as.
+            assert "failed at something of its own" not in answer.text, case.body
+
+        send()
 
 
 def test_every_operation_answers_only_what_it_documents(fuzzed: Fuzzed) -> None:

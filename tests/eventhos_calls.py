@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import httpx
-
 if TYPE_CHECKING:
+    import httpx
+
     from tests.running_gateway import RunningGateway
 
 SEED_BODY = {
@@ -73,7 +73,8 @@ class Eventhos:
 
     def token_of(self, client: EventhosClient) -> str:
         """A token for a client."""
-        answer = httpx.post(f"{self.gateway.url}/auth/token", data=client.credentials(), timeout=15)
+        with self.gateway.client(None) as http:
+            answer = http.post("/auth/token", data=client.credentials())
         token: str = answer.raise_for_status().json()["content"]["jwt_token"]
         return token
 
@@ -118,7 +119,8 @@ class Eventhos:
             options["json"] = json
         options["headers"] = {**({"access-key": key} if key else {}), **options.get("headers", {})}
         query = {"event-identifier": identifier, **options.pop("params", {})}
-        return httpx.post(f"{self.gateway.url}/event/send", params=query, timeout=15, **options)
+        with self.gateway.client(None) as http:
+            return http.post("/event/send", params=query, **options)
 
     def stored(self, event: EventhosEvent) -> int:
         """How many records the event's topic has."""
@@ -132,7 +134,8 @@ def eventhos_on(gateway: RunningGateway) -> Eventhos:
         made = admin.post("/headrace/v1/clients", json=body).raise_for_status().json()
         key = admin.post(f"/headrace/v1/clients/{made['id']}/keys").raise_for_status().json()["key"]
     manager = EventhosClient(id=0, client_id=made["id"], secret=key)
-    answer = httpx.post(f"{gateway.url}/auth/token", data=manager.credentials(), timeout=15).raise_for_status()
+    with gateway.client(None) as http:
+        answer = http.post("/auth/token", data=manager.credentials()).raise_for_status()
     return Eventhos(gateway=gateway, token=answer.json()["content"]["jwt_token"])
 
 

@@ -61,7 +61,7 @@ async def event_service_workspaces(api: OwnApi, session: aiohttp.ClientSession) 
         await api.client(client, workspace=name, name="event service", realm="graphql", roles=[])
         await api.client(operator, workspace=name, name="operator", roles=["operator"])
         for code in EVENT_TYPES:
-            await api.post("/event-types", {"code": code, "open": True}, workspace=name)
+            await api.post("/event-types", {"code": code, "open": True, "partition_key": "source"}, workspace=name)
         made[name] = {
             "id": workspace["id"],
             "name": workspace["name"],

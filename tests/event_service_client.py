@@ -112,9 +112,10 @@ class EventService:
         return [each["id"] for each in found["endpoints"]]
 
     def event_type(self, code: str) -> str:
-        """Register an open event type for the producer; its code."""
+        """Register an open event type for the producer, whose events keep their order; its code."""
         with self.gateway.client(self.producer_key) as http:
-            http.post("/headrace/v1/event-types", json={"code": code, "open": True}).raise_for_status()
+            body = {"code": code, "open": True, "partition_key": "source"}
+            http.post("/headrace/v1/event-types", json=body).raise_for_status()
         return code
 
     def publish(self, code: str, data: Any, **attributes: str) -> str:

@@ -16,12 +16,13 @@ from schemas import timestamps
 from schemas.access import ApiKey
 from schemas.channels import TEMPLATE, ChannelTemplate
 from schemas.errors import IdempotencyMismatch, InvalidRequest, NotFound, Problem
+from schemas.event_service import UNLINKED, is_socket
 from schemas.ids import derived, new_id
 from schemas.subscription import Endpoint, EndpointType
 from schemas.urls import is_absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from backbone.catalog.secrets import SecretBox
     from backbone.catalog.view import CatalogView
@@ -233,6 +234,22 @@ def existing_endpoint(view: CatalogView, workspace: str, endpoint_id: str) -> En
 def linked_anew(subscription: Subscription) -> Subscription:
     """The subscription with its link counted from the append time of the record that is about to be written."""
     return msgspec.structs.replace(subscription, linked_at=None, updated_at=timestamps.now())
+
+
+def left_alone(view: CatalogView, links: Sequence[Subscription]) -> list[Resource]:
+    """The event service's socket endpoints that have no event filter once these links are gone, from when on it is so.
+
+    From then on they get all events, but none of before that the filter kept from them.
+    """
+    gone = {each.id for each in links}
+    alone: list[Resource] = []
+    for endpoint_id in dict.fromkeys(each.endpoint for each in links):
+        endpoint = view.endpoint(endpoint_id)
+        if endpoint is None or not is_socket(endpoint):
+            continue
+        if all(each.id in gone for each in view.subscriptions_of(endpoint_id)):
+            alone.append(msgspec.structs.replace(endpoint, options=endpoint.options | {UNLINKED: ""}))
+    return alone
 
 
 def new_signing_secret() -> str:

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backbone.catalog.accounts import existing_workspace
+from backbone.catalog.endpoints import left_alone
 from backbone.catalog.routes import selections
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.errors import IdempotencyMismatch, NotFound
-from schemas.event_service import UNLINKED, ConditionFields, is_socket
+from schemas.event_service import ConditionFields
 from schemas.family_record import FamilyRecord
 from schemas.ids import derived, new_id
 from schemas.subscription import BodyFormat, Endpoint, EndpointType, EventFilter, Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
     from schemas.access import Client
-    from schemas.resources import Resource
 
 FAMILY = "event-service"
 FILTERS = "event_filter"
@@ -90,7 +90,7 @@ class EventServiceRoutes:
                 return Changes(result=False)
             ids = {each.id for each in found}
             gone = [each for each in view.subscriptions_of(filter_id) if each.endpoint in ids]
-            return Changes(put=_left_alone(view, gone), delete=[each.key for each in gone], result=True)
+            return Changes(put=left_alone(view, gone), delete=[each.key for each in gone], result=True)
 
         return await self._writer.write(decide)
 
@@ -188,7 +188,7 @@ class EventServiceRoutes:
                 except NotFound:
                     return Changes(result=False)
                 links += view.subscriptions_of(filter_id)
-            return Changes(put=_left_alone(view, links), delete=[*gone, *(each.key for each in links)], result=True)
+            return Changes(put=left_alone(view, links), delete=[*gone, *(each.key for each in links)], result=True)
 
         return await self._writer.write(decide)
 
@@ -241,16 +241,3 @@ def _link(filter_id: str, endpoint: Endpoint) -> Subscription:
         created_at=now,
         updated_at=now,
     )
-
-
-def _left_alone(view: CatalogView, links: Sequence[Subscription]) -> list[Resource]:
-    """The socket endpoints that have no event filter once these links are gone, with the time when that began."""
-    gone = {each.id for each in links}
-    alone: list[Resource] = []
-    for endpoint_id in dict.fromkeys(each.endpoint for each in links):
-        endpoint = view.endpoint(endpoint_id)
-        if endpoint is None or not is_socket(endpoint):
-            continue
-        if all(each.id in gone for each in view.subscriptions_of(endpoint_id)):
-            alone.append(msgspec.structs.replace(endpoint, options=endpoint.options | {UNLINKED: ""}))
-    return alone

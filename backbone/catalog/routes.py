@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from backbone.catalog.accounts import existing_workspace
-from backbone.catalog.endpoints import Endpoints, check_repeat, existing_endpoint, linked_anew
+from backbone.catalog.endpoints import Endpoints, check_repeat, existing_endpoint, left_alone, linked_anew
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.errors import InvalidRequest, NotFound, Problem
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from backbone.catalog.secrets import SecretBox
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
-    from schemas.resources import Resource
 
 
 class Routes(Endpoints):
@@ -105,9 +104,9 @@ class Routes(Endpoints):
         """
 
         def decide(view: CatalogView) -> Changes[None]:
-            gone: list[Resource] = [existing_filter(view, workspace, filter_id)]
-            gone += view.subscriptions_of(filter_id)
-            return Changes(delete=[each.key for each in gone], result=None)
+            found = existing_filter(view, workspace, filter_id)
+            links = view.subscriptions_of(filter_id)
+            return Changes(put=left_alone(view, links), delete=[found.key, *(each.key for each in links)], result=None)
 
         await self._writer.write(decide)
 
@@ -152,7 +151,9 @@ class Routes(Endpoints):
             existing_filter(view, workspace, filter_id)
             existing_endpoint(view, workspace, endpoint_id)
             found = view.subscription(subscription_id)
-            return Changes(delete=[] if found is None else [found.key], result=found is not None)
+            if found is None:
+                return Changes(result=False)
+            return Changes(put=left_alone(view, [found]), delete=[found.key], result=True)
 
         return await self._writer.write(decide)
 
@@ -164,7 +165,8 @@ class Routes(Endpoints):
         """
 
         def decide(view: CatalogView) -> Changes[None]:
-            return Changes(delete=[existing_subscription(view, workspace, subscription_id).key], result=None)
+            found = existing_subscription(view, workspace, subscription_id)
+            return Changes(put=left_alone(view, [found]), delete=[found.key], result=None)
 
         await self._writer.write(decide)
 

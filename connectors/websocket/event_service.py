@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from aiohttp import WSMsgType, web
 
@@ -50,6 +50,7 @@ class EventSocket:
     Args:
         node: whose history it is.
         socket: the client's.
+        transport: below it.
         channel: of the endpoint.
         position: number of the last publication that it does not get.
         endpoint: the endpoint's id.
@@ -61,6 +62,7 @@ class EventSocket:
         node: Node,
         socket: web.WebSocketResponse,
         *,
+        transport: asyncio.Transport,
         channel: Channel,
         position: int,
         endpoint: str,
@@ -68,9 +70,11 @@ class EventSocket:
     ) -> None:
         self._node = node
         self._socket = socket
+        self._transport = transport
         self._channel = channel
         self._position = position
         self._news = asyncio.Event()
+        self._ended = asyncio.Event()
         self.endpoint = endpoint
         self.key = key
         channel.subscribers[self] = None
@@ -83,14 +87,13 @@ class EventSocket:
         return 0
 
     async def converse(self) -> None:
-        """Send until the client or somebody else closes the socket; what the client says is of no interest."""
-        sending = asyncio.create_task(self._send())
+        """Send until the client or somebody else closes the connection; what the client says is of no interest."""
+        tasks = [asyncio.create_task(work) for work in (self._read(), self._send(), self._ended.wait())]
         try:
-            async for message in self._socket:
-                if message.type is WSMsgType.ERROR:
-                    break
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sending.cancel()
+            for task in tasks:
+                task.cancel()
 
     def leave(self) -> None:
         """Be told of nothing more."""
@@ -104,6 +107,14 @@ class EventSocket:
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self._socket.close(code=code, message=reason.encode())
+        # What a client does not take would be kept for it until it does.
+        self._transport.abort()
+        self._ended.set()
+
+    async def _read(self) -> None:
+        """Take what the client says, pings and its closing among it, until it is gone."""
+        async for _ in self._socket:
+            pass
 
     async def _send(self) -> None:
         try:
@@ -115,6 +126,7 @@ class EventSocket:
                         self._position = publication.number
                 if publications is None:
                     await self.close(MISSED, "events were missed")
+                    return
         except TimeoutError:
             await self.close(SLOW, "slow")
         except ConnectionError:
@@ -189,7 +201,10 @@ class EventSockets:
     ) -> web.StreamResponse:
         channel = self._node.hub.channel(channel_key(key.workspace, own_channel(endpoint)))
         position = self._position(channel, request.query.get("after"))
-        connection = EventSocket(self._node, socket, channel=channel, position=position, endpoint=endpoint, key=key)
+        transport = cast("asyncio.Transport", request.transport)
+        connection = EventSocket(
+            self._node, socket, transport=transport, channel=channel, position=position, endpoint=endpoint, key=key
+        )
         self._sockets.add(connection)
         self._node.metrics.connections.inc()
         try:

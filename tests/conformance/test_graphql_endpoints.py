@@ -227,6 +227,12 @@ def test_G_26_a_limit_of_zero_and_below(five: tuple[EventService, list[str]]) ->
         service.errors(f"{{ endpoints(pagination: {pagination}) {{ totalCount }} }}")
 
 
+def test_G_27_without_a_limit_all_that_is_left_is_listed(five: tuple[EventService, list[str]]) -> None:
+    service, ids = five
+    assert service.listed("(order: {creation_date: ASC}, pagination: {offset: 3})") == ids[3:]
+    assert service.listed("(order: {creation_date: ASC}, pagination: {})") == ids
+
+
 def test_G_28_pages_of_one_show_each_of_many_created_at_once_exactly_once(gateway: RunningGateway) -> None:
     service = event_service(gateway)
     many = " ".join(f'e{number}: createWebSocketEndpoint(name: "n") {{ id }}' for number in range(6))

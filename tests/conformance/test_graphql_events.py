@@ -87,7 +87,7 @@ def test_G_51_without_a_filter_all_events_are_received_in_order(service: EventSe
         published += [service.publish("CROSSING", {"n": number, "agentId": 7}) for number in range(5)]
         messages = received(socket, 7)
     assert before not in [message["id"] for message in messages]
-    # Events of one type keep their order; those of several types are on several topics.
+    # Events of one source and type keep their order; those of several types are on several topics.
     crossings = [message["id"] for message in messages if message["type"] == "CROSSING"]
     assert crossings == published[1:]
     assert sorted(message["id"] for message in messages) == sorted(published)
@@ -125,6 +125,17 @@ def test_G_53_without_its_filter_it_receives_all_events_again(service: EventServ
         assert ids(socket, 1) == [event]
 
 
+def test_G_53_a_filter_that_our_own_api_deletes_leaves_all_events_too(service: EventService, socket_url: str) -> None:
+    endpoint = service.websocket()
+    event_filter = service.filter(endpoints=(endpoint,), eventTypes=["CROSSING"])
+    with open_socket(service, socket_url, endpoint) as socket:
+        service.publish("HAR", {"before": True})
+        with service.gateway.client(params={"workspace": service.workspace}) as admin:
+            admin.delete(f"/headrace/v1/filters/{event_filter}").raise_for_status()
+        event = service.publish("HAR", {"before": False})
+        assert ids(socket, 1) == [event]
+
+
 def test_G_49_several_filters_are_alternatives(service: EventService, socket_url: str) -> None:
     endpoint = service.websocket()
     service.filter(endpoints=(endpoint,), agentIds=["a1"])
@@ -143,10 +154,20 @@ def test_G_49_several_filters_are_alternatives(service: EventService, socket_url
         assert ids(socket, 4) == [*wanted, last]
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "GET"])
-def test_G_54_a_webhook_gets_the_event_as_json_with_its_method(
+def test_G_54_a_webhook_gets_the_event_as_json(
+    service: EventService, installation: Installation, mailbox: Mailbox
+) -> None:
+    check_webhook(service, mailbox, "POST")
+
+
+@pytest.mark.parametrize("method", ["PUT", "GET"])
+def test_G_55_a_webhook_is_requested_with_its_method(
     service: EventService, installation: Installation, mailbox: Mailbox, method: str
 ) -> None:
+    check_webhook(service, mailbox, method)
+
+
+def check_webhook(service: EventService, mailbox: Mailbox, method: str) -> None:
     endpoint = service.webhook(f"{mailbox.url}?token=1", method)
     service.filter(endpoints=(endpoint,), eventTypes=["IDENTIFICATION"])
     service.publish("HAR", {"other": True})

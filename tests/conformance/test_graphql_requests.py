@@ -59,7 +59,7 @@ def test_G_30_a_document_that_cannot_be_executed(service: EventService, document
     assert response.json()["errors"]
 
 
-def test_G_55_variables_and_operation_names(service: EventService) -> None:
+def test_variables_and_operation_names(service: EventService) -> None:
     document = "query A { a: endpoints { totalCount } } query B { b: endpoints { totalCount } }"
     assert list(service.post(document, operationName="B").json()["data"]) == ["b"]
     assert service.post(document, operationName="C").json()["errors"]

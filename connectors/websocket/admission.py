@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+import logging
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from backbone.catalog.envoy import is_provisioned, is_public
 from backbone.realtime_tokens import ExpiredToken, InvalidToken
@@ -20,10 +21,31 @@ if TYPE_CHECKING:
     from backbone.realtime_tokens import ConnectionClaims, RealtimeTokens, SubscriptionClaims
     from connectors.websocket.session import Node
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 
 _LOOK_AGAIN = 0.25
 """Seconds between two looks whether the catalog has changed."""
+
+
+class Ground(NamedTuple):
+    """Why somebody was let in, or into a channel: good for as long as the catalog stands by it.
+
+    Attributes:
+        workspace: whose channels they are.
+        issuer: id of the client that had the token issued, if any.
+        public: the channel, where it took no token.
+    """
+
+    workspace: str
+    issuer: str | None = None
+    public: str | None = None
+
+    @classmethod
+    def of(cls, claims: ConnectionClaims | SubscriptionClaims) -> Ground:
+        """That of a token."""
+        return cls(claims.workspace, claims.issuer)
 
 
 class Admission:
@@ -74,32 +96,24 @@ class Admission:
         expired = Disconnected(protocol.SUBSCRIPTION_EXPIRED)
         return _verified(self._tokens.subscription, token, protocol.bad_request(), _invalid(), expired)
 
-    async def look_up(self, claims: ConnectionClaims | SubscriptionClaims) -> None:
+    async def look_up(self, ground: Ground) -> None:
         """Have what ``stands`` goes by in the view.
 
         Raises:
             Unavailable: Kafka does not answer.
         """
-        if claims.issuer is None:
-            return
-        issuer = await self._catalog.lookup(lambda view: view.client(claims.issuer or ""))
-        if issuer is not None and issuer.realm is Realm.ENVOY:
-            # Deprovisioning has been answered: it must be seen to have happened.
-            await self._catalog.caught_up()
+        if ground.public is not None:
+            if read_channel(ground.public, ground.workspace) is not None:
+                await self._catalog.lookup(lambda view: stands(view, ground) or None)
+        elif ground.issuer is not None:
+            issuer = await self._catalog.lookup(lambda view: view.client(ground.issuer or ""))
+            if issuer is not None and issuer.realm is Realm.ENVOY:
+                # Deprovisioning has been answered: it must be seen to have happened.
+                await self._catalog.caught_up()
 
-    def stands(self, claims: ConnectionClaims | SubscriptionClaims) -> bool:
-        """Whether a genuine token is still worth something, by what the view says at this moment."""
-        return stands(self._catalog.view, claims.issuer, claims.workspace)
-
-    async def is_public(self, workspace: str, channel: str) -> bool:
-        """Whether a channel may be joined without a token.
-
-        Raises:
-            Unavailable: Kafka does not answer.
-        """
-        if read_channel(channel, workspace) is None:
-            return False
-        return bool(await self._catalog.lookup(lambda view: is_public(view, workspace, channel) or None))
+    def stands(self, ground: Ground) -> bool:
+        """Whether the catalog stands by it at this moment."""
+        return stands(self._catalog.view, ground)
 
 
 def _missing() -> Disconnected:
@@ -121,22 +135,27 @@ def _verified(verify: Callable[[str], T], token: str, missing: Exception, invali
         raise expired from error
 
 
-def stands(view: CatalogView, issuer: str | None, workspace: str) -> bool:
-    """Whether what a client has issued is worth something: no more than that client.
+def stands(view: CatalogView, ground: Ground) -> bool:
+    """Whether the catalog stands by what somebody was let in on.
 
-    Tokens of Envoy users are worth something only while their organisation is provisioned. Those that no client of ours
-    has issued stand.
+    What a client has issued is worth no more than that client; tokens of Envoy users, only while their organisation is
+    provisioned. Those that no client of ours has issued stand.
     """
-    if issuer is None:
+    if ground.public is not None:
+        return is_public(view, ground.workspace, ground.public)
+    if ground.issuer is None:
         return True
-    client = view.client(issuer)
+    client = view.client(ground.issuer)
     if client is None or client.disabled:
         return False
-    return client.realm is not Realm.ENVOY or is_provisioned(view, workspace)
+    # A user of that id may have come to belong to another organisation.
+    return client.realm is not Realm.ENVOY or (
+        client.workspace == ground.workspace and is_provisioned(view, ground.workspace)
+    )
 
 
 class Doorkeeper:
-    """Ends the connections whose token does not stand any more, soon after the catalog says so.
+    """Ends the connections and subscriptions whose ground does not stand any more, soon after the catalog says so.
 
     Args:
         node: whose connections they are.
@@ -160,18 +179,29 @@ class Doorkeeper:
         while True:
             version = self._node.catalog.view.version
             if version != seen:
-                seen = version
-                self._look()
+                try:
+                    self._look()
+                    seen = version
+                except Exception:  # who has no right any more must not stay for it: look again
+                    log.exception("connections could not be compared with the catalog")
             await asyncio.sleep(_LOOK_AGAIN)
 
     def _look(self) -> None:
-        # A connection that is about to be accepted is judged there, by a view no older than this one.
-        verdicts: dict[tuple[str | None, str], bool] = {}
+        # What is about to be accepted is judged there, by a view no older than this one.
+        view = self._node.catalog.view
+        verdicts: dict[Ground, bool] = {}
+
+        def still_stands(ground: Ground) -> bool:
+            if ground not in verdicts:
+                verdicts[ground] = stands(view, ground)
+            return verdicts[ground]
+
         for session in list(self._node.sessions):
             if session.claims is None:
                 continue
-            of = (session.claims.issuer, session.claims.workspace)
-            if of not in verdicts:
-                verdicts[of] = stands(self._node.catalog.view, *of)
-            if not verdicts[of]:
+            if not still_stands(Ground.of(session.claims)):
                 session.close(protocol.PERMISSION_DENIED)
+                continue
+            for name, subscription in list(session.subscriptions.items()):
+                if subscription.ground is not None and not still_stands(subscription.ground):
+                    session.unsubscribe(name, protocol.SERVER_UNSUBSCRIBE)

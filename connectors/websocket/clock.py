@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 import random
 import time
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 _TICK = 1.0
 """Seconds."""
@@ -77,4 +80,7 @@ class Clock:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
-            self.tick()
+            try:
+                self.tick()
+            except Exception:  # one connection's failure must not leave all the others without a clock
+                log.exception("a connection could not be told the time")

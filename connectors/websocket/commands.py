@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from connectors.websocket import protocol
+from connectors.websocket.admission import Ground
 from connectors.websocket.protocol import ConnectResult, Disconnected, HistoryResult, ReplyError, SubscribeResult
 from schemas.channels import MAX_LENGTH, channel_key
 from schemas.errors import Unavailable
@@ -91,7 +92,7 @@ class Commands:
 
     async def _connect(self, _id: int, request: ConnectRequest) -> ConnectResult:
         claims = self._admission.connection(request.token)
-        await self._admission.look_up(claims)
+        await self._admission.look_up(Ground.of(claims))
         if len(claims.channels) > self._node.settings.channel_limit:
             raise protocol.limit_exceeded()
         wanted = {name: request.subs.get(name, protocol.Position()) for name in claims.channels}
@@ -106,7 +107,7 @@ class Commands:
         result.session = self._session.id
         result.node = self._node.id
         for name, position in wanted.items():
-            result.subs[name] = self._join(name, position, expires_at=None)
+            result.subs[name] = self._join(name, position, None, expires_at=None)
         return result
 
     async def _subscribe(self, _id: int, request: SubscribeRequest) -> SubscribeResult:
@@ -121,17 +122,18 @@ class Commands:
         if len(session.subscriptions) >= self._node.settings.channel_limit:
             raise protocol.limit_exceeded()
         expires_at = None
+        ground = Ground(self._claims.workspace, public=name)
         if request.token:
             claims = self._admission.subscription(request.token)
             self._check(claims, name)
-            await self._admission.look_up(claims)
-            if not self._admission.stands(claims):
-                raise protocol.permission_denied()
             expires_at = claims.expires_at
-        elif not await self._admission.is_public(self._claims.workspace, name):
-            raise protocol.permission_denied()
+            ground = Ground.of(claims)
+        await self._admission.look_up(ground)
+        self._check_ground(ground)
         await self._other_nodes(self._claims.workspace, name, request)
-        return self._join(name, request, expires_at=expires_at, flag=request.flag)
+        # What the catalog said before that may be over.
+        self._check_ground(ground)
+        return self._join(name, request, ground, expires_at=expires_at, flag=request.flag)
 
     async def _unsubscribe(self, _id: int, request: ChannelRequest) -> dict[str, Any]:
         if not request.channel:
@@ -144,7 +146,7 @@ class Commands:
         mine = self._claims
         if (claims.user, claims.workspace) != (mine.user, mine.workspace):
             raise Disconnected(protocol.INVALID_TOKEN)
-        await self._admission.look_up(claims)
+        await self._admission.look_up(Ground.of(claims))
         self._check_standing(claims)
         self._follow(mine.channels, claims.channels)
         self._session.renew(claims)
@@ -155,9 +157,12 @@ class Commands:
         # Older Python clients leave the channel out; the token names it.
         name = request.channel or claims.channel
         self._check(claims, name)
+        ground = Ground.of(claims)
+        await self._admission.look_up(ground)
+        self._check_ground(ground)
         if name not in self._session.subscriptions:
             raise protocol.permission_denied()
-        self._session.expire_subscription(name, claims.expires_at)
+        self._session.renew_subscription(name, ground, claims.expires_at)
         expires, ttl = _ttl(claims.expires_at)
         return SubscribeResult(expires=expires, ttl=ttl)
 
@@ -201,7 +206,9 @@ class Commands:
         if position.recover and position.epoch == hub.epoch_of(key) and position.offset > hub.top(key):
             await hub.reached(key, position.offset, _OTHER_NODE_SECONDS)
 
-    def _join(self, name: str, position: Position, *, expires_at: int | None, flag: int = 0) -> SubscribeResult:
+    def _join(
+        self, name: str, position: Position, ground: Ground | None, *, expires_at: int | None, flag: int = 0
+    ) -> SubscribeResult:
         """Subscribe, and find what was missed: in one go, so that no publication comes in between."""
         hub = self._node.hub
         channel = hub.channel(channel_key(self._claims.workspace, name))
@@ -224,7 +231,7 @@ class Commands:
             elif flag & _REJECT_UNRECOVERED:
                 hub.forget_unused(channel)
                 raise protocol.unrecoverable()
-        self._session.join(name, channel, reached, expires_at)
+        self._session.join(name, channel, reached, ground, expires_at)
         return result
 
     def _bodies(self, publications: Iterable[Publication]) -> list[msgspec.Raw]:
@@ -246,15 +253,18 @@ class Commands:
         if len(session.subscriptions) - len(gone) + len(new) > self._node.settings.channel_limit:
             raise protocol.limit_exceeded()
         for name in gone:
-            session.leave(name)
-            session.send(protocol.unsubscribe_push(name, 2000, "server unsubscribe"))
+            session.unsubscribe(name, protocol.SERVER_UNSUBSCRIBE)
         for name in new:
-            result = self._join(name, protocol.Position(), expires_at=None)
+            result = self._join(name, protocol.Position(), None, expires_at=None)
             session.send(protocol.subscribe_push(name, result))
 
     def _check_standing(self, claims: ConnectionClaims) -> None:
-        if not self._admission.stands(claims):
+        if not self._admission.stands(Ground.of(claims)):
             raise Disconnected(protocol.INVALID_TOKEN)
+
+    def _check_ground(self, ground: Ground) -> None:
+        if not self._admission.stands(ground):
+            raise protocol.permission_denied()
 
     def _check(self, claims: SubscriptionClaims, name: str) -> None:
         """A genuine token, but whose, and for what?"""

@@ -18,12 +18,14 @@ _SHORT, _MEDIUM = 126, 65_536
 
 
 class Close(NamedTuple):
-    """Why the server ends a connection; clients reconnect for codes below 3500."""
+    """Why the server ends a connection, upon which clients reconnect for codes below 3500, or a subscription."""
 
     code: int
     reason: str
 
 
+SERVER_UNSUBSCRIBE = Close(2000, "server unsubscribe")
+SUBSCRIPTION_OVER = Close(2501, "subscription expired")
 SHUTDOWN = Close(3001, "shutdown")
 SERVER_ERROR = Close(3004, "internal server error")
 EXPIRED = Close(3005, "connection expired")
@@ -250,9 +252,9 @@ def subscribe_push(channel: str, result: SubscribeResult) -> bytes:
     return _ENCODER.encode({"push": {"channel": channel, "subscribe": result}})
 
 
-def unsubscribe_push(channel: str, code: int, reason: str) -> bytes:
+def unsubscribe_push(channel: str, why: Close) -> bytes:
     """The server ends a subscription; clients subscribe again for codes from 2500 on."""
-    return _ENCODER.encode({"push": {"channel": channel, "unsubscribe": {"code": code, "reason": reason}}})
+    return _ENCODER.encode({"push": {"channel": channel, "unsubscribe": {"code": why.code, "reason": why.reason}}})
 
 
 def json_text(text: str) -> bytes:

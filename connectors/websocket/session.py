@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from backbone.catalog.reader import Catalog
     from backbone.realtime_tokens import ConnectionClaims
-    from connectors.websocket.admission import Admission
+    from connectors.websocket.admission import Admission, Ground
     from connectors.websocket.channel import Channel, PushFrame
     from connectors.websocket.clock import Clock
     from connectors.websocket.hub import Hub
@@ -54,17 +55,21 @@ class Node:
 
 
 class Subscription:
-    """Of one connection to one channel; ``expires_at`` in seconds since the epoch, None: never.
+    """Of one connection to one channel.
+
+    ``ground`` is what it was joined on, None: the connection's own; ``expires_at`` is in seconds since the epoch, None:
+    never.
 
     It is live, sent each publication as it comes, or it catches up: a task sends it what it missed from memory, as fast
     as the socket takes it, be it after its return or in a burst.
     """
 
-    __slots__ = ("_session", "_task", "channel", "expires_at")
+    __slots__ = ("_session", "_task", "channel", "expires_at", "ground")
 
-    def __init__(self, session: Session, channel: Channel, expires_at: int | None) -> None:
+    def __init__(self, session: Session, channel: Channel) -> None:
         self.channel = channel
-        self.expires_at = expires_at
+        self.expires_at: int | None = None
+        self.ground: Ground | None = None
         self._session = session
         self._task: asyncio.Task[None] | None = None
 
@@ -120,7 +125,9 @@ class Session:
     """
 
     __slots__ = (
+        "__weakref__",
         "_forget",
+        "_next_look",
         "_pinged",
         "_socket",
         "_transport",
@@ -143,7 +150,8 @@ class Session:
         self._transport = transport
         self._pinged = False
         self._forget: Callable[[], None] | None = None
-        node.clock.at(time.time() + node.settings.stale_delay, self._stale)
+        self._next_look: float | None = None
+        node.clock.at(time.time() + node.settings.stale_delay, _weakly(self._stale))
 
     def accept(self, claims: ConnectionClaims) -> None:
         """The client has shown who it is."""
@@ -226,22 +234,27 @@ class Session:
         """End the connection at a time (seconds since the epoch) and the grace after it, unless told another."""
         self.expires_at = at
         if at is not None:
-            self.node.clock.at(at + self.node.settings.expiry_grace, self._expired)
+            self._look_at(at)
 
-    def join(self, name: str, channel: Channel, position: int, expires_at: int | None) -> None:
+    def join(self, name: str, channel: Channel, position: int, ground: Ground | None, expires_at: int | None) -> None:
         """Be sent what comes after a position in the channel."""
-        subscription = self.subscriptions[name] = Subscription(self, channel, expires_at)
+        subscription = self.subscriptions[name] = Subscription(self, channel)
         self.node.metrics.subscriptions.inc()
         subscription.begin(position)
-        self.expire_subscription(name, expires_at)
+        self.renew_subscription(name, ground, expires_at)
 
-    def expire_subscription(self, name: str, at: int | None) -> None:
+    def renew_subscription(self, name: str, ground: Ground | None, expires_at: int | None) -> None:
         """End a subscription at a time (seconds since the epoch) and the grace after it, unless told another."""
         subscription = self.subscriptions[name]
-        subscription.expires_at = at
-        if at is not None:
-            wait = self.node.settings.expiry_grace
-            self.node.clock.at(at + wait, lambda: self._subscription_expired(name, subscription))
+        subscription.ground = ground
+        subscription.expires_at = expires_at
+        if expires_at is not None:
+            self._look_at(expires_at)
+
+    def unsubscribe(self, name: str, why: Close) -> None:
+        """End a subscription, and tell the client."""
+        self.leave(name)
+        self.send(protocol.unsubscribe_push(name, why))
 
     def leave(self, name: str) -> None:
         """End a subscription, if there is one."""
@@ -275,16 +288,32 @@ class Session:
         if self.claims is None:
             self.close(protocol.STALE)
 
-    def _expired(self) -> None:
-        if self.expires_at is not None and self.expires_at + self.node.settings.expiry_grace <= time.time():
-            self.close(protocol.EXPIRED)
+    def _look_at(self, expiry: float) -> None:
+        """Have ``_end_what_expired`` called when this has expired and the grace is over, at the latest."""
+        if self._next_look is None or expiry < self._next_look:
+            self._next_look = expiry
+            self.node.clock.at(expiry + self.node.settings.expiry_grace, _weakly(self._end_what_expired))
 
-    def _subscription_expired(self, name: str, subscription: Subscription) -> None:
-        at = subscription.expires_at
-        if (
-            self.subscriptions.get(name) is subscription
-            and at is not None
-            and at + self.node.settings.expiry_grace <= time.time()
-        ):
-            self.leave(name)
-            self.send(protocol.unsubscribe_push(name, 2501, "subscription expired"))
+    def _end_what_expired(self) -> None:
+        self._next_look = None
+        now = time.time() - self.node.settings.expiry_grace
+        if self.expires_at is not None and self.expires_at <= now:
+            self.close(protocol.EXPIRED)
+            return
+        for name, subscription in list(self.subscriptions.items()):
+            if subscription.expires_at is not None and subscription.expires_at <= now:
+                self.unsubscribe(name, protocol.SUBSCRIPTION_OVER)
+        left = (self.expires_at, *(each.expires_at for each in self.subscriptions.values()))
+        if expiries := [each for each in left if each is not None]:
+            self._look_at(min(expiries))
+
+
+def _weakly(call: Callable[[], None]) -> Callable[[], None]:
+    """A timer that does not keep its connection in memory: it may have ended long before its token does."""
+    reference = weakref.WeakMethod(call)
+
+    def call_if_there() -> None:
+        if (there := reference()) is not None:
+            there()
+
+    return call_if_there

@@ -157,6 +157,68 @@ async def test_public_channels_need_no_token(clients: Clients, office: PostOffic
         assert (await client.ask(subscribe={"channel": private}))["error"]["code"] == 103
 
 
+async def test_a_public_channel_is_left_when_it_is_public_no_more(clients: Clients, office: PostOffice) -> None:
+    user = issuer(Realm.ENVOY)
+    await put(office, user, provision(user, "news", "status"))
+    client = await connected(clients, user)
+    news, status = f"news:{user.workspace}", f"status:{user.workspace}"
+    for channel in (news, status):
+        assert "subscribe" in await client.ask(subscribe={"channel": channel})
+
+    await put(office, provision(user, "status"))
+
+    over = {"code": 2000, "reason": "server unsubscribe"}
+    assert await client.next() == {"push": {"channel": news, "unsubscribe": over}}
+    assert (await client.ask(subscribe={"channel": news}))["error"]["code"] == 103
+    assert (await client.ask(subscribe={"channel": status}))["error"]["code"] == 105
+
+
+async def test_subscriptions_end_with_the_client_that_issued_their_token(clients: Clients, office: PostOffice) -> None:
+    by = issuer()
+    await put(office, by)
+    channel, kept = some_channel(), some_channel()
+    client = await clients.connect(channels=[kept])
+    assert "subscribe" in await client.ask(subscribe={"channel": channel, "token": channel_token(channel, iss=by.id)})
+
+    await office.producer.send([gone(by)])
+
+    assert (await client.next())["push"] == {
+        "channel": channel,
+        "unsubscribe": {"code": 2000, "reason": "server unsubscribe"},
+    }
+    assert (await client.ask(subscribe={"channel": kept}))["error"]["code"] == 105
+
+
+async def test_a_refreshed_subscription_is_worth_no_more_than_the_issuer_of_its_token(
+    clients: Clients, office: PostOffice
+) -> None:
+    by = issuer()
+    await put(office, by)
+    channel = some_channel()
+    client, _ = await clients.subscribe(channel)
+
+    unknown = await client.ask(sub_refresh={"channel": channel, "token": channel_token(channel, iss="nobody")})
+    known = await client.ask(sub_refresh={"channel": channel, "token": channel_token(channel, iss=by.id)})
+    await office.producer.send([gone(by)])
+
+    assert unknown["error"]["code"] == 103
+    assert "sub_refresh" in known
+    assert (await client.next())["push"]["unsubscribe"]["code"] == 2000
+
+
+async def test_a_token_does_not_outlive_its_users_move_to_another_organisation(
+    clients: Clients, office: PostOffice
+) -> None:
+    user, elsewhere = issuer(Realm.ENVOY), issuer(Realm.ENVOY)
+    await put(office, user, provision(user), provision(elsewhere))
+    client = await connected(clients, user)
+
+    await put(office, msgspec.structs.replace(user, workspace=elsewhere.workspace))
+
+    assert (await client.closed())[0] == 3507
+    assert await refused(clients, token(iss=user.id, sub=user.id, workspace=user.workspace)) == 3500
+
+
 async def test_a_refreshed_token_changes_what_the_server_subscribes_to(clients: Clients, office: PostOffice) -> None:
     endpoint = await office.endpoint("http://unused")
     kept, old, new, own = (some_channel() for _ in range(4))

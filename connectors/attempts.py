@@ -11,6 +11,7 @@ from connectors.schedule import tier_for
 from schemas import topics
 from schemas.delivery import Attempt, Delivery, GroupedDelivery, Outcome, event_headers
 from schemas.ids import attempt_id
+from schemas.settlement import Settled, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 MAX_RESPONSE = 2_048
 """Characters of a response that an attempt or a dead letter keeps."""
 
-_TOGETHER = 500
-"""Attempts in one record, of about 500 bytes each."""
+_TOGETHER = 1_000
+"""Deliveries in one settlement, of about 250 bytes each."""
 
 _TIERS = frozenset(topics.RETRY_TIERS.values())
 
@@ -48,32 +49,8 @@ def attempt_record(
         error: replaces the answer's error.
         next_at: when the next try is due, microseconds since the epoch.
     """
-    attempt = _attempt(delivery, outcome, started_at=started_at, answer=answer, error=error, next_at=next_at)
-    return Record(topics.ATTEMPTS, _ENCODER.encode(attempt), delivery.event.encode())
-
-
-def encoded_attempt(delivery: Delivery, outcome: Outcome, *, started_at: int, error: str | None = None) -> bytes:
-    """One try without a request, for ``attempts_records``."""
-    return _ENCODER.encode(_attempt(delivery, outcome, started_at=started_at, error=error))
-
-
-def attempts_records(encoded: Sequence[bytes]) -> list[Record]:
-    """Many tries that were made together: lists of them, a record each."""
-    parts = (encoded[at : at + _TOGETHER] for at in range(0, len(encoded), _TOGETHER))
-    return [Record(topics.ATTEMPTS, b"[" + b",".join(part) + b"]") for part in parts]
-
-
-def _attempt(
-    delivery: Delivery,
-    outcome: Outcome,
-    *,
-    started_at: int,
-    answer: Answer | None = None,
-    error: str | None = None,
-    next_at: int | None = None,
-) -> Attempt:
     number = delivery.attempts + 1
-    return Attempt(
+    attempt = Attempt(
         id=attempt_id(delivery.id, delivery.run, number),
         delivery=delivery.id,
         event=delivery.event,
@@ -91,6 +68,17 @@ def _attempt(
         next_at=next_at,
         execution=answer.execution if answer else None,
     )
+    return Record(topics.ATTEMPTS, _ENCODER.encode(attempt), delivery.event.encode())
+
+
+def settlement_records(
+    deliveries: Sequence[Settled], outcome: Outcome, *, ended_at: int, error: str | None = None
+) -> list[Record]:
+    """The attempts of deliveries that ended together, many in a record."""
+    parts = (deliveries[at : at + _TOGETHER] for at in range(0, len(deliveries), _TOGETHER))
+    return [
+        Record(topics.ATTEMPTS, _ENCODER.encode(Settlement(outcome, ended_at, error, tuple(part)))) for part in parts
+    ]
 
 
 def retry_record(message: Message, delivery: Delivery | GroupedDelivery, *, due: int, now: int) -> Record:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backbone.files import EventFiles
+    from schemas.settlement import Settled
 
 
 class OpenChain:
@@ -19,12 +20,12 @@ class OpenChain:
         chain: which one.
         published: offset up to which its records are in files; -1 when none is.
         lines: in offset order; ``first`` and ``last`` are the offsets of their ends, ``size`` is their bytes.
-        attempts: that these deliveries will have been, once they are in a file; encoded. ``held`` is the bytes of both.
+        deliveries: that the lines are of.
         appended_at: when Kafka took the first of them, milliseconds since the epoch.
         opened_at: when this process read the first of them, seconds of the monotonic clock.
     """
 
-    __slots__ = ("appended_at", "attempts", "chain", "first", "held", "last", "lines", "opened_at", "published", "size")
+    __slots__ = ("appended_at", "chain", "deliveries", "first", "last", "lines", "opened_at", "published", "size")
 
     def __init__(self, chain: Chain, published: int) -> None:
         self.chain = chain
@@ -34,19 +35,18 @@ class OpenChain:
     def clear(self) -> None:
         """Hold nothing."""
         self.lines: list[bytes] = []
-        self.attempts: list[bytes] = []
-        self.first = self.last = self.size = self.held = self.appended_at = 0
+        self.deliveries: list[Settled] = []
+        self.first = self.last = self.size = self.appended_at = 0
         self.opened_at = 0.0
 
-    def add(self, offset: int, line: bytes, attempt: bytes, *, appended_at: int, now: float) -> None:
-        """Take the line of the next record, and the attempt that it will have been."""
+    def add(self, offset: int, line: bytes, delivery: Settled, *, appended_at: int, now: float) -> None:
+        """Take the line of the next record."""
         if not self.lines:
             self.first, self.appended_at, self.opened_at = offset, appended_at, now
         self.lines.append(line)
-        self.attempts.append(attempt)
+        self.deliveries.append(delivery)
         self.last = offset
         self.size += len(line)
-        self.held += len(line) + len(attempt)
 
 
 class PartitionChains:
@@ -83,9 +83,11 @@ class PartitionChains:
             self._chains[endpoint, publisher] = found
         return found
 
-    def add(self, chain: OpenChain, offset: int, line: bytes, attempt: bytes, *, appended_at: int, now: float) -> None:
+    def add(
+        self, chain: OpenChain, offset: int, line: bytes, delivery: Settled, *, appended_at: int, now: float
+    ) -> None:
         """Take the line of the record at ``offset``."""
-        chain.add(offset, line, attempt, appended_at=appended_at, now=now)
+        chain.add(offset, line, delivery, appended_at=appended_at, now=now)
         self._open[chain.chain] = chain
 
     def passed(self, offset: int) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import dead_letter
-from connectors.attempts import attempts_records, encoded_attempt, header_list
+from connectors.attempts import settlement_records
 from connectors.chains import PartitionChains
 from schemas import timestamps, topics
-from schemas.delivery import Delivery, Outcome
+from schemas.delivery import Outcome
 from schemas.errors import AlreadyExists, CorruptRecord, StorageUnavailable, Unavailable
+from schemas.settlement import Settled
 
 if TYPE_CHECKING:
     import threading
@@ -82,7 +83,8 @@ class FileSink:
         self._group = group
         self._parts: dict[Partition, PartitionChains] = {}
         self._buffered = 0
-        self._settled: list[bytes] = []
+        self._filed: list[Settled] = []
+        self._gone: list[Settled] = []
         self._committed_at = 0.0
         self._is_healthy: bool | None = None
         self._cut_again_at = 0.0
@@ -108,7 +110,7 @@ class FileSink:
         """Join the group and work until ``stopping`` is set or something cannot be done."""
         self._parts = {}
         self._buffered = 0
-        self._settled = []
+        self._filed, self._gone = [], []
         self._files.sweep()
         self._consumer = BatchConsumer(
             self._kafka, group=self._group, on_assigned=self._assigned, on_revoked=self._revoked
@@ -135,24 +137,22 @@ class FileSink:
         offset = int(message.offset() or 0)
         try:
             # A foreign record may have any headers, or none.
-            pairs = header_list(message)
-            headers = dict(pairs)
-            delivery = Delivery.from_headers(pairs)
+            headers: dict[str, Any] = dict(message.headers() or ())
+            delivery = Settled.from_headers(headers)
             chain = part.chain(delivery.endpoint, _publisher(headers))
-        except (CorruptRecord, KeyError, ValueError) as error:
-            self._poison(message, f"not a delivery: {error!r}")
+        except CorruptRecord as error:
+            self._poison(message, str(error))
             part.passed(offset)
             return
         if offset > chain.published:
             self._add(part, chain, message, headers, delivery)
         else:
-            self._settled.append(encoded_attempt(delivery, Outcome.DELIVERED, started_at=timestamps.now()))
+            self._filed.append(delivery)
         part.passed(offset)
 
     def _add(
-        self, part: PartitionChains, chain: OpenChain, message: Message, headers: dict[str, bytes], delivery: Delivery
+        self, part: PartitionChains, chain: OpenChain, message: Message, headers: dict[str, bytes], delivery: Settled
     ) -> None:
-        now = timestamps.now()
         try:
             line = self._renderer.line(message, headers, delivery.endpoint)
         except CorruptRecord as error:
@@ -160,12 +160,11 @@ class FileSink:
             return
         if line is None:
             self._metrics.cancelled.inc()
-            self._settled.append(encoded_attempt(delivery, Outcome.CANCELLED, started_at=now, error=_GONE))
+            self._gone.append(delivery)
             return
-        attempt = encoded_attempt(delivery, Outcome.DELIVERED, started_at=now)
         appended_at = message.timestamp()[1]
-        part.add(chain, int(message.offset() or 0), line, attempt, appended_at=appended_at, now=time.monotonic())
-        self._buffered += len(line) + len(attempt)
+        part.add(chain, int(message.offset() or 0), line, delivery, appended_at=appended_at, now=time.monotonic())
+        self._buffered += len(line)
         if self._is_full(chain):
             self._publish(part, chain)
 
@@ -209,7 +208,7 @@ class FileSink:
         """Cut the largest chains early when all of them together hold too much."""
         if self._buffered <= self._settings.max_buffered:
             return
-        held = [(chain.held, part, chain) for part in self._parts.values() for chain in part.open()]
+        held = [(chain.size, part, chain) for part in self._parts.values() for chain in part.open()]
         for _, part, chain in sorted(held, key=lambda each: -each[0]):
             if self._buffered <= self._settings.max_buffered // 2:
                 break
@@ -229,8 +228,8 @@ class FileSink:
         self._metrics.events.inc(len(chain.lines))
         self._metrics.bytes.inc(chain.size)
         log.debug("file published", extra={"endpoint": chain.chain.endpoint, "file": name})
-        self._buffered -= chain.held
-        self._settled += chain.attempts
+        self._buffered -= chain.size
+        self._filed += chain.deliveries
         part.settle(chain)
 
     def _storage_failed(self, error: StorageUnavailable) -> None:
@@ -261,9 +260,7 @@ class FileSink:
             if offset is not None:
                 offsets[partition] = offset
         try:
-            if self._settled:
-                self._write(attempts_records(self._settled))
-                self._settled = []
+            self._account()
             self._consumer.commit(offsets)
         except Unavailable as error:
             # Offered again in the next round; should it come to nothing, what is in files is recognised.
@@ -271,6 +268,15 @@ class FileSink:
             return
         for partition, offset in offsets.items():
             self._parts[partition].committed(offset)
+
+    def _account(self) -> None:
+        """Write down what became of deliveries since the last time."""
+        now = timestamps.now()
+        records = settlement_records(self._filed, Outcome.DELIVERED, ended_at=now)
+        records += settlement_records(self._gone, Outcome.CANCELLED, ended_at=now, error=_GONE)
+        if records:
+            self._write(records)
+        self._filed, self._gone = [], []
 
     def _assigned(self, partitions: list[Partition]) -> None:
         for partition in partitions:
@@ -280,11 +286,14 @@ class FileSink:
         self._commit_now(partitions)
         for partition in partitions:
             part = self._parts.pop(partition, None)
-            self._buffered -= sum(chain.held for chain in part.open()) if part else 0
+            self._buffered -= sum(chain.size for chain in part.open()) if part else 0
 
 
-def _publisher(headers: dict[str, bytes]) -> str:
-    found = headers["ce_source"].decode()
+def _publisher(headers: dict[str, Any]) -> str:
+    try:
+        found: str = headers["ce_source"].decode()
+    except (KeyError, ValueError, AttributeError) as error:
+        raise CorruptRecord(f"not a delivery: {error!r}") from error
     if not found:
         raise CorruptRecord("nobody published it")
     return found

@@ -13,10 +13,11 @@ import msgspec
 
 from backbone.ledger.rows import DeadDelivery, EventRow, LedgerRows, RequestRow
 from schemas import topics
-from schemas.delivery import Attempt, Delivery, GroupedDelivery, read_delivery
+from schemas.delivery import Delivery, GroupedDelivery, read_delivery
 from schemas.errors import CorruptRecord, Unavailable
 from schemas.event_type import LedgerPolicy
 from schemas.execution import HEADER, read_request
+from schemas.settlement import read_attempts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,8 +35,6 @@ log = logging.getLogger(__name__)
 _LONGEST_ID = 512
 """Characters. Ids are keys of the database's indexes, which do not take them at any length."""
 
-_ATTEMPTS = msgspec.json.Decoder(Attempt)
-_LISTS = msgspec.json.Decoder(list[Attempt])
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -157,11 +156,7 @@ class LedgerIndexer:
         del rows.deliveries[before:]
 
     def _read_attempt(self, message: Message, rows: LedgerRows) -> None:
-        value = message.value() or b""
-        try:
-            attempts = _LISTS.decode(value) if value.startswith(b"[") else [_ATTEMPTS.decode(value)]
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise CorruptRecord(f"not an attempt: {error}") from error
+        attempts = read_attempts(message.value() or b"")
         for made in attempts:
             _check_lengths(made.id, made.delivery, made.run, made.event, made.workspace, str(made.source))
         rows.attempts += [made for made in attempts if self._policy(made.source.topic) is not LedgerPolicy.NONE]

@@ -22,6 +22,7 @@ from schemas.event import EventDraft, Identifier
 from schemas.event_type import Attribute, EventType, LedgerPolicy
 from schemas.execution import ReceivedRequest
 from schemas.ids import attempt_id, delivery_id
+from schemas.settlement import Settled, Settlement
 from schemas.validation import EventWriter
 from stream_processors.ledger import LedgerIndexer
 
@@ -249,10 +250,11 @@ def test_a_delivery_to_a_file_has_arrived_when_it_is_in_one(world: World) -> Non
     world.indexer.index([Message(topics.FILE_DELIVERIES, routed.value(), routed.headers())])
     assert [each.outcome for each in world.queries.deliveries("acme", "e1")] == [None]
 
-    together = msgspec.json.encode([attempt(delivery, status=None), attempt(other)])
+    settled = tuple(Settled.from_headers(dict(each.to_headers())) for each in (delivery, other))
+    together = msgspec.json.encode(Settlement(Outcome.DELIVERED, NOW + 9, None, settled))
     assert world.indexer.index([Message(topics.ATTEMPTS, together)]) == 1
     (only,) = world.queries.deliveries("acme", "e1")
-    assert (only.outcome, only.attempts) == (Outcome.DELIVERED, 1)
+    assert (only.outcome, only.attempts, only.changed_at) == (Outcome.DELIVERED, 1, NOW + 9)
     assert world.queries.deliveries("acme", "e2") == ()
 
 
@@ -284,6 +286,7 @@ def test_poison_of_events_and_attempts_is_set_aside_and_the_rest_indexed(world: 
         Message(world.kinds[LedgerPolicy.ALL].topic, b"\x00\x00\x00\x00\x01\xff"),
         Message(topics.ATTEMPTS, b"{"),
         Message(topics.ATTEMPTS, b"[{}]"),
+        Message(topics.ATTEMPTS, b'["delivered",1,null,[["d","e","h","acme","no source","live",0]]]'),
         Message(topics.ATTEMPTS, b'{"id": "x"}'),
         Message(topics.ATTEMPTS, b"\xff"),
         Message(topics.ATTEMPTS, None),

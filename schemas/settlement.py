@@ -1,0 +1,97 @@
+"""Attempts as they are on ``attempts``: one in a record, or those of many deliveries that ended together."""
+
+from __future__ import annotations
+
+import msgspec
+
+from schemas.delivery import Attempt, Outcome, SourceOffset
+from schemas.errors import CorruptRecord
+from schemas.ids import attempt_id
+
+
+class Settled(msgspec.Struct, frozen=True, array_like=True):
+    """A delivery as ``Settlement`` names it; fields as in ``Delivery``, the source as text."""
+
+    id: str
+    event: str
+    endpoint: str
+    workspace: str
+    source: str
+    run: str
+    attempts: int
+
+    @classmethod
+    def from_headers(cls, headers: dict[str, bytes]) -> Settled:
+        """Of a delivery's record: as little of it as will do, for it is in the file sink's data path.
+
+        Raises:
+            CorruptRecord: a header is missing or cannot be read.
+        """
+        try:
+            return cls(
+                headers["hr_delivery"].decode(),
+                headers["hr_event"].decode(),
+                headers["hr_endpoint"].decode(),
+                headers["hr_workspace"].decode(),
+                headers["hr_source"].decode(),
+                headers["hr_run"].decode(),
+                int(headers["hr_attempts"]),
+            )
+        except (KeyError, ValueError, AttributeError, TypeError) as error:
+            raise CorruptRecord(f"not a delivery: {error!r}") from error
+
+
+class Settlement(msgspec.Struct, frozen=True, array_like=True):
+    """The attempts of many deliveries that ended together, as a JSON array on ``attempts``: each without a request.
+
+    ``ended_at`` is in microseconds since the epoch.
+    """
+
+    outcome: Outcome
+    ended_at: int
+    error: str | None
+    deliveries: tuple[Settled, ...]
+
+    def attempts(self) -> list[Attempt]:
+        """One for each delivery.
+
+        Raises:
+            CorruptRecord: a source cannot be read.
+        """
+        try:
+            return [self._attempt(each) for each in self.deliveries]
+        except ValueError as error:
+            raise CorruptRecord(f"not a settlement: {error!r}") from error
+
+    def _attempt(self, of: Settled) -> Attempt:
+        number = of.attempts + 1
+        return Attempt(
+            id=attempt_id(of.id, of.run, number),
+            delivery=of.id,
+            event=of.event,
+            endpoint=of.endpoint,
+            workspace=of.workspace,
+            source=SourceOffset.parse(of.source),
+            run=of.run,
+            number=number,
+            outcome=self.outcome,
+            started_at=self.ended_at,
+            duration=0.0,
+            error=self.error,
+        )
+
+
+_ATTEMPT = msgspec.json.Decoder(Attempt)
+_SETTLEMENT = msgspec.json.Decoder(Settlement)
+
+
+def read_attempts(value: bytes) -> list[Attempt]:
+    """What a record of ``attempts`` says.
+
+    Raises:
+        CorruptRecord: it cannot be read.
+    """
+    try:
+        return _SETTLEMENT.decode(value).attempts() if value.startswith(b"[") else [_ATTEMPT.decode(value)]
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CorruptRecord(f"not an attempt: {error}") from error

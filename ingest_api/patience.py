@@ -49,10 +49,10 @@ class Patience:
         Raises:
             Unavailable: it did.
         """
-        task = asyncio.current_task()
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
         if task is None:
             raise RuntimeError("patience is for tasks")
-        loop = asyncio.get_running_loop()
         wait = _Wait(task, loop.time() + self._seconds)
         self._line.append(wait)
         if not self._looking:

@@ -162,7 +162,7 @@ class Gateway:
             IdempotencyMismatch: the key was used with another body.
             Unavailable: not acknowledged within the request's time.
         """
-        receipts = await self.in_time(self.publisher.publish(drafts, key=key))
+        receipts = await self._patience.wait(self.publisher.publish(drafts, key=key))
         self.metrics.accepted(family, len(receipts), sum([receipt.repeated for receipt in receipts]))
         return receipts
 

@@ -59,6 +59,12 @@ def figures(rig: Rig) -> list[Figure]:
     return [commit, latency]
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # Python's 5 is fewer than the connections that may be opened at once: one that does not fit comes a second later.
+    request_queue_size = 128
+
+
 class Receiver:
     """A webhook receiver that notes when each event arrived first; its clock is that of the publisher."""
 
@@ -80,8 +86,7 @@ class Receiver:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 

@@ -121,3 +121,12 @@ def test_an_applications_identifiers_hold_for_its_endpoints(exchange: ExchangeAc
         assert http.post("/v1/event", json=body).status_code == 200
         body["identifiers"] = [EMAIL]
         assert http.post("/v1/event", json=body).status_code == 400
+
+
+def test_a_namespace_that_the_code_is_not_registered_in(publishing: Publishing) -> None:
+    publishing.refused(publishing.individual(publishing.event(namespace="elsewhere")), "$.events[0].code")
+
+
+def test_more_events_than_a_request_may_have(publishing: Publishing) -> None:
+    events = [publishing.event(attributes=[])] * 10_001
+    publishing.refused(publishing.individual(*events), "10000")

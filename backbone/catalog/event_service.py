@@ -12,8 +12,8 @@ from backbone.catalog.routes import selections
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.errors import IdempotencyMismatch, NotFound
-from schemas.event_service import ConditionFields
 from schemas.family_record import FamilyRecord
+from schemas.filters import compile_condition
 from schemas.ids import derived, new_id
 from schemas.subscription import BodyFormat, Endpoint, EndpointType, EventFilter, Subscription
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
     from schemas.access import Client
+    from schemas.event_service import ConditionFields
 
 FAMILY = "event-service"
 FILTERS = "event_filter"
@@ -109,8 +110,10 @@ class EventServiceRoutes:
 
         Raises:
             IdempotencyMismatch: the key made another filter.
+            InvalidFilter: there are more conditions than the filter language takes.
             NotFound: an endpoint is unknown; no filter is made.
         """
+        condition = _checked_condition(fields)
         filter_id = new_id() if key is None else derived("event filter", client.workspace, client.id, key)
         now = timestamps.now()
         record = FamilyRecord(
@@ -128,7 +131,7 @@ class EventServiceRoutes:
             client=client.id,
             name=name or _UNNAMED,
             types=fields.selections(),
-            condition=fields.condition(),
+            condition=condition,
             created_at=now,
             updated_at=now,
         )
@@ -153,8 +156,10 @@ class EventServiceRoutes:
         """Give a filter of this family other conditions or another name; None leaves it as it is.
 
         Raises:
+            InvalidFilter: there are more conditions than the filter language takes.
             NotFound: there is no such filter, or another API made it.
         """
+        condition = None if fields is None else _checked_condition(fields)
 
         def decide(view: CatalogView) -> Changes[None]:
             event_filter, record = _filter(view, workspace, filter_id)
@@ -162,13 +167,12 @@ class EventServiceRoutes:
             content |= {} if name is None else {"name": name}
             if content == record.content:
                 return Changes(result=None)
-            wanted = ConditionFields() if fields is None else fields
             now = timestamps.now()
             changed = msgspec.structs.replace(
                 event_filter,
                 name=content["name"] or _UNNAMED,
-                types=event_filter.types if fields is None else selections(wanted.selections(), event_filter.types),
-                condition=event_filter.condition if fields is None else wanted.condition(),
+                types=event_filter.types if fields is None else selections(fields.selections(), event_filter.types),
+                condition=event_filter.condition if fields is None else condition,
                 updated_at=now,
             )
             record = msgspec.structs.replace(record, content=content, updated_at=now)
@@ -207,6 +211,13 @@ def new_endpoint(client: Client, name: str, *, url: str | None = None, method: s
         created_at=0,
         updated_at=0,
     )
+
+
+def _checked_condition(fields: ConditionFields) -> str | None:
+    condition = fields.condition()
+    if condition is not None:
+        compile_condition(condition)
+    return condition
 
 
 def _content(fields: ConditionFields, name: str | None) -> dict[str, object]:

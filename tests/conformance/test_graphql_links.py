@@ -128,6 +128,12 @@ def test_G_63_what_a_filter_needs(service: EventService, arguments: str) -> None
     service.errors(f"mutation {{ createEventFilters{arguments} {{ id }} }}")
 
 
+def test_G_63_a_filter_with_more_conditions_than_can_be_matched_is_refused(service: EventService) -> None:
+    query = "mutation ($in: ConditionFields!) { createEventFilters(eventFiltersInput: {in: $in}) { id } }"
+    found = service.result(query, {"in": {"cameraIds": ["x" * 1_000 for _ in range(1_000)]}})
+    assert found["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
 def test_event_filters_are_listed_in_order(gateway: RunningGateway) -> None:
     service = event_service(gateway)
     ids = [service.filter() for _ in range(3)]

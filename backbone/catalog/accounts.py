@@ -14,6 +14,7 @@ from schemas import timestamps
 from schemas.access import DEFAULT_WORKSPACE, ApiKey, Client, ClientLevel, KeyUse, Realm, Role, Workspace
 from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Problem
 from schemas.ids import derived, new_id
+from schemas.organisation import FAMILY, ORGANISATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +72,7 @@ class Accounts:
         return await self._writer.write(decide)
 
     async def delete_workspace(self, name: str) -> None:
-        """Delete an empty workspace.
+        """Delete an empty workspace, and that it is provisioned if it is an Envoy organisation.
 
         Raises:
             NotFound: there is none.
@@ -89,7 +90,10 @@ class Accounts:
             left = [f"{len(each)} {what}" for what, each in inside.items() if each]
             if left:
                 raise Conflict(f"workspace {name} still has {', '.join(left)}")
-            return Changes(delete=[found.key], result=None)
+            # Another workspace of this name must not begin with its public channels.
+            provision = view.family_record(FAMILY, ORGANISATIONS, name)
+            gone: list[Resource] = [found] if provision is None else [found, provision]
+            return Changes(delete=[each.key for each in gone], result=None)
 
         await self._writer.write(decide)
 

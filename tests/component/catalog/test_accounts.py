@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backbone.catalog.accounts import ADMIN_CLIENT, Accounts
+from backbone.catalog.envoy import Organisations, is_provisioned
 from backbone.catalog.secrets import SecretBox
+from backbone.catalog.writer import Changes
 from schemas.access import DEFAULT_WORKSPACE, KeyUse, Realm, Role
 from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
 from schemas.ids import new_id
@@ -109,6 +111,21 @@ async def test_deleting_a_client_deletes_its_keys(accounts: Accounts, node: Node
     assert node.catalog.view.api_key(key.id) is None
     await accounts.delete_workspace(unique)
     assert node.catalog.view.workspace(unique) is None
+
+
+async def test_a_workspace_of_the_same_name_is_not_provisioned_by_the_one_before(
+    accounts: Accounts, node: Node, unique: str
+) -> None:
+    await accounts.create_workspace(unique)
+    await Organisations(node.writer).provision(unique, ["news"])
+    view = node.catalog.view
+    routes = [each.key for each in (*view.endpoints(unique), *view.event_filters(unique))]
+    await node.writer.write(lambda _: Changes(delete=routes, result=None))
+
+    await accounts.delete_workspace(unique)
+    await accounts.create_workspace(unique)
+
+    assert not is_provisioned(view, unique)
 
 
 async def test_a_client_can_be_disabled(accounts: Accounts, unique: str) -> None:

@@ -28,7 +28,7 @@ SECRET_KEYS = "a secret key for tests that is long enough"
 ORIGIN = "https://console.example"
 
 _START = "from ingest_api.main import run; from ingest_api.settings import IngestSettings; run(IngestSettings())"
-_START_SECONDS = 60
+_START_SECONDS = 120
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_START_SECONDS = 60
+_START_SECONDS = 120
 
 
 @contextlib.contextmanager

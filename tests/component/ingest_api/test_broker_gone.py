@@ -15,6 +15,7 @@ from operations.choice import BrokerKind, Choice, running
 from operations.errors import CannotStart
 from operations.ports import free_port
 from schemas.topics import event_topic
+from tests.credentials import crmls_token, envoy_token
 from tests.eventhos_calls import eventhos_on
 from tests.exchange_account import exchange_account
 from tests.records import records_of
@@ -190,6 +191,58 @@ def test_E_26_z_02_eventhos_has_no_success_without_kafka_and_a_repeat_completes(
     assert len(set(ids_of(local.bootstrap, event_topic("default", "eventhos", event.identifier)))) == 1
 
 
+def test_z_02_envoy_has_no_success_without_kafka_and_a_repeat_completes(
+    broker: StoppableBroker, local: RunningGateway
+) -> None:
+    token = envoy_token(local, local.create_workspace())
+    with local.client(token) as user, local.client("hrk_a-key-of-nobody") as nobody, ThreadPoolExecutor(12) as threads:
+        user.get("/events/deprovision").raise_for_status()
+        broker.stand_still()
+        try:
+            calls: list[Callable[[], httpx.Response]] = [
+                lambda: user.get("/events/provision"),
+                lambda: nobody.get("/events/connection_token"),
+            ]
+            answers = list(threads.map(timed, calls))
+        finally:
+            broker.go_on()
+        assert [answer.status_code for answer, _ in answers] == [503] * len(calls)
+        assert [answer.json()["error"]["status"] for answer, _ in answers] == [503] * len(calls)
+        assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
+        _until_accepted(lambda: user.get("/events/provision"))
+        assert user.get("/events/connection_token").status_code == 200
+
+
+def test_z_02_graphql_has_no_success_without_kafka_and_a_repeat_completes(
+    broker: StoppableBroker, local: RunningGateway
+) -> None:
+    _, key = local.create_client(local.create_workspace(), "subscriber", realm="graphql")
+    made = {"query": 'mutation { createWebSocketEndpoint(name: "screen") { id } }'}
+    listed = {"query": "{ endpoints { totalCount collectionItems { id } } }"}
+    headers = {"Idempotency-Key": str(uuid4())}
+    with local.client(key) as http, ThreadPoolExecutor(12) as threads:
+
+        def post(body: dict[str, str]) -> httpx.Response:
+            return http.post("/event-service/graphql", json=body, headers=headers)
+
+        assert post(listed).json()["data"]["endpoints"]["totalCount"] == 0
+        broker.stand_still()
+        try:
+            answers = list(threads.map(timed, [lambda: post(made), lambda: post(listed)]))
+        finally:
+            broker.go_on()
+        # What the family knows as errors is answered 200, with the errors in it and without data.
+        assert [answer.json()["errors"][0]["extensions"]["code"] for answer, _ in answers] == [
+            "SERVICE_UNAVAILABLE"
+        ] * 2
+        assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
+        deadline = time.monotonic() + 30
+        while "errors" in (completed := post(made).json()):
+            assert time.monotonic() < deadline
+        ids = [completed["data"]["createWebSocketEndpoint"]["id"]]
+        assert [each["id"] for each in post(listed).json()["data"]["endpoints"]["collectionItems"]] == ids
+
+
 def _until_accepted(
     call: Callable[[], httpx.Response], patience: float = 30.0, *, refusal: int = 503
 ) -> httpx.Response:
@@ -199,6 +252,38 @@ def _until_accepted(
         assert time.monotonic() < deadline
         time.sleep(0.1)
     return answer
+
+
+def test_z_03_what_each_family_answered_is_in_kafka_though_the_gateway_is_killed(
+    broker: StoppableBroker, tmp_path: Path
+) -> None:
+    count = 5
+    with running_gateway(broker.bootstrap, tmp_path) as gateway:
+        workspace = gateway.create_workspace()
+        token = crmls_token(gateway, gateway.create_client(workspace, "producer", realm="crmls")[1])
+        eventhos = eventhos_on(gateway)
+        sent = eventhos.event()
+        account = exchange_account(gateway)
+        publisher = account.endpoint(source=True, identifiers=("email",))
+        publisher.register("viewed", attributes=[]).raise_for_status()
+        viewed = {
+            "channel": "Web",
+            "identifiers": [{"name": "email", "value": "x"}],
+            "events": [{"code": "viewed", "timestamp": "2015-02-28T20:16:12Z"}],
+        }
+        with gateway.client(token) as crmls, publisher.client() as exchange:
+            posted = [crmls.post("/api/app/events", json=CRMLS_BODY).raise_for_status().json() for _ in range(count)]
+            for _ in range(count):
+                assert eventhos.send(sent).json()["code"] == 200310
+                assert exchange.post("/v1/event", json=viewed).json() == {"accepted": 1}
+            gateway.process.kill()
+    stored = ids_of(broker.bootstrap, event_topic(workspace, "crmls", "Offer"))
+    assert sorted(stored) == sorted(each["id"].encode() for each in posted)
+    for topic in (
+        event_topic("default", "eventhos", sent.identifier),
+        event_topic(account.workspace, "exchange", "viewed"),
+    ):
+        assert len(set(ids_of(broker.bootstrap, topic))) == count
 
 
 def test_z_03_what_was_answered_is_in_kafka_though_the_gateway_is_killed(

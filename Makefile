@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Each worker of the tests has a broker of its own; a Kafka that is given has room for one.
 WORKERS := $(if $(KAFKA_BOOTSTRAP_SERVERS),,--numprocesses 2 --dist loadfile --no-loadscope-reorder)
 
-.PHONY: run tour test check format bench conformance fuzz constraints clean
+.PHONY: run tour test check format bench conformance fuzz coverage constraints clean
 
 run: .venv/.tour  ## Everything on this machine, with a tour of real events first; Ctrl-C ends it
 	@$(BIN)/headrace up --tour
@@ -33,6 +33,10 @@ bench: .venv/.dev  ## The table of measured stages, also in build/bench.json
 fuzz: .venv/.dev  ## What the API's schemas allow and what not, sent to every operation, for some minutes
 	HEADRACE_FUZZ_EXAMPLES=100 $(BIN)/pytest tests/e2e/test_fuzz.py
 
+coverage: .venv/.dev  ## Branch coverage of ingest_api, processes included, by the tests that have to do with it
+	$(BIN)/pytest $(WORKERS) --cov --cov-report=term-missing --cov-fail-under=95 tests/unit/ingest_api \
+		tests/component/ingest_api tests/conformance tests/e2e/test_realms.py tests/e2e/test_fuzz.py
+
 conformance: .venv/.dev  ## The tables of README.md and docs/conformance.md, from the outcomes of the last test run
 	$(BIN)/python tests/conformance/table.py
 
@@ -43,7 +47,8 @@ constraints: .venv/.dev  ## Pin again what pyproject.toml asks for
 	mv constraints.new constraints.txt
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .schemathesis
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+		.schemathesis .coverage .coverage.*
 
 .venv/.tour: pyproject.toml constraints.txt
 	@echo "Installing Headrace into .venv (once, about a minute)"

@@ -172,3 +172,16 @@ def test_a_filter_that_cannot_be_compiled_does_not_stop_the_others(world: World)
 def test_the_index_finds_what_the_condition_matches(world: World, condition: Any, data: Any) -> None:
     world.subscribe("s", condition=condition)
     assert world.matched(Message(event(data))) == {"endpoint-s": ("s",)}
+
+
+def test_ordered_subscriptions_of_one_endpoint_stay_apart(world: World) -> None:
+    for name, order in (("a", None), ("b", None), ("c", 2), ("d", 1)):
+        world.subscribe(name, endpoint="hook", condition=None if order == 1 else {"data": {"total": [1]}})
+        link = world.view.subscription(name)
+        assert link is not None
+        world.view.put(msgspec.structs.replace(link, order=order), LINKED_AT)
+    message = Message(event({"total": 1}))
+
+    found = MatchIndex(world.view).match(message, lambda _: message.event)  # type: ignore[arg-type,return-value]
+
+    assert {(match.subscriptions, match.order) for match in found} == {(("a", "b"), None), (("c",), 2), (("d",), 1)}

@@ -4,11 +4,13 @@ import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 import stream_processors.router as router_module
 from schemas import topics
+from schemas.delivery import GroupedDelivery, RoutingReceipt, read_delivery
 from schemas.errors import CorruptRecord, Fenced, PayloadTooLarge, TransactionAborted, Unavailable
 from schemas.subscription import Endpoint, EndpointType
 from stream_processors.matching import Match
@@ -280,3 +282,26 @@ def test_aborts_never_count_as_failures_of_a_record() -> None:
     bench.batch(FakeMessage(1), resumed=1)
 
     assert (bench.routed(), bench.dead()) == ([0, 1], [])
+
+
+def test_an_events_contracts_are_one_record_and_count_one_by_one() -> None:
+    first, second = Match(ENDPOINT, ("s1",), 1), Match(ENDPOINT, ("s2",), 2)
+    bench = Bench(lambda _message, _decode: [first, second])
+    again = FakeMessage(1, headers=[("hr_request", b'{"contract":"s2"}')])
+    gone = FakeMessage(2, headers=[("hr_request", b'{"contract":"s3"}')])
+
+    bench.batch(FakeMessage(0), again, gone)
+
+    grouped = [read_delivery(each.headers or []) for each in bench.committed if each.topic == topics.WEBHOOK_DELIVERIES]
+    assert [
+        [each.subscriptions for each in one.deliveries()] for one in grouped if isinstance(one, GroupedDelivery)
+    ] == [
+        [("s1",), ("s2",)],
+        [("s2",)],
+    ]
+    (receipt,) = (
+        msgspec.json.decode(each.value or b"", type=RoutingReceipt)
+        for each in bench.committed
+        if each.topic == topics.ROUTING_RECEIPTS
+    )
+    assert (receipt.events, sum(receipt.matched["e1"].values())) == (3, 3)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter
+from fastapi.responses import Response as HttpResponse
 from pydantic import BeforeValidator, Field
 
 from backbone.catalog.eventhos import Action, Refused, System, all_of, existing_action, numbered
@@ -23,10 +24,12 @@ from ingest_api.families.eventhos_answers import (
     Name,
     Pages,
     Text,
+    as_json,
     contains,
     done,
     iso,
     success,
+    verbatim,
 )
 from ingest_api.families.eventhos_openapi import ERRORS
 from schemas.execution import HIDDEN, without_credentials
@@ -145,13 +148,13 @@ async def list_actions(
 
 
 @router.get("/action/{action_id}", summary="Get an action", dependencies=needs("action:select"), **ANSWERS)
-async def get_action(gateway: TheGateway, action_id: int) -> Answer:
+async def get_action(gateway: TheGateway, action_id: int) -> HttpResponse:
     """With its request, but without credentials."""
     view = await gateway.view()
     action = existing_action(view, action_id)
     endpoint = view.endpoint(action.record_id)
     row = action_row(action)
-    return success(
+    return verbatim(
         {
             **{name: value for name, value in row.items() if name != "system_id"},
             "system_id": action.system_id,
@@ -246,12 +249,8 @@ def _unhidden(members: tuple[Member, ...], before: tuple[NameValue, ...]) -> tup
 
 def _shown(endpoint: Endpoint) -> dict[str, Any]:
     template = endpoint.request or RequestTemplate()
-    data: Any = {each.name: each.value for each in template.body}
-    if template.raw_body is not None:
-        try:
-            data = json.loads(template.raw_body)
-        except ValueError:
-            data = template.raw_body
+    raw = template.raw_body
+    data = {each.name: each.value for each in template.body} if raw is None else as_json(raw)
     return {
         "url": endpoint.url,
         "method": endpoint.method.lower(),

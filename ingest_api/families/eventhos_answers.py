@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
+import msgspec
 from fastapi import Depends, Query
+from fastapi.responses import Response as HttpResponse
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
@@ -33,6 +35,20 @@ def success(content: Any = None, *, code: int = SUCCESS, message: str = "success
 def done(message: str = "success") -> Answer:
     """The answer to a change, without content."""
     return Answer(code=CREATED, message=message)
+
+
+def verbatim(content: Any) -> HttpResponse:
+    """An answer whose content holds JSON of others (``as_json``), which stands as it came, however deep it is."""
+    answer = {"code": SUCCESS, "message": "success", "content": content}
+    return HttpResponse(msgspec.json.encode(answer), media_type="application/json")
+
+
+def as_json(text: str | bytes) -> Any:
+    """JSON for ``verbatim`` to print as it is, not read; anything else as text."""
+    try:
+        return msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return text if isinstance(text, str) else text.decode(errors="replace")
 
 
 class Input(BaseModel):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import Response as HttpResponse
 from pydantic import BeforeValidator, Field
 
 from backbone.catalog.eventhos import NAMESPACE, WORKSPACE, Action, Contract, Event, Refused, System, ever, find
@@ -18,7 +19,7 @@ from backbone.catalog.view import CatalogView
 from backbone.executions import ExecutedContract, ReceivedEvent, ReceivedQuery
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.families.eventhos_access import SUCCESS, UNREADABLE, Sender, needs, sender
-from ingest_api.families.eventhos_answers import ANSWERS, Answer, Input, Pages, iso, success
+from ingest_api.families.eventhos_answers import ANSWERS, Answer, Input, Pages, as_json, iso, verbatim
 from ingest_api.families.eventhos_openapi import ERRORS
 from schemas import timestamps
 from schemas.event import EventDraft
@@ -93,7 +94,7 @@ SentBy = Annotated[Sender, Depends(_sent_by)]
 
 
 @router.get("/event/received", summary="List received events", dependencies=needs("event:select"), **ANSWERS)
-async def list_received(gateway: TheGateway, pages: Pages, wanted: Wanted) -> Answer:
+async def list_received(gateway: TheGateway, pages: Pages, wanted: Wanted) -> HttpResponse:
     """By the time they were received. ``state`` of a row has that of each contract run for it, or a null for none."""
     view = await gateway.view()
     query = ReceivedQuery(
@@ -111,7 +112,7 @@ async def list_received(gateway: TheGateway, pages: Pages, wanted: Wanted) -> An
         offset=pages.page_index * pages.items_per_page,
         newest_first=pages.descending,
     )
-    return success(
+    return verbatim(
         {
             "items": [_row(view, each) for each in found],
             "pageIndex": pages.page_index,
@@ -135,7 +136,7 @@ async def list_received(gateway: TheGateway, pages: Pages, wanted: Wanted) -> An
     dependencies=needs("event:select"),
     **ANSWERS,
 )
-async def get_execution(gateway: TheGateway, detail_id: str) -> Answer:
+async def get_execution(gateway: TheGateway, detail_id: str) -> HttpResponse:
     """Without credentials, and long bodies cut."""
     detail = await gateway.executions.contract(WORKSPACE, _plain("detail", detail_id))
     if detail is None:
@@ -143,11 +144,11 @@ async def get_execution(gateway: TheGateway, detail_id: str) -> Answer:
     account = await gateway.executions.account(detail.delivery)
     event = await gateway.executions.event(WORKSPACE, detail.event)
     reply_from = None if event is None else event.request.reply_from
-    return success(_execution(await gateway.view(), detail, account, reply_from))
+    return verbatim(_execution(await gateway.view(), detail, account, reply_from))
 
 
 @router.get("/event/received/{event_id}", summary="Get a received event", dependencies=needs("event:select"), **ANSWERS)
-async def get_received(gateway: TheGateway, event_id: str) -> Answer:
+async def get_received(gateway: TheGateway, event_id: str) -> HttpResponse:
     """With the contracts that have been run for it so far."""
     found = await gateway.executions.event(WORKSPACE, _plain("id", event_id))
     view = await gateway.view()
@@ -165,7 +166,7 @@ async def get_received(gateway: TheGateway, event_id: str) -> Answer:
         "eventOperation": event.operation,
         "eventDescription": event.description,
     }
-    return success({"receivedEvent": received, "executedEventContracts": [_detail(view, each) for each in details]})
+    return verbatim({"receivedEvent": received, "executedEventContracts": [_detail(view, each) for each in details]})
 
 
 @router.post(
@@ -268,7 +269,7 @@ def _request(received: ReceivedEvent) -> dict[str, Any]:
     return {
         "headers": request.headers,
         "query": request.query,
-        "body": msgspec.json.decode(received.data),
+        "body": as_json(bytes(received.data)),
         "method": request.method,
         "url": request.url,
     }
@@ -327,7 +328,7 @@ def _sent(account: Execution | None) -> dict[str, Any]:
     sent = account.request
     return {
         "headers": sent.headers,
-        "body": _pretty(sent.body),
+        "body": as_json(sent.body),
         "url": sent.url,
         "params": sent.params,
         "method": sent.method,
@@ -341,20 +342,12 @@ def _answered(account: Execution | None, detail: ExecutedContract) -> dict[str, 
     answered = account.response
     return {
         "headers": answered.headers,
-        "body": _pretty(answered.body),
+        "body": as_json(answered.body),
         "status": answered.status,
         "statusText": answered.status_text,
         "endTime": answered.end_time,
         "startTime": answered.start_time,
     }
-
-
-def _pretty(text: str) -> Any:
-    """JSON as what it says, anything else as text."""
-    try:
-        return msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return text
 
 
 def _plain(name: str, text: str) -> str:

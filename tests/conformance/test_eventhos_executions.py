@@ -90,6 +90,15 @@ def test_E_19_any_json_is_passed_on(log: EventLog, mailbox: Mailbox, body: Any) 
     assert json.loads(mailbox.wait()[0].body) == body
 
 
+@pytest.mark.parametrize("body", ["[" * 300 + "]" * 300, '{"x":1e999}', '{"x": 12.50}'])
+def test_E_46_any_json_is_shown_as_it_was_sent(log: EventLog, body: str) -> None:
+    assert log.eventhos.send(log.event, content=body).json()["code"] == 200310
+
+    row = log.row(None)
+    assert f'"body":{body},' in log.get("/event/received", idSearch=row["id"]).text
+    assert f'"body":{body},' in log.get(f"/event/received/{row['id']}").text
+
+
 def test_E_46_received_events_are_listed(log: EventLog, mailbox: Mailbox) -> None:
     contract(log, mailbox.url)
     send(log)

@@ -378,6 +378,13 @@ def test_E_56_an_action_that_cannot_be(
     assert named_member in refused(http.post("/action", json=body | members), code)
 
 
+def test_E_55_a_raw_body_is_shown_as_it_was_given(eventhos: Eventhos, http: httpx.Client) -> None:
+    raw = '{"price":12.50,"deep":' + "[" * 300 + "]" * 300 + "}"
+    made = eventhos.action(eventhos.system(), TARGET, rawBody=raw)
+
+    assert f'"data":{raw}' in http.get(f"/action/{made}").raise_for_status().text
+
+
 def test_E_56_an_actions_identifier_is_its_own(eventhos: Eventhos, http: httpx.Client) -> None:
     identifier, system = unique(), eventhos.system()
     number = eventhos.action(system, TARGET, identifier=identifier)

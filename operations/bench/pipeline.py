@@ -15,38 +15,46 @@ from operations.bench.paced import publish_paced
 from operations.bench.setup import order_type, subscribe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from operations.bench.rig import Rig
 
 SECONDS = 10.0
-_RATE = 200
+_RATES = (200, 1_000)
 _CODE = "bench.paced"
 
 
 def figures(rig: Rig) -> list[Figure]:
-    """Publish → webhook at 200 events/s against the least an exactly-once pipeline takes at that rate."""
-    Admin(KafkaSettings(bootstrap_servers=rig.bootstrap)).ensure_topics_now(
-        [TopicSpec(topic=name, partitions=1, config={}) for name in ("bench-pipeline-in", "bench-pipeline-out")]
-    )
-    bare = rig.job(
-        "bare_pipeline",
-        {"topic": "bench-pipeline-in", "out": "bench-pipeline-out", "rate": _RATE, "seconds": SECONDS},
-    )
+    """Publish → webhook at steady rates against the least an exactly-once pipeline takes at the same rate."""
+    bare = {rate: _bare(rig, rate) for rate in _RATES}
+    slow = bare[_RATES[0]]
     commit = Figure(
         stage="transaction_commit",
-        value=bare["commit_p50"],
+        value=slow["commit_p50"],
         unit="ms p50",
-        yardstick=bare["ack_p50"],
-        ratio=bare["ack_p50"] / bare["commit_p50"],
+        yardstick=slow["ack_p50"],
+        ratio=slow["ack_p50"] / slow["commit_p50"],
         goal=None,
         against="produce, acks=all",
-        wall=f"p99 {bare['commit_p99']:.1f} ms",
+        wall=f"p99 {slow['commit_p99']:.1f} ms",
     )
-    latencies = _latencies(rig)
+    measured = _latencies(rig)
+    return [commit, *(_figure(rate, measured[rate], bare[rate]) for rate in _RATES)]
+
+
+def _bare(rig: Rig, rate: int) -> dict[str, float]:
+    """What the yardstick takes, on topics of its own."""
+    topic, out = f"bench-pipeline-in-{rate}", f"bench-pipeline-out-{rate}"
+    Admin(KafkaSettings(bootstrap_servers=rig.bootstrap)).ensure_topics_now(
+        [TopicSpec(topic=name, partitions=1, config={}) for name in (topic, out)]
+    )
+    return rig.job("bare_pipeline", {"topic": topic, "out": out, "rate": rate, "seconds": SECONDS})
+
+
+def _figure(rate: int, latencies: Sequence[float], bare: Mapping[str, float]) -> Figure:
     median = percentile(latencies, 0.5)
-    latency = Figure(
-        stage=f"latency.{_RATE}",
+    return Figure(
+        stage=f"latency.{rate}",
         value=median,
         unit="ms p50",
         yardstick=bare["p50"],
@@ -56,7 +64,6 @@ def figures(rig: Rig) -> list[Figure]:
         wall=f"p95 {percentile(latencies, 0.95):.1f} ms, p99 {percentile(latencies, 0.99):.1f} ms; "
         f"yardstick p99 {bare['p99']:.1f} ms",
     )
-    return [commit, latency]
 
 
 class _Server(ThreadingHTTPServer):
@@ -96,9 +103,10 @@ class Receiver:
         self._server.server_close()
 
 
-def _latencies(rig: Rig) -> list[float]:
-    """Milliseconds from sending the request to the arrival of the webhook, for every event published."""
+def _latencies(rig: Rig) -> dict[int, list[float]]:
+    """For each rate, milliseconds from sending the request to the arrival of the webhook, for every event published."""
     receiver = Receiver()
+    found = {}
     try:
         with rig.plane("ingest"), rig.plane("processors"), rig.plane("connector", "webhook"):
             producer = order_type(rig, _CODE)
@@ -106,14 +114,18 @@ def _latencies(rig: Rig) -> list[float]:
             # The first events wait until the router has found the topic; they are not counted.
             publish_paced(rig.base_url, producer.key, _CODE, rate=10, seconds=1.0, prefix="warm")
             _until(lambda: any(subject.startswith("warm") for subject in receiver.arrivals))
-            sent = publish_paced(rig.base_url, producer.key, _CODE, rate=_RATE, seconds=SECONDS, prefix="paced")
-            _until(lambda: all(subject in receiver.arrivals for subject in sent))
+            for rate in _RATES:
+                sent = publish_paced(
+                    rig.base_url, producer.key, _CODE, rate=rate, seconds=SECONDS, prefix=f"paced-{rate}"
+                )
+                _until(lambda sent=sent: all(subject in receiver.arrivals for subject in sent))  # type: ignore[misc]
+                found[rate] = [(receiver.arrivals[subject] - at) * 1e3 for subject, at in sent.items()]
     finally:
         receiver.close()
-    return [(receiver.arrivals[subject] - at) * 1e3 for subject, at in sent.items()]
+    return found
 
 
-def _until(condition: Callable[[], bool], timeout: float = 60.0) -> None:
+def _until(condition: Callable[[], bool], timeout: float = 120.0) -> None:
     deadline = time.monotonic() + timeout
     while not condition():
         if time.monotonic() > deadline:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 NAMESPACE = "crmls"
 EVENTS = "/api/app/events"
 
-_OWN_PATHS = {"$.data": "$.message", "$.type": "$.messageType"}
+_OWN_PATHS = {"$.data": "$.message", "$.type": "$.messageType", "$.code": "$.messageType"}
 """What the publisher's names for the parts of an event are called in this family."""
 
 _TOKEN = HTTPBearer(scheme_name="crmlsToken", bearerFormat="JWT", auto_error=False)

@@ -250,6 +250,11 @@ def test_C_27_message_type_is_required(http: httpx.Client) -> None:
     assert "messageType" in refused(http.post(EVENTS, json=seed_body(messageType=None)), 400)["errors"]
 
 
+@pytest.mark.parametrize("message_type", ["", "*", "a\tb", "a\0b", "x" * 201])
+def test_C_27_message_type_must_be_able_to_name_an_event_type(http: httpx.Client, message_type: str) -> None:
+    assert list(refused(http.post(EVENTS, json=seed_body(messageType=message_type)), 400)["errors"]) == ["messageType"]
+
+
 def test_C_28_message_is_required(account: Account, http: httpx.Client) -> None:
     refused_naming("message", account, http, {"message": None})
 

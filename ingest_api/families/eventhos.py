@@ -20,6 +20,7 @@ from ingest_api.families import (
     eventhos_clients,
     eventhos_contracts,
     eventhos_events,
+    eventhos_failures,
     eventhos_received,
     eventhos_roles,
     eventhos_systems,
@@ -108,6 +109,7 @@ def _control() -> APIRouter:
         eventhos_actions,
         eventhos_contracts,
         eventhos_received,
+        eventhos_failures,
     ):
         control.include_router(part.router)
 

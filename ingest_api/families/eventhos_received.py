@@ -1,7 +1,6 @@
-"""``/event/received``: what was sent, the contracts that were run for it, and what a person does about failures.
+"""``/event/received``: what was sent, and the contracts that were run for it.
 
-A detail is one contract that was run for one event. One that failed can be sent again once, as a new received event for
-that contract alone, or aborted.
+A detail is one contract that was run for one event.
 """
 
 from __future__ import annotations
@@ -9,20 +8,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, time
 from typing import Annotated, Any, Literal, NamedTuple
 
-import msgspec
-from fastapi import APIRouter, Depends, Header, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import Response as HttpResponse
-from pydantic import BeforeValidator, Field
 
 from backbone.catalog.eventhos import NAMESPACE, WORKSPACE, Action, Contract, Event, Refused, System, ever, find
 from backbone.catalog.view import CatalogView
 from backbone.executions import ExecutedContract, ReceivedEvent, ReceivedQuery
 from ingest_api.control.dependencies import TheGateway
-from ingest_api.families.eventhos_access import SUCCESS, UNREADABLE, Sender, needs, sender
-from ingest_api.families.eventhos_answers import ANSWERS, Answer, Input, Pages, as_json, iso, verbatim
+from ingest_api.families.eventhos_access import UNREADABLE, needs
+from ingest_api.families.eventhos_answers import ANSWERS, Pages, as_json, iso, verbatim
 from ingest_api.families.eventhos_openapi import ERRORS
 from schemas import timestamps
-from schemas.event import EventDraft
 from schemas.execution import Execution
 from schemas.topics import event_topic
 
@@ -30,30 +26,8 @@ router = APIRouter(tags=["eventhos received events"], responses=ERRORS)
 
 EVENT_NOT_RECEIVED = 404202
 DETAIL_UNKNOWN = 404203
-CANNOT_BE_ABORTED = 400203
-CONTRACT_UNKNOWN = 400204
-CANNOT_BE_RETRIED = 400206
 
 State = Literal["processed", "error", "aborted", "retried"]
-
-
-def _text(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Reference = Annotated[str, BeforeValidator(_text), Field(max_length=200)]
-
-
-class Aborting(Input):
-    """Which detail is given up."""
-
-    contract_detail_id: Annotated[Reference | None, Field(alias="contractDetailId")] = None
-
-
-class Retrying(Aborting):
-    """Which detail is sent again, and the received event that it is of."""
-
-    received_event_id: Annotated[Reference | None, Field(alias="receivedEventId")] = None
 
 
 class Conditions(NamedTuple):
@@ -79,18 +53,8 @@ def _conditions(
     return Conditions(system_id, since, until, state, received_id, identifier)
 
 
-async def _sent_by(
-    gateway: TheGateway,
-    identifier: Annotated[str | None, Query(alias="event-identifier")] = None,
-    in_query: Annotated[str | None, Query(alias="access-key", description="Instead of the header.")] = None,
-    access_key: Annotated[str | None, Header(alias="access-key")] = None,
-) -> Sender:
-    return await sender(gateway, identifier, in_query or access_key)
-
-
 Wanted = Annotated[Conditions, Depends(_conditions)]
-SentBy = Annotated[Sender, Depends(_sent_by)]
-"""A route's parameter: the event of ``event-identifier`` and its system's client, whose access key came along."""
+"""A route's parameter: the conditions of a list."""
 
 
 @router.get("/event/received", summary="List received events", dependencies=needs("event:select"), **ANSWERS)
@@ -101,7 +65,7 @@ async def list_received(gateway: TheGateway, pages: Pages, wanted: Wanted) -> Ht
         workspace=WORKSPACE,
         namespace=NAMESPACE,
         topics=_topics(view, wanted.system_id, wanted.identifier),
-        event=None if wanted.id is None else _plain("idSearch", wanted.id),
+        event=None if wanted.id is None else plain("idSearch", wanted.id),
         since=_instant("fromTime", wanted.since, time.min),
         until=_instant("toTime", wanted.until, time.max),
         state=wanted.state,
@@ -138,7 +102,7 @@ async def list_received(gateway: TheGateway, pages: Pages, wanted: Wanted) -> Ht
 )
 async def get_execution(gateway: TheGateway, detail_id: str) -> HttpResponse:
     """Without credentials, and long bodies cut."""
-    detail = await gateway.executions.contract(WORKSPACE, _plain("detail", detail_id))
+    detail = await gateway.executions.contract(WORKSPACE, plain("detail", detail_id))
     if detail is None:
         raise Refused(DETAIL_UNKNOWN, "Contract Detail was not found.")
     account = await gateway.executions.account(detail.delivery)
@@ -150,7 +114,7 @@ async def get_execution(gateway: TheGateway, detail_id: str) -> HttpResponse:
 @router.get("/event/received/{event_id}", summary="Get a received event", dependencies=needs("event:select"), **ANSWERS)
 async def get_received(gateway: TheGateway, event_id: str) -> HttpResponse:
     """With the contracts that have been run for it so far."""
-    found = await gateway.executions.event(WORKSPACE, _plain("id", event_id))
+    found = await gateway.executions.event(WORKSPACE, plain("id", event_id))
     view = await gateway.view()
     event = None if found is None else find(view, Event, found.code)
     if found is None or event is None:
@@ -167,75 +131,6 @@ async def get_received(gateway: TheGateway, event_id: str) -> HttpResponse:
         "eventDescription": event.description,
     }
     return verbatim({"receivedEvent": received, "executedEventContracts": [_detail(view, each) for each in details]})
-
-
-@router.post(
-    "/event/send/contract",
-    summary="Send an event again for one contract that failed",
-    openapi_extra={"security": [{"eventhosAccessKey": []}]},
-    **ANSWERS,
-)
-async def send_again(
-    gateway: TheGateway,
-    sent_by: SentBy,
-    body: Retrying,
-    contract_id: Annotated[int | None, Query(alias="contract-id")] = None,
-) -> Answer:
-    """Once for each detail. It becomes a new received event, and no other contract is run for it."""
-    client, event = sent_by
-    if body.received_event_id is None:
-        raise Refused(CANNOT_BE_ABORTED, "Received event Id was not send.")
-    detail = await _failed(gateway, body.contract_detail_id, event, CANNOT_BE_RETRIED)
-    view = await gateway.view()
-    contract = find(view, Contract, detail.contract)
-    link = view.subscription(detail.contract)
-    if contract is None or contract.id != contract_id or link is None or not link.enabled:
-        raise Refused(CONTRACT_UNKNOWN, "There is no active contract of this event with the id contract-id.")
-    received = await gateway.executions.event(WORKSPACE, detail.event)
-    if received is None or received.id != body.received_event_id:
-        raise Refused(CANNOT_BE_RETRIED, "The detail is not one of this received event.")
-    request = msgspec.structs.replace(
-        received.request, retry_of=detail.delivery, contract=detail.contract, reply_from=None
-    )
-    draft = EventDraft(
-        workspace=WORKSPACE,
-        namespace=NAMESPACE,
-        code=event.identifier,
-        client=client.id,
-        data=bytes(received.data),
-        request=request.to_header(),
-    )
-    if not await gateway.in_time(gateway.executions.send_again(detail, draft)):
-        raise Refused(CANNOT_BE_RETRIED, _PROCESSED)
-    gateway.metrics.accepted(NAMESPACE, 1, 0)
-    return Answer(code=SUCCESS, message="success")
-
-
-@router.post(
-    "/event/retry/aborted",
-    summary="Give up one contract that failed",
-    dependencies=needs("event:retry-aborted"),
-    **ANSWERS,
-)
-async def abort(gateway: TheGateway, sent_by: SentBy, body: Aborting) -> Answer:
-    """It cannot be sent again after that."""
-    detail = await _failed(gateway, body.contract_detail_id, sent_by.event, CANNOT_BE_ABORTED)
-    if not await gateway.in_time(gateway.executions.abort(detail)):
-        raise Refused(CANNOT_BE_ABORTED, "Contract Detail was prosecuted.")
-    return Answer(code=SUCCESS, message="success")
-
-
-_PROCESSED = "Detail of the contract does not exist or has already been processed"
-
-
-async def _failed(gateway: TheGateway, detail_id: str | None, event: Event, code: int) -> ExecutedContract:
-    """A detail of the event that failed and was neither sent again nor aborted; else the code."""
-    if detail_id is None:
-        raise Refused(CANNOT_BE_ABORTED, "Contract detail Id was not send.")
-    detail = await gateway.executions.contract(WORKSPACE, _plain("contractDetailId", detail_id))
-    if detail is None or detail.source.topic != event.topic or detail.state != "error":
-        raise Refused(code, _PROCESSED)
-    return detail
 
 
 def _topics(view: CatalogView, system_id: int | None, identifier: str | None) -> tuple[str, ...] | None:
@@ -350,7 +245,12 @@ def _answered(account: Execution | None, detail: ExecutedContract) -> dict[str, 
     }
 
 
-def _plain(name: str, text: str) -> str:
+def plain(name: str, text: str) -> str:
+    """A text that a database can look for.
+
+    Raises:
+        Refused: 400000 it holds a NUL character.
+    """
     if "\0" in text:
         raise Refused(UNREADABLE, f"{name}: holds a NUL character")
     return text

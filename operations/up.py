@@ -70,7 +70,8 @@ class Up:
         installation = Installation(self._settings, self._broker, local_webhooks=self._tour)
         installation.prepare()
         tour = Process("tour", [*HEADRACE, "tour"], env=installation.environment()) if self._tour else None
-        return self._supervise([installation.broker_parts(), installation.plane_parts()], tour, self._welcome)
+        parts = [installation.broker_parts(), installation.plane_parts()]
+        return self._supervise(parts, tour, welcome(self._settings, self._broker))
 
     def run_broker(self) -> int:
         """The same with nothing but the broker.
@@ -129,24 +130,28 @@ class Up:
         finally:
             supervisor.kill()
 
-    @property
-    def _welcome(self) -> str:
-        url = self._settings.base_url
-        key_file = self._settings.data_dir / "admin-key"
-        key = f'-H "Authorization: Bearer $(cat {key_file})"'
-        return f"""
+
+def welcome(settings: OperationsSettings, broker: Broker) -> str:
+    """What to try, now that everything runs."""
+    url = settings.base_url
+    key_file = settings.data_dir / "admin-key"
+    # A key that was given is written nowhere.
+    given = "HEADRACE_ADMIN_KEY" if settings.admin_key else None
+    where, shown = given or key_file, f"${given}" if given else f"$(cat {key_file})"
+    key = f'-H "Authorization: Bearer {shown}"'
+    return f"""
 Headrace is up.
   API and its documentation   {url}/docs/swagger/index.html
   Schema Registry             {url}/schema-registry
   Metrics, health             {url}/metrics  {url}/readyz
-  Kafka                       {self._broker.bootstrap_servers} ({self._broker.description})
-  Administrator's API key     in {key_file}
-  Logs                        {self._settings.data_dir / "logs"}
+  Kafka                       {broker.bootstrap_servers} ({broker.description})
+  Administrator's API key     in {where}
+  Logs                        {settings.data_dir / "logs"}
 
 Try:
   curl -s {key} {url}/headrace/v1/event-types
   curl -s {url}/schema-registry/subjects
   curl -s {key} {url}/headrace/v1/events
 
-Ctrl-C stops everything; the data stays in {self._settings.data_dir}.
+Ctrl-C stops everything; the data stays in {settings.data_dir}.
 """

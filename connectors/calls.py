@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -36,6 +38,9 @@ log = logging.getLogger(__name__)
 
 TIMEOUT = 70.0
 """Seconds that a call may take, and the one for its access token, where the endpoint sets none (as in eventhos)."""
+
+_SECRETS = ("access_token", "refresh_token", "id_token")
+"""Members of a token URL's answer."""
 
 _MAX_REPLY = 900_000
 """Bytes of an answer that is published as an event."""
@@ -100,14 +105,15 @@ class Calls:
         self, value: bytes | None, headers: Headers, delivery: Delivery, endpoint: Endpoint, started_at: int
     ) -> Answer:
         sent = Call(method=endpoint.method, url=kept_url(endpoint.url or ""))
-        token = None
+        token, hide = None, _Hide(None)
         try:
             token = await self._token(endpoint)
+            hide = _Hide(token)
             request = await self._renderer.request(
                 value, headers, delivery, endpoint, started_at // 1_000_000, token=token
             )
             request = _authorized(request, endpoint, token)
-            sent = _call(request, _secret(token))
+            sent = _call(request, hide)
             answer = await self._send(request, endpoint, token)
         except (CorruptRecord, Unavailable):
             raise
@@ -121,8 +127,8 @@ class Calls:
         reply = None
         if endpoint.reply_to is not None and is_success(answer):
             reply = await self._replies.publish(endpoint, headers, delivery, answer)
-        response = _call_answer(answer, started_at, _secret(token))
-        execution = Execution(request=sent, response=response, reply=reply)
+        answer = _without_secrets(answer, hide)
+        execution = Execution(request=sent, response=_call_answer(answer, started_at), reply=reply)
         return msgspec.structs.replace(answer, execution=self._secrets.seal(execution.to_json()))
 
     async def _token(self, endpoint: Endpoint) -> TokenAnswer | None:
@@ -163,30 +169,57 @@ def _secret(token: TokenAnswer | None) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-def _call(request: Request, secret: str | None) -> Call:
+class _Hide:
+    """Takes what a token URL handed out out of texts, however a template spelled it there."""
+
+    def __init__(self, token: TokenAnswer | None) -> None:
+        members = {} if token is None else token.members
+        secrets = [text for name in _SECRETS if isinstance(text := members.get(name), str) and text]
+        spelled = "|".join("".join(map(_spelled, text)) for text in sorted(secrets, key=len, reverse=True))
+        # A host is printed in lower case.
+        self._found = re.compile(spelled, re.IGNORECASE) if spelled else None
+
+    def __call__(self, text: str) -> str:
+        return text if self._found is None else self._found.sub(HIDDEN, text)
+
+    def named(self, named: Mapping[str, str]) -> dict[str, str]:
+        """Headers or query parameters."""
+        return {name: self(text) for name, text in named.items()}
+
+
+def _spelled(character: str) -> str:
+    """A pattern for a character, itself or as URLs or JSON have it: an answer may repeat it in either form."""
+    forms = {character, quote(character, safe=""), quote_plus(character), msgspec.json.encode(character).decode()[1:-1]}
+    return f"(?:{'|'.join(map(re.escape, sorted(forms)))})" if len(forms) > 1 else re.escape(character)
+
+
+def _call(request: Request, hide: _Hide) -> Call:
     return Call(
         method=request.method,
-        url=kept_url(_hide(request.base_url, secret)),
-        params=_named(request.query, secret),
-        headers=_named(request.headers, secret),
-        body=_hide(request.body[:MAX_BODY].decode(errors="replace"), secret),
+        url=kept_url(hide(request.base_url)),
+        params=kept_values(hide.named(request.query)),
+        headers=kept_values(hide.named(request.headers)),
+        body=hide(request.body[:MAX_BODY].decode(errors="replace")),
     )
 
 
-def _call_answer(answer: Answer, started_at: int, secret: str | None) -> CallAnswer:
+def _without_secrets(answer: Answer, hide: _Hide) -> Answer:
+    """The answer as it is kept: attempts and dead letters show its body and error."""
+    return msgspec.structs.replace(
+        answer,
+        error=answer.error and hide(answer.error),
+        body=answer.body and hide(answer.body),
+        reason=hide(answer.reason),
+        headers=hide.named(answer.headers),
+    )
+
+
+def _call_answer(answer: Answer, started_at: int) -> CallAnswer:
     return CallAnswer(
         status=answer.status,
         status_text=answer.reason or answer.error or "",
-        headers=_named(answer.headers, secret),
-        body=_hide((answer.body or "")[:MAX_BODY], secret),
+        headers=kept_values(answer.headers),
+        body=(answer.body or "")[:MAX_BODY],
         start_time=timestamps.to_text(started_at),
         end_time=timestamps.to_text(timestamps.now()),
     )
-
-
-def _named(named: Mapping[str, str], secret: str | None) -> dict[str, str]:
-    return kept_values({name: _hide(text, secret) for name, text in named.items()})
-
-
-def _hide(text: str, secret: str | None) -> str:
-    return text if secret is None else text.replace(secret, HIDDEN)

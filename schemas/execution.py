@@ -5,6 +5,7 @@ Credentials are taken out of both (``without_credentials``), texts are cut to a 
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -29,24 +30,21 @@ _MAX_VALUE = 1_024
 _MAX_NAMED = 100
 """Headers, and query parameters, that are kept."""
 
+_MAX_VALUES = 16_384
+"""Characters of all of them: an account is part of an attempt, which has to fit into a record however it is spelled."""
+
 HIDDEN = "***"
 """Stands for a credential."""
 
-_CREDENTIALS = frozenset(
-    (
-        "authorization",
-        "proxy-authorization",
-        "access-key",
-        "access_key",
-        "access_token",
-        "api-key",
-        "api_key",
-        "apikey",
-        "x-api-key",
-        "cookie",
-        "set-cookie",
-    )
+_CREDENTIAL = re.compile(
+    r"""(x[-_])?(
+        (proxy[-_])?authorization | (set[-_])?cookie | passw(or)?d
+        | ((access|api|auth|bearer|client|csrf|id|private|refresh|security|session)[-_]?)?(token|secret)
+        | (access|api|auth|client|private|secret)[-_]?key
+    )""",
+    re.IGNORECASE | re.VERBOSE,
 )
+"""Names of headers and query parameters that hold credentials."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -152,7 +150,7 @@ def kept_url(url: str) -> str:
         return url[:_MAX_URL]
     if "@" in parts.netloc:
         parts = parts._replace(netloc=f"{HIDDEN}@{parts.netloc.rpartition('@')[2]}")
-    if any(name.lower() in _CREDENTIALS for name, _ in pairs):
+    if any(_CREDENTIAL.fullmatch(name) for name, _ in pairs):
         shown = [(name, without_credentials({name: value})[name]) for name, value in pairs]
         parts = parts._replace(query=urlencode(shown, safe="*"))
     return urlunsplit(parts)[:_MAX_URL]
@@ -160,10 +158,17 @@ def kept_url(url: str) -> str:
 
 def kept_values(named: Mapping[str, str]) -> dict[str, str]:
     """Headers or query parameters as they are kept: without credentials, and of bounded number and length."""
-    shown = without_credentials(dict(islice(named.items(), _MAX_NAMED)))
-    return {name[:_MAX_VALUE]: value[:_MAX_VALUE] for name, value in shown.items()}
+    kept: dict[str, str] = {}
+    left = _MAX_VALUES
+    for whole, value in without_credentials(dict(islice(named.items(), _MAX_NAMED))).items():
+        name, text = whole[:_MAX_VALUE], value[:_MAX_VALUE]
+        left -= len(name) + len(text)
+        if left < 0:
+            break
+        kept[name] = text
+    return kept
 
 
 def without_credentials(named: Mapping[str, Any]) -> dict[str, Any]:
     """Headers or query parameters, with what is a credential by its name replaced."""
-    return {name: HIDDEN if name.lower() in _CREDENTIALS else value for name, value in named.items()}
+    return {name: HIDDEN if _CREDENTIAL.fullmatch(name) else value for name, value in named.items()}

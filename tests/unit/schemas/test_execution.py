@@ -4,6 +4,7 @@ import pytest
 
 from schemas.execution import (
     HIDDEN,
+    MAX_BODY,
     Call,
     CallAnswer,
     Execution,
@@ -37,14 +38,12 @@ def test_an_execution_is_read_back_from_its_text() -> None:
 
 
 def test_credentials_are_known_by_their_names() -> None:
-    named = {"Authorization": "Bearer x", "ACCESS-KEY": "y", "Set-Cookie": "z", "color": "red"}
+    credentials = ["Authorization", "ACCESS-KEY", "Set-Cookie", "token", "access_token", "X-Auth-Token", "X-Api-Key"]
+    credentials += ["X-Api-Token", "apikey", "password", "client_secret", "clientSecret", "x-secret", "private-key"]
+    others = ["color", "key", "page_token", "monkey", "id", "secretary", "x-request-id", "tokens"]
 
-    assert without_credentials(named) == {
-        "Authorization": HIDDEN,
-        "ACCESS-KEY": HIDDEN,
-        "Set-Cookie": HIDDEN,
-        "color": "red",
-    }
+    assert without_credentials(dict.fromkeys(credentials, "x")) == dict.fromkeys(credentials, HIDDEN)
+    assert without_credentials(dict.fromkeys(others, "x")) == dict.fromkeys(others, "x")
 
 
 @pytest.mark.parametrize(
@@ -62,8 +61,20 @@ def test_a_url_is_kept_without_credentials(url: str, kept: str) -> None:
 
 
 def test_what_is_kept_of_headers_has_bounds() -> None:
-    kept = kept_values({f"x-{number}": "v" * 5_000 for number in range(500)} | {"cookie": "secret"})
-
-    assert len(kept) == 100
+    assert len(kept_values({f"x-{number}": "v" for number in range(500)})) == 100
+    kept = kept_values({f"x-{number}": "v" * 5_000 for number in range(500)})
     assert {len(value) for value in kept.values()} == {1_024}
+    assert sum(len(name) + len(value) for name, value in kept.items()) <= 16_384
     assert kept_values({"cookie": "secret"}) == {"cookie": HIDDEN}
+
+
+def test_an_account_fits_into_a_record() -> None:
+    named = kept_values({f"p{number}": "\0" * 5_000 for number in range(500)})
+    text = "\0" * MAX_BODY
+    execution = Execution(
+        request=Call(method="POST", url=kept_url("h" * 10_000), params=named, headers=named, body=text),
+        response=CallAnswer(status=200, headers=named, body=text, start_time="", end_time=""),
+    )
+
+    # Sealed, it is base64.
+    assert len(execution.to_json()) * 4 // 3 < 900_000

@@ -6,7 +6,7 @@ goes on with ``.name``, ``["any name"]`` and ``[3]``.
 
 In a text a value that is no string stands as JSON; a value that is not there is an empty text. A body member that is
 one variable and nothing else keeps the value's type, and is left out when there is no value. In a URL, values are
-percent-encoded, except one that the URL begins with.
+percent-encoded.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from urllib.parse import quote, urldefrag, urlencode
 
 import msgspec
 
+from schemas.errors import Misconfigured
+
 if TYPE_CHECKING:
     from schemas.subscription import Endpoint, RequestTemplate
 
@@ -28,6 +30,9 @@ _STEP = re.compile(r"""\.([^.\[\]]+)|\[(\d{1,9})\]|\["([^"]*)"\]|\['([^']*)'\]""
 _MISSING = object()
 _DEEPEST = 100
 """Levels of a raw body that are filled in."""
+
+MAX_FILLED = 4_000_000
+"""Characters that all variables of a request may stand for together: a template can name a large event many times."""
 
 # Numbers stay spelled as they came.
 _DECODER = msgspec.json.Decoder(float_hook=Decimal)
@@ -43,14 +48,32 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     token_body: Mapping[str, Any] = {}
     token_headers: Mapping[str, str] = {}
 
-    def values(self) -> dict[str, Any]:
+    def values(self) -> Values:
         """By name, as paths see it."""
-        return {
-            "body": _read(self.body),
-            "headers": _lowered(self.headers),
-            "query": dict(self.query),
-            "oauthResponse": {"body": dict(self.token_body), "headers": _lowered(self.token_headers)},
-        }
+        return Values(
+            body=_read(self.body),
+            headers=_lowered(self.headers),
+            query=dict(self.query),
+            oauthResponse={"body": dict(self.token_body), "headers": _lowered(self.token_headers)},
+        )
+
+
+class Values(dict[str, Any]):
+    """What variables can name, for one request; ``left`` is how many characters they may still stand for."""
+
+    left = MAX_FILLED
+
+    def take(self, path: str) -> Any:
+        """What a variable names.
+
+        Raises:
+            Misconfigured: the template makes too much of the event.
+        """
+        found = _find(path, self)
+        self.left -= len(found) if isinstance(found, str) else len(_text(found))
+        if self.left < 0:
+            raise Misconfigured(f"the request's variables stand for more than {MAX_FILLED} characters")
+        return found
 
 
 class Filled(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +87,11 @@ class Filled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fill(endpoint: Endpoint, template: RequestTemplate, context: Context) -> Filled:
-    """The request for one event."""
+    """The request for one event.
+
+    Raises:
+        Misconfigured: the template makes too much of the event.
+    """
     values = context.values()
     query = [(each.name, fill_text(each.value, values)) for each in template.query]
     headers = {name: fill_text(text, values) for name, text in endpoint.headers.items()}
@@ -79,26 +106,30 @@ def fill(endpoint: Endpoint, template: RequestTemplate, context: Context) -> Fil
     )
 
 
-def fill_text(text: str, values: Mapping[str, Any]) -> str:
+def fill_text(text: str, values: Values) -> str:
     """A text with its variables replaced."""
-    return _VARIABLE.sub(lambda match: _text(_find(match[1], values)), text)
+    return _VARIABLE.sub(lambda match: _text(values.take(match[1])), text)
 
 
-def fill_url(text: str, values: Mapping[str, Any]) -> str:
-    """A URL with its variables replaced; what an event says stays within the part that it is put into."""
+def fill_url(text: str, values: Values) -> str:
+    """A URL with its variables replaced; what an event says stays within the part that it is put into.
 
-    def replaced(match: re.Match[str]) -> str:
-        found = _text(_find(match[1], values))
-        return found if match.start() == 0 else quote(found, safe="")
+    Raises:
+        Misconfigured: it does not, or the template makes too much of the event.
+    """
+    filled = _VARIABLE.sub(lambda match: quote(_text(values.take(match[1])), safe=""), text)
+    path = filled.partition("?")[0].partition("#")[0]
+    if filled != text and not {".", ".."}.isdisjoint(path.split("/")):
+        # Clients resolve such a segment, however it is spelled, and call another path.
+        raise Misconfigured("the event fills the URL's path in with a segment of dots")
+    return filled
 
-    return _VARIABLE.sub(replaced, text)
 
-
-def fill_value(value: Any, values: Mapping[str, Any], deepest: int = _DEEPEST) -> Any:
+def fill_value(value: Any, values: Values, deepest: int = _DEEPEST) -> Any:
     """JSON with the variables in its strings replaced; members and elements without a value are left out."""
     if isinstance(value, str):
         whole = _VARIABLE.fullmatch(value)
-        return fill_text(value, values) if whole is None else _find(whole[1], values)
+        return fill_text(value, values) if whole is None else values.take(whole[1])
     if not deepest:
         return value
     if isinstance(value, dict):
@@ -110,7 +141,7 @@ def fill_value(value: Any, values: Mapping[str, Any], deepest: int = _DEEPEST) -
     return value
 
 
-def _body(template: RequestTemplate, context: Context, values: Mapping[str, Any]) -> bytes:
+def _body(template: RequestTemplate, context: Context, values: Values) -> bytes:
     if template.raw_body is not None:
         return _raw_body(template.raw_body, values)
     if template.body:
@@ -118,7 +149,7 @@ def _body(template: RequestTemplate, context: Context, values: Mapping[str, Any]
     return context.body
 
 
-def _raw_body(text: str, values: Mapping[str, Any]) -> bytes:
+def _raw_body(text: str, values: Values) -> bytes:
     try:
         parsed = _DECODER.decode(text)
     except (msgspec.DecodeError, RecursionError):

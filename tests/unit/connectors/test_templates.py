@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.templates import Context, fill, fill_text, fill_url, fill_value
+from schemas.errors import Misconfigured
 from schemas.subscription import Endpoint, EndpointType, NameValue, RequestTemplate
 
 BODY = (
@@ -81,11 +82,17 @@ def test_what_a_value_holds_is_not_filled_in_again() -> None:
     [
         ("http://there/${.body.name}/x", "http://there/Mo%20%26%20Co%2F7/x"),
         ("http://there/?q=${.body.name}", "http://there/?q=Mo%20%26%20Co%2F7"),
-        ("${.body.name}/x", "Mo & Co/7/x"),
     ],
 )
 def test_a_value_stays_within_its_part_of_a_url(url: str, filled: str) -> None:
     assert fill_url(url, VALUES) == filled
+
+
+@pytest.mark.parametrize("url", ["http://there/users/${.body[0]}", "http://there/a/${.body[1]}${.body[1]}/b?c"])
+def test_a_value_does_not_climb_out_of_the_path(url: str) -> None:
+    with pytest.raises(Misconfigured, match="dots"):
+        fill_url(url, Context(body=b'["..","."]').values())
+    assert fill_url("http://there/?a=../${.body[0]}/b", Context(body=b'[".."]').values()) == "http://there/?a=../../b"
 
 
 def test_a_whole_value_keeps_its_type_and_a_missing_one_is_left_out() -> None:
@@ -147,3 +154,21 @@ def test_a_whole_body_can_be_named() -> None:
     filled: Any = fill(endpoint(), RequestTemplate(body=pairs(event="${.body}")), Context(body=b"[1.50,2]"))
 
     assert filled.body == b'{"event":[1.50,2]}'
+
+
+def test_a_template_cannot_make_a_small_event_huge() -> None:
+    context = Context(body=b'["' + b"x" * 900_000 + b'"]')
+    many = "${.body}" * 50_000
+
+    for template in (
+        RequestTemplate(raw_body=many),
+        RequestTemplate(raw_body=json.dumps(["${.body}"] * 50_000)),
+        RequestTemplate(body=pairs(a=many)),
+        RequestTemplate(query=pairs(a=many)),
+        RequestTemplate(headers=pairs(a=many)),
+    ):
+        with pytest.raises(Misconfigured, match="more than 4000000 characters"):
+            fill(endpoint(), template, context)
+    with pytest.raises(Misconfigured, match="more than 4000000 characters"):
+        fill(endpoint("http://there/" + many), RequestTemplate(), context)
+    assert fill(endpoint(), RequestTemplate(raw_body='["${.body}","${.body}"]'), context).body.count(b"x") == 1_800_000

@@ -6,9 +6,11 @@ from urllib.parse import urlsplit
 
 
 def is_absolute(url: str | None) -> bool:
-    """Whether it is an absolute http or https URL."""
+    """Whether it is an absolute http or https URL; one with a control character is none."""
+    if url is None or not url.isprintable():
+        return False
     try:
-        parts = urlsplit(url or "")
+        parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         return False

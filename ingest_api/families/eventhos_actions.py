@@ -75,7 +75,15 @@ class Member(Input):
         return self.value if isinstance(self.value, str) else json.dumps(self.value)
 
 
+class HeaderMember(Member):
+    """A header; what does not fit into one is refused now rather than at each call."""
+
+    key: Annotated[str, Field(max_length=500, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+    value: Annotated[str, Field(pattern=r"^[^\x00-\x08\x0a-\x1f\x7f]*$")] | int | float | bool | None = ""
+
+
 Members = Annotated[tuple[Member, ...], Field(max_length=_MOST_MEMBERS)]
+Headers = Annotated[tuple[HeaderMember, ...], Field(max_length=_MOST_MEMBERS)]
 
 
 class ActionRequest(Input):
@@ -83,7 +91,7 @@ class ActionRequest(Input):
 
     url: Annotated[str, Field(min_length=1, max_length=8_000)]
     method: Annotated[Method, BeforeValidator(_upper)]
-    headers: Members = ()
+    headers: Headers = ()
     body: Members = ()
     raw_body: Annotated[
         dict[str, Any] | list[Any] | str | None, Field(alias="rawBody", description="Instead of `body`.")

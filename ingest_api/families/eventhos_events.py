@@ -90,7 +90,7 @@ async def change_event_by_query(gateway: TheGateway, body: EventChange, id: int 
 
 
 @router.put(
-    "/event/{event_id:int}", status_code=201, summary="Change an event", dependencies=needs("event:update"), **ANSWERS
+    "/event/{event_id}", status_code=201, summary="Change an event", dependencies=needs("event:update"), **ANSWERS
 )
 async def change_event(gateway: TheGateway, event_id: int, body: EventChange) -> Answer:
     """Its name, operation or description; what is left out stays, and so does the identifier."""
@@ -110,7 +110,7 @@ async def delete_event_by_query(
 
 
 @router.delete(
-    "/event/{event_id:int}", status_code=201, summary="Delete an event", dependencies=needs("event:delete"), **ANSWERS
+    "/event/{event_id}", status_code=201, summary="Delete an event", dependencies=needs("event:delete"), **ANSWERS
 )
 async def delete_event(gateway: TheGateway, event_id: int) -> Answer:
     """One without contracts. It cannot be sent any more; its topic and what was received stay."""

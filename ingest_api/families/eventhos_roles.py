@@ -15,15 +15,17 @@ from ingest_api.families.eventhos_openapi import ERRORS
 
 router = APIRouter(tags=["eventhos access"], responses=ERRORS)
 
-Permission = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9_-]{1,100}:(\*|[A-Za-z0-9_-]{1,100})$", examples=["event:select", "event:*"])
-]
+_NAME = "[A-Za-z0-9_-]{1,100}"
+
+Resource = Annotated[str, Field(pattern=f"^{_NAME}$")]
+Term = Annotated[str, Field(pattern=rf"^(\*|{_NAME})$")]
+Permission = Annotated[str, Field(pattern=rf"^{_NAME}:(\*|{_NAME})$", examples=["event:select", "event:*"])]
 
 
 class Allowed(Input):
     """A term of a permission."""
 
-    allowed: str
+    allowed: Term
 
 
 class RoleInput(Input):
@@ -32,7 +34,7 @@ class RoleInput(Input):
     identifier: Identifier
     permissions: tuple[Permission, ...] = ()
     allowed_object: Annotated[
-        dict[str, tuple[Allowed | str, ...]],
+        dict[Resource, tuple[Allowed | Term, ...]],
         Field(alias="allowedObject", examples=[{"event": ["select"]}], default_factory=dict),
     ]
 
@@ -42,7 +44,7 @@ class RolePermissions(Input):
 
     permissions: tuple[Permission, ...] = ()
     allowed_object: Annotated[
-        dict[str, tuple[Allowed | str, ...]], Field(alias="newAllowedObject", default_factory=dict)
+        dict[Resource, tuple[Allowed | Term, ...]], Field(alias="newAllowedObject", default_factory=dict)
     ]
 
 
@@ -95,7 +97,7 @@ async def delete_role(gateway: TheGateway, role_id: int) -> Answer:
     return done("Role deleted")
 
 
-def _permissions(listed: tuple[str, ...], by_resource: dict[str, tuple[Allowed | str, ...]]) -> list[str]:
+def _permissions(listed: tuple[str, ...], by_resource: dict[Resource, tuple[Allowed | Term, ...]]) -> list[str]:
     """Permissions however they were given.
 
     Raises:

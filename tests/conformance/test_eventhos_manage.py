@@ -131,6 +131,12 @@ def test_E_42_a_page_that_cannot_be(event: EventhosEvent, http: httpx.Client, qu
     refused(http.get("/event", params=query), 400000)
 
 
+@pytest.mark.parametrize("number", ["x", "9" * 30, "9" * 5_000])
+def test_E_43_an_id_that_cannot_be(http: httpx.Client, number: str) -> None:
+    for answer in (http.put(f"/event/{number}", json={"name": "n"}), http.delete(f"/event/{number}")):
+        assert (answer.status_code, answer.json()["code"] // 1000) == (400, 400), answer.text
+
+
 def test_E_42_a_list_can_be_sorted(eventhos: Eventhos, http: httpx.Client) -> None:
     client = eventhos.client()
     system = eventhos.system(client)
@@ -360,6 +366,10 @@ def test_E_55_numbers_in_a_body_stay_numbers(eventhos: Eventhos, http: httpx.Cli
     ("members", "code", "named_member"),
     [
         ({"url": "nowhere"}, 400000, "url"),
+        ({"url": "http://there/\r\nX-B: c"}, 400000, "url"),
+        ({"headers": [{"key": "X-A\r\nX-B", "value": "x"}]}, 400000, "headers"),
+        ({"headers": [{"key": "X A:", "value": "x"}]}, 400000, "headers"),
+        ({"headers": [{"key": "X-A", "value": "x\r\nX-B: c"}]}, 400000, "headers"),
         ({"method": "FETCH"}, 400000, "method"),
         ({"headers": [{"value": "x"}]}, 400000, "key"),
         ({"securityType": 1}, 400000, "securityUrl"),
@@ -503,6 +513,11 @@ def test_a_clients_identifier_is_its_own(http: httpx.Client) -> None:
     assert http.post("/auth/client", json=body).status_code == 201
     refused(http.post("/auth/client", json=body), 409102)
     refused(http.post("/auth/client", json=body | {"identifier": unique(), "roles": [987_654]}), 404004)
+
+
+def test_a_role_is_given_permissions_that_are_none(http: httpx.Client) -> None:
+    for allowed in ({"a b": ["select"]}, {"event": ["se lect"]}, {"event": [{"allowed": "a:b"}]}):
+        refused(http.post("/auth/role", json={"identifier": unique(), "allowedObject": allowed}), 400000)
 
 
 def test_roles_give_and_take_permissions(eventhos: Eventhos, http: httpx.Client) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
@@ -80,11 +80,8 @@ async def send(request: Request, gateway: Gateway) -> Response:
 def _received(request: Request) -> ReceivedRequest:
     """The request as the log and the templates show it: without credentials."""
     scope = request.scope
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    query: dict[str, Any] = {}
-    for name, value in pairs:
-        before = query.get(name)
-        query[name] = value if before is None else [*(before if isinstance(before, list) else [before]), value]
+    given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query: dict[str, Any] = {name: values if len(values) > 1 else values[0] for name, values in given.items()}
     query = without_credentials(query)
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()}
     host = headers.get("host", "")

@@ -16,13 +16,14 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.responses import Response as HttpResponse
 from fastapi.security import HTTPBearer
 from graphql import GraphQLError, OperationDefinitionNode
-from strawberry.extensions import MaxAliasesLimiter, MaxTokensLimiter, QueryDepthLimiter, SchemaExtension
+from strawberry.extensions import MaxTokensLimiter, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.graphql import OperationType
 
 from ingest_api.control.dependencies import Authorization, RepeatKey, TheGateway
 from ingest_api.families.event_service_http import Operation, answer, read_body, read_query, render
+from ingest_api.families.event_service_limits import DocumentLimits
 from ingest_api.families.event_service_mutations import Mutation
 from ingest_api.families.event_service_queries import Query
 from ingest_api.families.event_service_types import DATE_TIME, Context, DateTime
@@ -39,8 +40,8 @@ ASSETS = "/event-service/graphiql"
 
 _GRAPHIQL = frozenset(("react.production.min.js", "react-dom.production.min.js", "graphiql.min.js", "graphiql.min.css"))
 
-_DEPTH, _TOKENS, _ALIASES = 15, 2_000, 100
-"""The most that a document may have: levels, tokens, aliases. GraphiQL's introspection has 13 levels."""
+_TOKENS = 2_000
+"""The most that a document may have; ``event_service_limits`` has the other limits."""
 
 _QUERIES = frozenset({OperationType.QUERY})
 _ALL = frozenset({OperationType.QUERY, OperationType.MUTATION})
@@ -112,9 +113,8 @@ def schema() -> strawberry.Schema:
         mutation=Mutation,
         extensions=[
             _OneOperation,
-            lambda: QueryDepthLimiter(max_depth=_DEPTH),
+            DocumentLimits,
             lambda: MaxTokensLimiter(max_token_count=_TOKENS),
-            lambda: MaxAliasesLimiter(max_alias_count=_ALIASES),
         ],
         config=StrawberryConfig(scalar_map={DateTime: DATE_TIME}),
     )

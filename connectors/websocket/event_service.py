@@ -235,7 +235,8 @@ class EventSockets:
             credential = request.query.get("access", "")
         elif scheme.lower() != "bearer":
             credential = ""
-        digests = self._secrets.digests(credential.strip())
+        # No key has other characters, and bytes that are no UTF-8 could not be hashed.
+        digests = self._secrets.digests(credential.strip()) if credential.isascii() else ()
         found = await self._node.catalog.lookup(lambda view: _usable_key(view, digests))
         if found is None:
             headers = {"WWW-Authenticate": 'Bearer error="invalid_token"'}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from connectors.websocket import event_service, protocol
 from connectors.websocket.commands import Commands
@@ -44,8 +45,10 @@ class Server:
         app.router.add_get(event_service.PATH, self._event_service)
         app.router.add_get("/healthz", _healthy)
         app.router.add_get("/readyz", _healthy)
+        server_log = logging.getLogger(f"{__name__}.http")
+        server_log.addFilter(_is_not_of_a_client)
         # Sessions end with close codes of their own.
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)
+        self._runner = web.AppRunner(app, access_log=None, logger=server_log, shutdown_timeout=0)
 
     async def start(self) -> int:
         """Listen; returns the port.
@@ -118,8 +121,20 @@ class Server:
         """Browsers say which site's page connects; other clients say nothing."""
         origin = request.headers.get("Origin")
         allowed = self._node.settings.origins
-        if not (origin is None or "*" in allowed or origin in allowed or urlsplit(origin).netloc == request.host):
+        if not (origin is None or "*" in allowed or origin in allowed or _host(origin) == request.host):
             raise web.HTTPForbidden(text="This origin is not allowed to connect (HEADRACE_REALTIME_ORIGINS).\n")
+
+
+def _host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
+
+
+def _is_not_of_a_client(record: logging.LogRecord) -> bool:
+    """Whether a log record is about something else than a request that is no HTTP; that would be shown with its keys."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 async def _healthy(_request: web.Request) -> web.Response:

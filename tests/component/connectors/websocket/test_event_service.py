@@ -147,3 +147,27 @@ async def test_a_node_that_stops_says_that_it_goes(office: PostOffice, kafka: Ka
             closing = asyncio.create_task(code_of(socket))
             await asyncio.to_thread(stack.close)
             assert await closing == (event_service.GOING_AWAY, [])
+
+
+async def test_bytes_that_no_client_should_send_are_refused_and_not_logged(
+    kafka: KafkaSettings, directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cases = {
+        (b"endpoint_id=x", b"Authorization: Bearer \xff\xfe"): b"401",
+        (b"endpoint_id=x&access=%ff%00", b"Accept: */*"): b"401",
+        (b"endpoint_id=x", b"Origin: http://[x"): b"403",
+        (b"endpoint_id=x&access=a-key-of-theirs&after=\xff", b"Accept: */*"): b"400",
+    }
+    answered = {}
+    with running_node(kafka, directory, rebuild_records=0) as node:
+        for query, header in cases:
+            reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
+            writer.write(b"GET %b?%b HTTP/1.1\r\nHost: x\r\n" % (event_service.PATH.encode(), query))
+            writer.write(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n")
+            writer.write(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%b\r\n\r\n" % header)
+            line = await asyncio.wait_for(reader.readline(), _SECONDS)
+            answered[query, header] = line.split()[1]
+            writer.close()
+    assert answered == cases
+    assert "a-key-of-theirs" not in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

@@ -35,7 +35,8 @@ fuzz: .venv/.dev  ## What the API's schemas allow and what not, sent to every op
 
 coverage: .venv/.dev  ## Branch coverage of ingest_api, processes included, by the tests that have to do with it
 	$(BIN)/pytest $(WORKERS) --cov --cov-report=term-missing --cov-fail-under=95 tests/unit/ingest_api \
-		tests/component/ingest_api tests/conformance tests/e2e/test_realms.py tests/e2e/test_fuzz.py
+		tests/component/ingest_api tests/component/schema_registry tests/conformance tests/e2e/test_realms.py \
+		tests/e2e/test_fuzz.py
 
 conformance: .venv/.dev  ## The tables of README.md and docs/conformance.md, from the outcomes of the last test run
 	$(BIN)/python tests/conformance/table.py

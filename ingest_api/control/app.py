@@ -46,6 +46,8 @@ def create_control_app(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        # A path with a slash too many is unknown, which its family says in its own shape; a redirect would lose a body.
+        redirect_slashes=False,
         dependencies=[Depends(refuse_half_characters)],
     )
     app.state.gateway = gateway

@@ -201,6 +201,12 @@ def test_V_19_an_access_token_is_needed(gateway: RunningGateway, operation: str,
     assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize("path", ["/events/provision/", "/events/nothing"])
+def test_an_unknown_path_is_refused_in_the_same_shape(gateway: RunningGateway, path: str) -> None:
+    with gateway.client(None) as http:
+        check_refused(http.get(path), 404)
+
+
 def test_V_20_an_unknown_or_expired_access_token_is_refused(gateway: RunningGateway, envoy: Organisation) -> None:
     expired = envoy.user(SHIPMENTS, lifetime=1)
     deadline = time.monotonic() + 20

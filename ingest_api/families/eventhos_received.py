@@ -60,6 +60,8 @@ Wanted = Annotated[Conditions, Depends(_conditions)]
 @router.get("/event/received", summary="List received events", dependencies=needs("event:select"), **ANSWERS)
 async def list_received(gateway: TheGateway, pages: Pages, wanted: Wanted) -> HttpResponse:
     """By the time they were received. ``state`` of a row has that of each contract run for it, or a null for none."""
+    if pages.sorted_by not in {"id", "receivedAt"}:
+        raise Refused(UNREADABLE, "activeSort: received events are sorted by the time they were received")
     view = await gateway.view()
     query = ReceivedQuery(
         workspace=WORKSPACE,

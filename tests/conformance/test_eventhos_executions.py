@@ -129,7 +129,9 @@ def test_E_46_received_events_are_listed(log: EventLog, mailbox: Mailbox) -> Non
     assert log.page(fromTime="2020-01-01", toTime="2100-01-01T00:00:00+02:00")["totalItems"] == 2
 
 
-@pytest.mark.parametrize("condition", [{"fromTime": "yesterday"}, {"state": "lost"}, {"idSearch": "\0"}])
+@pytest.mark.parametrize(
+    "condition", [{"fromTime": "yesterday"}, {"state": "lost"}, {"idSearch": "\0"}, {"activeSort": "state"}]
+)
 def test_E_46_conditions_that_say_nothing_are_refused(log: EventLog, condition: dict[str, str]) -> None:
     check_refused(log.get("/event/received", **condition), 400000)
 

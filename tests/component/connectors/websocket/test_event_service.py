@@ -162,9 +162,9 @@ async def test_bytes_that_no_client_should_send_are_refused_and_not_logged(
     with running_node(kafka, directory, rebuild_records=0) as node:
         for query, header in cases:
             reader, writer = await asyncio.open_connection("127.0.0.1", node.port)
-            writer.write(b"GET %b?%b HTTP/1.1\r\nHost: x\r\n" % (event_service.PATH.encode(), query))
-            writer.write(b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n")
-            writer.write(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%b\r\n\r\n" % header)
+            request = b"GET %b?%b HTTP/1.1\r\nHost: x\r\n" % (event_service.PATH.encode(), query)
+            request += b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            writer.write(request + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%b\r\n\r\n" % header)
             line = await asyncio.wait_for(reader.readline(), _SECONDS)
             answered[query, header] = line.split()[1]
             writer.close()

@@ -133,7 +133,7 @@ def _host(origin: str) -> str | None:
 
 
 def _is_not_of_a_client(record: logging.LogRecord) -> bool:
-    """Whether a log record is about something else than a request that is no HTTP, which it would show, keys and all."""
+    """Whether a log record is about something else than a request that is no HTTP; it would show keys in it."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 

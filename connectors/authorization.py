@@ -184,11 +184,11 @@ class Authorizer:
         members, _ = await call_token_url(
             self._client, url, form, user=plain.user, secret=plain.secret, seconds=seconds
         )
-        rotated = members.get("refresh_token")
-        if refresh_token is not None and isinstance(rotated, str) and rotated not in {"", refresh_token}:
+        rotated = _token_text(members.get("refresh_token"))
+        if refresh_token is not None and rotated is not None and rotated != refresh_token:
             await self._keep(endpoint, plain, rotated)
-        access_token = members.get("access_token")
-        if not isinstance(access_token, str) or not access_token:
+        access_token = _token_text(members.get("access_token"))
+        if access_token is None:
             raise NoAccessToken(f"no access token: {urlsplit(url).hostname} answered without access_token")
         return _Token(stored, f"Bearer {access_token}", _expiry(members.get("expires_in")))
 
@@ -234,6 +234,11 @@ def _object(answer: Answer) -> dict[str, Any] | None:
         return None
 
 
+def _token_text(member: object) -> str | None:
+    """A token, None for what cannot be one: they consist of printable ASCII characters (RFC 6749 appendix A)."""
+    return member if isinstance(member, str) and member and member.isascii() and member.isprintable() else None
+
+
 def _expired(token: _Token) -> bool:
     return token.expires_at is not None and time.monotonic() >= token.expires_at
 
@@ -241,7 +246,7 @@ def _expired(token: _Token) -> bool:
 def _expiry(expires_in: object) -> float | None:
     try:
         seconds = float(expires_in)  # type: ignore[arg-type]  # some send it as a string
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return time.monotonic() + seconds - min(seconds * _EARLY, _EARLY_AT_MOST)
 

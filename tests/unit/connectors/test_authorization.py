@@ -163,7 +163,7 @@ async def test_an_expired_token_is_fetched_anew(world: World, expires_in: object
     assert world.server.sent == ["Bearer T1", "Bearer T2"]
 
 
-@pytest.mark.parametrize("expires_in", [None, "soon", 3600, "3600"])
+@pytest.mark.parametrize("expires_in", [None, "soon", 3600, "3600", "1e999", []])
 async def test_a_token_is_kept_for_its_life_or_until_it_is_refused(world: World, expires_in: object) -> None:
     world.server.answers = [(200, {"access_token": f"T{n}", "expires_in": expires_in}) for n in (1, 2)]
     same = client_credentials()
@@ -202,6 +202,8 @@ async def test_a_token_server_that_wants_basic_gets_it(world: World, refusal: tu
         ((200, "[1]"), "answered with something else than JSON"),
         ((200, {"token": "s3cret"}), "answered without access_token"),
         ((200, {"access_token": 7}), "answered without access_token"),
+        ((200, {"access_token": "T1\r\nX-Other: 1"}), "answered without access_token"),
+        ((200, {"access_token": "é"}), "answered without access_token"),
     ],
 )
 async def test_no_token_is_said_without_secrets(world: World, answer: tuple[int | None, Any], message: str) -> None:
@@ -210,6 +212,13 @@ async def test_no_token_is_said_without_secrets(world: World, answer: tuple[int 
         await world.deliver(client_credentials())
     assert str(caught.value) == f"no access token: login.example {message}"
     assert world.server.hooks == []
+
+
+async def test_an_answer_with_nonsense_beside_its_token_is_used(world: World) -> None:
+    nonsense = '"expires_in": 1' + "0" * 400 + ', "refresh_token": "a\\u0000b"'
+    world.server.answers = [(200, f'{{"access_token": "T1", {nonsense}}}')]
+    assert await world.deliver(refreshing()) == 200
+    assert world.written == []
 
 
 async def test_a_refresh_token_is_exchanged(world: World) -> None:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus
 
 import msgspec
 
@@ -17,13 +15,13 @@ from backbone.catalog import authorizations
 from connectors.authorization import call_token_url
 from connectors.http_client import Answer
 from connectors.outcomes import AGAIN, is_success
+from connectors.redaction import Redaction, credentials_in, handed_out
 from schemas import timestamps
 from schemas.errors import CorruptRecord, HeadraceError, NoAccessToken, Unavailable
-from schemas.execution import HIDDEN, MAX_BODY, Call, CallAnswer, Execution, kept_url, kept_values
+from schemas.execution import MAX_BODY, Call, CallAnswer, Execution, kept_url, kept_values
 from schemas.subscription import AuthorizationType
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from backbone.catalog.secrets import SecretBox
     from connectors.authorization import Authorizer, TokenAnswer
@@ -38,9 +36,6 @@ log = logging.getLogger(__name__)
 
 TIMEOUT = 70.0
 """Seconds that a call may take, and the one for its access token, where the endpoint sets none (as in eventhos)."""
-
-_SECRETS = ("access_token", "refresh_token", "id_token")
-"""Members of a token URL's answer."""
 
 _MAX_REPLY = 900_000
 """Bytes of an answer that is published as an event."""
@@ -105,14 +100,14 @@ class Calls:
         self, value: bytes | None, headers: Headers, delivery: Delivery, endpoint: Endpoint, started_at: int
     ) -> Answer:
         sent = Call(method=endpoint.method, url=kept_url(endpoint.url or ""))
-        token, hide = None, _Hide(None)
+        token, hide = None, Redaction()
         try:
             token = await self._token(endpoint)
-            hide = _Hide(token)
             request = await self._renderer.request(
                 value, headers, delivery, endpoint, started_at // 1_000_000, token=token
             )
             request = _authorized(request, endpoint, token)
+            hide = _redaction(request, token)
             sent = _call(request, hide)
             answer = await self._send(request, endpoint, token)
         except (CorruptRecord, Unavailable):
@@ -169,31 +164,12 @@ def _secret(token: TokenAnswer | None) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
-class _Hide:
-    """Takes what a token URL handed out out of texts, however a template spelled it there."""
-
-    def __init__(self, token: TokenAnswer | None) -> None:
-        members = {} if token is None else token.members
-        secrets = [text for name in _SECRETS if isinstance(text := members.get(name), str) and text]
-        spelled = "|".join("".join(map(_spelled, text)) for text in sorted(secrets, key=len, reverse=True))
-        # A host is printed in lower case.
-        self._found = re.compile(spelled, re.IGNORECASE) if spelled else None
-
-    def __call__(self, text: str) -> str:
-        return text if self._found is None else self._found.sub(HIDDEN, text)
-
-    def named(self, named: Mapping[str, str]) -> dict[str, str]:
-        """Headers or query parameters."""
-        return {name: self(text) for name, text in named.items()}
+def _redaction(request: Request, token: TokenAnswer | None) -> Redaction:
+    given = handed_out(token.members) if token else []
+    return Redaction([*given, *credentials_in(request.headers), *credentials_in(request.query)])
 
 
-def _spelled(character: str) -> str:
-    """A pattern for a character, itself or as URLs or JSON have it: an answer may repeat it in either form."""
-    forms = {character, quote(character, safe=""), quote_plus(character), msgspec.json.encode(character).decode()[1:-1]}
-    return f"(?:{'|'.join(map(re.escape, sorted(forms)))})" if len(forms) > 1 else re.escape(character)
-
-
-def _call(request: Request, hide: _Hide) -> Call:
+def _call(request: Request, hide: Redaction) -> Call:
     return Call(
         method=request.method,
         url=kept_url(hide(request.base_url)),
@@ -203,7 +179,7 @@ def _call(request: Request, hide: _Hide) -> Call:
     )
 
 
-def _without_secrets(answer: Answer, hide: _Hide) -> Answer:
+def _without_secrets(answer: Answer, hide: Redaction) -> Answer:
     """The answer as it is kept: attempts and dead letters show its body and error."""
     return msgspec.structs.replace(
         answer,

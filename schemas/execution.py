@@ -150,7 +150,7 @@ def kept_url(url: str) -> str:
         return url[:_MAX_URL]
     if "@" in parts.netloc:
         parts = parts._replace(netloc=f"{HIDDEN}@{parts.netloc.rpartition('@')[2]}")
-    if any(_CREDENTIAL.fullmatch(name) for name, _ in pairs):
+    if any(is_credential(name) for name, _ in pairs):
         shown = [(name, without_credentials({name: value})[name]) for name, value in pairs]
         parts = parts._replace(query=urlencode(shown, safe="*"))
     return urlunsplit(parts)[:_MAX_URL]
@@ -169,6 +169,11 @@ def kept_values(named: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+def is_credential(name: str) -> bool:
+    """Whether a header or query parameter of this name holds a credential."""
+    return _CREDENTIAL.fullmatch(name) is not None
+
+
 def without_credentials(named: Mapping[str, Any]) -> dict[str, Any]:
     """Headers or query parameters, with what is a credential by its name replaced."""
-    return {name: HIDDEN if _CREDENTIAL.fullmatch(name) else value for name, value in named.items()}
+    return {name: HIDDEN if is_credential(name) else value for name, value in named.items()}

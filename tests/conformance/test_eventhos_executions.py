@@ -432,13 +432,14 @@ def test_E_68_a_token_is_hidden_however_it_is_spelled(log: EventLog, receiver: R
         return web.json_response({"access_token": 'the/"Token=', "refresh_token": "another+One"})
 
     async def echo(request: web.Request, _number: int) -> web.Response:
-        return web.Response(text=request.path_qs + await request.text())
+        return web.Response(text=request.path_qs + await request.text() + request.headers["x-auth-token"])
 
     tokens.answering, target.answering = issue, echo
     oauth = {"securityType": 1, "securityUrl": tokens.url, "clientId": "me", "clientSecret": "my secret"}
     url = target.url + "?a=${.oauthResponse.body.access_token}"
     members = [{"key": name, "value": f"${{.oauthResponse.body.{name}}}"} for name in ("access_token", "refresh_token")]
-    contract(log, url, **oauth, body=members, queryUrlParams=members)
+    static = [{"key": "X-Auth-Token", "value": "Token a-static=one"}]
+    contract(log, url, **oauth, body=members, queryUrlParams=members, headers=static)
     contract(log, "http://${.oauthResponse.body.refresh_token}/", **oauth, order=2)
 
     send(log)

@@ -193,6 +193,8 @@ async def _execute(
     except CannotGetOperationTypeError as error:
         raise InvalidRequest(error.as_http_error_reason()) from error
     except InvalidOperationTypeError as error:
+        if allowed is _ALL:
+            raise InvalidRequest("The schema has no subscriptions.") from error
         raise HttpProblem(405, "This method takes queries only.", ((b"allow", b"POST"),)) from error
     return answer(result, request.headers.get("accept", ""))
 

@@ -16,6 +16,9 @@ from schemas.errors import InvalidRequest, NotFound
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
+_LONGEST_NAME, _LONGEST_URL = 200, 2_000
+"""Characters, as our own API has it."""
+
 Ids = list[strawberry.ID]
 
 
@@ -118,6 +121,8 @@ class Mutation:
 
 async def _create_endpoint(info: Info, name: str, *, url: str | None = None, method: str = "POST") -> EndpointOutput:
     context = info.context
+    _check_length("name", name, _LONGEST_NAME)
+    _check_length("url", url or "", _LONGEST_URL)
     wanted = new_endpoint(context.client, name, url=url, method=method)
     created, _ = await context.gateway.in_time(context.gateway.routes.create_endpoint(wanted, key=_key(info)))
     return EndpointOutput.of(created, context.gateway.catalog.view)
@@ -142,7 +147,13 @@ def _filter_name(name: str | None) -> str | None:
         return None
     if not name.strip():
         raise InvalidRequest("name must not be empty.")
+    _check_length("name", name, _LONGEST_NAME)
     return name
+
+
+def _check_length(argument: str, text: str, longest: int) -> None:
+    if len(text) > longest:
+        raise InvalidRequest(f"{argument} must not be longer than {longest} characters.")
 
 
 def _key(info: Info) -> str | None:

@@ -212,3 +212,30 @@ def test_the_openapi_document_describes_the_route(gateway: RunningGateway) -> No
         operations = http.get("/openapi.json").json()["paths"][PATH]
     assert set(operations) == {"get", "post"}
     assert json.dumps(operations["post"]["security"]) == '[{"eventServiceKey": []}]'
+
+
+def test_a_subscription_is_an_error_by_any_method(service: EventService) -> None:
+    refused = service.post("subscription { events { id } }")
+    assert refused.status_code == 400
+    assert refused.json()["errors"][0]["message"] == "The schema has no subscriptions."
+
+
+def test_fragments_that_double_are_refused_at_once(service: EventService) -> None:
+    """Written out, it would be two to the power of a hundred fields."""
+    steps = "".join(f" fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}" for n in range(100))
+    refused = service.errors("{ ...f0 }" + steps + " fragment f100 on Query { __typename }")
+    assert refused == ["The document has more than 2,000 fields and spreads."]
+    assert service.errors("{ ...nothing }") == ["Unknown fragment 'nothing'."]
+
+
+@pytest.mark.parametrize(
+    ("mutation", "argument"),
+    [
+        ("mutation ($long: String!) { createWebSocketEndpoint(name: $long) { id } }", "name"),
+        ('mutation ($long: String!) { createWebhookEndpoint(name: "n", url: $long) { id } }', "url"),
+        ("mutation ($long: String!) { createEventFilters(eventFiltersInput: {in: {}}, name: $long) { id } }", "name"),
+    ],
+)
+def test_names_and_urls_have_a_length(service: EventService, mutation: str, argument: str) -> None:
+    (message,) = service.errors(mutation, {"long": "http://receiver.example/" + "x" * 2_000})
+    assert message.startswith(f"{argument} must not be longer than")

@@ -201,6 +201,10 @@ class WebhookConnector:
         except HeadraceError as error:
             # Something about the endpoint that can be mended: a try that failed.
             return Answer(error=str(error), duration=0.0)
+        except Exception as error:  # one event that our own code cannot handle must not hold up the partition's offset
+            log.exception("a request cannot be made", extra={"delivery": job.delivery.id})
+            # What it says may hold credentials.
+            return Answer(error=f"the request cannot be made: {type(error).__name__}", duration=0.0)
         self._metrics.duration.observe(answer.duration)
         if answer.forbidden:
             self._metrics.refused.inc()

@@ -15,6 +15,7 @@ from standardwebhooks import Webhook
 
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
+from connectors.authorization import Authorizer
 from schemas import timestamps, topics
 from schemas.delivery import Outcome
 from tests.component.connectors.post_office import until
@@ -22,6 +23,8 @@ from tests.component.connectors.post_office import until
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from connectors.http_client import Answer
+    from connectors.rendering import Request
     from schemas.subscription import Endpoint
     from tests.component.connectors.post_office import PostOffice
     from tests.component.connectors.receiver import Mailbox, Receiver
@@ -344,3 +347,22 @@ async def test_a_hanging_endpoint_does_not_hold_up_the_others(
     await office.producer.send([msgspec.structs.replace(record, partition=0) for record in mixed])
     await until(lambda: len(mailbox.received) == 100, "the healthy endpoint has all of its deliveries", 10)
     await until(lambda: len(office.waiting(hanging)) >= 250, "the rest waits on a retry tier", 10)
+
+
+async def test_a_request_that_our_own_code_cannot_make_is_a_try_that_failed(
+    office: PostOffice, mailbox: Mailbox, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = await office.endpoint(url, retry_schedule=())
+    send = Authorizer.send
+
+    async def fails(self: Authorizer, request: Request, endpoint: Endpoint, seconds: float) -> Answer:
+        if endpoint.id == broken.id:
+            raise OverflowError("a-secret")
+        return await send(self, request, endpoint, seconds)
+
+    monkeypatch.setattr(Authorizer, "send", fails)
+    await office.deliver(broken)
+    assert await outcomes(office, broken, 1) == [Outcome.DEAD]
+    (attempt,) = office.attempts(broken)
+    assert attempt.error == "the request cannot be made: OverflowError"
+    assert mailbox.received == []

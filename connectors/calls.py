@@ -94,7 +94,7 @@ class Calls:
                 raise
             except Exception as error:  # one event that our own code cannot handle must not stop the others
                 log.exception("a call cannot be made", extra={"delivery": delivery.id})
-                return Answer(error=f"the call cannot be made: {error!r}", duration=0.0)
+                return Answer(error=f"the call cannot be made: {type(error).__name__}", duration=0.0)
 
     async def _try(
         self, value: bytes | None, headers: Headers, delivery: Delivery, endpoint: Endpoint, started_at: int

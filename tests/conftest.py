@@ -45,7 +45,8 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Outcomes(config.rootpath / "build" / "conformance.json"))
+        is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
+        config.pluginmanager.register(Outcomes(config.rootpath / "build" / "conformance.json", is_whole=is_whole))
 
 
 @pytest.fixture(scope="session")

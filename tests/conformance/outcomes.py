@@ -37,10 +37,16 @@ def case_of(node_id: str) -> tuple[str, str] | None:
 
 
 class Outcomes:
-    """Notes the outcomes of a run and writes them at its end; a run without any case leaves the file as it is."""
+    """Notes the outcomes of a run and writes them at its end.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        is_whole: whether the run is one of all tests. Any other adds to what the file has.
+    """
+
+    def __init__(self, path: Path, *, is_whole: bool) -> None:
         self._path = path
+        self._is_whole = is_whole
         self._cases: dict[str, Outcome] = {}
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -55,9 +61,10 @@ class Outcomes:
     def pytest_sessionfinish(self) -> None:
         """Write them."""
         if self._cases:
-            content = {name: vars(case) for name, case in sorted(self._cases.items(), key=lambda each: by_id(each[0]))}
+            known = json.loads(self._path.read_text()) if self._path.exists() and not self._is_whole else {}
+            known |= {name: vars(case) for name, case in self._cases.items()}
             self._path.parent.mkdir(exist_ok=True)
-            self._path.write_text(json.dumps(content, indent=1) + "\n")
+            self._path.write_text(json.dumps({name: known[name] for name in sorted(known, key=by_id)}, indent=1) + "\n")
 
 
 def by_id(case: str) -> tuple[str, int]:

@@ -33,7 +33,7 @@ def test_the_id_of_a_case_is_in_the_name_of_its_test(name: str, case: tuple[str,
 
 def test_a_case_passes_when_all_its_tests_do(tmp_path: Path) -> None:
     path = tmp_path / "build" / "conformance.json"
-    outcomes = Outcomes(path)
+    outcomes = Outcomes(path, is_whole=True)
     for each in (
         report("test_A_01_setup_counts_only_when_it_fails", "passed", "setup"),
         report("test_A_01_one", "passed"),
@@ -52,9 +52,20 @@ def test_a_case_passes_when_all_its_tests_do(tmp_path: Path) -> None:
     }
 
 
+def test_a_run_of_some_tests_adds_to_what_was_known(tmp_path: Path) -> None:
+    path = tmp_path / "conformance.json"
+    for is_whole, name in ((True, "test_A_01_one"), (False, "test_A_02_two"), (True, "test_A_03_three")):
+        outcomes = Outcomes(path, is_whole=is_whole)
+        outcomes.pytest_runtest_logreport(report(name, "passed"))
+        outcomes.pytest_sessionfinish()
+        if not is_whole:
+            assert list(json.loads(path.read_text())) == ["A-01", "A-02"]
+    assert list(json.loads(path.read_text())) == ["A-03"]
+
+
 def test_a_run_without_cases_leaves_what_was_known(tmp_path: Path) -> None:
     path = tmp_path / "conformance.json"
-    Outcomes(path).pytest_sessionfinish()
+    Outcomes(path, is_whole=True).pytest_sessionfinish()
     assert not path.exists()
 
 

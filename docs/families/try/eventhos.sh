@@ -62,7 +62,7 @@ done
 try 200 'get all received events' "${bearer[@]}" "$BASE/event/received?order=desc"
 holds 'the event' "\"eventIdentifier\":\"$EVENT\""
 try 200 'get details of received event: GET /event/received/:id' "${bearer[@]}" "$BASE/event/received/$RECEIVED"
-holds 'the body that was sent' '"name":"Morpheush"'
+holds 'the body that was sent' '"name": "Morpheush"'
 try 200 'get details of executed contracts: GET /received/execution-detail/:id' "${bearer[@]}" \
     "$BASE/received/execution-detail/$DETAIL"
 holds 'the request' '"request":{'

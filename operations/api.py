@@ -11,6 +11,8 @@ from operations.errors import CallFailed, CannotStart
 from schemas.access import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from operations.settings import OperationsSettings
 
 TIMEOUT = aiohttp.ClientTimeout(total=20)
@@ -49,6 +51,12 @@ class OwnApi:
         """Create what ``body`` describes."""
         return await self._call("POST", path, query, body)
 
+    async def publish(self, data: Any, *, workspace: str, **attributes: str) -> str:
+        """Publish a CloudEvent with these attributes besides its version; the id that it got."""
+        headers = {f"ce-{name}": value for name, value in {"specversion": "1.0", **attributes}.items()}
+        published: str = (await self._call("POST", "/events", {"workspace": workspace}, data, headers))["id"]
+        return published
+
     async def delete(self, path: str, **query: str) -> None:
         """Remove the resource at ``path``."""
         await self._call("DELETE", path, query)
@@ -67,9 +75,16 @@ class OwnApi:
         text: str = made["key"]
         return text
 
-    async def _call(self, method: str, path: str, query: dict[str, str], body: Any = None) -> Any:
+    async def workspace(self, name: str) -> Any:
+        """The workspace of that name, created when there is none."""
+        return await self.find(f"/workspaces/{name}") or await self.post("/workspaces", {"name": name})
+
+    async def _call(
+        self, method: str, path: str, query: dict[str, str], body: Any = None, more: Mapping[str, str] | None = None
+    ) -> Any:
         url = f"{self.url}/headrace/v1{path}"
-        async with self._session.request(method, url, params=query, json=body, headers=self._headers) as response:
+        headers = {**self._headers, **(more or {})}
+        async with self._session.request(method, url, params=query, json=body, headers=headers) as response:
             if not response.ok:
                 raise CallFailed(f"{method} {url}", response.status, await response.text())
             return await response.json() if response.content_type.endswith("json") else None

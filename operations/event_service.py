@@ -56,7 +56,7 @@ async def event_service_workspaces(api: OwnApi, session: aiohttp.ClientSession) 
     """
     made: dict[str, dict[str, Any]] = {}
     for name in WORKSPACES:
-        workspace = await api.find(f"/workspaces/{name}") or await api.post("/workspaces", {"name": name})
+        workspace = await api.workspace(name)
         client, operator = derived("fixture", "event service", name), derived("fixture", "event operator", name)
         await api.client(client, workspace=name, name="event service", realm="graphql", roles=[])
         await api.client(operator, workspace=name, name="operator", roles=["operator"])

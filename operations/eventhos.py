@@ -35,7 +35,7 @@ class EventhosApi:
         page = 0
         while True:
             query = {"itemsPerPage": "1000", "pageIndex": str(page)}
-            content = await call(self._session, "GET", self._url + path, params=query, headers=self._headers)
+            content = await self.get(path, **query)
             for row in content["items"]:
                 if row[name] == value:
                     return row
@@ -43,11 +43,22 @@ class EventhosApi:
             if page >= content["totalPages"]:
                 return None
 
+    async def get(self, path: str, **query: str) -> Any:
+        """The content at a path."""
+        return await call(self._session, "GET", self._url + path, params=query, headers=self._headers)
+
     async def create(self, path: str, **body: Any) -> int:
         """Create something; its id."""
-        content = await call(self._session, "POST", self._url + path, json=body, headers=self._headers)
-        (made,) = content.values()
+        (made,) = (await self.post(path, **body)).values()
         return int(made)
+
+    async def post(self, path: str, **body: Any) -> Any:
+        """The content of the answer to a body."""
+        return await call(self._session, "POST", self._url + path, json=body, headers=self._headers)
+
+    async def put(self, path: str, **body: Any) -> Any:
+        """Change what is at a path; the content of the answer."""
+        return await call(self._session, "PUT", self._url + path, json=body, headers=self._headers)
 
 
 async def call(session: aiohttp.ClientSession, method: str, url: str, **options: Any) -> Any:
@@ -59,7 +70,13 @@ async def call(session: aiohttp.ClientSession, method: str, url: str, **options:
     async with session.request(method, url, **options) as response:
         if not response.ok:
             raise CallFailed(f"{method} {url}", response.status, await response.text())
-        return (await response.json())["content"]
+        return (await response.json()).get("content")
+
+
+async def token(session: aiohttp.ClientSession, url: str, client: str, secret: str) -> Any:
+    """What ``POST /auth/token`` answers to a client's credentials; ``jwt_token`` is the access token."""
+    fields = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
+    return await call(session, "POST", f"{url}/auth/token", data=fields)
 
 
 async def eventhos_clients(api: OwnApi, session: aiohttp.ClientSession) -> dict[str, dict[str, Any]]:
@@ -69,8 +86,8 @@ async def eventhos_clients(api: OwnApi, session: aiohttp.ClientSession) -> dict[
     API for a day; secrets and keys are new each time.
     """
     made = {
-        "C1": await _client(api, session, "C1", [EVERYTHING]),
-        "C2": await _client(api, session, "C2", []),
+        "C1": await family_client(api, session, "C1", [EVERYTHING]),
+        "C2": await family_client(api, session, "C2", []),
     }
     calls = EventhosApi(session, api.url, made["C1"]["key"])
     for system, client in (("S1", "C1"), ("S2", "C2")):
@@ -85,12 +102,14 @@ async def eventhos_clients(api: OwnApi, session: aiohttp.ClientSession) -> dict[
     return made
 
 
-async def _client(api: OwnApi, session: aiohttp.ClientSession, name: str, permissions: Sequence[str]) -> dict[str, Any]:
+async def family_client(
+    api: OwnApi, session: aiohttp.ClientSession, name: str, permissions: Sequence[str]
+) -> dict[str, Any]:
+    """A client that our own API makes, with a new secret and token."""
     client = derived("fixture", "eventhos", name)
     await api.client(client, name=f"eventhos {name}", realm="eventhos", roles=[], scopes=list(permissions))
     secret = await api.new_key(client)
-    fields = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret}
-    content = await call(session, "POST", f"{api.url}/auth/token", data=fields)
+    content = await token(session, api.url, client, secret)
     return {
         "id": content["client_id"],
         "workspace": DEFAULT_WORKSPACE,

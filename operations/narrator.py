@@ -18,7 +18,7 @@ class Narrator:
 
     def step(self, title: str) -> None:
         """A new stage begins."""
-        self._console.print(f"\n[bold]{title}[/bold]")
+        self._console.print(f"\n[bold]{title}[/bold]", soft_wrap=True)
 
     def show(self, name: str, text: object) -> None:
         """Something to look at."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
 from centrifuge import Client, ClientEventHandler
 
+from operations.arrivals import Arrivals
 from operations.errors import TourFailed
 
 if TYPE_CHECKING:
@@ -18,12 +18,16 @@ _CONNECT_TIMEOUT = 15.0
 
 
 class RealtimeListener(ClientEventHandler):  # type: ignore[misc]  # the SDK's base class is untyped
-    """Connected for as long as the context is open, to the channels that its connection token names."""
+    """Connected for as long as the context is open, to the channels that its connection token names.
+
+    Attributes:
+        channels: the channel that each message came on, by event id.
+    """
 
     def __init__(self, url: str, token: str) -> None:
         self._client = Client(url, events=self, token=token)
-        self._arrivals: dict[str, dict[str, Any]] = {}
-        self._came = asyncio.Condition()
+        self._arrivals: Arrivals[dict[str, Any]] = Arrivals()
+        self.channels: dict[str, str] = {}
 
     async def __aenter__(self) -> Self:
         await self._client.connect()
@@ -41,15 +45,10 @@ class RealtimeListener(ClientEventHandler):  # type: ignore[misc]  # the SDK's b
 
     async def on_publication(self, context: ServerPublicationContext) -> None:
         """The SDK calls this for every message."""
-        async with self._came:
-            self._arrivals[context.pub.data["id"]] = context.pub.data
-            self._came.notify_all()
+        event = context.pub.data
+        self.channels[event["id"]] = context.channel
+        await self._arrivals.add(event["id"], event)
 
     async def arrivals(self, ids: set[str], timeout: float) -> dict[str, dict[str, Any]]:  # noqa: ASYNC109 - it returns what came
         """What came, by event id, once all of ``ids`` have or ``timeout`` seconds have passed."""
-        try:
-            async with asyncio.timeout(timeout), self._came:
-                await self._came.wait_for(lambda: ids <= self._arrivals.keys())
-        except TimeoutError:
-            pass
-        return dict(self._arrivals)
+        return await self._arrivals.wait(ids, timeout)

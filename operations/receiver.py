@@ -1,14 +1,18 @@
-"""A webhook receiver as a subscriber would write one: it believes only what is signed."""
+"""A webhook receiver as a subscriber would write one: it believes only what is signed.
+
+It is also the system that an eventhos contract calls, which has an address for each of its accounts.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+
+from operations.arrivals import Arrivals
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -31,6 +35,23 @@ class Arrival:
     event: dict[str, Any]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Call:
+    """One request for an account.
+
+    Attributes:
+        method: of the request.
+        query: its parameters.
+        headers: in lower case.
+        body: the body's JSON.
+    """
+
+    method: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: Any
+
+
 class Receiver:
     """A server on this machine for as long as the context is open; answers 204, or 401 to a wrong signature.
 
@@ -40,19 +61,25 @@ class Receiver:
 
     def __init__(self) -> None:
         self.secret = ""
-        self._arrivals: dict[str, Arrival] = {}
-        self._came = asyncio.Condition()
+        self._arrivals: Arrivals[Arrival] = Arrivals()
+        self._calls: Arrivals[Call] = Arrivals()
         self._runner: web.AppRunner | None = None
         self._port = 0
 
     @property
     def url(self) -> str:
-        """Where to send."""
+        """Where to send webhooks."""
         return f"http://127.0.0.1:{self._port}/offers"
+
+    @property
+    def accounts_url(self) -> str:
+        """Where accounts are; an account's name follows after a slash."""
+        return f"http://127.0.0.1:{self._port}/accounts"
 
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_post("/offers", self._receive)
+        app.router.add_route("*", "/accounts/{name}", self._answer_call)
         self._runner = web.AppRunner(app)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -68,12 +95,11 @@ class Receiver:
 
     async def arrivals(self, ids: set[str], timeout: float) -> dict[str, Arrival]:  # noqa: ASYNC109 - it returns what came
         """What came, by event id, once all of ``ids`` have or ``timeout`` seconds have passed."""
-        try:
-            async with asyncio.timeout(timeout), self._came:
-                await self._came.wait_for(lambda: ids <= self._arrivals.keys())
-        except TimeoutError:
-            pass
-        return dict(self._arrivals)
+        return await self._arrivals.wait(ids, timeout)
+
+    async def call(self, account: str, timeout: float) -> Call | None:  # noqa: ASYNC109 - it returns what came
+        """The last request for an account; None if ``timeout`` seconds have passed without one."""
+        return (await self._calls.wait({account}, timeout)).get(account)
 
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -85,7 +111,13 @@ class Receiver:
         text = body.decode()
         event = json.loads(text)
         arrival = Arrival(webhook_id=request.headers.get("webhook-id", ""), verified=verified, text=text, event=event)
-        async with self._came:
-            self._arrivals[event["id"]] = arrival
-            self._came.notify_all()
+        await self._arrivals.add(event["id"], arrival)
         return web.Response(status=204 if verified else 401)
+
+    async def _answer_call(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        headers = {key.lower(): value for key, value in request.headers.items()}
+        body = json.loads(await request.read())
+        call = Call(method=request.method, query=dict(request.query), headers=headers, body=body)
+        await self._calls.add(name, call)
+        return web.json_response({"account": name}, status=201)

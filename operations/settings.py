@@ -47,8 +47,16 @@ class OperationsSettings(BaseSettings):
     @property
     def realtime_url(self) -> str:
         """Where WebSocket clients on this machine connect."""
-        port = self.realtime_port or DEFAULT_REALTIME_PORT
-        return f"ws://{_reached(self.realtime_host)}:{port}/connection/websocket"
+        return f"{self._realtime_node}/connection/websocket"
+
+    @property
+    def event_service_url(self) -> str:
+        """Where those of the event service do."""
+        return f"{self._realtime_node}/event-service/ws"
+
+    @property
+    def _realtime_node(self) -> str:
+        return f"ws://{_reached(self.realtime_host)}:{self.realtime_port or DEFAULT_REALTIME_PORT}"
 
     def with_free_ports(self) -> OperationsSettings:
         """The same with the ports decided.

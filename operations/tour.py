@@ -1,8 +1,9 @@
 """``headrace tour``: real events through every stage of a running gateway, each arrival checked and shown.
 
-It plays all the parts: an operator who sets things up over HTTP, a CRMLS producer and an Exchange publisher, a
-subscriber whose webhook receiver checks signatures with the Standard Webhooks library, an application on Centrifugo's
-own SDK, an Exchange endpoint that pulls event files, and a team that reads the topics with Confluent's deserializer.
+It plays all the parts, in the five API families: an operator who sets things up over HTTP; a CRMLS producer, and a
+subscriber whose webhook receiver checks signatures with the Standard Webhooks library; an Exchange publisher, and an
+endpoint that pulls event files; two systems with an eventhos contract; an Envoy user on Centrifugo's own SDK; a viewer
+on the event service's websocket; and a team that reads the topics with Confluent's deserializer.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from backbone.kafka.settings import KafkaSettings
-from operations import avro_reader
+from operations import avro_reader, crossings, hires, shipments
 from operations.api import TIMEOUT, OwnApi, admin_key
 from operations.errors import CallFailed, CannotStart, TourFailed
 from operations.fixtures import crmls_key
@@ -65,10 +66,18 @@ async def _run(settings: OperationsSettings, narrator: Narrator) -> None:
                     await _check_realtime(listener, settings.realtime_url, posted, narrator)
                 await _check_topic(settings, event_type["topic"], posted, narrator)
                 await _check_ledger(api, posted, narrator)
-            await _exchange(settings, session, api, narrator)
+                await _exchange(settings, session, api, narrator)
+                await hires.play(session, api, receiver, narrator, ARRIVAL_TIMEOUT)
+            await shipments.play(session, api, settings.realtime_url, narrator, ARRIVAL_TIMEOUT)
+            await crossings.play(session, api, settings.event_service_url, narrator, ARRIVAL_TIMEOUT)
         except aiohttp.ClientConnectionError as error:
             raise CannotStart(f"No gateway answers at {settings.base_url}. Start one with: headrace up") from error
-    narrator.step("Every arrival was checked: webhook, WebSocket message, event file and Avro record.")
+    narrator.step("Every arrival of the five API families was checked:")
+    narrator.show("CRMLS", "signed webhooks, WebSocket messages, Avro records")
+    narrator.show("Exchange", "event file, typed Avro records")
+    narrator.show("eventhos", "contract call from a template, logged as processed")
+    narrator.show("Envoy", "WebSocket messages to a user and to its organisation")
+    narrator.show("events", "filtered message on the event service's websocket")
 
 
 @contextlib.asynccontextmanager

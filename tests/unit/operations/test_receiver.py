@@ -45,3 +45,19 @@ async def test_another_secret_is_refused_and_noted() -> None:
 async def test_what_does_not_come_is_not_waited_for_longer_than_asked() -> None:
     async with Receiver() as receiver:
         assert await receiver.arrivals({"event-1"}, 0.01) == {}
+
+
+async def test_a_call_for_an_account_is_kept_as_it_came() -> None:
+    async with Receiver() as receiver, aiohttp.ClientSession() as session:
+        url = f"{receiver.accounts_url}/199"
+        async with session.put(url, json={"name": "Ada"}, params={"since": "today"}, headers={"X-Job": "x"}) as answer:
+            assert answer.status == 201
+        call = await receiver.call("199", 5)
+        assert await receiver.call("200", 0.01) is None
+    assert call is not None
+    assert (call.method, call.query, call.headers["x-job"], call.body) == (
+        "PUT",
+        {"since": "today"},
+        "x",
+        {"name": "Ada"},
+    )

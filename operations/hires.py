@@ -107,7 +107,7 @@ async def _received(calls: EventhosApi, event: str, account: str, patience: floa
         for row in page["items"]:
             if row["received_request"]["body"]["id"] == account:
                 received: dict[str, Any] = await calls.get(f"/event/received/{row['id']}")
-                if received["executedEventContracts"] or time.monotonic() > deadline:
+                if any(each["state"] for each in received["executedEventContracts"]) or time.monotonic() > deadline:
                     return received
         if time.monotonic() > deadline:
             return {"receivedEvent": {"id": None, "received_request": {"body": None}}, "executedEventContracts": []}

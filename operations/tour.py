@@ -77,7 +77,7 @@ async def _run(settings: OperationsSettings, narrator: Narrator) -> None:
     narrator.show("Exchange", "event file, typed Avro records")
     narrator.show("eventhos", "contract call from a template, logged as processed")
     narrator.show("Envoy", "WebSocket messages to a user and to its organisation")
-    narrator.show("events", "filtered message on the event service's websocket")
+    narrator.show("GraphQL", "filtered message on the event service's websocket")
 
 
 @contextlib.asynccontextmanager

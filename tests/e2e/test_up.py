@@ -104,7 +104,10 @@ ARRIVALS = {
         "shp_2 on shipments:org_HeadraceTour#usr_HeadraceTour: arrived, on its channel, data as sent",
         1,
     ),
-    "event service websocket": ("CROSSING event on the event service's websocket: arrived, alone, data as sent", 1),
+    "event service websocket": (
+        "CROSSING at gate-1 on the event service's websocket: arrived, other camera kept back, data as sent",
+        1,
+    ),
 }
 """What the tour says of each arrival, and how often."""
 

@@ -22,7 +22,6 @@ from schemas.execution import MAX_BODY, Call, CallAnswer, Execution, kept_url, k
 from schemas.subscription import AuthorizationType
 
 if TYPE_CHECKING:
-
     from backbone.catalog.secrets import SecretBox
     from connectors.authorization import Authorizer, TokenAnswer
     from connectors.http_client import HttpClient

@@ -13,7 +13,7 @@ import pytest
 from tests.component.stream_processors.installation import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from backbone.kafka.records import Record
     from schemas.delivery import Delivery
@@ -45,7 +45,9 @@ async def test_an_abort_drops_the_batches_queued_behind_it(installation: Install
 
 
 @pytest.mark.timeout(120)
-async def test_killed_stopped_and_aborted_routers_route_every_event_once(installation: Installation) -> None:
+async def test_killed_stopped_and_aborted_routers_route_every_event_once(
+    installation: Installation, record_property: Callable[[str, object], None]
+) -> None:
     orders, endpoints = await _two_endpoints(installation)
     events = [f"event-{number}" for number in range(RATE * SECONDS)]
     records = _records(installation, orders, events)
@@ -64,11 +66,12 @@ async def test_killed_stopped_and_aborted_routers_route_every_event_once(install
                 wait_until, lambda: taken_over in successor.log, 20, "its partitions are taken over"
             )
             stopped.resume()
-            await publishing
+            rate = await publishing
             found = await asyncio.to_thread(_wait, installation, endpoints, len(events))
             assert await asyncio.to_thread(successor.terminate) == 0, successor.log
         assert await asyncio.to_thread(stopped.terminate) == 0, stopped.log
 
+    record_property("events_per_second", rate)
     assert "aborted by the fault hook" in successor.log
     await _assert_exactly_once(installation, orders, endpoints, events, found)
 
@@ -87,12 +90,13 @@ def _records(installation: Installation, event_type: EventType, events: Sequence
     return [installation.event(event_type, event, key=key) for event, key in zip(events, keys, strict=False)]
 
 
-async def _publish_at_rate(installation: Installation, records: Sequence[Record]) -> None:
-    """Publish at ``RATE``, or as fast as a busy machine lets us."""
+async def _publish_at_rate(installation: Installation, records: Sequence[Record]) -> float:
+    """Publish at ``RATE``, or as fast as a busy machine lets us; returns the events per second that came of it."""
     began = time.monotonic()
     for first in range(0, len(records), _ROUND):
         await installation.producer.send(records[first : first + _ROUND])
         await asyncio.sleep(max(0.0, began + first / RATE - time.monotonic()))
+    return len(records) / (time.monotonic() - began)
 
 
 def _wait(installation: Installation, endpoints: Sequence[Endpoint], events: int) -> list[Delivery]:

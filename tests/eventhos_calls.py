@@ -19,6 +19,11 @@ SEED_BODY = {
 }
 """The request body that the document prints."""
 
+PAGING = {"items", "pageIndex", "itemsPerPage", "totalItems", "totalPages"}
+CHANGED = {"code": 200001, "message": "success"}
+TARGET = "http://127.0.0.1:9/target"
+"""Port 9 discards: nobody waits for what a contract does there."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EventhosClient:
@@ -109,6 +114,12 @@ class Eventhos:
         made: int = self.make("/contract", "actionId", **body)
         return made
 
+    def linked_event(self) -> EventhosEvent:
+        """An event with an active contract."""
+        event = self.event()
+        self.contract(event, self.action(event.system, TARGET))
+        return event
+
     def send(
         self, event: EventhosEvent | str, access_key: str | None = None, *, json: Any = SEED_BODY, **options: Any
     ) -> httpx.Response:
@@ -142,3 +153,25 @@ def eventhos_on(gateway: RunningGateway) -> Eventhos:
 def unique() -> str:
     """A name that nobody has used."""
     return f"test-{uuid4()}"
+
+
+def refused(response: httpx.Response, code: int) -> str:
+    """The message of a refusal; its status is the first three digits of the code."""
+    assert (response.status_code, response.json()["code"]) == (code // 1000, code), response.text
+    message: str = response.json()["message"]
+    assert message
+    return message
+
+
+def content(response: httpx.Response) -> Any:
+    """What a query was answered."""
+    assert (response.status_code, response.json()["code"]) == (200, 200000), response.text
+    return response.json()["content"]
+
+
+def named(http: httpx.Client, path: str, number: int) -> dict[str, Any]:
+    """The row with an id in a list."""
+    items = content(http.get(path, params={"itemsPerPage": 1000}))["items"]
+    row: dict[str, Any]
+    (row,) = (each for each in items if each["id"] == number)
+    return row

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tests.eventhos_calls import SEED_BODY, content
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,6 +26,15 @@ class EventLog:
     eventhos: Eventhos
     event: EventhosEvent
 
+    def contract(self, url: str, order: int = 1, **action: Any) -> int:
+        """A contract of the event that calls a URL; its id."""
+        return self.eventhos.contract(self.event, self.eventhos.action(self.event.system, url, **action), order)
+
+    def send(self, body: Any = SEED_BODY, **options: Any) -> None:
+        """Send the event, which has a contract."""
+        answer = self.eventhos.send(self.event, json=body, **options)
+        assert (answer.status_code, answer.json()["code"]) == (200, 200000), answer.text
+
     def get(self, path: str, **params: Any) -> httpx.Response:
         """Read as a manager."""
         with self.eventhos.manager() as http:
@@ -31,10 +42,7 @@ class EventLog:
 
     def content(self, path: str, **params: Any) -> Any:
         """The content of a successful answer."""
-        answer = self.get(path, **params)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["code"] == 200000
-        return answer.json()["content"]
+        return content(self.get(path, **params))
 
     def page(self, **conditions: Any) -> Any:
         """A page of the event's received events, the oldest first."""

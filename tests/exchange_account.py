@@ -123,3 +123,12 @@ def exchange_account(gateway: RunningGateway) -> ExchangeAccount:
             key = admin.post(f"/headrace/v1/clients/{made['id']}/keys").raise_for_status().json()
             keys.append(key["key"])
     return ExchangeAccount(gateway=gateway, workspace=workspace, account_key=keys[0], application_key=keys[1])
+
+
+def refused(answer: httpx.Response, status: int, *paths: str) -> None:
+    """Check a refusal that names at least these members."""
+    assert answer.status_code == status, answer.text
+    error = answer.json()
+    assert list(error) == ["message", "code", "errors"]
+    assert error["code"] == status
+    assert {one["path"] for one in error["errors"]} >= set(paths)

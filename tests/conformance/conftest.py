@@ -1,4 +1,4 @@
-"""An Exchange account for all of its document's cases; the running planes are those of the whole session."""
+"""What the cases of a document share; the running planes are those of the whole session."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests.eventhos_calls import Eventhos, eventhos_on
+from tests.eventhos_log import EventLog
 from tests.exchange_account import ExchangeAccount, ExchangeEndpoint, exchange_account
 from tests.exchange_publishing import Publishing
 
@@ -43,3 +45,15 @@ def publishing(publisher: ExchangeEndpoint, unused_codes: list[str]) -> Iterator
         yield Publishing(publisher, http, code)
     if publisher.account.stored(code) == 0:
         unused_codes.append(code)
+
+
+@pytest.fixture(scope="module")
+def eventhos(gateway: RunningGateway) -> Eventhos:
+    """eventhos with a manager of the module's own."""
+    return eventhos_on(gateway)
+
+
+@pytest.fixture
+def log(eventhos: Eventhos) -> EventLog:
+    """eventhos' log of an event of the test's own."""
+    return EventLog(eventhos=eventhos, event=eventhos.event())

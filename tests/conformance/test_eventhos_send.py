@@ -10,43 +10,27 @@ import httpx
 import pytest
 
 from schemas.ids import derived
-from tests.eventhos_calls import SEED_BODY, Eventhos, EventhosEvent, eventhos_on, unique
+from tests.eventhos_calls import SEED_BODY, Eventhos, EventhosEvent, eventhos_on, refused, unique
 from tests.running_gateway import running_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.running_gateway import RunningGateway
 
 RECEIVED = {"code": 200000, "message": "success"}
 NO_CONTRACTS = {"code": 200310, "message": "Success, but no contracts exists for this event"}
 
 
 @pytest.fixture(scope="module")
-def eventhos(gateway: RunningGateway) -> Eventhos:
-    return eventhos_on(gateway)
-
-
-@pytest.fixture(scope="module")
 def event(eventhos: Eventhos) -> EventhosEvent:
     """With one active contract."""
-    event = eventhos.event()
-    # Port 9 discards: nobody waits for what the contract does.
-    eventhos.contract(event, eventhos.action(event.system, "http://127.0.0.1:9/target"))
-    return event
+    return eventhos.linked_event()
 
 
 @pytest.fixture(scope="module")
 def lonely(eventhos: Eventhos) -> EventhosEvent:
     """Without contracts."""
     return eventhos.event()
-
-
-def refused(response: httpx.Response, code: int) -> str:
-    """The message of a refusal; its status is the first three digits of the code."""
-    assert (response.status_code, response.json()["code"]) == (code // 1000, code), response.text
-    message: str = response.json()["message"]
-    return message
 
 
 def event_filter(event: EventhosEvent) -> str:

@@ -7,6 +7,7 @@ import pytest
 from backbone.catalog.accounts import api_key_record
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.view import CatalogView
+from ingest_api import authentication
 from ingest_api.authentication import Authenticator
 from ingest_api.tokens import Tokens
 from schemas.access import Client, KeyUse, Realm
@@ -75,3 +76,13 @@ async def test_a_disabled_client_is_refused_with_any_credential() -> None:
         await found.by_key(KEY, Realm.CRMLS)
     with pytest.raises(Unauthenticated):
         await found.by_bare_token(TOKENS.issue("c1").text, Realm.CRMLS)
+
+
+async def test_a_credential_that_was_forgotten_for_others_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "MAX_REMEMBERED", 1)
+    found = authenticator(Realm.CRMLS)
+    tokens = [TOKENS.issue("c1").text, TOKENS.issue_for(Realm.CRMLS, "c1", 60).text]
+
+    for token in tokens * 2:
+        assert (await found.by_bare_token(token, Realm.CRMLS)).id == "c1"
+    assert len(found._claims) == 1

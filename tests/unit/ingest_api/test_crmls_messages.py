@@ -64,6 +64,17 @@ def test_every_wrong_member_is_named() -> None:
     }
 
 
+@pytest.mark.parametrize("message_type", ["", "x" * 201])
+def test_a_message_type_has_one_to_200_characters(message_type: str) -> None:
+    time = "2021-03-04T16:36:54Z"
+    body = json.dumps({"eventName": "n", "eventTime": time, "messageType": message_type, "message": {}}).encode()
+
+    with pytest.raises(InvalidRequest) as refused:
+        messages.read_post(body)
+
+    assert [problem.path for problem in refused.value.problems] == ["$.messageType"]
+
+
 @pytest.mark.parametrize("time", ["yesterday", "2021-03-04T16:36:54", "2021-13-04T16:36:54Z", ""])
 def test_a_time_without_offset_or_sense_is_refused(time: str) -> None:
     body = json.dumps({"eventName": "n", "eventTime": time, "messageType": "t", "message": {}}).encode()

@@ -1,0 +1,73 @@
+"""The first use of a code registers it: once, while that is allowed, and up to a number."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pytest
+
+from backbone.catalog.view import CatalogView
+from ingest_api.first_use import FirstUse
+from schemas.access import Client, Realm
+from schemas.errors import InvalidEvent, QuotaExceeded
+from schemas.event_type import Registration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backbone.catalog.event_types import EventTypes
+    from backbone.catalog.reader import Catalog
+
+T = TypeVar("T")
+
+CLIENT = Client(id="c1", workspace="w", name="n", realm=Realm.CRMLS, created_at=1, updated_at=1)
+
+
+class _Catalog:
+    """A catalog with what was registered through it; each registration takes a moment."""
+
+    def __init__(self) -> None:
+        self.view = CatalogView()
+        self.registered: list[str] = []
+
+    async def lookup(self, find: Callable[[CatalogView], T | None]) -> T | None:
+        return find(self.view)
+
+    async def register(self, client: Client, workspace: str, namespace: str, code: str, **_: Any) -> None:
+        self.registered.append(code)
+        await asyncio.sleep(0)
+        self.view.put(
+            Registration(
+                client=client.id, workspace=workspace, namespace=namespace, code=code, created_at=1, updated_at=1
+            ),
+            1,
+        )
+
+
+def _first_use(catalog: _Catalog, *, limit: int = 10, enabled: bool = True) -> FirstUse:
+    return FirstUse(cast("Catalog", catalog), cast("EventTypes", catalog), limit=limit, enabled=enabled)
+
+
+async def test_requests_that_use_a_new_code_at_the_same_moment_register_it_once() -> None:
+    catalog = _Catalog()
+    first_use = _first_use(catalog)
+    await asyncio.gather(*(first_use.ensure(CLIENT, "crmls", "Offer", path="$.messageType") for _ in range(3)))
+    await first_use.ensure(CLIENT, "crmls", "Offer", path="$.messageType")
+    assert catalog.registered == ["Offer"]
+
+
+async def test_a_client_registers_no_more_than_it_may() -> None:
+    catalog = _Catalog()
+    first_use = _first_use(catalog, limit=1)
+    await first_use.ensure(CLIENT, "crmls", "Offer", path="$.messageType")
+    with pytest.raises(QuotaExceeded):
+        await first_use.ensure(CLIENT, "crmls", "Bid", path="$.messageType")
+    await first_use.ensure(CLIENT, "crmls", "Offer", path="$.messageType")
+    assert catalog.registered == ["Offer"]
+
+
+async def test_where_use_does_not_register_the_unknown_code_is_what_is_wrong() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        await _first_use(_Catalog(), enabled=False).ensure(CLIENT, "crmls", "Offer", path="$.messageType")
+    assert [problem.path for problem in refused.value.problems] == ["$.messageType"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import resource
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -32,18 +31,18 @@ from connectors.outcomes import Outcomes
 from connectors.rendering import Renderer
 from connectors.replies import Replies
 from connectors.retries import Hopper
+from connectors.startup import persist
 from connectors.webhook import WebhookConnector
 from connectors.websocket.main import serve_realtime
 from connectors.worker import Worker
 from schemas import topics
-from schemas.errors import Misconfigured, Unavailable
+from schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from connectors.settings import ConnectorSettings
 
-log = logging.getLogger(__name__)
 
 KINDS = ("webhook", "websocket", "file")
 
@@ -51,8 +50,6 @@ GROUP = "headrace-webhook"
 
 _RESOLVER_THREADS = 64
 """Names are resolved on threads; a slow name server of one endpoint must not hold up the others."""
-
-_START_AGAIN = 1.0
 
 
 def run(kind: str, settings: ConnectorSettings) -> None:
@@ -161,26 +158,13 @@ async def _prepare(
     stack: contextlib.AsyncExitStack,
 ) -> bool:
     """Topics exist and the views are up to date; False when it was stopped before Kafka answered."""
-    if not await _persist(stopping, lambda: ensure_internal_topics(Admin(settings.kafka))):
+    if not await persist(stopping, lambda: ensure_internal_topics(Admin(settings.kafka))):
         return False
     catalog.start()
     stack.push_async_callback(asyncio.to_thread, catalog.stop)
     states.start()
     stack.push_async_callback(asyncio.to_thread, states.stop)
-    return await _persist(stopping, catalog.caught_up) and await _persist(stopping, states.caught_up)
-
-
-async def _persist(stopping: asyncio.Event, call: Callable[[], Awaitable[None]]) -> bool:
-    while not stopping.is_set():
-        try:
-            await call()
-        except Unavailable as error:
-            log.warning("waiting for Kafka: %s", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _START_AGAIN)
-        else:
-            return True
-    return False
+    return await persist(stopping, catalog.caught_up) and await persist(stopping, states.caught_up)
 
 
 def _raise_file_limit() -> None:

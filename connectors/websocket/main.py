@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 from typing import TYPE_CHECKING
 
 from backbone.catalog.reader import Catalog
@@ -13,6 +12,7 @@ from backbone.catalog.secrets import SecretBox
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
+from connectors.startup import persist
 from connectors.websocket.admission import Admission, Doorkeeper
 from connectors.websocket.clock import Clock
 from connectors.websocket.event_service import EventSockets
@@ -25,17 +25,13 @@ from connectors.websocket.rendering import PublicationRenderer
 from connectors.websocket.server import Server
 from connectors.websocket.session import Node
 from connectors.websocket.socket_leases import SocketLeases
-from schemas.errors import Misconfigured, Unavailable
+from schemas.errors import Misconfigured
 from schemas.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from connectors.settings import ConnectorSettings
-
-log = logging.getLogger(__name__)
-
-_START_AGAIN = 1.0
 
 
 async def serve_realtime(
@@ -60,11 +56,11 @@ async def serve_realtime(
     metrics = metrics or RealtimeMetrics()
     async with contextlib.AsyncExitStack() as stack:
         catalog = Catalog(settings.kafka)
-        if not await _persist(stopping, lambda: ensure_internal_topics(Admin(settings.kafka))):
+        if not await persist(stopping, lambda: ensure_internal_topics(Admin(settings.kafka))):
             return
         catalog.start()
         stack.push_async_callback(asyncio.to_thread, catalog.stop)
-        if not await _persist(stopping, catalog.caught_up):
+        if not await persist(stopping, catalog.caught_up):
             return
         renderer = PublicationRenderer(catalog)
         hub = Hub(renderer.render, Retention(realtime.history_size, realtime.history_bytes), metrics)
@@ -128,17 +124,3 @@ async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> bool:
     finally:
         stop.cancel()
         done.cancel()
-
-
-async def _persist(stopping: asyncio.Event, call: Callable[[], Awaitable[None]]) -> bool:
-    """Try until it works, True, or it shall stop, False: Kafka may start after us."""
-    while not stopping.is_set():
-        try:
-            await call()
-        except Unavailable as error:
-            log.warning("waiting for Kafka: %s", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), _START_AGAIN)
-        else:
-            return True
-    return False

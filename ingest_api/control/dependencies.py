@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
@@ -13,7 +13,10 @@ from ingest_api.authentication import require
 from ingest_api.state import Gateway
 from ingest_api.wire import MAX_KEY_LENGTH
 from schemas.access import Client, Role
-from schemas.errors import InvalidRequest
+from schemas.errors import InvalidRequest, NotFound
+from schemas.subscription import Endpoint, EventFilter
+
+Owned = TypeVar("Owned", Endpoint, EventFilter)
 
 _API_KEY = HTTPBearer(scheme_name="apiKey", auto_error=False)
 """Only declares the scheme in the OpenAPI document: the authenticator reads the header."""
@@ -106,3 +109,14 @@ def owner_for(caller: Client, *roles: Role) -> str | None:
     """
     require(caller, *roles, Role.OPERATOR)
     return None if Role.ADMIN in caller.roles or Role.OPERATOR in caller.roles else caller.id
+
+
+def owned(found: Owned | None, what: str, *, workspace: str, owner: str | None) -> Owned:
+    """What was found, if it is of the workspace and of the owner; None is any owner.
+
+    Raises:
+        NotFound: it is not, or nothing was found.
+    """
+    if found is None or found.workspace != workspace or owner not in (None, found.client):
+        raise NotFound(f"There is no {what}.")
+    return found

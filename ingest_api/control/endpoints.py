@@ -8,12 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owner_for
+from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
 from ingest_api.control.models import Input, Name, Output
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
-from schemas.errors import NotFound
 from schemas.subscription import Authorization, AuthorizationType, BodyFormat, Endpoint, EndpointType
 
 HIDDEN = "[hidden]"
@@ -168,10 +167,8 @@ async def delete_endpoint(gateway: TheGateway, caller: Caller, workspace: Worksp
 
 async def _endpoint(gateway: Gateway, caller: Client, workspace: str, endpoint_id: str) -> Endpoint:
     owner = owner_for(caller, Role.SUBSCRIBER)
-    endpoint = (await gateway.view()).endpoint(endpoint_id)
-    if endpoint is None or endpoint.workspace != workspace or owner not in (None, endpoint.client):
-        raise NotFound(f"There is no endpoint {endpoint_id}.")
-    return endpoint
+    found = (await gateway.view()).endpoint(endpoint_id)
+    return owned(found, f"endpoint {endpoint_id}", workspace=workspace, owner=owner)
 
 
 def _stored(members: dict[str, Any]) -> dict[str, Any]:

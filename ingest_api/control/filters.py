@@ -10,12 +10,12 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owner_for
+from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
 from ingest_api.control.models import Input, Name, Output
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
-from schemas.errors import InvalidFilter, NotFound, Problem
+from schemas.errors import InvalidFilter, Problem
 from schemas.subscription import EventFilter, TypeSelection
 
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
@@ -117,10 +117,8 @@ async def delete_filter(gateway: TheGateway, caller: Caller, workspace: Workspac
 
 async def _filter(gateway: Gateway, caller: Client, workspace: str, filter_id: str) -> EventFilter:
     owner = owner_for(caller, Role.SUBSCRIBER)
-    event_filter = (await gateway.view()).event_filter(filter_id)
-    if event_filter is None or event_filter.workspace != workspace or owner not in (None, event_filter.client):
-        raise NotFound(f"There is no filter {filter_id}.")
-    return event_filter
+    found = (await gateway.view()).event_filter(filter_id)
+    return owned(found, f"filter {filter_id}", workspace=workspace, owner=owner)
 
 
 def _stored(members: dict[str, Any]) -> dict[str, Any]:

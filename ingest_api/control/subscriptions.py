@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from backbone.catalog.view import CatalogView
-from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owned, owner_for
 from ingest_api.control.models import Input, Output, Time
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
@@ -70,11 +70,8 @@ async def link(
     """Every event accepted after the answer is matched. Linking what is linked changes nothing."""
     owner = owner_for(caller, Role.SUBSCRIBER)
     view = await gateway.view()
-    event_filter, endpoint = view.event_filter(body.filter), view.endpoint(body.endpoint)
-    if event_filter is None or event_filter.workspace != workspace or owner not in (None, event_filter.client):
-        raise NotFound(f"There is no filter {body.filter}.")
-    if endpoint is None or endpoint.workspace != workspace or owner not in (None, endpoint.client):
-        raise NotFound(f"There is no endpoint {body.endpoint}.")
+    owned(view.event_filter(body.filter), f"filter {body.filter}", workspace=workspace, owner=owner)
+    owned(view.endpoint(body.endpoint), f"endpoint {body.endpoint}", workspace=workspace, owner=owner)
     return SubscriptionOutput.model_validate(await gateway.routes.link(workspace, body.filter, body.endpoint))
 
 

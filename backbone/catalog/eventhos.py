@@ -226,33 +226,28 @@ def has_active_contract(view: CatalogView, event: Event) -> bool:
 
 def existing_system(view: CatalogView, number: int) -> System:
     """A system by its id, or 404301."""
-    found = numbered(view, System, number)
-    if found is None:
-        raise Refused(404301, f"The system with id {number} does not exist.")
-    return found
+    return _existing(view, System, number, 404301, f"The system with id {number} does not exist.")
 
 
 def existing_event(view: CatalogView, number: int) -> Event:
     """An event by its id, or 400024."""
-    found = numbered(view, Event, number)
-    if found is None:
-        raise Refused(400024, "The event does not exist.")
-    return found
+    return _existing(view, Event, number, 400024, "The event does not exist.")
 
 
 def existing_action(view: CatalogView, number: int) -> Action:
     """An action by its id, or 400002."""
-    found = numbered(view, Action, number)
-    if found is None:
-        raise Refused(400002, "Action does not exist")
-    return found
+    return _existing(view, Action, number, 400002, "Action does not exist")
 
 
 def existing_contract(view: CatalogView, number: int) -> Contract:
     """A contract by its id, or 404101."""
-    found = numbered(view, Contract, number)
+    return _existing(view, Contract, number, 404101, f"The contract with id {number} does not exist.")
+
+
+def _existing(view: CatalogView, kind: type[K], number: int, code: int, message: str) -> K:
+    found = numbered(view, kind, number)
     if found is None:
-        raise Refused(404101, f"The contract with id {number} does not exist.")
+        raise Refused(code, message)
     return found
 
 

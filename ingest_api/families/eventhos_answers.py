@@ -60,6 +60,10 @@ class Input(BaseModel):
         """The members that the caller sent."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
+    def changes(self) -> dict[str, Any]:
+        """The members that the caller sent and that are not null: a null leaves what there is."""
+        return {name: value for name, value in self.given().items() if value is not None}
+
 
 def _printable(text: str) -> str:
     if not text.isprintable():
@@ -80,6 +84,11 @@ class Paging(NamedTuple):
     descending: bool
     sorted_by: str
 
+    @property
+    def offset(self) -> int:
+        """How many rows come before the page."""
+        return self.page_index * self.items_per_page
+
     def of(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """A page of rows.
 
@@ -89,13 +98,16 @@ class Paging(NamedTuple):
         if rows and self.sorted_by not in rows[0]:
             raise Refused(UNREADABLE, f"activeSort: the list cannot be sorted by {self.sorted_by}")
         ordered = sorted(rows, key=lambda row: _sortable(row[self.sorted_by]), reverse=self.descending)
-        start = self.page_index * self.items_per_page
+        return self.page(ordered[self.offset : self.offset + self.items_per_page], len(rows))
+
+    def page(self, items: list[dict[str, Any]], total: int) -> dict[str, Any]:
+        """The page that these items are, of so many in all."""
         return {
-            "items": ordered[start : start + self.items_per_page],
+            "items": items,
             "pageIndex": self.page_index,
             "itemsPerPage": self.items_per_page,
-            "totalItems": len(rows),
-            "totalPages": -(-len(rows) // self.items_per_page),
+            "totalItems": total,
+            "totalPages": -(-total // self.items_per_page),
         }
 
 

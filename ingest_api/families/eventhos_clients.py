@@ -47,10 +47,6 @@ class ClientInput(Input):
     roles: tuple[RoleChoice | int, ...] = ()
     description: Text | None = None
 
-    def role_ids(self) -> list[int]:
-        """The roles' ids."""
-        return [each if isinstance(each, int) else each.id for each in self.roles]
-
 
 class ClientChange(Input):
     """What of a client shall change."""
@@ -86,7 +82,7 @@ async def create_client(
             identifier=body.identifier.lower(),
             name=body.name,
             description=body.description or "",
-            roles=body.role_ids(),
+            roles=_ids(body.roles),
             long_lived=long_live,
         )
     )
@@ -115,8 +111,7 @@ async def list_clients(gateway: TheGateway, pages: Pages) -> Answer:
 )
 async def change_client(gateway: TheGateway, client_id: int, body: ClientChange) -> Answer:
     """Its name or description."""
-    changed = {name: value for name, value in body.given().items() if value is not None}
-    await gateway.in_time(gateway.eventhos_accounts.change(client_id, **changed))
+    await gateway.in_time(gateway.eventhos_accounts.change(client_id, **body.changes()))
     return done("Client updated")
 
 
@@ -129,8 +124,7 @@ async def change_client(gateway: TheGateway, client_id: int, body: ClientChange)
 )
 async def change_client_roles(gateway: TheGateway, client_id: int, body: ClientRoles) -> Answer:
     """All of them; from now on it may do what they permit together."""
-    roles = [each if isinstance(each, int) else each.id for each in body.roles]
-    await gateway.in_time(gateway.eventhos_accounts.change(client_id, roles=roles))
+    await gateway.in_time(gateway.eventhos_accounts.change(client_id, roles=_ids(body.roles)))
     return done("Subject roles updated")
 
 
@@ -206,6 +200,10 @@ async def give_secret(gateway: TheGateway, client_id: int) -> Answer:
     """The secret is shown this once; the one before gets no tokens from now on."""
     secret = await gateway.in_time(gateway.eventhos_accounts.give(client_id, KeyUse.CLIENT_SECRET))
     return success({"clientSecret": secret}, code=CREATED, message="Client secret generated")
+
+
+def _ids(roles: tuple[RoleChoice | int, ...]) -> list[int]:
+    return [each if isinstance(each, int) else each.id for each in roles]
 
 
 def _client_row(view: CatalogView, account: Account) -> dict[str, Any]:

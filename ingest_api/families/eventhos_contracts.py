@@ -113,8 +113,7 @@ async def order_contracts(gateway: TheGateway, body: ContractOrders) -> Answer:
 )
 async def change_contract(gateway: TheGateway, contract_id: int, body: ContractChange) -> Answer:
     """What is left out stays; one that is not active is not run."""
-    changed = {name: value for name, value in body.given().items() if value is not None}
-    await gateway.in_time(gateway.eventhos_actions.update_contract(contract_id, **changed))
+    await gateway.in_time(gateway.eventhos_actions.update_contract(contract_id, **body.changes()))
     return done()
 
 

@@ -111,7 +111,7 @@ async def change_event_by_query(gateway: TheGateway, body: EventChange, id: int 
 )
 async def change_event(gateway: TheGateway, event_id: int, body: EventChange) -> Answer:
     """Its name, operation or description; what is left out stays, and so does the identifier."""
-    changed = {name: value for name, value in body.given().items() if name != "id" and value is not None}
+    changed = {name: value for name, value in body.changes().items() if name != "id"}
     await gateway.in_time(gateway.eventhos_systems.update_event(event_id, **changed))
     return done()
 

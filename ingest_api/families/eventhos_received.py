@@ -73,20 +73,9 @@ async def list_received(gateway: TheGateway, pages: Pages, wanted: Wanted) -> Ht
         state=wanted.state,
     )
     found, total = await gateway.executions.page(
-        query,
-        limit=pages.items_per_page,
-        offset=pages.page_index * pages.items_per_page,
-        newest_first=pages.descending,
+        query, limit=pages.items_per_page, offset=pages.offset, newest_first=pages.descending
     )
-    return verbatim(
-        {
-            "items": [_row(view, each) for each in found],
-            "pageIndex": pages.page_index,
-            "itemsPerPage": pages.items_per_page,
-            "totalItems": total,
-            "totalPages": -(-total // pages.items_per_page),
-        }
-    )
+    return verbatim(pages.page([_row(view, each) for each in found], total))
 
 
 @router.get(

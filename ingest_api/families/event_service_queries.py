@@ -94,9 +94,7 @@ class Query:
             wanted_id, wanted_type = _exact(filters.id), filters.type.exact if filters.type else None
             found = [each for each in found if wanted_id in (None, each.id)]
             found = [each for each in found if not wanted_type or wanted_type.value == each.type.value]
-        member, direction = _order(order, {"creation_date": _created})
-        offset, limit = _bounds(info, pagination)
-        page = _ordered(found, member, direction)[offset : offset + limit]
+        page = _page(info, found, _order(order, {"creation_date": _created}), pagination)
         return EndpointCollection(
             total_count=len(found), collection_items=[EndpointOutput.of(each, view) for each in page]
         )
@@ -113,9 +111,8 @@ class Query:
         view = await info.context.view()
         wanted_id = _exact(filters.id) if filters else None
         found = [each for each in view.event_filters(info.context.workspace) if wanted_id in (None, each.id)]
-        member, direction = _order(order, {"creation_date": _created, "last_modified": _modified})
-        offset, limit = _bounds(info, pagination)
-        page = _ordered(found, member, direction)[offset : offset + limit]
+        ordering = _order(order, {"creation_date": _created, "last_modified": _modified})
+        page = _page(info, found, ordering, pagination)
         return EventFiltersCollection(
             total_count=len(found), collection_items=[EventFiltersOutput.of(each, view) for each in page]
         )
@@ -212,9 +209,14 @@ def _order(order: EndpointOrder | EventFiltersOrder | None, dates: dict[str, _Da
     return given[0] if given else (_created, OrderDirection.DESC)
 
 
-def _ordered(found: Sequence[T], date: _Date, direction: OrderDirection) -> list[T]:
+def _page(
+    info: Info, found: Sequence[T], order: tuple[_Date, OrderDirection], pagination: Pagination | None
+) -> list[T]:
     """By a date, and by id where dates are equal, so that pages neither repeat nor miss anything."""
-    return sorted(found, key=lambda each: (date(each), each.id), reverse=direction is OrderDirection.DESC)
+    date, direction = order
+    offset, limit = _bounds(info, pagination)
+    ordered = sorted(found, key=lambda each: (date(each), each.id), reverse=direction is OrderDirection.DESC)
+    return ordered[offset : offset + limit]
 
 
 def _bounds(info: Info, pagination: Pagination | None) -> tuple[int, int]:

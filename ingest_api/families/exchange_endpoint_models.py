@@ -108,14 +108,7 @@ class ApplicationInput(Model):
 
     def definition(self) -> Definition:
         """As the catalog takes it."""
-        return Definition(
-            provider=self.provider_name,
-            description=self.description,
-            identifiers=_identifiers(self.marketing_databases_definition),
-            roles=_roles(self.endpoint_types, self.url),
-            hash_algorithm=self.hash_algorithm,
-            databases=_databases(self.marketing_databases_definition),
-        )
+        return _definition(self)
 
 
 class ApplicationOutput(Model):
@@ -139,15 +132,7 @@ class EndpointInput(Model):
 
     def definition(self) -> Definition:
         """As the catalog takes it."""
-        return Definition(
-            name=self.name,
-            description=self.description,
-            provider=self.provider_name,
-            identifiers=_identifiers(self.marketing_databases_definition),
-            roles=_roles(self.endpoint_types, self.url),
-            hash_algorithm=self.hash_algorithm,
-            databases=_databases(self.marketing_databases_definition),
-        )
+        return _definition(self, self.name)
 
 
 class DatabasesOutput(Model):
@@ -205,6 +190,18 @@ def push_url(url: str) -> str:
     """Where events are posted to, for a registered URL."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + PUSH_SUFFIX, fragment=""))
+
+
+def _definition(said: ApplicationInput | EndpointInput, name: str | None = None) -> Definition:
+    return Definition(
+        name=name,
+        description=said.description,
+        provider=said.provider_name,
+        identifiers=_identifiers(said.marketing_databases_definition),
+        roles=_roles(said.endpoint_types, said.url),
+        hash_algorithm=said.hash_algorithm,
+        databases=_databases(said.marketing_databases_definition),
+    )
 
 
 def _roles(said: EndpointTypesModel | None, own_url: str | None) -> Roles | None:

@@ -64,11 +64,10 @@ class IngestApp:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection of the server."""
-        kind = scope["type"]
-        if kind == "lifespan":
+        """Serve one connection of the server, which takes no WebSockets."""
+        if scope["type"] == "lifespan":
             await self._live(receive, send)
-        elif kind == "http":
+        else:
             await self._dispatch(scope)(scope, receive, send)
 
     def _dispatch(self, scope: Scope) -> Asgi:

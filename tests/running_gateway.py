@@ -27,7 +27,7 @@ TOKEN_SECRET = "a token secret of more than thirty-two bytes"
 SECRET_KEYS = "a secret key for tests that is long enough"
 ORIGIN = "https://console.example"
 
-_START = "from ingest_api.main import run; from ingest_api.settings import IngestSettings; run(IngestSettings())"
+START = "from ingest_api.main import run; from ingest_api.settings import IngestSettings; run(IngestSettings())"
 _START_SECONDS = 120
 
 
@@ -93,7 +93,7 @@ def running_gateway(bootstrap: str, directory: Path, **environment: str) -> Iter
     log = directory / f"ingest-{port}.log"
     with (
         log.open("wb") as output,
-        subprocess.Popen([sys.executable, "-c", _START], env=variables, stderr=output) as process,
+        subprocess.Popen([sys.executable, "-c", START], env=variables, stderr=output) as process,
     ):
         try:
             _wait(f"http://127.0.0.1:{port}/readyz", process, log)

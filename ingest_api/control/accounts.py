@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import Field
 
+from backbone.catalog.accounts import existing_workspace
 from backbone.catalog.view import CatalogView
 from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace
@@ -110,10 +111,7 @@ async def create_workspace(gateway: TheGateway, caller: Caller, body: WorkspaceI
 async def get_workspace(gateway: TheGateway, caller: Caller, name: str) -> WorkspaceOutput:
     """One's own, or any for an administrator."""
     await gateway.workspace(caller, name)
-    workspace = (await gateway.view()).workspace(name)
-    if workspace is None:
-        raise NotFound(f"There is no workspace {name}.")
-    return WorkspaceOutput.model_validate(workspace)
+    return WorkspaceOutput.model_validate(existing_workspace(await gateway.view(), name))
 
 
 @router.delete("/workspaces/{name}", status_code=204, summary="Delete an empty workspace")

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
-from tests.running_gateway import running_gateway
+from backbone.readiness import READY_FILE
+from ingest_api.main import MULTIPROCESS_METRICS
+from operations.ports import free_port
+from tests.running_gateway import ADMIN_KEY, SECRET_KEYS, START, TOKEN_SECRET, running_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,12 +57,41 @@ def test_workers_end_with_the_process_that_supervises_them(kafka_bootstrap: str,
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_on_request_is_no_failure(
+def test_it_tells_when_it_is_ready_and_a_stop_on_request_is_no_failure(
     kafka_bootstrap: str, tmp_path: Path, workers: str, stop: signal.Signals
 ) -> None:
-    with running_gateway(kafka_bootstrap, tmp_path, HEADRACE_INGEST_WORKERS=workers) as gateway:
+    ready, metrics = tmp_path / "ready", tmp_path / "metrics"
+    metrics.mkdir()
+    told = {READY_FILE: str(ready), MULTIPROCESS_METRICS: str(metrics), "HEADRACE_INGEST_WORKERS": workers}
+    with running_gateway(kafka_bootstrap, tmp_path, **told) as gateway:
+        deadline = time.monotonic() + 20
+        while not ready.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
         os.kill(gateway.process.pid, stop)
         assert gateway.process.wait(20) == 0
+    # The directory for the workers' metrics that the installation has set is used, and not taken away.
+    assert list(metrics.glob("*.db"))
+
+
+def test_a_start_that_fails_is_told_and_ends_the_process(kafka_bootstrap: str, tmp_path: Path) -> None:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
+        "KAFKA_BOOTSTRAP_SERVERS": kafka_bootstrap,
+        "HEADRACE_HTTP_PORT": str(free_port()),
+        "HEADRACE_DATA_DIR": str(tmp_path),
+        # Another one would take the place of that of all tests.
+        "HEADRACE_ADMIN_KEY": ADMIN_KEY,
+        "HEADRACE_TOKEN_SECRET": TOKEN_SECRET,
+        "HEADRACE_SECRET_KEYS": SECRET_KEYS,
+        # No file can be opened there.
+        "HEADRACE_LEDGER_URL": f"sqlite:///{tmp_path}",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-c", START], env=environment, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == 3
+    assert "Application startup failed" in ended.stderr
 
 
 def test_hot_and_control_routes_can_be_served_apart(kafka_bootstrap: str, tmp_path: Path) -> None:

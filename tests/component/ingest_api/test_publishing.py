@@ -228,6 +228,24 @@ def test_a_repeat_with_the_same_key_is_answered_alike_and_writes_nothing(produce
     assert producer.stored(code) == 1
 
 
+def test_in_binary_mode_a_repeat_has_the_same_attributes_too(producer: Producer) -> None:
+    code = producer.register()
+    headers = {"ce-specversion": "1.0", "ce-type": code, "Idempotency-Key": str(uuid4())}
+
+    def post(subject: str) -> httpx.Response:
+        return producer.http.post(EVENTS, json=event(code)["data"], headers=headers | {"ce-subject": subject})
+
+    assert [post("one").status_code, post("one").status_code] == [201, 200]
+    problems(post("other"), 422)
+    assert producer.stored(code) == 1
+
+
+def test_a_batch_of_too_many_events_is_refused(producer: Producer) -> None:
+    code = producer.register()
+    problems(producer.http.post(EVENTS, json=[event(code)] * 10_001, headers=BATCH), 400)
+    assert producer.stored(code) == 0
+
+
 def test_a_repeat_of_the_producers_own_id_writes_nothing(producer: Producer) -> None:
     code = producer.register()
     posts = [producer.http.post(EVENTS, json=event(code, id="mine"), headers=STRUCTURED).json() for _ in range(3)]

@@ -104,6 +104,7 @@ def test_only_the_answer_that_issues_a_key_shows_it(workplace: Workplace) -> Non
     assert only["hint"] == key[-4:]
     assert key not in listed.text
     assert "digest" not in listed.text
+    assert workplace.admin.delete(f"{V1}/clients/{client_id}/keys/{uuid4()}").status_code == 404
 
 
 def test_an_event_type_and_its_registrations(workplace: Workplace) -> None:
@@ -123,6 +124,8 @@ def test_an_event_type_and_its_registrations(workplace: Workplace) -> None:
     assert paths(workplace.producer.post(f"{V1}/registrations", json={**body, "attributes": [{"name": "x"}]})) == [
         "$.attributes[0].type"
     ]
+    for_nobody = {**body, "client": str(uuid4())}
+    assert workplace.admin.post(f"{V1}/registrations", json=for_nobody).status_code == 404
     own = f"{V1}/registrations/{registration['client']}/PUBLISH/events/{code}"
     more = [*attributes, {"name": "note", "type": "String"}]
     assert len(workplace.producer.patch(own, json={"attributes": more}).json()["attributes"]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from graphql import get_introspection_query, parse
 
+from ingest_api.families.event_service import schema
 from ingest_api.families.event_service_limits import limits_exceeded
 
 
@@ -54,3 +55,8 @@ def test_each_limit(document: str, refusal: str | None) -> None:
 def test_a_chain_of_fragments_of_any_length_is_an_error_at_most() -> None:
     chain = "".join(f" fragment f{n} on Query {{ ...f{n + 1} }}" for n in range(1_500))
     assert _refusal("{ ...f0 }" + chain + " fragment f1500 on Query { a }") == "The document is nested too deeply."
+
+
+async def test_a_document_over_a_limit_is_not_validated_and_not_executed() -> None:
+    result = await schema().execute("{ a " * 16 + "}" * 16)
+    assert [error.message for error in result.errors or ()] == ["The document has more than 15 levels."]

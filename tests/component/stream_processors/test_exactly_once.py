@@ -44,7 +44,7 @@ async def test_an_abort_drops_the_batches_queued_behind_it(installation: Install
     await _assert_exactly_once(installation, orders, endpoints, events, found)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(180)
 async def test_killed_stopped_and_aborted_routers_route_every_event_once(
     installation: Installation, record_property: Callable[[str, object], None]
 ) -> None:
@@ -53,13 +53,13 @@ async def test_killed_stopped_and_aborted_routers_route_every_event_once(
     records = _records(installation, orders, events)
 
     with (
-        installation.worker(0, fault="kill:40") as killed,
-        installation.worker(1, fault="stop:60") as stopped,
+        installation.worker(0, fault="kill:15") as killed,
+        installation.worker(1, fault="stop:25") as stopped,
     ):
         publishing = asyncio.create_task(_publish_at_rate(installation, records))
-        await asyncio.to_thread(wait_until, lambda: killed.exit_code is not None, 15, "the first worker is killed")
+        await asyncio.to_thread(wait_until, lambda: killed.exit_code is not None, 30, "the first worker is killed")
         with installation.worker(0, fault="abort:5", HEADRACE_PROCESSORS_BATCH_EVENTS="500") as successor:
-            await asyncio.to_thread(wait_until, lambda: stopped.is_stopped, 15, "the second worker is stopped")
+            await asyncio.to_thread(wait_until, lambda: stopped.is_stopped, 30, "the second worker is stopped")
             # Long enough for the group to give its partitions away and for its open transaction to time out.
             taken_over = '"now": 4'
             await asyncio.to_thread(

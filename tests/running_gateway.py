@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from operations.ports import free_port
 from schemas.topics import event_topic
@@ -66,12 +66,14 @@ class RunningGateway:
         topic = event_topic(workspace, namespace, code)
         consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": f"count-{uuid4()}"})
         try:
-            metadata = consumer.list_topics(topic, timeout=10).topics[topic]
-            ends = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in metadata.partitions]
-        except KafkaException:
-            return 0
+            metadata = consumer.list_topics(topic, timeout=30).topics[topic]
+            if metadata.error is not None:
+                assert metadata.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART, metadata.error
+                return 0
+            ends = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30) for p in metadata.partitions]
         finally:
             consumer.close()
+        assert None not in ends, "Kafka did not answer in time"
         return sum(end[1] for end in ends if end is not None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
@@ -285,7 +286,8 @@ def test_linking_is_idempotent_and_ends_with_either_end(workplace: Workplace) ->
     assert http.get(f"{V1}/subscriptions", params={"endpoint": ends["endpoint"]}).json()["items"] == [link]
     address = f"{V1}/subscriptions/{link['id']}"
     assert http.patch(address, json={"enabled": False}).json()["enabled"] is False
-    assert http.patch(address, json={"enabled": True}).json()["linked_at"] > link["linked_at"]
+    again = http.patch(address, json={"enabled": True}).json()
+    assert datetime.fromisoformat(again["linked_at"]) > datetime.fromisoformat(link["linked_at"])
     assert http.delete(f"{V1}/endpoints/{ends['endpoint']}").status_code == 204
     assert http.get(address).status_code == 404
     assert paths(http.post(f"{V1}/subscriptions", json=ends), 404) == []

@@ -170,4 +170,6 @@ async def test_bytes_that_no_client_should_send_are_refused_and_not_logged(
             writer.close()
     assert answered == cases
     assert "a-key-of-theirs" not in caplog.text
-    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    # Only the server's: the catalog of a shared broker holds poison of other tests, which its reader logs.
+    logged = [record for record in caplog.records if record.name.startswith(("aiohttp", "connectors"))]
+    assert not [record for record in logged if record.levelname == "ERROR"]

@@ -14,7 +14,7 @@ from schemas.topics import RETRY_TIERS, WEBHOOK_DELIVERIES
 if TYPE_CHECKING:
     from operations.bench.rig import Rig
 
-EVENTS = 100
+EVENTS = 50
 ENDPOINTS = 64
 """Each gets every event: few enough for one endpoint at once, so that none is put off to a retry tier."""
 

@@ -46,7 +46,7 @@ async def test_an_abort_drops_the_batches_queued_behind_it(installation: Install
 
 @pytest.mark.timeout(180)
 async def test_killed_stopped_and_aborted_routers_route_every_event_once(
-    installation: Installation, record_property: Callable[[str, object], None]
+    installation: Installation, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     orders, endpoints = await _two_endpoints(installation)
     events = [f"event-{number}" for number in range(RATE * SECONDS)]
@@ -71,7 +71,7 @@ async def test_killed_stopped_and_aborted_routers_route_every_event_once(
             assert await asyncio.to_thread(successor.terminate) == 0, successor.log
         assert await asyncio.to_thread(stopped.terminate) == 0, stopped.log
 
-    record_property("events_per_second", rate)
+    record_testsuite_property("kill_test_events_per_second", rate)
     assert "aborted by the fault hook" in successor.log
     await _assert_exactly_once(installation, orders, endpoints, events, found)
 

@@ -7,12 +7,12 @@ The API key comes as ``Authorization: Bearer`` or, from browsers, which cannot s
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, cast
 
 from aiohttp import WSMsgType, web
 
+from connectors.websocket.closing import close_socket
 from schemas.access import KeyUse, Realm
 from schemas.channels import channel_key, own_channel
 from schemas.errors import Unavailable
@@ -39,9 +39,6 @@ _PAGE = 100
 
 _LOOK_AGAIN, _LOOK_ANYWAY = 0.2, 5.0
 """Seconds between two looks whether the catalog has changed, and at the latest whether keys have expired."""
-
-_CLOSE_SECONDS = 5.0
-"""How long a client has to answer the closing of its connection."""
 
 
 class EventSocket:
@@ -104,11 +101,7 @@ class EventSocket:
         """End the connection."""
         self._node.metrics.closed.labels(str(code)).inc()
         self.leave()
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._socket.close(code=code, message=reason.encode())
-        # What a client does not take would be kept for it until it does.
-        self._transport.abort()
+        await close_socket(self._socket, self._transport, code, reason)
         self._ended.set()
 
     async def _read(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 import weakref
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from connectors.websocket import protocol
+from connectors.websocket.closing import close_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _PING_FRAME = protocol.text_frame(protocol.PING)
-_CLOSE_SECONDS = 5.0
-"""How long a client has to answer the closing of its connection."""
-
 _LOOK_AGAIN = 0.02
 
 _PAGE = 100
@@ -276,13 +273,7 @@ class Session:
         if self.closing is None:
             self.node.metrics.closed.labels(str(why.code)).inc()
             self.leave_all()
-            self.closing = asyncio.create_task(self._close(why))
-
-    async def _close(self, why: Close) -> None:
-        with contextlib.suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                await self._socket.close(code=why.code, message=why.reason.encode())
-        self._transport.abort()
+            self.closing = asyncio.create_task(close_socket(self._socket, self._transport, why.code, why.reason))
 
     def _stale(self) -> None:
         if self.claims is None:

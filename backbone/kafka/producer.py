@@ -1,7 +1,7 @@
 """The awaitable producer: a batch of records in, one future of their places out.
 
-Calling ``produce()`` on the event loop and polling on one thread, with one hand-over to the loop per burst of
-acknowledgements, carries about 70,000 acknowledged records per second; a task or a thread hop per record does not.
+Everything happens on the event loop: ``produce()``, and a look every millisecond for acknowledgements while there are
+any to come. A thread that waits for them would be woken at once, but fights the loop for the interpreter (ADR 0007).
 What is sent while earlier records wait for their acknowledgement gathers for a few milliseconds: who sends one record
 at a time does not wait, and many who do share requests to Kafka.
 """
@@ -9,9 +9,8 @@ at a time does not wait, and many who do share requests to Kafka.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import threading
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +40,8 @@ MAX_HEADER_BYTES = 512 * 1024
 
 _NO_ACK = Ack(-1, -1)
 
-_POLL = 0.1
-"""Seconds; bounds how long ``stop`` waits for the poll thread to look up."""
+_POLL_BUSY, _POLL_IDLE = 0.001, 0.1
+"""Seconds between two looks for what librdkafka has to tell: while records are under way, and for errors otherwise."""
 
 _GATHER = 0.005
 """Seconds between two hand-overs to librdkafka while records are under way."""
@@ -52,11 +51,7 @@ _FLUSH = 5.0
 
 
 class _Batch:
-    """The records of one ``send``.
-
-    The loop thread writes ``sent`` and the poll thread ``settled``, each before it compares the two, so that no lock is
-    needed: at least one of them sees that the batch is complete.
-    """
+    """The records of one ``send``."""
 
     __slots__ = ("acks", "error", "future", "sent", "settled", "size")
 
@@ -113,23 +108,27 @@ class Producer:
         self._failed = False
         self._gathered: list[tuple[_Batch, Sequence[Record]]] = []
         self._handed_over_at = 0.0
-        self._finished: list[_Batch] = []
+        self._finished: deque[_Batch] = deque()
         self._running = False
-        self._thread = threading.Thread(target=self._poll, name="kafka-producer", daemon=True)
+        self._purge: asyncio.Future[int] | None = None
 
     async def start(self) -> None:
-        """Create the client and the poll thread; does not wait for a broker."""
+        """Create the client; does not wait for a broker."""
         self._loop = asyncio.get_running_loop()
         self._client = Client(self._config)
         self._running = True
-        self._thread.start()
+        self._poll()
 
     async def stop(self) -> None:
         """Wait until what was sent is acknowledged or has failed, and close. Harmless when it was not started."""
         if self._running:
             self._produce_gathered()
             self._running = False
-            await asyncio.to_thread(self._thread.join)
+            self._next_poll.cancel()
+            if self._purge is not None:
+                await self._purge
+            await asyncio.to_thread(self._client.flush, _FLUSH)
+            self._settle_finished()
 
     @property
     def unacknowledged(self) -> int:
@@ -180,6 +179,9 @@ class Producer:
         self._handed_over_at = self._loop.time()
         for batch, records in gathered:
             self._produce(batch, records)
+        if gathered and not self._polls_often:
+            self._next_poll.cancel()
+            self._poll_later()
 
     def _produce(self, batch: _Batch, records: Sequence[Record]) -> None:
         produce, delivered = self._client.produce, self._delivered
@@ -198,7 +200,7 @@ class Producer:
                 batch.error = _failure(error)
                 batch.sent = index
                 if batch.settled == batch.sent:
-                    self._settle([batch])
+                    self._settle(batch)
                 return
 
     def _delivered(self, batch: _Batch, index: int, error: KafkaError | None, message: Message) -> None:
@@ -211,34 +213,29 @@ class Producer:
             self._finished.append(batch)
 
     def _poll(self) -> None:
-        while self._running:
-            self._client.poll(_POLL)
-            self._hand_over()
-            if self._failed:
-                self._replace_client()
-        self._client.flush(_FLUSH)
-        self._hand_over()
+        self._client.poll(0)
+        self._settle_finished()
+        if self._failed:
+            self._replace_client()
+        self._poll_later()
 
-    def _hand_over(self) -> None:
-        finished, self._finished = self._finished, []
-        if finished:
-            # Closed only when nobody is left to be told.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._settle, finished)
+    def _poll_later(self) -> None:
+        self._polls_often = self._records > 0
+        self._next_poll = self._loop.call_later(_POLL_BUSY if self._polls_often else _POLL_IDLE, self._poll)
 
-    def _settle(self, finished: Sequence[_Batch]) -> None:
-        for batch in finished:
-            if batch.size < 0:
-                continue
-            self._records -= len(batch.acks)
-            self._bytes -= batch.size
-            batch.size = -1
-            if batch.future.done():  # the caller was cancelled
-                continue
-            if batch.error is None:
-                batch.future.set_result(batch.acks)
-            else:
-                batch.future.set_exception(batch.error)
+    def _settle_finished(self) -> None:
+        while self._finished:
+            self._settle(self._finished.popleft())
+
+    def _settle(self, batch: _Batch) -> None:
+        self._records -= len(batch.acks)
+        self._bytes -= batch.size
+        if batch.future.done():  # the caller was cancelled
+            return
+        if batch.error is None:
+            batch.future.set_result(batch.acks)
+        else:
+            batch.future.set_exception(batch.error)
 
     def _on_error(self, error: KafkaError) -> None:
         log.warning("kafka producer: %s", error.str(), extra={"code": error.name(), "fatal": error.fatal()})
@@ -249,8 +246,8 @@ class Producer:
         failed, self._client = self._client, Client(self._config)
         self._failed = False
         failed.purge()
-        failed.flush(_FLUSH)
-        self._hand_over()
+        # Tells of every record that was purged, which may take a moment.
+        self._purge = self._loop.run_in_executor(None, failed.flush, _FLUSH)
 
 
 def _failure(error: KafkaError | KafkaException | BufferError) -> HeadraceError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 from confluent_kafka import Message
@@ -34,7 +34,7 @@ class Record(msgspec.Struct, frozen=True):
     partition: int = ANY_PARTITION
 
 
-class Ack(NamedTuple):
+class Ack(msgspec.Struct, frozen=True, gc=False):
     """Where a record is, once every in-sync replica has it."""
 
     partition: int

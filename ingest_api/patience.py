@@ -32,13 +32,15 @@ class _Wait:
 
 
 class Patience:
-    """Use it from one event loop.
+    """Belongs to the event loop on which it is made.
 
     Args:
         seconds: that anything may take.
     """
 
     def __init__(self, seconds: float) -> None:
+        # Kept: to ask for the running loop costs a system call before Python 3.12.
+        self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._line: deque[_Wait] = deque()
         self._looking = False
@@ -49,15 +51,14 @@ class Patience:
         Raises:
             Unavailable: it did.
         """
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("patience is for tasks")
-        wait = _Wait(task, loop.time() + self._seconds)
+        wait = _Wait(task, self._loop.time() + self._seconds)
         self._line.append(wait)
         if not self._looking:
             self._looking = True
-            loop.call_later(_LOOK_EVERY, self._look, loop)
+            self._loop.call_later(_LOOK_EVERY, self._look)
         before = task.cancelling()
         try:
             return await waiting
@@ -69,8 +70,8 @@ class Patience:
         finally:
             wait.over = True
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+    def _look(self) -> None:
+        now = self._loop.time()
         while self._line and (self._line[0].over or self._line[0].deadline <= now):
             wait = self._line.popleft()
             if not wait.over:
@@ -78,4 +79,4 @@ class Patience:
                 wait.task.cancel()
         self._looking = bool(self._line)
         if self._looking:
-            loop.call_later(_LOOK_EVERY, self._look, loop)
+            self._loop.call_later(_LOOK_EVERY, self._look)

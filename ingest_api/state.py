@@ -87,7 +87,6 @@ class Gateway:
     def __init__(self, settings: IngestSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
-        self._patience = Patience(settings.request_timeout)
         self.tokens = Tokens(settings.backbone.token_secret)
         self.realtime_tokens = settings.realtime_token.tokens(settings.backbone)
 
@@ -97,6 +96,7 @@ class Gateway:
         Raises:
             Unavailable: Kafka has not been reachable within ``start_timeout`` seconds.
         """
+        self._patience = Patience(self.settings.request_timeout)
         kafka = self.settings.kafka
         secrets = SecretBox(self.settings.backbone.secret_keys)
         admin = Admin(kafka)

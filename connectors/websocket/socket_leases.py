@@ -67,7 +67,7 @@ class SocketLeases:
         for task in (self._task, self._cleaning):
             if task is not None:
                 task.cancel()
-        await self._write([endpoint for endpoint, count in self._sockets.items() if count])
+        await self._write(list(self._sockets))
 
     async def open(self, endpoint: str) -> None:
         """One more socket of an endpoint is about to be open.
@@ -87,20 +87,26 @@ class SocketLeases:
                 elif until < now + self._window * (_RENEWALS - 1) / _RENEWALS:
                     await self._send([self._record(endpoint, LEASE)], [endpoint])
         except BaseException:
-            self._sockets[endpoint] -= 1
+            self._left(endpoint)
             raise
 
     async def close(self, endpoint: str) -> None:
         """One socket of an endpoint is closed."""
-        self._sockets[endpoint] -= 1
-        if self._sockets[endpoint] <= 0:
-            del self._sockets[endpoint]
+        if self._left(endpoint):
             await self._write([endpoint])
+
+    def _left(self, endpoint: str) -> bool:
+        """Count one socket less; whether it was the last."""
+        self._sockets[endpoint] -= 1
+        if self._sockets[endpoint] > 0:
+            return False
+        del self._sockets[endpoint]
+        return True
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(self._window / _RENEWALS)
-            await self._write([endpoint for endpoint, count in self._sockets.items() if count])
+            await self._write(list(self._sockets))
             await self._forget_ended()
 
     async def _write(self, endpoints: Sequence[str]) -> None:
@@ -115,18 +121,19 @@ class SocketLeases:
 
     async def _forget_ended(self) -> None:
         """Leave nothing on the topic of what ended a window ago: nobody reads so far back for it."""
-        past = time.time() - self._window
-        ended = [endpoint for endpoint, until in self._until.items() if until < past and not self._sockets[endpoint]]
-        if not ended:
-            return
-        try:
-            await self._remove([(endpoint, self._node) for endpoint in ended])
-        except Unavailable as error:
-            log.warning("ended leases of sockets stay on the topic: %s", error)
-            return
-        for endpoint in ended:
-            del self._until[endpoint]
-            del self._sockets[endpoint]
+        # Whoever opens one of them meanwhile waits, and then writes it anew.
+        async with self._turn:
+            past = time.time() - self._window
+            ended = [each for each, until in self._until.items() if until < past and not self._sockets[each]]
+            if not ended:
+                return
+            try:
+                await self._remove([(endpoint, self._node) for endpoint in ended])
+            except Unavailable as error:
+                log.warning("ended leases of sockets stay on the topic: %s", error)
+                return
+            for endpoint in ended:
+                del self._until[endpoint]
 
     async def _send(self, records: Sequence[Record], endpoints: Sequence[str]) -> None:
         # Counted from before it is sent: the append time, which the router counts from, is later.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -21,9 +22,9 @@ from schemas.errors import Unavailable
 from stream_processors.open_sockets import OpenSockets
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
-    from backbone.kafka.records import Message
+    from backbone.kafka.records import Ack, Message, Record
     from backbone.kafka.settings import KafkaSettings
 
 WINDOW = 1.0
@@ -36,6 +37,7 @@ class Topic:
         self.sockets = OpenSockets(settings)
         self.keys: set[SocketKey] = set()
         self.openings: list[str] = []
+        self.leases: Counter[str] = Counter()
         self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self._note, name="test")
 
     def _note(self, message: Message) -> None:
@@ -47,6 +49,7 @@ class Topic:
         else:
             self.keys.add(key)
             self.openings += [key.endpoint] if key.kind == SOCKET else []
+            self.leases[key.endpoint] += key.kind != SOCKET
 
     async def read(self) -> None:
         await asyncio.gather(self._tail.caught_up(), asyncio.to_thread(self.sockets.catch_up))
@@ -72,9 +75,30 @@ async def topic(kafka: KafkaSettings) -> AsyncIterator[Topic]:
         yield found
 
 
+class HeldTombstones(Producer):
+    """Does not send the tombstones of an endpoint before it may."""
+
+    def __init__(self, settings: KafkaSettings, endpoint: str) -> None:
+        super().__init__(settings)
+        self._endpoint = endpoint
+        self.asked, self.may = asyncio.Event(), asyncio.Event()
+
+    def send(self, records: Sequence[Record]) -> asyncio.Future[list[Ack]]:
+        if any(each.value is None and (each.key or b"").startswith(self._endpoint.encode()) for each in records):
+            self.asked.set()
+            return asyncio.ensure_future(self._once_it_may(records))
+        return super().send(records)
+
+    async def _once_it_may(self, records: Sequence[Record]) -> list[Ack]:
+        await self.may.wait()
+        return await super().send(records)
+
+
 @contextlib.asynccontextmanager
-async def node(kafka: KafkaSettings, *, window: float = WINDOW) -> AsyncIterator[SocketLeases]:
-    producer = Producer(kafka)
+async def node(
+    kafka: KafkaSettings, *, window: float = WINDOW, producer: Producer | None = None
+) -> AsyncIterator[SocketLeases]:
+    producer = producer or Producer(kafka)
     await producer.start()
     leases = SocketLeases(kafka, producer, node=str(uuid4()), window=window)
     leases.start()
@@ -98,10 +122,10 @@ async def test_a_socket_counts_once_it_may_be_answered_and_for_the_window_after_
     endpoint = str(uuid4())
     async with node(kafka) as leases:
         await leases.open(endpoint)
-        assert await topic.counts(endpoint)
+        await until(topic, endpoint, counts=True)
         first = topic.sockets.current()[endpoint]
         await asyncio.sleep(2 * WINDOW)
-        assert await topic.counts(endpoint)
+        await until(topic, endpoint, counts=True)
         assert topic.sockets.current()[endpoint] == first
         closed_at = time.time() * 1_000
         await leases.close(endpoint)
@@ -136,6 +160,29 @@ async def test_what_ended_leaves_nothing_on_the_topic(kafka: KafkaSettings, topi
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
             await topic.read()
+
+
+async def test_a_socket_opened_while_what_ended_is_removed_counts_as_long_as_it_is_open(
+    kafka: KafkaSettings, topic: Topic
+) -> None:
+    endpoint = str(uuid4())
+    producer = HeldTombstones(kafka, endpoint)
+    async with node(kafka, window=0.5, producer=producer) as leases:
+        await leases.open(endpoint)
+        await leases.close(endpoint)
+        await asyncio.wait_for(producer.asked.wait(), 30)
+        opening = asyncio.create_task(leases.open(endpoint))
+        await asyncio.sleep(0)
+        producer.may.set()
+        await asyncio.wait_for(opening, 30)
+        await topic.read()
+        before = topic.leases[endpoint]
+        deadline = time.monotonic() + 30
+        while topic.leases[endpoint] < before + 3:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+            await topic.read()
+        await leases.close(endpoint)
 
 
 async def test_a_socket_that_cannot_be_told_is_not_opened(kafka: KafkaSettings) -> None:

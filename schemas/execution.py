@@ -37,14 +37,19 @@ HIDDEN = "***"
 """Stands for a credential."""
 
 _CREDENTIAL = re.compile(
-    r"""(x[-_])?(
-        (proxy[-_])?authorization | (set[-_])?cookie | passw(or)?d
-        | ((access|api|auth|bearer|client|csrf|id|private|refresh|security|session)[-_]?)?(token|secret)
-        | (access|api|auth|client|private|secret)[-_]?key
-    )""",
+    r"""(
+        authorization | cookie | passw(or)?d | passphrase | secret
+        | (?<!continuation)(?<!cursor)(?<!next)(?<!page)
+          (?<!continuation[-_])(?<!cursor[-_])(?<!next[-_])(?<!page[-_])token
+        | (access|api|auth|client|private|secret|subscription)[-_]?key
+    )\Z""",
     re.IGNORECASE | re.VERBOSE,
 )
-"""Names of headers and query parameters that hold credentials."""
+"""How names of headers and query parameters end that hold credentials, whatever their makers put before it
+(``X-Vault-Token``, ``Ocp-Apim-Subscription-Key``); with a ``page_token`` one goes on reading a list."""
+
+_LONGEST_END = 64
+"""Characters of a name that are looked at."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -137,7 +142,7 @@ def read_request(value: bytes | str) -> ReceivedRequest | None:
     """A request as the header holds it, or None."""
     try:
         return _RECEIVED.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -171,7 +176,7 @@ def kept_values(named: Mapping[str, str]) -> dict[str, str]:
 
 def is_credential(name: str) -> bool:
     """Whether a header or query parameter of this name holds a credential."""
-    return _CREDENTIAL.fullmatch(name) is not None
+    return _CREDENTIAL.search(name[-_LONGEST_END:]) is not None
 
 
 def without_credentials(named: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,17 @@ def test_a_request_is_read_back_from_its_header() -> None:
     assert received_request([("ce_id", b"x"), ("hr_request", request.to_header())]) == request
 
 
-@pytest.mark.parametrize("headers", [None, [], [("ce_id", b"x")], [("hr_request", b"?")], [("hr_request", b"\xff")]])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        None,
+        [],
+        [("ce_id", b"x")],
+        [("hr_request", b"?")],
+        [("hr_request", b"\xff")],
+        [("hr_request", b'{"more": ' + b"[" * 5_000 + b"]" * 5_000 + b"}")],
+    ],
+)
 def test_records_without_a_request(headers: list[tuple[str, bytes]] | None) -> None:
     assert received_request(headers) is None
 
@@ -40,7 +50,11 @@ def test_an_execution_is_read_back_from_its_text() -> None:
 def test_credentials_are_known_by_their_names() -> None:
     credentials = ["Authorization", "ACCESS-KEY", "Set-Cookie", "token", "access_token", "X-Auth-Token", "X-Api-Key"]
     credentials += ["X-Api-Token", "apikey", "password", "client_secret", "clientSecret", "x-secret", "private-key"]
-    others = ["color", "key", "page_token", "monkey", "id", "secretary", "x-request-id", "tokens"]
+    credentials += ["X-Vault-Token", "X-Shopify-Access-Token", "x-amz-security-token", "PRIVATE-TOKEN", "csrfToken"]
+    credentials += ["Ocp-Apim-Subscription-Key", "X-RapidAPI-Key", "dd-api-key", "acme_client_secret", "db.password"]
+    credentials += ["x" * 100_000 + "-token"]
+    others = ["color", "key", "page_token", "monkey", "id", "secretary", "x-request-id", "tokens", "Idempotency-Key"]
+    others += ["nextPageToken", "continuation-token", "partition_key", "token-type", "-" * 100_000]
 
     assert without_credentials(dict.fromkeys(credentials, "x")) == dict.fromkeys(credentials, HIDDEN)
     assert without_credentials(dict.fromkeys(others, "x")) == dict.fromkeys(others, "x")

@@ -110,7 +110,7 @@ class EventDecoder:
                 raise CorruptRecord("not the schema of an event: its fields are not the envelope's")
             data = fields["data"]
             attributes = None if data == "string" else [_attribute(field) for field in data["fields"]]
-        except (ValueError, KeyError, TypeError, AttributeError, IndexError, InvalidRequest) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, InvalidRequest) as error:
             raise CorruptRecord(f"not the schema of an event: {error!r}") from error
         self._layout = None if attributes is None else layout_of(attributes)
         self._read = event_reader(attributes)

@@ -75,7 +75,7 @@ class _Schema:
         self._named: dict[str, dict[str, Any]] = {}
         try:
             self.root: Any = parse_schema(json.loads(text), named_schemas=self._named)
-        except (SchemaParseException, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (SchemaParseException, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InvalidRequest(f"not an Avro schema: {error}") from error
 
     def resolved(self, node: Any) -> Any:

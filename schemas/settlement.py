@@ -93,5 +93,5 @@ def read_attempts(value: bytes) -> list[Attempt]:
     """
     try:
         return _SETTLEMENT.decode(value).attempts() if value.startswith(b"[") else [_ATTEMPT.decode(value)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptRecord(f"not an attempt: {error}") from error

@@ -122,7 +122,7 @@ async def schema_body(request: Request) -> SchemaBody:
     """
     try:
         body = msgspec.json.decode(await request.body(), type=SchemaBody)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RegistryError(_INVALID_SCHEMA, f"Invalid schema: {error}") from error
     if body.schemaType.upper() != "AVRO":
         raise RegistryError(_INVALID_SCHEMA, f"Invalid schema type {body.schemaType}: only AVRO is served here")

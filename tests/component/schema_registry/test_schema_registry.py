@@ -193,6 +193,7 @@ def test_a_lookup_does_not_mind_how_the_schema_is_printed(client: SchemaRegistry
         ("POST", f"/subjects/{SUBJECT}/versions", {"schema": '"string"'}, 422, 42205),
         ("POST", f"/subjects/{MISSING}/versions", {"schema": '"string"'}, 422, 42205),
         ("POST", f"/compatibility/subjects/{SUBJECT}/versions/1", {"schema": '{"type": "enum"}'}, 422, 42201),
+        ("POST", f"/compatibility/subjects/{SUBJECT}/versions/1", {"schema": "[" * 5_000 + "]" * 5_000}, 422, 42201),
         ("PUT", "/config", {"compatibility": "NONE"}, 422, 42205),
         ("PUT", f"/mode/{SUBJECT}", {"mode": "READWRITE"}, 422, 42205),
         ("DELETE", f"/subjects/{SUBJECT}", None, 422, 42205),
@@ -206,6 +207,12 @@ def test_errors_have_the_registrys_shape(
     assert (response.status_code, response.json()["error_code"]) == (status, code)
     assert response.json()["message"]
     assert response.headers["content-type"] == schema_registry.MEDIA_TYPE
+
+
+def test_a_body_that_is_nested_too_deep_is_refused(url: str) -> None:
+    body = b'{"schema": "{}", "more": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"
+    response = httpx.post(f"{url}/subjects/{SUBJECT}", content=body)
+    assert (response.status_code, response.json()["error_code"]) == (422, 42201)
 
 
 def test_the_client_understands_the_errors(client: SchemaRegistryClient) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from schemas.errors import InvalidFilter, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Test = Callable[[Any], bool]
 
@@ -57,6 +57,22 @@ def literal_keys(alternatives: list[Any]) -> frozenset[Any] | None:
     return frozenset(keys)
 
 
+def elements(array: list[Any]) -> Iterator[Any]:
+    """What an array holds that is no array itself, however deep; ``MISSING`` for every empty one.
+
+    Without recursion: data may be nested as deep as the JSON decoder goes, which is deeper than calls of ours may go.
+    """
+    unfinished = [iter(array or (MISSING,))]
+    while unfinished:
+        for element in unfinished[-1]:
+            if element.__class__ is list:
+                unfinished.append(iter(element or (MISSING,)))
+                break
+            yield element
+        else:
+            unfinished.pop()
+
+
 def alternatives_test(alternatives: list[Any], path: str) -> Test:
     """Compile the alternatives for one field into a test of its value (a scalar, array, object, or ``MISSING``).
 
@@ -102,7 +118,7 @@ def _field_test(tests: list[Test], existence: bool | None) -> Test:  # noqa: FBT
 
     def one_fits(value: Any) -> bool:
         if value.__class__ is list:
-            return any(one_fits(element) for element in value)
+            return any(scalar_test(element) for element in elements(value))
         return scalar_test(value)
 
     if existence is None:

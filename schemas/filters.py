@@ -21,7 +21,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from schemas import timestamps
-from schemas.alternatives import MISSING, alternatives_test, literal_keys, refuse
+from schemas.alternatives import MISSING, alternatives_test, elements, literal_keys, refuse
 from schemas.attributes import member as member_path
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _parse(text: str) -> Any:
     if len(text) > MAX_CONDITION_LENGTH:
         refuse("$", f"is longer than {MAX_CONDITION_LENGTH} characters")
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         refuse("$", f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
     except ValueError:
@@ -180,6 +180,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: set[str] = set()
     repeated.name = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
     return repeated
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value in (float("inf"), float("-inf")):
+        refuse("$", f"holds a number that is too large: {text}")
+    return value
 
 
 def _refuse_constant(name: str) -> None:
@@ -246,8 +253,8 @@ def _over_objects(test: Test) -> Test:
     def over(value: Any) -> bool:
         if value.__class__ is dict:
             return test(value)
-        if value.__class__ is list and value:
-            return any(over(element) for element in value)
+        if value.__class__ is list:
+            return any(test(element if element.__class__ is dict else {}) for element in elements(value))
         return test({})
 
     return over

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from schemas.alternatives import scalar_key
+from schemas.alternatives import elements, scalar_key
 from schemas.filters import FIELDS, FIELDS_IN_VALUE
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Node(Generic[T]):
 
     def collect(self, value: Any, found: list[list[T]]) -> None:
         if value.__class__ is list:
-            for element in value:
+            for element in elements(value):
                 self.collect(element, found)
         elif value.__class__ is dict:
             children = self.children

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -126,7 +127,8 @@ def _stored(members: dict[str, Any]) -> dict[str, Any]:
     if "types" in members:
         members["types"] = tuple(TypeSelection(**one) for one in members["types"])
     if members.get("condition") is not None:
-        members["condition"] = msgspec.json.encode(members["condition"]).decode()
+        # What JSON cannot say (1e400 is read as infinite) keeps a name, which is refused; msgspec would make it a null.
+        members["condition"] = json.dumps(members["condition"], ensure_ascii=False, separators=(",", ":"))
     return members
 
 

@@ -332,3 +332,25 @@ def keys_at(value: Any, path: tuple[str, ...]) -> set[Any]:
     if not path:
         return {scalar_key(value)}
     return keys_at(value[path[0]], path[1:]) if isinstance(value, dict) and path[0] in value else set()
+
+
+@pytest.mark.parametrize("pattern", [{"a": ["x"]}, {"a": {"b": ["x"]}}, {"a": [{"anything-but": ["y"]}]}])
+def test_arrays_in_arrays_are_looked_into_however_deep_they_are(pattern: Any) -> None:
+    for innermost, expected in (("x", "b" not in pattern["a"]), ({"b": "x"}, "b" in pattern["a"]), ([], False)):
+        nested: Any = innermost
+        for _ in range(5_000):
+            nested = [nested]
+        found = condition({"data": pattern}).matches(Event({"a": nested}))
+        assert found is expected
+
+
+def test_an_empty_array_inside_an_array_has_no_members() -> None:
+    absent = condition({"data": {"a": {"b": [{"exists": False}]}}})
+    assert absent.matches(Event({"a": [[], {"b": 1}]}))
+    assert not absent.matches(Event({"a": [[{"b": 1}], {"b": 1}]}))
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400"])
+def test_a_number_beyond_all_numbers_is_refused(number: str) -> None:
+    with pytest.raises(InvalidFilter, match=f"too large: {number}"):
+        compile_condition(f'{{"data": {{"x": [{{"numeric": ["<", {number}]}}]}}}}')

@@ -174,6 +174,14 @@ def test_the_index_finds_what_the_condition_matches(world: World, condition: Any
     assert world.matched(Message(event(data))) == {"endpoint-s": ("s",)}
 
 
+def test_the_index_looks_into_arrays_however_deep_they_are(world: World) -> None:
+    world.subscribe("s", condition={"data": {"tags": ["b"]}})
+    tags: Any = "b"
+    for _ in range(5_000):
+        tags = [tags]
+    assert world.matched(Message(event({"tags": tags}))) == {"endpoint-s": ("s",)}
+
+
 def test_ordered_subscriptions_of_one_endpoint_stay_apart(world: World) -> None:
     for name, order in (("a", None), ("b", None), ("c", 2), ("d", 1)):
         world.subscribe(name, endpoint="hook", condition=None if order == 1 else {"data": {"total": [1]}})

@@ -29,6 +29,8 @@ _DECIMAL = re.compile(r"decimal\s*\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)", re.ASCII
 _NUMBER_TEXT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
 _INTEGER_TEXT = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
+_ESCAPED_IN_JSON = re.compile(r'["\\\x00-\x1f]')
+"""What JSON can only spell with an escape: no decoder can be made for a member with such a name."""
 
 
 class AttributeKind(StrEnum):
@@ -94,7 +96,8 @@ def canonical(attributes: Sequence[Attribute], path: str = "$.attributes") -> tu
     """A registration's attributes with their types in canonical spelling.
 
     Raises:
-        InvalidRequest: an empty, overlong or repeated name, or an unknown type; one problem each, under ``path``.
+        InvalidRequest: an empty, overlong or repeated name, one that JSON can only spell with an escape, or an unknown
+            type; one problem each, under ``path``.
     """
     problems: list[Problem] = []
     known: dict[str, Attribute] = {}
@@ -102,6 +105,9 @@ def canonical(attributes: Sequence[Attribute], path: str = "$.attributes") -> tu
         here = f"{path}[{index}]"
         if not 1 <= len(attribute.name) <= LONGEST_NAME:
             problems.append(Problem(path=f"{here}.name", message=f"a name has 1 to {LONGEST_NAME} characters"))
+        elif _ESCAPED_IN_JSON.search(attribute.name):
+            message = 'a name has no quotation mark ("), backslash or control character'
+            problems.append(Problem(path=f"{here}.name", message=message))
         elif attribute.name in known:
             problems.append(Problem(path=f"{here}.name", message=f"{attribute.name!r} is listed twice"))
         try:

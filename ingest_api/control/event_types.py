@@ -24,7 +24,7 @@ class AttributeModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", from_attributes=True, frozen=True)
 
-    name: Name
+    name: Annotated[Name, Field(description='Without quotation marks (`"`), backslashes and control characters.')]
     type: Annotated[str, Field(description="String, Number, Boolean, Time, integer, decimal(p,s) or json.")]
     required: bool = False
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from schemas.attributes import AttributeKind, AttributeType, canonical, from_text, member, parse_type, to_decimal, union
 from schemas.errors import Conflict, InvalidRequest
 from schemas.event_type import Attribute
+from schemas.payload import PayloadReader
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,19 @@ def test_types_are_read_whatever_their_case(text: str, spelled: str) -> None:
 def test_other_types_are_refused(text: str) -> None:
     with pytest.raises(InvalidRequest):
         parse_type(text)
+
+
+@pytest.mark.parametrize("name", ['say "so"', "back\\slash", "two\nlines", "\0"])
+def test_a_name_that_json_has_to_escape_is_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        canonical([Attribute(name="ok", type="String"), Attribute(name=name, type="String")])
+    assert [problem.path for problem in refused.value.problems] == ["$.attributes[1].name"]
+
+
+@pytest.mark.parametrize("name", ["it's", "größe", "a b", "\x7f", "\U0001f600", "x" * 255])
+def test_events_can_be_read_with_every_other_name(name: str) -> None:
+    reader = PayloadReader(canonical([Attribute(name=name, type="String")]))
+    assert reader.from_json(json.dumps({name: "x"}).encode(), "$") == (("x",), None)
 
 
 def test_canonical_names_every_problem() -> None:

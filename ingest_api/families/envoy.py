@@ -29,7 +29,7 @@ from ingest_api.family import Family
 from ingest_api.state import Gateway
 from schemas.access import Client
 from schemas.channels import MAX_LENGTH
-from schemas.errors import InvalidRequest, PermissionDenied, Problem
+from schemas.errors import InvalidRequest, PermissionDenied, Problem, Unauthenticated
 from schemas.organisation import FAMILY as NAME
 
 LIFETIME = 3_600
@@ -90,7 +90,7 @@ async def connection_token(gateway: TheGateway, user: EnvoyUser) -> JSONResponse
     `<namespace>:read` gives `<namespace>:<organisation>`; `<namespace>:read:own` gives
     `<namespace>:<organisation>#<user>` only.
     """
-    await _provisioned(gateway, user)
+    user, _ = await _provisioned(gateway, user)
     token, _ = gateway.realtime_tokens.issue_connection(
         user=user.id,
         workspace=user.workspace,
@@ -113,7 +113,7 @@ async def subscription_token(
     if not wanted or len(wanted) > MAX_LENGTH:
         place = Problem(path="$.channel", message=f"must have 1 to {MAX_LENGTH} characters")
         raise InvalidRequest("The request names no channel.", [place])
-    public = await _provisioned(gateway, user)
+    user, public = await _provisioned(gateway, user)
     Grants.of(user, gateway.settings).check(user, wanted, public)
     token, _ = gateway.realtime_tokens.issue_subscription(
         user=user.id, workspace=user.workspace, issuer=user.id, lifetime=LIFETIME, channel=wanted
@@ -153,16 +153,20 @@ def _answer(content: BaseModel) -> JSONResponse:
     return JSONResponse(content.model_dump(), headers={"cache-control": NO_STORE})
 
 
-async def _provisioned(gateway: Gateway, user: Client) -> tuple[str, ...]:
-    """The organisation's public namespaces.
+async def _provisioned(gateway: Gateway, user: Client) -> tuple[Client, tuple[str, ...]]:
+    """The user with the scopes that it has now, as a token says them for an hour; its organisation's public namespaces.
 
     Raises:
-        PermissionDenied: it is not provisioned.
+        Unauthenticated: the user is gone, or was disabled.
+        PermissionDenied: the organisation is not provisioned.
     """
     view = await gateway.view()
     if not is_provisioned(view, user.workspace):
         raise PermissionDenied("organisation not provisioned")
-    return public_namespaces_of(view, user.workspace)
+    found = view.client(user.id)
+    if found is None or found.disabled or (found.realm, found.workspace) != (user.realm, user.workspace):
+        raise Unauthenticated("The credential is not known.")
+    return found, public_namespaces_of(view, user.workspace)
 
 
 def _check_namespaces(names: list[str]) -> None:

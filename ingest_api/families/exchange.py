@@ -23,7 +23,7 @@ from ingest_api.families import (
     exchange_notifications,
     exchange_subscribed,
 )
-from ingest_api.families.exchange_access import browser, endpoint_holder, render, require_source
+from ingest_api.families.exchange_access import browser, endpoint_holder, render, source
 from ingest_api.families.exchange_openapi import POST_CUSTOM_EVENT, POST_EVENT, SCHEMAS
 from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, Request, Response
@@ -48,17 +48,16 @@ CUSTOM_EVENT = "/v1/customEvent"
 async def post_event(request: Request, gateway: Gateway) -> Response:
     """Publish the events of one request, all of them or none."""
     endpoint = await endpoint_holder(gateway.authenticator, request.headers.get(b"authorization"))
-    return await _publish(request, gateway, endpoint)
+    return await _publish(request, gateway, await source(gateway, endpoint))
 
 
 async def post_custom_event(request: Request, gateway: Gateway) -> Response:
     """The same from a browser, with the endpoint's ``eventAuthKey``."""
     endpoint = await browser(gateway.authenticator, request.headers.get(b"authorization"))
-    return await _publish(request, gateway, endpoint)
+    return await _publish(request, gateway, await source(gateway, endpoint))
 
 
 async def _publish(request: Request, gateway: Gateway, endpoint: Client) -> Response:
-    require_source(endpoint)
     media_type = request.media_type()
     if media_type != JSON and not media_type.endswith(b"+json"):
         raise UnsupportedMediaType("The body must be application/json.")

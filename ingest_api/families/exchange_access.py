@@ -78,14 +78,18 @@ async def _endpoint(
     return await endpoint_holder(gateway.authenticator, authorization)
 
 
-def require_source(endpoint: Client) -> None:
-    """Let an endpoint pass that publishes.
+async def source(gateway: Gateway, endpoint: Client) -> Client:
+    """The endpoint, if it publishes.
 
     Raises:
         PermissionDenied: it does not.
     """
     if Role.PRODUCER not in endpoint.roles:
+        # It may have been registered so a moment ago elsewhere.
+        endpoint = (await gateway.view()).client(endpoint.id) or endpoint
+    if Role.PRODUCER not in endpoint.roles:
         raise PermissionDenied("This endpoint is not registered as a source of events.")
+    return endpoint
 
 
 def may_see(caller: Client, endpoint: Client) -> bool:

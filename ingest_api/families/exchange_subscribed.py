@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from backbone.catalog.consumption import consumed_by, consumed_from
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
-from ingest_api.families.exchange_access import ExchangeEndpoint, require_source
+from ingest_api.families.exchange_access import ExchangeEndpoint, source
 from ingest_api.families.exchange_eventtypes import EventTypeOutput
 from ingest_api.families.exchange_openapi import ERRORS
 from schemas.access import Role
@@ -30,7 +31,7 @@ router = APIRouter(tags=["Exchange event types"], responses=ERRORS)
 class ConsumedOutput(EventTypeOutput):
     """An event type that the endpoint receives from one publisher."""
 
-    publisher: Annotated[str | None, Query(description="The endpoint that publishes, when asked for.")] = None
+    publisher: Annotated[str | None, Field(description="The endpoint that publishes, when asked for.")] = None
     provider: str | None = None
 
 
@@ -61,15 +62,16 @@ async def subscribed_consumer(
     extrafields: Annotated[str, Query(description="`provider`, `publisher`, or both with a comma.")] = "",
 ) -> list[ConsumedOutput]:
     """Each as its publisher has registered it: two publishers of one code are two entries."""
-    if Role.SUBSCRIBER not in endpoint.roles:
+    view = await gateway.view()
+    # What it is may have been registered a moment ago elsewhere.
+    if Role.SUBSCRIBER not in (view.client(endpoint.id) or endpoint).roles:
         raise PermissionDenied("This endpoint is not registered as a destination of events.")
     wanted = _extra_fields(extrafields)
-    view = await gateway.view()
     return [_consumed(view, each, wanted) for each in consumed_by(view, endpoint.id)]
 
 
 async def _consumed_from(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[Registration]:
-    require_source(endpoint)
+    await source(gateway, endpoint)
     return consumed_from(await gateway.view(), endpoint.id, endpoint.workspace)
 
 

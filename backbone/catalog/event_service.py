@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -36,6 +36,12 @@ _UNNAMED = "Event filter"
 def filter_record(view: CatalogView, filter_id: str) -> FamilyRecord | None:
     """How an event filter was given; None for one that another API made."""
     return view.family_record(FAMILY, FILTERS, filter_id)
+
+
+def as_given(view: CatalogView, event_filter: EventFilter) -> dict[str, Any] | None:
+    """``name`` and ``in`` of an event filter as they were given; None where another API made or has changed it."""
+    record = filter_record(view, event_filter.id)
+    return None if record is None or record.updated_at != event_filter.updated_at else record.content
 
 
 def endpoints_of(view: CatalogView, workspace: str) -> list[Endpoint]:
@@ -163,9 +169,10 @@ class EventServiceRoutes:
 
         def decide(view: CatalogView) -> Changes[None]:
             event_filter, record = _filter(view, workspace, filter_id)
-            content = record.content | ({} if fields is None else {"in": fields.to_json()})
+            before = as_given(view, event_filter) or {"name": event_filter.name}
+            content = before | ({} if fields is None else {"in": fields.to_json()})
             content |= {} if name is None else {"name": name}
-            if content == record.content:
+            if content == before:
                 return Changes(result=None)
             now = timestamps.now()
             changed = msgspec.structs.replace(

@@ -10,7 +10,7 @@ import msgspec
 import strawberry
 from strawberry.scalars import JSON
 
-from backbone.catalog.event_service import filter_record
+from backbone.catalog.event_service import as_given
 from backbone.catalog.view import CatalogView
 from ingest_api.state import Gateway
 from schemas import event_service, timestamps
@@ -149,9 +149,8 @@ class EventFiltersOutput:
     @classmethod
     def of(cls, event_filter: EventFilter, view: CatalogView) -> EventFiltersOutput:
         """The filter, with its conditions as they were given here, or as another API's filter can say them."""
-        record = filter_record(view, event_filter.id)
         content: dict[str, Any] = {"name": event_filter.name, "in": _conditions(event_filter)}
-        content |= record.content if record is not None else {}
+        content |= as_given(view, event_filter) or {}
         return cls(
             id=strawberry.ID(event_filter.id),
             creation_date=DateTime(event_filter.created_at),

@@ -203,3 +203,23 @@ def test_G_57_another_workspace_does_not_see_them(service: EventService, gateway
     assert service.unlink(their_filter, mine) is False
     assert service.ok("deleteEventFilters(eventFiltersIds: $ids)", ids=[their_filter]) is False
     assert other.listed() == [theirs]
+
+
+def test_a_filter_that_our_own_api_changed_is_shown_as_it_is_and_can_be_changed_back(service: EventService) -> None:
+    given = {"in": {"eventTypes": ["A"]}}
+    event_filter = service.filter(eventTypes=["A"])
+    shown = "query ($id: ID!) { eventsFilters(filters: {id: {exact: $id}}) { collectionItems { meta } } }"
+    address = f"/headrace/v1/filters/{event_filter}"
+    with service.gateway.client(params={"workspace": service.workspace}) as admin:
+        admin.patch(address, json={"types": [{"namespace": "*", "code": "B"}]}).raise_for_status()
+        (found,) = service.data(shown, {"id": event_filter})["eventsFilters"]["collectionItems"]
+        assert found["meta"] == {"in": {"eventTypes": ["B"]}}
+
+        query = (
+            "mutation ($id: ID!, $input: EventFiltersInput) "
+            "{ updateEventFilters(eventFiltersId: $id, eventFiltersInput: $input) { meta } }"
+        )
+        changed = service.data(query, {"id": event_filter, "input": given})["updateEventFilters"]
+        assert changed["meta"] == given
+        assert [each["code"] for each in admin.get(address).json()["types"]] == ["A"]
+    assert service.ok("deleteEventFilters(eventFiltersIds: $ids)", ids=[event_filter])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,7 @@ from backbone.kafka.records import Record
 from backbone.ledger.executions import ExecutedContract, ExecutionQueries, ReceivedEvent, ReceivedQuery
 from schemas import timestamps, topics
 from schemas.delivery import Attempt, Outcome
-from schemas.errors import IdempotencyMismatch
+from schemas.errors import IdempotencyMismatch, Misconfigured
 from schemas.execution import Execution
 from schemas.ids import attempt_id
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from schemas.event import EventDraft
 
 __all__ = ["ExecutedContract", "Executions", "ReceivedEvent", "ReceivedQuery"]
+
+log = logging.getLogger(__name__)
 
 _ENCODER = msgspec.json.Encoder()
 _ABORTED = "aborted by hand"
@@ -85,13 +88,16 @@ class Executions:
         return await asyncio.to_thread(self._queries.contract, workspace, delivery)
 
     async def account(self, delivery: str) -> Execution | None:
-        """What was sent and answered; None when nothing was sent.
-
-        Raises:
-            Misconfigured: none of the installation's secret keys sealed it.
-        """
+        """What was sent and answered; None when nothing was sent, or when the secret key that sealed it is gone."""
         sealed = await asyncio.to_thread(self._queries.execution, delivery)
-        return None if sealed is None else Execution.from_json(self._secrets.open(sealed))
+        if sealed is None:
+            return None
+        try:
+            return Execution.from_json(self._secrets.open(sealed))
+        except Misconfigured:
+            # What is in the ledger is not sealed anew when keys are rotated: the state of the delivery says enough.
+            log.warning("an account of a call was sealed with a key that is gone", extra={"delivery": delivery})
+            return None
 
     async def send_again(self, failed: ExecutedContract, draft: EventDraft) -> bool:
         """Publish the event that stands for another try; False, and nothing written, when it was handled before.

@@ -11,7 +11,15 @@ import msgspec
 from backbone.kafka.records import Record
 from schemas import topics
 from schemas.channels import delivery_channel
-from schemas.delivery import Contract, Delivery, GroupedDelivery, ReceiptKind, RoutingReceipt, SourceOffset
+from schemas.delivery import (
+    Contract,
+    Delivery,
+    GroupedDelivery,
+    ReceiptKind,
+    RoutingReceipt,
+    SourceOffset,
+    event_headers,
+)
 from schemas.errors import CorruptRecord
 from schemas.execution import received_request
 from schemas.ids import delivery_id
@@ -22,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backbone.kafka.records import Partition
+    from schemas.delivery import Headers
     from stream_processors.matching import Match
     from stream_processors.reader import ConsumedRecord
     from stream_processors.record_view import Decode
@@ -29,6 +38,9 @@ if TYPE_CHECKING:
 _ENCODER = msgspec.json.Encoder()
 _FRAME = 5
 """Bytes before the Avro payload: magic byte and schema id."""
+
+_ENDPOINTS = 5_000
+"""In one receipt, of about 60 bytes each: a record that Kafka does not take for its size would stop the router."""
 
 _TOPICS = {
     EndpointType.WEB_HOOK: topics.WEBHOOK_DELIVERIES,
@@ -75,19 +87,25 @@ def wanted(message: ConsumedRecord, matches: Sequence[Match]) -> Sequence[Match]
 def delivery_records(
     message: ConsumedRecord, event: str, matches: Sequence[Match], *, routed_at: int, decode: Decode
 ) -> list[Record]:
-    """A record for each endpoint, and one for all contracts together; see ``delivery_record``."""
+    """A record for each endpoint, and one for all contracts together; see ``delivery_record``.
+
+    Headers of the event that are named like a delivery's are left out: another producer's ``due`` is no due time, and
+    nobody who can write an event can forge where it goes.
+    """
+    own = event_headers(message.headers())
     records = [
-        delivery_record(message, event, endpoint, subscriptions, routed_at=routed_at, decode=decode)
+        delivery_record(message, own, event, endpoint, subscriptions, routed_at=routed_at, decode=decode)
         for endpoint, subscriptions, order in matches
         if order is None or endpoint.type is not EndpointType.WEB_HOOK
     ]
     if len(records) < len(matches):
-        records.append(_grouped_record(message, event, matches, routed_at))
+        records.append(_grouped_record(message, own, event, matches, routed_at))
     return records
 
 
 def delivery_record(
     message: ConsumedRecord,
+    own: Headers,
     event: str,
     endpoint: Endpoint,
     subscriptions: Sequence[str],
@@ -99,6 +117,7 @@ def delivery_record(
 
     Args:
         message: the event as consumed.
+        own: its headers.
         event: its id.
         endpoint: where it goes; decides the topic.
         subscriptions: ids of those that matched.
@@ -117,7 +136,7 @@ def delivery_record(
         subscriptions=tuple(subscriptions),
         routed_at=routed_at,
     )
-    headers = [*(message.headers() or ()), *delivery.to_headers()]
+    headers = own + delivery.to_headers()
     if endpoint.type is EndpointType.WEB_SOCKET:
         key = delivery_channel(endpoint, RecordView(message, message.value() or b"", decode))
     else:
@@ -125,7 +144,9 @@ def delivery_record(
     return Record(_TOPICS[endpoint.type], message.value(), key, headers)
 
 
-def _grouped_record(message: ConsumedRecord, event: str, matches: Sequence[Match], routed_at: int) -> Record:
+def _grouped_record(
+    message: ConsumedRecord, own: Headers, event: str, matches: Sequence[Match], routed_at: int
+) -> Record:
     """The event for all its ordered webhook subscriptions: keyed by the event, for no endpoint is its only one."""
     contracts = [
         Contract(match.order, match.subscriptions[0], match.endpoint.id)
@@ -139,7 +160,7 @@ def _grouped_record(message: ConsumedRecord, event: str, matches: Sequence[Match
         contracts=tuple(sorted(contracts, key=lambda contract: (contract.order, contract.subscription))),
         routed_at=routed_at,
     )
-    headers = [*(message.headers() or ()), *grouped.to_headers()]
+    headers = own + grouped.to_headers()
     return Record(topics.WEBHOOK_DELIVERIES, message.value(), grouped.record_key, headers)
 
 
@@ -202,23 +223,28 @@ class Tally:
         return {partition: ranges[-1].next for partition, ranges in self._ranges.items()}
 
     def receipts(self, routed_at: int) -> list[Record]:
-        """One record on ``routing-receipts`` per range; ``routed_at`` in microseconds since the epoch."""
+        """One record on ``routing-receipts`` per range; ``routed_at`` in microseconds since the epoch.
+
+        What went to more endpoints than one record can name is followed by receipts of no further offsets.
+        """
         hour = datetime.fromtimestamp(routed_at / 1_000_000, UTC).strftime("%Y-%m-%dT%H")
         records = []
         for (topic, number), ranges in self._ranges.items():
             key = f"{topic}/{number}".encode()
             for covered in ranges:
-                receipt = RoutingReceipt(
-                    kind=covered.kind,
-                    topic=topic,
-                    partition=number,
-                    first_offset=covered.first,
-                    next_offset=covered.next,
-                    events=covered.events,
-                    matched={endpoint: {hour: count} for endpoint, count in covered.matched.items()},
-                    routed_at=routed_at,
-                )
-                records.append(Record(topics.ROUTING_RECEIPTS, _ENCODER.encode(receipt), key))
+                matched = list(covered.matched.items())
+                for at in range(0, max(1, len(matched)), _ENDPOINTS):
+                    receipt = RoutingReceipt(
+                        kind=covered.kind,
+                        topic=topic,
+                        partition=number,
+                        first_offset=covered.next if at else covered.first,
+                        next_offset=covered.next,
+                        events=0 if at else covered.events,
+                        matched={endpoint: {hour: count} for endpoint, count in matched[at : at + _ENDPOINTS]},
+                        routed_at=routed_at,
+                    )
+                    records.append(Record(topics.ROUTING_RECEIPTS, _ENCODER.encode(receipt), key))
         return records
 
     def settle(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -48,7 +49,9 @@ def read(records: list[Record]) -> list[RoutingReceipt]:
 def test_a_delivery_is_the_event_unchanged_with_its_own_headers_beside() -> None:
     event = FakeMessage(7, headers=[("ce_id", b"p-1"), ("hr_request", b"{}")])
 
-    record = delivery_record(event, "event-7", endpoint(), ("s1", "s2"), routed_at=NOON, decode=undecodable)
+    (record,) = delivery_records(
+        event, "event-7", [Match(endpoint(), ("s1", "s2"))], routed_at=NOON, decode=undecodable
+    )
 
     delivery = Delivery.from_headers(record.headers)
     assert (record.topic, record.key, record.value) == (topics.WEBHOOK_DELIVERIES, b"e1", framed("event-7"))
@@ -64,6 +67,26 @@ def test_a_delivery_is_the_event_unchanged_with_its_own_headers_beside() -> None
     assert event_headers(record.headers) == event.headers()
 
 
+def test_headers_of_the_event_cannot_pass_for_those_of_its_delivery() -> None:
+    forged = [
+        ("hr_groups", b'[[0,"s","of-another"]]'),
+        ("hr_run", b"r"),
+        ("hr_endpoint", b"of-another"),
+        ("due", b"soon"),
+    ]
+    event = FakeMessage(7, headers=[("ce_id", b"p-1"), *forged, ("hr_request", b"{}"), ("note", None)])  # type: ignore[list-item]  # as another producer may write it
+    alone, contract = Match(endpoint(), ("s1",)), Match(endpoint(), ("s2",), 1)
+
+    plain, grouped = delivery_records(event, "event-7", [alone, contract], routed_at=NOON, decode=undecodable)
+
+    assert event_headers(plain.headers) == [("ce_id", b"p-1"), ("hr_request", b"{}"), ("note", None)]
+    found, contracts = read_delivery(plain.headers or []), read_delivery(grouped.headers or [])
+    assert isinstance(found, Delivery)
+    assert (found.endpoint, found.run, found.due) == ("e1", "live", None)
+    assert isinstance(contracts, GroupedDelivery)
+    assert [each.endpoint for each in contracts.contracts] == ["e1"]
+
+
 @pytest.mark.parametrize(
     ("kind", "topic", "key"),
     [
@@ -73,7 +96,7 @@ def test_a_delivery_is_the_event_unchanged_with_its_own_headers_beside() -> None
     ],
 )
 def test_each_kind_of_endpoint_has_its_topic_and_key(kind: EndpointType, topic: str, key: bytes) -> None:
-    record = delivery_record(FakeMessage(0), "x", endpoint(kind), ("s",), routed_at=NOON, decode=undecodable)
+    record = delivery_record(FakeMessage(0), [], "x", endpoint(kind), ("s",), routed_at=NOON, decode=undecodable)
 
     assert (record.topic, record.key) == (topic, key)
 
@@ -82,7 +105,7 @@ def test_a_channel_template_is_filled_in_from_the_headers() -> None:
     message = FakeMessage(0, headers=[("ce_specversion", b"1.0"), ("ce_type", b"Order"), ("ce_subject", b"A-1")])
     templated = msgspec.structs.replace(endpoint(EndpointType.WEB_SOCKET), options={"channel": "{type}:{subject}"})
 
-    record = delivery_record(message, "x", templated, ("s",), routed_at=NOON, decode=undecodable)
+    record = delivery_record(message, [], "x", templated, ("s",), routed_at=NOON, decode=undecodable)
 
     assert record.key == b"w/Order:A-1"
 
@@ -135,6 +158,25 @@ def test_receipts_tile_the_offsets_and_count_the_deliveries() -> None:
     assert (second.partition, second.matched) == (1, {"e1": {"2026-11-21T12": 1}, "e2": {"2026-11-21T12": 1}})
     assert tally.offsets() == {P0: 13, P1: 1}
     assert tally.events == 4
+
+
+def test_what_goes_to_very_many_endpoints_has_receipts_that_kafka_takes() -> None:
+    tally = Tally({P0: 0})
+    for offset in range(2):
+        assert tally.add(P0, offset)
+    endpoints = {str(uuid.uuid4()) for _ in range(20_000)}
+    for each in endpoints:
+        tally.matched(P0, each)
+
+    records = tally.receipts(NOON)
+
+    assert max(len(record.value or b"") for record in records) < 1_000_000
+    receipts = read(records)
+    assert [(each.first_offset, each.next_offset) for each in receipts] == [(0, 2)] + [(2, 2)] * (len(receipts) - 1)
+    assert sum(each.events for each in receipts) == 2
+    matched = [endpoint for each in receipts for endpoint in each.matched]
+    assert len(matched) == len(endpoints)
+    assert set(matched) == endpoints
 
 
 def test_a_gap_is_a_receipt_of_its_own() -> None:

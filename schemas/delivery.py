@@ -197,7 +197,8 @@ class GroupedDelivery(msgspec.Struct, frozen=True, kw_only=True):
                 routed_at=int(found["hr_routed_at"]),
                 due=int(found["due"]) if "due" in found else None,
             )
-        except (KeyError, ValueError, msgspec.DecodeError) as error:
+        except (KeyError, ValueError, AttributeError, TypeError, RecursionError) as error:
+            # A header of another producer may have no value.
             raise CorruptRecord(f"not a grouped delivery: {error!r}") from error
 
 
@@ -319,7 +320,8 @@ class ReceiptKind(StrEnum):
 class RoutingReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """What the router did with offsets ``first_offset`` ≤ o < ``next_offset``, as JSON on ``routing-receipts``.
 
-    ``matched`` maps endpoint id to hour (``2026-11-21T03``, UTC, of routing) to deliveries.
+    ``matched`` maps endpoint id to hour (``2026-11-21T03``, UTC, of routing) to deliveries. Where it has too many
+    endpoints for one record, receipts of no offsets (``first_offset`` = ``next_offset``) follow with the others.
     """
 
     kind: ReceiptKind

@@ -114,6 +114,10 @@ class LedgerIndexer:
             self._readers.get(str(message.topic()), self._read_event)(message, rows)
         except CorruptRecord as error:
             self._refuse(message, str(error))
+        except Exception as error:
+            # The worker that this would end routes events too, and its successor would read the same record.
+            log.exception("indexing a record failed")
+            self._refuse(message, f"it cannot be indexed: {error!r}")
 
     def _refuse(self, message: Message, reason: str) -> None:
         topic = str(message.topic())

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from backbone.ledger.rows import LedgerRows
+    from schemas.codec import DecodedEvent
+    from stream_processors.record_view import Decode
 
 NOW = 1_700_000_000_000_000
 ATTRIBUTES = (Attribute(name="total", type="Number"), Attribute(name="paidAt", type="Time"))
@@ -75,11 +77,11 @@ class World:
         self.set_aside: list[tuple[Any, str]] = []
         self.indexer = self.indexer_with(self.writer)
 
-    def indexer_with(self, writer: Any) -> LedgerIndexer:
+    def indexer_with(self, writer: Any, decode: Decode = DECODER.decode) -> LedgerIndexer:
         return LedgerIndexer(
             writer=writer,
             view=self.view,
-            decode=DECODER.decode,
+            decode=decode,
             set_aside=lambda message, reason: self.set_aside.append((message, reason)),
         )
 
@@ -297,11 +299,25 @@ def test_poison_of_events_and_attempts_is_set_aside_and_the_rest_indexed(world: 
     assert all(reason for _, reason in world.set_aside)
 
 
+def test_a_record_that_our_own_code_cannot_handle_is_set_aside_and_the_rest_indexed(world: World) -> None:
+    def decode(value: bytes) -> DecodedEvent:
+        if value == b"odd":
+            raise OverflowError("nobody thought of this")
+        return DECODER.decode(value)
+
+    odd = Message(world.kinds[LedgerPolicy.ALL].topic, b"odd")
+    indexer = world.indexer_with(world.writer, decode)
+    assert indexer.index([odd, world.event("e1")]) == 1
+    assert [message for message, _ in world.set_aside] == [odd]
+
+
 def test_poison_that_others_set_aside_is_only_passed_over(world: World) -> None:
     poison = [
         Message(topics.WEBHOOK_DELIVERIES, b"junk", [("hr_delivery", b"x")]),
         Message(topics.WEBHOOK_DELIVERIES, b"junk"),
         Message(topics.WEBHOOK_DELIVERIES, b"junk", [("hr_groups", b"x")]),
+        Message(topics.WEBHOOK_DELIVERIES, b"junk", [("hr_groups", None)]),
+        Message(topics.WEBHOOK_DELIVERIES, b"junk", [("hr_groups", b'[[0,"s","e"]]'), ("hr_event", None)]),
         Message(topics.FILE_DELIVERIES, b"junk"),
         Message(topics.WEBSOCKET_DELIVERIES, b"junk", [("hr_delivery", b"x")]),
         Message(topics.DEAD_LETTERS, b"junk", [("hr_dead_kind", b"delivery")]),

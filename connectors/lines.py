@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from connectors.rendering import BODIES
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from backbone.catalog.reader import Catalog
     from backbone.kafka.records import Message
     from schemas.codec import DecodedEvent
+
+log = logging.getLogger(__name__)
 
 
 class LineRenderer:
@@ -55,10 +58,26 @@ class LineRenderer:
         event = self._decode(message.value())
         event_type = view.event_type(_topic(headers))
         namespace = event_type.namespace if event_type else None
-        rendered = body.render(event, headers, namespace, view.client(event.source))
+        try:
+            rendered = body.render(event, headers, namespace, view.client(event.source))
+        except Exception as error:  # one record that our own code cannot handle must not stop the others
+            log.exception("cannot render a line", extra={"offset": message.offset()})
+            raise CorruptRecord(f"cannot be rendered: {error!r}") from error
         # Open data comes as it was received, line feeds between its members included.
         rendered = rendered.replace(b"\n", b" ").replace(b"\r", b" ")
         return b'{"offset":%d,%b\n' % (message.offset() or 0, rendered[1:])
+
+    def source(self, message: Message) -> str:
+        """Who published the event, of a record whose headers do not say.
+
+        Raises:
+            CorruptRecord: the event cannot be read, or nobody did.
+            Unavailable: Kafka cannot say whether the schema exists.
+        """
+        found = self._decode(message.value()).source
+        if not found:
+            raise CorruptRecord("nobody published it")
+        return found
 
     def _decode(self, value: bytes | None) -> DecodedEvent:
         if value is None:

@@ -54,13 +54,25 @@ class Publication:
             message, self._message = self._message, None
             try:
                 self._body = protocol.publication(render(message), self.number)
-            except CorruptRecord as error:
+            except Exception as error:  # one record must not stop a node that serves all channels
                 # It keeps its number: every node counts it, whatever it can read.
                 log.warning(
                     "a realtime delivery cannot be read",
+                    exc_info=not isinstance(error, CorruptRecord),
                     extra={"partition": message.partition(), "offset": message.offset(), "error": str(error)},
                 )
         return self._body
+
+
+def within(publications: Sequence[Publication], size: int) -> list[Publication]:
+    """The first of them, as many as have no more than ``size`` bytes together."""
+    found: list[Publication] = []
+    for publication in publications:
+        size -= publication.size
+        if size < 0:
+            break
+        found.append(publication)
+    return found
 
 
 class Subscriber(Protocol):

@@ -106,23 +106,31 @@ async def test_what_cannot_be_a_line_is_set_aside_and_holds_nothing_up(room: Fil
     good = room.delivery(endpoint)
     corrupt = Record(good.topic, b"\0\0\0\0\1no such schema", good.key, good.headers)
     foreign = Record(good.topic, b"anything", good.key, [("hr_endpoint", b"\xff")])
+    # What another producer may have written beside an event that is sound.
+    no_text = Record(good.topic, good.value, good.key, [*(good.headers or []), ("ce_id", b"\xff")])
+    bare = room.delivery(endpoint)
+    headers = [each for each in bare.headers or [] if not each[0].startswith("ce_")]
     with room.sink():
         await room.office.producer.send(
-            [corrupt, foreign, Record(good.topic, None, good.key), room.delivery(gone), good]
+            [
+                *(corrupt, foreign, no_text, Record(good.topic, None, good.key), room.delivery(gone), good),
+                msgspec.structs.replace(bare, headers=headers),
+            ]
         )
-        await until(lambda: len(room.lines(endpoint)) == 1, "the good one is in a file", 60)
+        await until(lambda: len(room.lines(endpoint)) == 2, "the good ones are in a file", 60)
         # Its own partition may be behind.
         await until(lambda: bool(room.office.attempts(gone)), "it is known what became of what is for an endpoint gone")
-        await until(lambda: bool(room.office.attempts(endpoint)), "it is known that the good one is in a file")
+        await until(lambda: len(room.office.attempts(endpoint)) == 2, "it is known that the good ones are in a file")
     assert room.files.names(gone.id, 1) == []
     assert [each.outcome for each in room.office.attempts(gone)] == [Outcome.CANCELLED]
-    assert [each.outcome for each in room.office.attempts(endpoint)] == [Outcome.DELIVERED]
+    assert {each.outcome for each in room.office.attempts(endpoint)} == {Outcome.DELIVERED}
+    assert {line["source"] for line in room.lines(endpoint)} == {"client-1"}
     reasons = [
         headers["hr_dead_reason"].decode()
         for message in room.office._read(topics.DEAD_LETTERS)
         if (headers := dict(message.headers() or ())).get("hr_dead_topic") == topics.FILE_DELIVERIES.encode()
     ]
-    assert len(reasons) == 3
+    assert len(reasons) == 4
     assert any("schema" in reason for reason in reasons)
 
 

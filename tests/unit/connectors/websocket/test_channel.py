@@ -100,21 +100,23 @@ def test_since_tells_all_that_came_after_or_nothing() -> None:
 
 def test_a_publication_is_rendered_once_and_one_that_cannot_be_keeps_its_number() -> None:
     rendered: list[int] = []
+    errors = {1: CorruptRecord("unreadable"), 3: UnicodeDecodeError("utf-8", b"\xff", 0, 1, "nobody thought of this")}
 
     def render(message: Any) -> bytes:
         rendered.append(message.offset())
-        if message.offset() == 1:
-            raise CorruptRecord("unreadable")
+        if message.offset() in errors:
+            raise errors[message.offset()]
         return b'{"a":1}'
 
     channel = Channel(b"w/orders", 0)
-    for offset in range(3):
+    for offset in range(4):
         channel.count(record(offset))
 
     bodies = [publication.body(render) for publication in channel.history for _ in range(2)]
 
-    assert bodies == [b'{"data":{"a":1},"offset":1}'] * 2 + [None] * 2 + [b'{"data":{"a":1},"offset":3}'] * 2
-    assert rendered == [0, 1, 2]
+    first, third = b'{"data":{"a":1},"offset":1}', b'{"data":{"a":1},"offset":3}'
+    assert bodies == [first, first, None, None, third, third, None, None]
+    assert rendered == [0, 1, 2, 3]
     assert channel.name == b'"orders"'
 
 

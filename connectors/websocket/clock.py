@@ -9,6 +9,7 @@ import logging
 import random
 import time
 from typing import TYPE_CHECKING, Protocol
+from weakref import WeakMethod
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 
 _TICK = 1.0
 """Seconds."""
+
+_SLACK = 1_000
+"""Timers of objects that are gone which are kept besides as many as there are of others."""
 
 
 class Pinged(Protocol):
@@ -42,7 +46,8 @@ class Clock:
         self._timeout = min(timeout, interval - 1)
         self._buckets: list[set[Pinged]] = [set() for _ in range(interval)]
         self._seconds = 0
-        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, WeakMethod[Callable[[], None]]]] = []
+        self._most_timers = _SLACK
         self._number = itertools.count()
         self._task: asyncio.Task[None] | None = None
 
@@ -63,8 +68,15 @@ class Clock:
         return lambda: bucket.discard(connection)
 
     def at(self, when: float, call: Callable[[], None]) -> None:
-        """Call something at a time in seconds since the epoch, or up to a second later."""
-        heapq.heappush(self._timers, (when, next(self._number), call))
+        """Call a method at a time in seconds since the epoch, or up to a second later.
+
+        Not if its object is gone by then, which this does not keep: a connection ends long before its token does.
+        """
+        heapq.heappush(self._timers, (when, next(self._number), WeakMethod(call)))
+        if len(self._timers) > self._most_timers:
+            self._timers = [timer for timer in self._timers if timer[2]() is not None]
+            heapq.heapify(self._timers)
+            self._most_timers = 2 * len(self._timers) + _SLACK
 
     def tick(self) -> None:
         """A second has passed."""
@@ -75,7 +87,9 @@ class Clock:
             connection.expect_pong()
         now = time.time()
         while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
+            call = heapq.heappop(self._timers)[2]()
+            if call is not None:
+                call()
 
     async def _run(self) -> None:
         while True:

@@ -10,6 +10,7 @@ import msgspec
 
 from connectors.websocket import protocol
 from connectors.websocket.admission import Ground
+from connectors.websocket.channel import within
 from connectors.websocket.protocol import ConnectResult, Disconnected, HistoryResult, ReplyError, SubscribeResult
 from schemas.channels import MAX_LENGTH, channel_key
 from schemas.errors import Unavailable
@@ -54,6 +55,7 @@ class Commands:
         self._node = session.node
         self._admission = session.node.admission
         self._refused = False
+        self._room = 0
 
     async def handle(self, text: str) -> None:
         """Do what one frame says.
@@ -78,6 +80,7 @@ class Commands:
             return
         if method is None or not command.id:
             raise Disconnected(protocol.BAD_REQUEST)
+        self._room = self._session.room // 2
         try:
             after = await getattr(self, f"_{method}")(command.id, getattr(command, method))
         except ReplyError as error:
@@ -183,7 +186,8 @@ class Commands:
             found.reverse()
         limit = self._node.settings.recovery_limit
         found = found[: limit if request.limit < 0 else min(limit, request.limit)]
-        return HistoryResult(publications=self._bodies(found), epoch=epoch, offset=channel.top)
+        page = self._fitting(found) or found[:1]
+        return HistoryResult(publications=self._bodies(page), epoch=epoch, offset=channel.top)
 
     async def _presence(self, _id: int, _request: ChannelRequest) -> None:
         raise protocol.not_available()
@@ -226,13 +230,20 @@ class Commands:
             if missed is not None:
                 result.recovered = True
                 result.offset = position.offset
-                result.publications = self._bodies(missed)
-                reached = missed[-1].number if missed else position.offset
+                told = self._fitting(missed)
+                result.publications = self._bodies(told)
+                reached = told[-1].number if told else position.offset
             elif flag & _REJECT_UNRECOVERED:
                 hub.forget_unused(channel)
                 raise protocol.unrecoverable()
         self._session.join(name, channel, reached, ground, expires_at)
         return result
+
+    def _fitting(self, publications: Sequence[Publication]) -> Sequence[Publication]:
+        """Those that the reply has room for. A larger one would make its client a slow one, and again on its return."""
+        found = within(publications, self._room)
+        self._room -= sum(publication.size for publication in found)
+        return found
 
     def _bodies(self, publications: Iterable[Publication]) -> list[msgspec.Raw]:
         bodies = (self._node.hub.body(publication) for publication in publications)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from connectors.websocket import protocol
+from connectors.websocket.channel import within
 from connectors.websocket.closing import close_socket
 
 if TYPE_CHECKING:
@@ -106,10 +106,13 @@ class Subscription:
                 self._task = None
                 self.channel.subscribers[self] = None
                 return
-            for frame, publications, _ in hub.push_frames(self.channel, missed):
+            page = within(missed, session.room) or missed[:1]
+            for frame, publications, _ in hub.push_frames(self.channel, page):
                 session.write_push(frame)
                 session.node.metrics.pushed.inc(publications)
-            position = missed[-1].number
+            position = page[-1].number
+            # However fast this client takes it, there are others.
+            await asyncio.sleep(0)
 
 
 class Session:
@@ -148,7 +151,7 @@ class Session:
         self._pinged = False
         self._forget: Callable[[], None] | None = None
         self._next_look: float | None = None
-        node.clock.at(time.time() + node.settings.stale_delay, _weakly(self._stale))
+        node.clock.at(time.time() + node.settings.stale_delay, self._stale)
 
     def accept(self, claims: ConnectionClaims) -> None:
         """The client has shown who it is."""
@@ -188,6 +191,11 @@ class Session:
         """Whether so much waits to be sent that no more publications should be added."""
         return self._transport.get_write_buffer_size() > self.node.settings.send_limit // 2
 
+    @property
+    def room(self) -> int:
+        """How many bytes may be added until it is congested."""
+        return max(0, self.node.settings.send_limit // 2 - self._transport.get_write_buffer_size())
+
     async def drained(self) -> bool:
         """Wait until the client has taken most of what waits: True; False: it is gone, or took nothing for too long."""
         waits = self._transport.get_write_buffer_size()
@@ -210,7 +218,9 @@ class Session:
     def ping(self) -> None:
         """Ask whether the client is there."""
         self._pinged = True
-        self.write(_PING_FRAME)
+        if self.open:
+            # It is asked, not answered: what else waits is no reason to close a client that catches up.
+            self._transport.write(_PING_FRAME)
 
     def pong(self) -> None:
         """It is.
@@ -283,7 +293,7 @@ class Session:
         """Have ``_end_what_expired`` called when this has expired and the grace is over, at the latest."""
         if self._next_look is None or expiry < self._next_look:
             self._next_look = expiry
-            self.node.clock.at(expiry + self.node.settings.expiry_grace, _weakly(self._end_what_expired))
+            self.node.clock.at(expiry + self.node.settings.expiry_grace, self._end_what_expired)
 
     def _end_what_expired(self) -> None:
         self._next_look = None
@@ -297,14 +307,3 @@ class Session:
         left = (self.expires_at, *(each.expires_at for each in self.subscriptions.values()))
         if expiries := [each for each in left if each is not None]:
             self._look_at(min(expiries))
-
-
-def _weakly(call: Callable[[], None]) -> Callable[[], None]:
-    """A timer that does not keep its connection in memory: it may have ended long before its token does."""
-    reference = weakref.WeakMethod(call)
-
-    def call_if_there() -> None:
-        if (there := reference()) is not None:
-            there()
-
-    return call_if_there

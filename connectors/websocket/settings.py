@@ -28,7 +28,8 @@ class RealtimeSettings(BaseSettings):
         channel_limit: subscriptions of one connection.
         history_size: publications of one channel that a client can recover.
         history_bytes: of the publications kept for all channels together.
-        recovery_limit: publications in a recovery reply; what is missing beyond follows as ordinary pushes.
+        recovery_limit: publications in a recovery reply, and in a page of the history. What is missing beyond follows
+            as ordinary pushes; so does what would fill more than a quarter of ``send_limit``.
         rebuild_records: of each partition, read again at a start so that there is a history.
         positions_interval: between two writes of the channels' positions.
         socket_window: how long events go on being kept for an endpoint of the event service without an event filter

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from backbone.kafka.transaction import TransactionalProducer
+from schemas import topics
+from schemas.channels import channel_key
 from tests.component.connectors.websocket.node import (
     Clients,
     channel_token,
@@ -19,6 +23,7 @@ from tests.component.connectors.websocket.node import (
     publish,
     running_node,
     some_channel,
+    token,
 )
 
 if TYPE_CHECKING:
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
 
     from backbone.kafka.settings import KafkaSettings
     from tests.component.connectors.post_office import PostOffice
+    from tests.component.connectors.websocket.node import RunningNode
 
 
 async def test_what_was_missed_comes_with_the_reply(clients: Clients, office: PostOffice) -> None:
@@ -68,6 +74,40 @@ async def test_beyond_the_reply_the_rest_follows_before_what_is_new(clients: Cli
     assert order_ids(result["publications"]) == list(range(1, 301))
     assert order_ids(pushed) == list(range(301, 1_101))
     assert [each["offset"] for each in pushed] == list(range(301, 1_101))
+
+
+async def test_a_reply_has_no_more_bytes_than_its_client_may_have_waiting(
+    clients: Clients, node: RunningNode, office: PostOffice
+) -> None:
+    channels = [some_channel() for _ in range(3)]
+    endpoint = await office.endpoint("http://unused")
+    for channel in channels:
+        large = [
+            office.delivery(endpoint, data=b'{"orderId":"%d%b"}' % (number, b" " * 50_000)) for number in range(1, 61)
+        ]
+        await office.producer.send(
+            [
+                msgspec.structs.replace(each, topic=topics.WEBSOCKET_DELIVERIES, key=channel_key("default", channel))
+                for each in large
+            ]
+        )
+    positions = {channel: await position(clients, channel, 60) for channel in channels}
+    slow = node.count("closed_total", code="3008")
+
+    client = await clients.open()
+    subs = {channel: {"recover": True, "epoch": at["epoch"], "offset": 0} for channel, at in positions.items()}
+    answer = await client.ask(connect={"token": token(channels=channels), "subs": subs})
+    found = {channel: order_ids(answer["connect"]["subs"][channel].get("publications", [])) for channel in channels}
+    assert len(json.dumps(answer)) < 300_000
+    while any(len(each) < 60 for each in found.values()):
+        push = (await client.next())["push"]
+        found[push["channel"]] += order_ids([push["pub"]])
+    page = await client.ask(history={"channel": channels[0], "limit": -1})
+
+    assert all(sub["recovered"] for sub in answer["connect"]["subs"].values())
+    assert all(each == list(range(1, 61)) for each in found.values())
+    assert [each["offset"] for each in page["history"]["publications"]] == [1, 2, 3, 4, 5]
+    assert node.count("closed_total", code="3008") == slow
 
 
 @pytest.mark.parametrize("lost", [{"epoch": "_", "offset": 1}, {"offset": 99}])
@@ -156,7 +196,8 @@ async def test_a_client_that_does_not_read_is_closed_as_slow_and_recovers(
                 count += 1_000
             back, result = await clients.subscribe(channel, recover=True, epoch=result["epoch"], offset=count - 500)
             assert result["recovered"] is True
-            missed = order_ids(result["publications"]) + order_ids(await back.publications(200))
+            told = order_ids(result["publications"])
+            missed = told + order_ids(await back.publications(500 - len(told)))
     assert missed == list(range(count - 499, count + 1))
 
 

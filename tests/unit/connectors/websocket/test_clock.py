@@ -46,12 +46,25 @@ def test_who_left_is_pinged_no_more() -> None:
 
 def test_timers_fire_once_and_in_their_order() -> None:
     clock = Clock(interval=25, timeout=8)
-    fired: list[str] = []
-    clock.at(time.time() - 1, lambda: fired.append("second"))
-    clock.at(time.time() - 2, lambda: fired.append("first"))
-    clock.at(time.time() + 600, lambda: fired.append("later"))
+    connection = Connection()
+    clock.at(time.time() - 1, connection.expect_pong)
+    clock.at(time.time() - 2, connection.ping)
+    clock.at(time.time() + 600, connection.ping)
 
     clock.tick()
     clock.tick()
 
-    assert fired == ["first", "second"]
+    assert connection.heard == ["ping", "pong?"]
+
+
+def test_timers_of_who_is_gone_are_dropped() -> None:
+    clock = Clock(interval=25, timeout=8)
+    stays = Connection()
+    clock.at(time.time() + 600, stays.ping)
+    for _ in range(10_000):
+        clock.at(time.time() + 600, Connection().ping)
+    clock.at(time.time() - 1, Connection().ping)
+    clock.tick()
+
+    assert len(clock._timers) < 2_100
+    assert any(timer[2]() == stays.ping for timer in clock._timers)

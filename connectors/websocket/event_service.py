@@ -7,6 +7,7 @@ The API key comes as ``Authorization: Bearer`` or, from browsers, which cannot s
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from connectors.websocket.session import Node
     from connectors.websocket.socket_leases import SocketLeases
     from schemas.access import ApiKey
+
+log = logging.getLogger(__name__)
 
 PATH = "/event-service/ws"
 
@@ -247,10 +250,15 @@ class EventSockets:
         while True:
             await asyncio.sleep(_LOOK_AGAIN)
             version = view.version
-            if version != seen or time.monotonic() - looked_at > _LOOK_ANYWAY:
-                seen, looked_at = version, time.monotonic()
+            if version == seen and time.monotonic() - looked_at <= _LOOK_ANYWAY:
+                continue
+            try:
                 ended = [self._end(connection, view) for connection in list(self._sockets)]
                 await asyncio.gather(*(closing for closing in ended if closing is not None))
+            except Exception:  # a key that is good for nothing must not go on for it: look again
+                log.exception("websockets could not be compared with the catalog")
+            else:
+                seen, looked_at = version, time.monotonic()
 
     def _end(self, connection: EventSocket, view: CatalogView) -> Coroutine[None, None, None] | None:
         """What closes a connection that has lost what it rests on; None for one that goes on."""

@@ -9,6 +9,7 @@ once. An epoch names one unbroken count of a partition. Records of another epoch
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,6 +18,7 @@ from backbone.kafka.consumer import BEGINNING, BatchConsumer
 from backbone.kafka.records import Record
 from connectors.websocket.channel import Mark
 from schemas import topics
+from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from connectors.websocket.channel import Channel
 
 log = logging.getLogger(__name__)
+
+_PATIENCE = 10.0
+"""Seconds without a record before its end, after which Kafka is taken to be away."""
 
 
 class PartitionStart(msgspec.Struct, frozen=True):
@@ -64,9 +69,13 @@ def load_positions(settings: KafkaSettings) -> Positions:
         partitions = consumer.partitions_of([topics.CHANNEL_POSITIONS])
         ends = consumer.end_offsets(partitions)
         consumer.assign(dict.fromkeys(partitions, BEGINNING))
+        deadline = time.monotonic() + _PATIENCE
         while any(consumer.ends.get(partition, 0) < end for partition, end in ends.items()):
             for message in consumer.consume(10_000, 0.2):
                 _read(message, starts, values)
+                deadline = time.monotonic() + _PATIENCE
+            if time.monotonic() > deadline:
+                raise Unavailable(f"nothing more of {topics.CHANNEL_POSITIONS} can be read")
     finally:
         consumer.close()
     marks = {

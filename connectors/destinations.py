@@ -22,6 +22,8 @@ _ASSIGNED_V6 = IPv6Network("2000::/3")
 """Global unicast; everything else in IPv6 is local, multicast, a transition mechanism or unassigned."""
 
 _NOT_PUBLIC: tuple[Network, ...] = (
+    IPv4Network("168.63.129.16/32"),  # the host that every virtual machine of Azure reaches under this address
+    IPv4Network("192.0.0.0/24"),  # IETF protocol assignments; Oracle's cloud has its metadata service there
     IPv4Network("192.88.99.0/24"),  # 6to4 relays (RFC 7526)
     IPv6Network("2001::/23"),  # IETF protocol assignments, Teredo among them
     IPv6Network("2002::/16"),  # 6to4 embeds any IPv4 address

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from connectors.schedule import DEFAULT_SCHEDULE, next_delay, parse_retry_after, tier_for
@@ -62,6 +64,9 @@ def test_tiers_add_up_to_never_early_and_late_by_at_most_the_smallest(total: flo
         ("1.5", None),
         ("", None),
         (None, None),
+        ("9" * 400, math.inf),
+        ("Mon, 01 Jan 99999999999999 00:00:00 GMT", None),
+        ("Mon, 01 Jan 2026 00:00:00 +99999999999999", None),
     ],
 )
 def test_retry_after_is_seconds_or_a_date(text: str | None, seconds: float | None) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from connectors.endpoint_states import EndpointStates
     from connectors.offsets import PartitionProgress
     from connectors.tasks import Tasks
+    from connectors.work_clock import WorkClock
     from schemas.delivery import Contract, Delivery
     from schemas.subscription import Endpoint
 
@@ -49,23 +50,32 @@ class ContractGroups:
         calls: makes the calls.
         outcomes: writes what became of them.
         tasks: where the work is under way.
+        clock: of the lanes.
     """
 
     def __init__(
-        self, *, catalog: Catalog, states: EndpointStates, calls: Calls, outcomes: Outcomes, tasks: Tasks
+        self,
+        *,
+        catalog: Catalog,
+        states: EndpointStates,
+        calls: Calls,
+        outcomes: Outcomes,
+        tasks: Tasks,
+        clock: WorkClock,
     ) -> None:
         self._catalog = catalog
         self._states = states
         self._calls = calls
         self._outcomes = outcomes
         self._tasks = tasks
+        self._clock = clock
         self._lanes: Lanes[GroupJob] = Lanes()
         self.queued = 0
         """Events that wait for their lane."""
 
     def accept(self, job: GroupJob) -> None:
         """Take one event with its contracts."""
-        now = time.monotonic()
+        now = self._clock.now()
         lane = self._lanes.of(job.delivery.source.topic, _AT_ONCE)
         if lane.offer(job, now):
             self.queued += 1
@@ -74,7 +84,7 @@ class ContractGroups:
             self._postpone(job, lane.reserve(now) - now)
 
     def tick(self, now: float) -> None:
-        """Put off what has queued for too long; ``now`` in monotonic seconds."""
+        """Put off what has queued for too long; ``now`` by the clock."""
         for lane in self._lanes.all():
             for job in lane.overdue(now):
                 self.queued -= 1
@@ -90,7 +100,7 @@ class ContractGroups:
             self.queued -= len(lane.remove(lambda job: job.progress in parts))
 
     def _pump(self, lane: Lane[GroupJob]) -> None:
-        while (taken := lane.take(time.monotonic())) is not None:
+        while (taken := lane.take(self._clock.now())) is not None:
             self.queued -= 1
             ticket, job = taken
             self._tasks.start(job.progress, self._run(lane, ticket, job))
@@ -100,7 +110,7 @@ class ContractGroups:
             records = await self._run_groups(job)
         finally:
             # The lane knows how long these events take; whether an endpoint works is no matter of all its contracts.
-            lane.done(ticket, time.monotonic(), healthy=True)
+            lane.done(ticket, self._clock.now(), healthy=True)
             self._pump(lane)
         if records is None:
             return

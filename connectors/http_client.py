@@ -157,7 +157,13 @@ class HttpClient:
         if self._session is None:
             raise aiohttp.ClientConnectionError("the client is not started")
         async with self._session.request(
-            sent.method, sent.url, data=sent.body, headers=sent.headers, allow_redirects=False, trace_request_ctx=reuse
+            sent.method,
+            sent.url,
+            # Bytes as they are would be wrapped in the same, after a search for what they could be.
+            data=aiohttp.BytesPayload(sent.body),
+            headers=sent.headers,
+            allow_redirects=False,
+            trace_request_ctx=reuse,
         ) as response:
             body, truncated = await _read(response, sent.body_limit)
             return Answer(

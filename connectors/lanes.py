@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 PATIENCE = 2.0
-"""Seconds that a delivery may queue for its endpoint; then it goes to a retry tier instead."""
+"""Seconds that an endpoint may need for what queues for it; what is beyond goes to a retry tier instead."""
 
 FIRST_WINDOW = 4
 MAX_QUEUE = 2_000
@@ -32,12 +32,19 @@ _FIRST_LATENCY = 0.01
 
 _SMOOTHING = 0.2
 
+_SLOWER = 2.0
+"""An answer that takes so many times as long as the quickest lately says that more requests at once bring nothing."""
+
+_FORGET = 1.01
+"""By this factor the quickest answer grows older with each answer: what is slower from now on becomes the measure."""
+
 
 class Lane(Generic[Item]):
     """What is known of one endpoint: how fast it answers, how much it may have at once, whether it is worth trying.
 
-    The window grows by one with each answer and is halved when the endpoint fails (no answer, 429, 5xx). After
-    ``TRIP_AFTER`` failures in a row it is 0 for a cool-down that doubles each time; then one request probes.
+    The window grows by one with each answer that is about as quick as the others, and is halved when the endpoint fails
+    (no answer, 429, 5xx). After ``TRIP_AFTER`` failures in a row it is 0 for a cool-down that doubles each time; then
+    one request probes.
 
     Args:
         limit: the endpoint's most simultaneous requests.
@@ -50,6 +57,7 @@ class Lane(Generic[Item]):
         self._started: dict[int, float] = {}
         self._ticket = 0
         self._latency: float | None = None
+        self._quickest = float("inf")
         self._failures = 0
         self._cooldown = FIRST_COOLDOWN
         self._closed_until = 0.0
@@ -73,13 +81,11 @@ class Lane(Generic[Item]):
         return 1 if self._failures >= TRIP_AFTER else min(self._window, self.limit)
 
     def offer(self, item: Item, now: float) -> bool:
-        """Queue a delivery, unless it would wait for longer than ``PATIENCE`` at the endpoint's present speed."""
+        """Queue a delivery, unless it would wait for longer than ``PATIENCE`` however far the window may yet open."""
         self.used_at = now
         window = self.window(now)
-        if not window:
-            return False
-        room = min(MAX_QUEUE, max(window, int(window * PATIENCE / self._seconds_per_request(now))))
-        if len(self._queue) >= room:
+        widest = self.limit if window > 1 else window
+        if len(self._queue) >= min(MAX_QUEUE, max(widest, self._room(widest, now))):
             return False
         self._queue.append((now, item))
         return True
@@ -108,7 +114,9 @@ class Lane(Generic[Item]):
         if healthy:
             self._failures = 0
             self._cooldown = FIRST_COOLDOWN
-            self._window = min(self._window + 1, self.limit)
+            if taken <= self._quickest * _SLOWER:
+                self._window = min(self._window + 1, self.limit)
+            self._quickest = max(min(taken, self._quickest) * _FORGET, _FIRST_LATENCY)
             return
         self._failures += 1
         self._window = max(1, self._window // 2)
@@ -117,9 +125,10 @@ class Lane(Generic[Item]):
             self._cooldown = min(self._cooldown * 2, MAX_COOLDOWN)
 
     def overdue(self, now: float) -> list[Item]:
-        """Take out what has queued for ``PATIENCE`` seconds."""
-        found = []
-        while self._queue and now - self._queue[0][0] >= PATIENCE:
+        """Take out what has queued for ``PATIENCE`` seconds, unless the endpoint gets to it in as many more."""
+        found: list[Item] = []
+        room = self._room(self.window(now), now) - len(self._started)
+        while len(self._queue) > room and now - self._queue[0][0] >= PATIENCE:
             found.append(self._queue.popleft()[1])
         return found
 
@@ -139,6 +148,10 @@ class Lane(Generic[Item]):
         step = self._seconds_per_request(now) / max(self.limit, 1)
         self._free_at = min(max(self._free_at, base) + step, base + HORIZON)
         return self._free_at
+
+    def _room(self, window: int, now: float) -> int:
+        """How many requests the endpoint answers within ``PATIENCE`` at its present speed with such a window."""
+        return int(window * PATIENCE / self._seconds_per_request(now))
 
     def _seconds_per_request(self, now: float) -> float:
         """Smoothed, but no less than the oldest request has already taken: an endpoint that hangs is slow now."""

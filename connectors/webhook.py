@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from connectors.attempts import header_list
@@ -17,6 +16,7 @@ from connectors.http_client import Answer
 from connectors.lanes import Lane, Lanes
 from connectors.outcomes import AGAIN, GroupJob, Job, Outcomes, is_healthy
 from connectors.tasks import Tasks
+from connectors.work_clock import WorkClock
 from schemas import timestamps
 from schemas.delivery import GroupedDelivery, read_delivery
 from schemas.errors import CorruptRecord, HeadraceError, Unavailable
@@ -77,9 +77,12 @@ class WebhookConnector:
         self._lanes: Lanes[Job] = Lanes()
         self._tasks = Tasks()
         self._calls = calls
-        self._groups = ContractGroups(catalog=catalog, states=states, calls=calls, outcomes=outcomes, tasks=self._tasks)
+        self._clock = WorkClock()
+        self._groups = ContractGroups(
+            catalog=catalog, states=states, calls=calls, outcomes=outcomes, tasks=self._tasks, clock=self._clock
+        )
         self._queued = 0
-        self._forgot_at = time.monotonic()
+        self._forgot_at = self._clock.now()
 
     @property
     def pending(self) -> int:
@@ -101,7 +104,7 @@ class WebhookConnector:
 
     def tick(self) -> None:
         """Put off what has queued for too long, and forget lanes without work."""
-        now = time.monotonic()
+        now = self._clock.now()
         for lane in self._lanes.all():
             for job in lane.overdue(now):
                 self._queued -= 1
@@ -150,7 +153,7 @@ class WebhookConnector:
             self._hand_to_lane(job, endpoint)
 
     def _hand_to_lane(self, job: Job, endpoint: Endpoint) -> None:
-        now = time.monotonic()
+        now = self._clock.now()
         lane = self._lanes.of(endpoint.id, endpoint.max_in_flight)
         pause = self._states.pause_left(endpoint.id)
         if pause > 0:
@@ -162,7 +165,7 @@ class WebhookConnector:
             self._postpone(job, lane.reserve(now) - now, "busy")
 
     def _pump(self, lane: Lane[Job]) -> None:
-        while (taken := lane.take(time.monotonic())) is not None:
+        while (taken := lane.take(self._clock.now())) is not None:
             self._queued -= 1
             ticket, job = taken
             self._tasks.start(job.progress, self._attempt(lane, ticket, job))
@@ -186,7 +189,7 @@ class WebhookConnector:
             if self._states.disabled_reason(endpoint) or self._states.pause_left(endpoint.id) > 0:
                 self._send_elsewhere(lane)
         finally:
-            lane.done(ticket, time.monotonic(), healthy=healthy)
+            lane.done(ticket, self._clock.now(), healthy=healthy)
             self._pump(lane)
         await self._outcomes.write(job.message, job.progress, records)
 

@@ -20,6 +20,7 @@ from connectors.offsets import PartitionProgress
 from connectors.outcomes import GroupJob, Outcomes
 from connectors.settings import WebhookSettings
 from connectors.tasks import Tasks
+from connectors.work_clock import WorkClock
 from schemas import timestamps, topics
 from schemas.delivery import Attempt, Contract, GroupedDelivery, Outcome, SourceOffset, read_delivery
 from schemas.errors import CorruptRecord, Unavailable
@@ -92,6 +93,7 @@ class World:
             calls=self,  # type: ignore[arg-type]
             outcomes=outcomes,
             tasks=self.tasks,
+            clock=WorkClock(),
         )
 
     def disabled_reason(self, endpoint: Endpoint) -> str | None:

@@ -52,6 +52,25 @@ def test_answers_open_the_window_up_to_the_endpoints_limit() -> None:
     assert lane.window(1.0) == 2
 
 
+def test_answers_that_take_longer_and_longer_do_not_open_the_window() -> None:
+    lane: Lane[int] = Lane(64)
+    for _ in range(4):
+        run(lane, 0.0, 0.1)
+    assert lane.window(1.0) == 2 * FIRST_WINDOW
+    for _ in range(4):
+        run(lane, 0.0, 0.3)
+    assert lane.window(1.0) == 2 * FIRST_WINDOW
+    for _ in range(200):
+        run(lane, 0.0, 0.3)
+    assert lane.window(1.0) == 64
+
+
+def test_a_lane_takes_what_its_endpoint_could_answer_with_its_window_wide_open() -> None:
+    lane: Lane[int] = Lane(64)
+    run(lane, 0.0, 0.1)
+    assert fill(lane, 5_000) == 64 * PATIENCE / 0.1
+
+
 def test_failures_halve_the_window_and_leave_one() -> None:
     lane: Lane[int] = Lane(16)
     for expected in (2, 1, 1):
@@ -90,6 +109,21 @@ def test_what_queues_for_too_long_is_handed_back() -> None:
     assert lane.overdue(PATIENCE - 0.01) == []
     assert lane.overdue(PATIENCE) == [2]
     assert lane.queued == 0
+
+
+def test_what_a_quick_endpoint_gets_to_soon_is_not_handed_back() -> None:
+    lane: Lane[int] = Lane(2)
+    for _ in range(50):
+        run(lane, 0.0, 0.1)
+    fill(lane, 40)
+    assert lane.overdue(2 * PATIENCE) == []
+    fill(lane, 5, now=0.5)
+    assert lane.overdue(2 * PATIENCE) == []
+    while lane.take(2 * PATIENCE):
+        pass
+    hung = lane.overdue(4 * PATIENCE)
+    assert lane.queued <= 1
+    assert hung == sorted(hung)
 
 
 def test_failures_in_a_row_close_the_lane_and_one_request_probes() -> None:

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import and_, case, exists, func, select
-from sqlalchemy.exc import OperationalError
 
+from backbone.ledger.reading import read_rows
 from backbone.ledger.tables import CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, REQUESTS
 from schemas.delivery import Outcome, SourceOffset
-from schemas.errors import Unavailable
 from schemas.execution import ReceivedRequest, read_request
 
 if TYPE_CHECKING:
@@ -139,11 +138,7 @@ class ExecutionQueries:
         return {event: list(states.values()) for event, states in found.items()}
 
     def _rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(statement).all()
-        except OperationalError as error:
-            raise Unavailable(f"the ledger cannot be read: {error.orig}") from error
+        return read_rows(self._engine, statement)
 
 
 def _received() -> Select[Any]:

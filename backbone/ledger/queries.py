@@ -7,12 +7,12 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Row, and_, or_, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import BigInteger, Row, literal, select, tuple_
 
+from backbone.ledger.reading import read_rows
 from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS
 from schemas.delivery import Outcome, SourceOffset
-from schemas.errors import InvalidRequest, Problem, Unavailable
+from schemas.errors import InvalidRequest, Problem
 from schemas.event import Identifier
 from schemas.topics import event_topic
 
@@ -143,7 +143,7 @@ class LedgerQueries:
         """A page of at most ``limit`` events; ``cursor`` is the previous page's.
 
         Raises:
-            InvalidRequest: the cursor is not one of ours, or the limit is out of range.
+            InvalidRequest: the cursor is not one of ours, the limit is out of range, or no event can be like that.
             Unavailable: the database cannot be reached.
         """
         if not 1 <= limit <= MOST_EVENTS:
@@ -154,19 +154,16 @@ class LedgerQueries:
         conditions = _conditions(query)
         if cursor is not None:
             received_at, event_id = _read_cursor(cursor)
-            after = and_(table.received_at == received_at, table.id < event_id)
-            conditions.append(or_(table.received_at < received_at, after))
+            # Compared as one, so that the index leads to where the page begins, however far back that is.
+            place = tuple_(literal(received_at, BigInteger), literal(event_id))
+            conditions.append(tuple_(table.received_at, table.id) < place)
         page = select(EVENTS).where(*conditions).order_by(table.received_at.desc(), table.id.desc())
         rows = self._rows(page.limit(limit + 1))
         events = tuple(map(_event, rows[:limit]))
         return EventPage(events, _cursor(events[-1]) if len(rows) > limit else None)
 
     def _rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(statement).all()
-        except OperationalError as error:
-            raise Unavailable(f"the ledger cannot be read: {error.orig}") from error
+        return read_rows(self._engine, statement)
 
 
 def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:

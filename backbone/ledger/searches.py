@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, cast, func, or_, select, type_coerce
-from sqlalchemy.exc import OperationalError
 
+from backbone.ledger.reading import read_rows
 from backbone.ledger.tables import EVENTS
-from schemas.errors import Unavailable
 from schemas.event_search import FoundEvent
 
 if TYPE_CHECKING:
@@ -59,15 +58,14 @@ class EventSearches:
         return conditions
 
     def _member(self, path: Path) -> ColumnElement[str]:
-        # SQLite reads JSON in a text column; a cast would make a number of it.
-        sqlite = self._engine.dialect.name == "sqlite"
-        data: ColumnElement[Any] = type_coerce(EVENTS.c.data, JSON) if sqlite else cast(EVENTS.c.data, JSON)
+        if self._engine.dialect.name == "sqlite":
+            # SQLite reads JSON in a text column; a cast would make a number of it.
+            data: ColumnElement[Any] = type_coerce(EVENTS.c.data, JSON)
+        else:
+            # One event with this character would have PostgreSQL refuse to look into any of them.
+            data = cast(func.replace(EVENTS.c.data, r"\u0000", r"\ufffd"), JSON)
         member: ColumnElement[str] = data[path].as_string()
         return member
 
     def _rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
-        try:
-            with self._engine.connect() as connection:
-                return connection.execute(statement).all()
-        except OperationalError as error:
-            raise Unavailable(f"the ledger cannot be read: {error.orig}") from error
+        return read_rows(self._engine, statement)

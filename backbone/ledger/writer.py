@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import delete, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from backbone.ledger.reading import refuses_row, unavailable
 from backbone.ledger.tables import ATTEMPTS, CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, METADATA, REQUESTS
 from schemas.delivery import Outcome
-from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Executable, Table
@@ -95,8 +96,8 @@ class LedgerWriter:
                     connection.execute(CreateTable(table, if_not_exists=True))
                     for index in sorted(table.indexes, key=lambda each: str(each.name)):
                         connection.execute(CreateIndex(index, if_not_exists=True))
-        except OperationalError as error:
-            raise Unavailable(f"the ledger cannot be opened: {error.orig}") from error
+        except DBAPIError as error:
+            raise unavailable(error, "the ledger cannot be opened") from error
 
     def drop(self) -> None:
         """Drop the tables, to be created and filled from Kafka again."""
@@ -107,6 +108,7 @@ class LedgerWriter:
 
         Raises:
             Unavailable: the database cannot take it now.
+            Exception: it will never take one of the rows.
         """
         try:
             with self._engine.begin() as connection:
@@ -121,8 +123,10 @@ class LedgerWriter:
                 _upsert(connection, self._insert_contract, contracts)
                 called = [_called(attempt) for attempt in rows.attempts if attempt.execution is not None]
                 _upsert(connection, self._insert_execution, called)
-        except OperationalError as error:
-            raise Unavailable(f"the ledger cannot be written: {error.orig}") from error
+        except (DBAPIError, NoConnection) as error:
+            if refuses_row(error):
+                raise
+            raise unavailable(error, "the ledger cannot be written") from error
 
     def expire(self, before: int) -> int:
         """Delete what happened before a time (microseconds since the epoch); returns how many rows that were.
@@ -140,8 +144,8 @@ class LedgerWriter:
         }
         try:
             return sum(self._expire(table, age, before) for table, age in ages.items())
-        except OperationalError as error:
-            raise Unavailable(f"the ledger's retention cannot be applied: {error.orig}") from error
+        except (DBAPIError, NoConnection) as error:
+            raise unavailable(error, "the ledger's retention cannot be applied") from error
 
     def _expire(self, table: Table, age: str, before: int) -> int:
         key = list(table.primary_key)

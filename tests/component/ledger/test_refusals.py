@@ -1,0 +1,104 @@
+"""What a database cannot look for, cannot hold, or cannot do now: not to be taken for each other."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import random
+
+import pytest
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+
+from backbone.ledger.queries import EventQuery, LedgerQueries
+from backbone.ledger.rows import EventRow, LedgerRows, RequestRow
+from backbone.ledger.searches import EventSearches
+from backbone.ledger.tables import open_ledger
+from backbone.ledger.writer import LedgerWriter
+from schemas.errors import InvalidRequest, Unavailable
+from schemas.event_search import EventSearch
+
+NOW = 1_700_000_000_000_000
+
+
+def event_row(event_id: str, data: str = "{}") -> EventRow:
+    return EventRow(
+        workspace="acme",
+        id=event_id,
+        topic="events.acme.events.Order",
+        source_offset="events.acme.events.Order/0/7",
+        namespace="events",
+        code="Order",
+        source="shop-1",
+        subject=None,
+        time=NOW,
+        received_at=NOW,
+        channel=None,
+        identifiers="[]",
+        data=data,
+        producer_id=None,
+    )
+
+
+@pytest.mark.parametrize("cursor", ["9" * 30 + ":e1", "-" + "9" * 30 + ":e1", "1e3:e1", ":", "5:\0"])
+def test_a_cursor_of_someones_own_making_is_refused_or_finds_nothing(
+    engine: Engine, writer: LedgerWriter, cursor: str
+) -> None:
+    writer.write(LedgerRows(events=[event_row("e1")]))
+    made_up = base64.urlsafe_b64encode(cursor.encode()).decode()
+    with contextlib.suppress(InvalidRequest):
+        assert LedgerQueries(engine).events(EventQuery(workspace="acme"), cursor=made_up).events == ()
+
+
+def test_text_that_no_event_has_is_refused_or_finds_nothing(engine: Engine, writer: LedgerWriter) -> None:
+    writer.write(LedgerRows(events=[event_row("e1")]))
+    queries = LedgerQueries(engine)
+    with contextlib.suppress(InvalidRequest):
+        assert queries.event("acme", "e\0") is None
+    with contextlib.suppress(InvalidRequest):
+        assert queries.events(EventQuery(workspace="acme", subject="\0")).events == ()
+
+
+def test_tables_that_are_made_anew_are_no_fault_of_the_rows(engine: Engine, writer: LedgerWriter) -> None:
+    rows = LedgerRows(events=[event_row("e1")])
+    writer.drop()
+    with pytest.raises(Unavailable):
+        writer.write(rows)
+    with pytest.raises(Unavailable):
+        writer.expire(NOW)
+    with pytest.raises(Unavailable):
+        LedgerQueries(engine).event("acme", "e1")
+    writer.create()
+    writer.write(rows)
+    assert LedgerQueries(engine).event("acme", "e1") is not None
+
+
+def test_a_text_too_large_for_an_index_is_the_rows_fault(engine: Engine, writer: LedgerWriter) -> None:
+    retried = "".join(random.Random(5).choices("0123456789abcdef", k=20_000))
+    row = RequestRow(workspace="acme", event="e1", request="{}", retry_of=retried, received_at=NOW)
+    try:
+        writer.write(LedgerRows(requests=[row]))
+    except DBAPIError:
+        assert engine.dialect.name == "postgresql"
+
+
+def test_a_database_without_a_free_connection_is_unavailable(ledger_url: str) -> None:
+    engine = open_ledger(ledger_url)
+    LedgerWriter(engine).create()
+    one = create_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
+    with one.connect():
+        with pytest.raises(Unavailable):
+            LedgerQueries(one).event("acme", "e1")
+        with pytest.raises(Unavailable):
+            LedgerWriter(one).write(LedgerRows(events=[event_row("e1")]))
+    for each in (engine, one):
+        each.dispose()
+
+
+def test_members_are_found_beside_events_whose_text_postgresql_cannot_hold(
+    engine: Engine, writer: LedgerWriter
+) -> None:
+    data = {"e1": r'{"cameraId":"c1","text":"\u0000"}', "e2": r'{"cameraId":"c1"}', "e3": r'"\u0000"'}
+    writer.write(LedgerRows(events=[event_row(name, text) for name, text in data.items()]))
+    search = EventSearch(workspace="acme", members=(((("cameraId",),), "c1"),))
+    assert EventSearches(engine).count(search) == 2

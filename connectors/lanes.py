@@ -127,7 +127,7 @@ class Lane(Generic[Item]):
     def overdue(self, now: float) -> list[Item]:
         """Take out what has queued for ``PATIENCE`` seconds, unless the endpoint gets to it in as many more."""
         found: list[Item] = []
-        room = self._room(self.window(now), now) - len(self._started)
+        room = max(0, self._room(self.window(now), now) - len(self._started))
         while len(self._queue) > room and now - self._queue[0][0] >= PATIENCE:
             found.append(self._queue.popleft()[1])
         return found

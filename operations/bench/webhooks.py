@@ -14,9 +14,9 @@ from schemas.topics import RETRY_TIERS, WEBHOOK_DELIVERIES
 if TYPE_CHECKING:
     from operations.bench.rig import Rig
 
-EVENTS = 50
+EVENTS = 200
 ENDPOINTS = 64
-"""Each gets every event: few enough for one endpoint at once, so that none is put off to a retry tier."""
+"""Each gets every event."""
 
 _ROUTER, _CONNECTOR = "headrace-router", "headrace-webhook"
 _CODE = "bench.hooked"
@@ -60,7 +60,9 @@ def _delivered(rig: Rig, deliveries: int) -> tuple[float, str]:
         used = cpu_seconds(pid)
     spilled = records(rig, RETRY_TIERS.values())
     if spilled:
-        raise CannotStart(f"{spilled} deliveries were put off: what was measured is not {deliveries} webhooks.")
+        raise CannotStart(
+            f"{spilled} deliveries were put off, although the receiver is quick: what was measured is not {deliveries} webhooks."
+        )
     with rig.plane("connector", "webhook") as pid:
         time.sleep(wall)
         idle = cpu_seconds(pid)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from backbone.catalog import authorizations
 from connectors import templates
 from connectors.bodies import cloudevents, event_service, eventhos, exchange, exchange_notification
 from connectors.signing import signature_headers, signing_key
@@ -125,7 +126,8 @@ class Renderer:
             sent = {name: value for name, value in endpoint.headers.items() if _is_free(name)}
             request = Request(method=endpoint.method, url=endpoint.url, headers=sent, body=body)
         else:
-            request = _filled(endpoint, endpoint.request, _context(event, headers, token))
+            template = authorizations.opened_template(endpoint.request, self._secrets)
+            request = _filled(endpoint, template, _context(event, headers, token))
             sent = request.headers
         sent.setdefault("Content-Type", render_as.CONTENT_TYPE)
         if "traceparent" in own:

@@ -52,11 +52,15 @@ class Authorization(msgspec.Struct, frozen=True, kw_only=True):
     token_url: str | None = None
 
 
-class NameValue(msgspec.Struct, frozen=True, kw_only=True):
-    """One header, query parameter or body member of a request template."""
+class NameValue(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One header, query parameter or body member of a request template.
+
+    A ``sealed`` value is a credential, encrypted (``backbone.catalog.secrets``).
+    """
 
     name: str
     value: str
+    sealed: bool = False
 
 
 class RequestTemplate(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,3 +15,9 @@ def is_absolute(url: str | None) -> bool:
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and bool(parts.hostname)
+
+
+def server_of(url: str) -> str:
+    """Scheme, host and port of an absolute URL, as they are written: who gets what is sent to it."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.lower()}"

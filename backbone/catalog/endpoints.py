@@ -214,6 +214,7 @@ class Endpoints:
             each,
             signing_secrets=tuple(self._secrets.resealed(token) for token in each.signing_secrets),
             authorization=found and authorizations.resealed(found, self._secrets),
+            request=each.request and authorizations.resealed_template(each.request, self._secrets),
         )
 
     def _sealed(self, plain: Authorization | None) -> Authorization | None:

@@ -22,18 +22,9 @@ from backbone.catalog.eventhos import (
     revised,
     to_record,
 )
+from backbone.catalog.eventhos_calls import TIMEOUT, Call, completed
 from backbone.catalog.writer import Changes
-from schemas.errors import InvalidRequest, Problem
-from schemas.subscription import (
-    Authorization,
-    AuthorizationType,
-    BodyFormat,
-    Endpoint,
-    EndpointType,
-    RequestTemplate,
-    Subscription,
-)
-from schemas.urls import is_absolute
+from schemas.subscription import BodyFormat, Endpoint, EndpointType, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,23 +34,6 @@ if TYPE_CHECKING:
     from backbone.catalog.writer import CatalogWriter
     from schemas.resources import Resource
 
-TIMEOUT = 70.0
-"""Seconds that an action's request may take, as in the original."""
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """How an action's request is made; with a ``token_url`` by OAuth2 client credentials.
-
-    A ``client_secret`` of None leaves as it is what was stored before.
-    """
-
-    url: str
-    method: str
-    request: RequestTemplate
-    token_url: str | None = None
-    client_id: str | None = None
-    client_secret: str | None = None
-
 
 class EventhosActions:
     """Creates, changes and deletes actions and contracts; all methods raise ``Unavailable`` when Kafka cannot answer.
@@ -68,7 +42,7 @@ class EventhosActions:
 
     Args:
         writer: this process's writer.
-        secrets: seals the actions' client secrets.
+        secrets: seals the actions' credentials.
     """
 
     def __init__(self, writer: CatalogWriter, secrets: SecretBox) -> None:
@@ -82,35 +56,30 @@ class EventhosActions:
             InvalidRequest: a URL is not an absolute http(s) URL, or OAuth2 lacks a part.
             Refused: 400001 the identifier is taken, 404301 there is no such system, 400006 no such event to reply to.
         """
-        _check(call)
-        sealed = call.client_secret and self._secrets.seal(call.client_secret)
+        whole = completed(call, None, self._secrets)
 
         def decide(view: CatalogView) -> Changes[Action]:
             if all_of(view, Action, lambda each: each.identifier == identifier):
                 raise Refused(400001, "Action identifier already exist")
             existing_system(view, system_id)
             new = Action(**new_numbers(view, Action), system_id=system_id, identifier=identifier, **properties)
-            endpoint = _endpoint(view, new, call, sealed, None)
-            return Changes(put=[to_record(new), endpoint], result=new)
+            return Changes(put=[to_record(new), _endpoint(view, new, whole)], result=new)
 
         return await self._writer.write(decide)
 
     async def update_action(self, number: int, call: Call, **changed: Any) -> Action:
-        """Change an action; its request is given anew as a whole, but for a client secret that stays.
+        """Change an action; its request is given anew as a whole, but for credentials that stay.
 
         Raises:
-            InvalidRequest: as for a new one.
+            InvalidRequest: as for a new one; or credentials are to stay that there are not, or not for these servers.
             Refused: 400002 there is no such action, 400006 there is no such event to reply to.
         """
-        sealed = call.client_secret and self._secrets.seal(call.client_secret)
 
         def decide(view: CatalogView) -> Changes[Action]:
             found = existing_action(view, number)
-            before = view.endpoint(found.record_id)
-            stored = before is not None and before.authorization is not None
-            _check(call, secret_stored=stored)
+            whole = completed(call, view.endpoint(found.record_id), self._secrets)
             wanted = revised(found, changed)
-            return Changes(put=[to_record(wanted), _endpoint(view, wanted, call, sealed, before)], result=wanted)
+            return Changes(put=[to_record(wanted), _endpoint(view, wanted, whole)], result=wanted)
 
         return await self._writer.write(decide)
 
@@ -212,31 +181,7 @@ class EventhosActions:
         await self._writer.write(decide)
 
 
-def _check(call: Call, *, secret_stored: bool = False) -> None:
-    problems = []
-    if not is_absolute(call.url):
-        problems.append(Problem(path="$.url", message="must be an absolute http or https URL"))
-    if call.token_url is not None:
-        if not is_absolute(call.token_url):
-            problems.append(Problem(path="$.securityUrl", message="must be an absolute http or https URL"))
-        if not call.client_id:
-            problems.append(Problem(path="$.clientId", message="is required"))
-        if not call.client_secret and not secret_stored:
-            problems.append(Problem(path="$.clientSecret", message="is required"))
-    if problems:
-        raise InvalidRequest("The action cannot be used.", problems)
-
-
-def _endpoint(view: CatalogView, action: Action, call: Call, sealed: str | None, before: Endpoint | None) -> Endpoint:
-    authorization = None
-    if call.token_url is not None:
-        stored = None if before is None or before.authorization is None else before.authorization.secret
-        authorization = Authorization(
-            type=AuthorizationType.CLIENT_CREDENTIALS,
-            user=call.client_id,
-            secret=sealed or stored,
-            token_url=call.token_url,
-        )
+def _endpoint(view: CatalogView, action: Action, call: Call) -> Endpoint:
     return Endpoint(
         id=action.record_id,
         workspace=WORKSPACE,
@@ -248,7 +193,7 @@ def _endpoint(view: CatalogView, action: Action, call: Call, sealed: str | None,
         body=BodyFormat.EVENTHOS,
         retry_schedule=(),
         timeout=TIMEOUT,
-        authorization=authorization,
+        authorization=call.authorization(),
         request=call.request,
         reply_to=_reply_topic(view, action),
         created_at=action.created_at,

@@ -12,7 +12,7 @@ from fastapi.responses import Response as HttpResponse
 from pydantic import BeforeValidator, Field
 
 from backbone.catalog.eventhos import Action, Refused, System, all_of, existing_action, numbered
-from backbone.catalog.eventhos_actions import Call
+from backbone.catalog.eventhos_calls import Call
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.families.eventhos_access import CREATED, needs
@@ -32,7 +32,7 @@ from ingest_api.families.eventhos_answers import (
     verbatim,
 )
 from ingest_api.families.eventhos_openapi import ERRORS
-from schemas.execution import HIDDEN, without_credentials
+from schemas.execution import without_credentials
 from schemas.subscription import Endpoint, NameValue, RequestTemplate
 
 router = APIRouter(tags=["eventhos actions"], responses=ERRORS)
@@ -130,7 +130,7 @@ async def create_action(gateway: TheGateway, body: ActionInput) -> Answer:
     """Without ``body`` and ``rawBody`` the event is sent on as it came."""
     made = await gateway.in_time(
         gateway.eventhos_actions.create_action(
-            _call(body, None),
+            _call(body),
             system_id=body.system_id,
             identifier=body.identifier,
             name=body.name,
@@ -179,15 +179,14 @@ async def get_action(gateway: TheGateway, action_id: int) -> HttpResponse:
 async def change_action(gateway: TheGateway, action_id: int, body: ActionChange) -> Answer:
     """Its request is given anew, as a whole; a client secret that is left out stays, as does a header shown as ``***``.
 
+    Credentials that stay go to no other server: where the scheme, host or port of a URL changes, they are given again.
     A name, operation or description that is left out stays.
     """
-    view = await gateway.view()
-    before = view.endpoint(existing_action(view, action_id).record_id)
     kept = {name: getattr(body, name) for name in ("name", "operation", "description")}
     changed = {name: value for name, value in kept.items() if value is not None}
     if "reply_to" in body.model_fields_set:
         changed["reply_to"] = body.reply_to or None
-    await gateway.in_time(gateway.eventhos_actions.update_action(action_id, _call(body, before), **changed))
+    await gateway.in_time(gateway.eventhos_actions.update_action(action_id, _call(body), **changed))
     return done()
 
 
@@ -220,18 +219,17 @@ def _listed(view: CatalogView, action: Action) -> dict[str, Any]:
     return {**action_row(action), "reply_to": action.reply_to, "system_name": system and system.name}
 
 
-def _call(body: ActionRequest, before: Endpoint | None) -> Call:
+def _call(body: ActionRequest) -> Call:
     if body.raw_function_body:
         raise Refused(_NO_FUNCTIONS, "rawFunctionBody: JavaScript functions are not run; use rawBody with ${.body.x}")
-    template = RequestTemplate(headers=(), query=()) if before is None or before.request is None else before.request
-    members = tuple(NameValue(name=each.key, value=each.text) for each in body.body)
+    members = _members(body.body)
     raw = body.raw_body if isinstance(body.raw_body, str | None) else _json(body.raw_body)
     if not raw and any(not isinstance(each.value, str) for each in body.body):
         # A number stays one: as a member's text it would arrive as a string.
         raw, members = _json({each.key: each.value for each in body.body}), ()
     request = RequestTemplate(
-        headers=_unhidden(body.headers, template.headers),
-        query=_unhidden(body.query_url_params, template.query),
+        headers=_members(body.headers),
+        query=_members(body.query_url_params),
         body=() if raw else members,
         raw_body=raw or None,
     )
@@ -246,13 +244,8 @@ def _call(body: ActionRequest, before: Endpoint | None) -> Call:
     )
 
 
-def _unhidden(members: tuple[Member, ...], before: tuple[NameValue, ...]) -> tuple[NameValue, ...]:
-    """The members, those that come back as they were shown with the value that was stored."""
-    stored = {each.name: each.value for each in before}
-    return tuple(
-        NameValue(name=each.key, value=stored.get(each.key, each.text) if each.value == HIDDEN else each.text)
-        for each in members
-    )
+def _members(given: tuple[Member, ...]) -> tuple[NameValue, ...]:
+    return tuple(NameValue(name=each.key, value=each.text) for each in given)
 
 
 def _shown(endpoint: Endpoint) -> dict[str, Any]:

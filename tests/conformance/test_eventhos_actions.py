@@ -90,6 +90,25 @@ def test_E_55_an_actions_secrets_stay_when_it_is_changed_as_shown(eventhos: Even
     assert "clientSecret" in refused(http.put(f"/action/{number}", json=body | oauth), 400000)
 
 
+def test_E_55_an_actions_secrets_go_to_no_other_server_when_it_is_changed(
+    eventhos: Eventhos, http: httpx.Client
+) -> None:
+    oauth = {"securityType": 1, "securityUrl": "https://example.com/token", "clientId": "me"}
+    headers = [{"key": "Authorization", "value": "Bearer shh"}]
+    number = eventhos.action(eventhos.system(), TARGET, **oauth, clientSecret="shh", headers=headers)
+    body = oauth | {"url": TARGET, "method": "POST", "headers": [{"key": "Authorization", "value": "***"}]}
+
+    elsewhere = http.put(f"/action/{number}", json=body | {"url": "https://evil.example/"})
+    message = refused(elsewhere, 400000)
+    assert "$.headers[0].value" in message
+    assert "$.clientSecret" in message
+    asked_elsewhere = body | {"securityUrl": "https://evil.example/"}
+    assert "$.clientSecret" in refused(http.put(f"/action/{number}", json=asked_elsewhere), 400000)
+    assert content(http.get(f"/action/{number}"))["httpConfiguration"]["url"] == TARGET
+    given = {"url": "https://elsewhere.example/", "headers": headers, "clientSecret": "shh"}
+    assert http.put(f"/action/{number}", json=body | given).json() == CHANGED
+
+
 def test_E_55_numbers_in_a_body_stay_numbers(eventhos: Eventhos, http: httpx.Client) -> None:
     members = [{"key": "count", "value": 3}, {"key": "name", "value": "${.body.name}"}]
     number = eventhos.action(eventhos.system(), TARGET, body=members)
@@ -107,6 +126,7 @@ def test_E_55_numbers_in_a_body_stay_numbers(eventhos: Eventhos, http: httpx.Cli
         ({"headers": [{"key": "X-A", "value": "x\r\nX-B: c"}]}, 400000, "headers"),
         ({"method": "FETCH"}, 400000, "method"),
         ({"headers": [{"value": "x"}]}, 400000, "key"),
+        ({"headers": [{"key": "Authorization", "value": "***"}]}, 400000, "headers[0]"),
         ({"securityType": 1}, 400000, "securityUrl"),
         ({"securityType": 1, "securityUrl": "https://example.com", "clientId": "x"}, 400000, "clientSecret"),
         ({"securityType": 2}, 400000, "securityType"),

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 
-from tests.eventhos_calls import SEED_BODY
+from tests.eventhos_calls import CHANGED, SEED_BODY
 from tests.eventhos_log import EventLog
 
 if TYPE_CHECKING:
@@ -46,6 +46,22 @@ def test_E_67_a_raw_body_is_filled_in(log: EventLog, mailbox: Mailbox) -> None:
     log.send()
 
     assert json.loads(mailbox.wait()[0].body) == {"user": {"name": "Morpheush"}, "text": "Dear Leader", "n": 1}
+
+
+def test_E_67_a_credential_that_stays_when_an_action_is_changed_is_sent(log: EventLog, mailbox: Mailbox) -> None:
+    header = {"key": "X-Vault-Token", "value": f"s3cret-{uuid4()}"}
+    action = log.eventhos.action(log.event.system, mailbox.url, headers=[header])
+    log.eventhos.contract(log.event, action)
+    body = {"url": f"{mailbox.url}?changed=1", "method": "POST", "headers": [header | {"value": "***"}]}
+    with log.eventhos.manager() as http:
+        assert http.put(f"/action/{action}", json=body).json() == CHANGED
+
+    log.send()
+
+    (request,) = mailbox.wait()
+    assert (request.target.partition("?")[2], request.headers["x-vault-token"]) == ("changed=1", header["value"])
+    (detail,) = log.details("processed")
+    assert header["value"] not in json.dumps(log.execution(detail))
 
 
 def test_E_68_a_token_is_fetched_by_form_and_used(log: EventLog, receiver: Receiver) -> None:

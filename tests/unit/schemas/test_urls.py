@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.urls import is_absolute
+from schemas.urls import is_absolute, server_of
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,8 @@ from schemas.urls import is_absolute
 )
 def test_what_is_an_absolute_url(url: str | None, absolute: bool) -> None:  # noqa: FBT001  # a parameter of the test
     assert is_absolute(url) is absolute
+
+
+def test_the_server_of_a_url() -> None:
+    assert server_of("https://Example.com:8443/a?b#c") == "https://example.com:8443"
+    assert server_of("http://user@example.com") == "http://user@example.com"

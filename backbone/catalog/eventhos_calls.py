@@ -1,0 +1,127 @@
+"""The request of an eventhos action, as it is given and as it is kept: credentials sealed, and for their servers only.
+
+Whoever changes an action may leave a credential as it is without knowing it. It must not be had in that way: what is
+left as it is goes to the servers that had it before, and to no others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from backbone.catalog import authorizations
+from schemas.errors import InvalidRequest, Problem
+from schemas.execution import HIDDEN
+from schemas.subscription import Authorization, AuthorizationType, Endpoint, NameValue, RequestTemplate
+from schemas.urls import is_absolute, server_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from backbone.catalog.secrets import SecretBox
+
+TIMEOUT = 70.0
+"""Seconds that an action's request may take, as in the original."""
+
+_UNUSABLE = "The action cannot be used."
+_ABSOLUTE = "must be an absolute http or https URL"
+_AGAIN = "what is kept goes to no other server"
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """How an action's request is made; with a ``token_url`` by OAuth2 client credentials.
+
+    As it is given, a ``client_secret`` of None and a header or query parameter of ``HIDDEN`` stand for what was stored
+    before; as it is kept, all of them are sealed.
+    """
+
+    url: str
+    method: str
+    request: RequestTemplate
+    token_url: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+    def authorization(self) -> Authorization | None:
+        """As its endpoint has it."""
+        if self.token_url is None:
+            return None
+        return Authorization(
+            type=AuthorizationType.CLIENT_CREDENTIALS,
+            user=self.client_id,
+            secret=self.client_secret,
+            token_url=self.token_url,
+        )
+
+
+def completed(call: Call, before: Endpoint | None, secrets: SecretBox) -> Call:
+    """A call as it is to be kept, for an action whose endpoint was this one before.
+
+    Raises:
+        InvalidRequest: a URL is not an absolute http(s) URL, or OAuth2 lacks a part; or something is to stay as it is
+            that is not there, or that other servers had.
+    """
+    problems = _url_problems(call)
+    if problems:
+        raise InvalidRequest(_UNUSABLE, problems)
+    kept = _Kept.of(before, call)
+    headers = _filled_in("headers", call.request.headers, kept.headers, problems)
+    query = _filled_in("queryUrlParams", call.request.query, kept.query, problems)
+    secret = secrets.seal(call.client_secret) if call.client_secret else kept.client_secret
+    if call.token_url is not None and secret is None:
+        problems.append(Problem(path="$.clientSecret", message=f"is required: {_AGAIN}"))
+    if problems:
+        raise InvalidRequest(_UNUSABLE, problems)
+    request = msgspec.structs.replace(call.request, headers=headers, query=query)
+    return msgspec.structs.replace(call, request=authorizations.sealed_template(request, secrets), client_secret=secret)
+
+
+class _Kept(NamedTuple):
+    """What is stored and may stay as it is; headers by their name in lower case."""
+
+    headers: dict[str, NameValue]
+    query: dict[str, NameValue]
+    client_secret: str | None
+
+    @classmethod
+    def of(cls, before: Endpoint | None, call: Call) -> _Kept:
+        """Of an endpoint, for another call to be made in the place of its own."""
+        if before is None or server_of(before.url or "") != server_of(call.url):
+            return cls({}, {}, None)
+        template, stored = before.request or RequestTemplate(), before.authorization
+        # Its server is told the access token that the secret gives, so both servers must be the same.
+        asked_before = stored is not None and server_of(stored.token_url or "") == server_of(call.token_url or "")
+        return cls(
+            headers={each.name.lower(): each for each in template.headers},
+            query={each.name: each for each in template.query},
+            client_secret=stored.secret if stored is not None and asked_before else None,
+        )
+
+
+def _url_problems(call: Call) -> list[Problem]:
+    problems = []
+    if not is_absolute(call.url):
+        problems.append(Problem(path="$.url", message=_ABSOLUTE))
+    if call.token_url is not None:
+        if not is_absolute(call.token_url):
+            problems.append(Problem(path="$.securityUrl", message=_ABSOLUTE))
+        if not call.client_id:
+            problems.append(Problem(path="$.clientId", message="is required"))
+    return problems
+
+
+def _filled_in(
+    member: str, given: Sequence[NameValue], kept: Mapping[str, NameValue], problems: list[Problem]
+) -> tuple[NameValue, ...]:
+    """Headers or query parameters with what is stored in the place of ``HIDDEN``; notes what is not stored."""
+    whole = []
+    for index, each in enumerate(given):
+        name = each.name.lower() if member == "headers" else each.name
+        stored = kept.get(name) if each.value == HIDDEN else each
+        if stored is None:
+            message = f"{HIDDEN} stands for a value that is kept, and {_AGAIN}: give it"
+            problems.append(Problem(path=f"$.{member}[{index}].value", message=message))
+        else:
+            whole.append(stored)
+    return tuple(whole)

@@ -1,0 +1,127 @@
+"""What of an action's credentials stays when it is changed by somebody who does not know them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from backbone.catalog import authorizations
+from backbone.catalog.eventhos_calls import Call, completed
+from backbone.catalog.secrets import SecretBox
+from schemas.errors import InvalidRequest
+from schemas.execution import HIDDEN
+from schemas.subscription import Endpoint, EndpointType, NameValue, RequestTemplate
+
+BOX = SecretBox(["a key for these tests"])
+HOST, TOKENS = "https://api.example", "https://login.example"
+
+
+def members(**named: str) -> tuple[NameValue, ...]:
+    return tuple(NameValue(name=name.replace("_", "-"), value=value) for name, value in named.items())
+
+
+def call(**properties: Any) -> Call:
+    template = RequestTemplate(headers=members(Authorization="Bearer shh"), query=members(api_key="shh too", q="1"))
+    oauth = {"token_url": f"{TOKENS}/token", "client_id": "me", "client_secret": "shh three"}
+    plain: dict[str, Any] = {"url": f"{HOST}/a", "method": "POST", "request": template, **oauth}
+    return Call(**plain | properties)
+
+
+def unchanged(**properties: Any) -> Call:
+    """As somebody sends an action back that was shown to them."""
+    shown = RequestTemplate(headers=members(authorization=HIDDEN), query=members(api_key=HIDDEN, q="2"))
+    return call(**{"request": shown, "client_secret": None} | properties)
+
+
+def stored(kept: Call) -> Endpoint:
+    return Endpoint(
+        id="e",
+        workspace="w",
+        name="n",
+        type=EndpointType.WEB_HOOK,
+        url=kept.url,
+        authorization=kept.authorization(),
+        request=kept.request,
+        created_at=0,
+        updated_at=0,
+    )
+
+
+BEFORE = stored(completed(call(), None, BOX))
+
+
+def refused(wanted: Call, before: Endpoint | None = BEFORE) -> list[str]:
+    with pytest.raises(InvalidRequest) as raised:
+        completed(wanted, before, BOX)
+    return [each.path for each in raised.value.problems]
+
+
+def test_credentials_are_sealed() -> None:
+    assert "shh" not in repr(BEFORE)
+    assert BEFORE.request is not None
+    plain = authorizations.opened_template(BEFORE.request, BOX)
+    assert plain == call().request
+
+
+def test_what_a_variable_fills_in_is_none() -> None:
+    template = RequestTemplate(headers=members(Authorization="Bearer ${.oauthResponse.body.access_token}"))
+
+    assert completed(call(request=template), None, BOX).request == template
+
+
+def test_credentials_stay_on_their_servers() -> None:
+    found = completed(unchanged(url="https://API.example/b", token_url=f"{TOKENS}/other"), BEFORE, BOX)
+
+    plain = authorizations.opened_template(found.request, BOX)
+    assert {each.name: each.value for each in (*plain.headers, *plain.query)} == {
+        "Authorization": "Bearer shh",
+        "api-key": "shh too",
+        "q": "2",
+    }
+    assert BOX.open(found.client_secret or "") == "shh three"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.evil.example/a",
+        "https://evil.example/api.example",
+        "https://api.example@evil.example/a",
+        "https://api.example:8443/a",
+        "http://api.example/a",
+        "https://api.example${.body.rest}/a",
+    ],
+)
+def test_they_go_to_no_other_server(url: str) -> None:
+    assert refused(unchanged(url=url)) == ["$.headers[0].value", "$.queryUrlParams[0].value", "$.clientSecret"]
+    assert completed(call(url=url), BEFORE, BOX).url == url
+
+
+def test_the_client_secret_goes_to_no_other_token_server() -> None:
+    assert refused(unchanged(token_url="https://evil.example/token")) == ["$.clientSecret"]
+
+
+def test_there_must_be_something_to_stay() -> None:
+    named = RequestTemplate(headers=members(X=HIDDEN), query=members(Authorization=HIDDEN, API_KEY=HIDDEN))
+    places = ["$.headers[0].value", "$.queryUrlParams[0].value", "$.queryUrlParams[1].value"]
+    assert refused(unchanged(request=named)) == places
+    assert refused(unchanged(), None) == ["$.headers[0].value", "$.queryUrlParams[0].value", "$.clientSecret"]
+    without = stored(completed(call(token_url=None), None, BOX))
+    assert refused(unchanged(), without) == ["$.clientSecret"]
+
+
+def test_credentials_move_to_a_new_key() -> None:
+    new = SecretBox(["another key for these tests", "a key for these tests"])
+    assert BEFORE.request is not None
+    moved = authorizations.resealed_template(BEFORE.request, new)
+
+    assert authorizations.opened_template(moved, SecretBox(["another key for these tests"])) == call().request
+    assert authorizations.resealed_template(moved, new) == moved
+    # What was stored before it was sealed is sealed then.
+    assert "shh" not in repr(authorizations.resealed_template(call().request, new))
+
+
+def test_a_member_that_is_not_sealed_is_kept_as_it_always_was() -> None:
+    assert msgspec.json.encode(NameValue(name="n", value="v")) == b'{"name":"n","value":"v"}'

@@ -118,17 +118,21 @@ class TopicTail:
     async def caught_up(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # the blocking twin takes one too
         """``catch_up`` for the event loop. Calls that wait for their turn share one question to the broker."""
         arrived = self._begun
-        async with self._turn:
-            # The one that was under way when this call came may have asked for the end before; a later one did not.
-            if self._completed > arrived:
-                return
-            self._begun += 1
-            number = self._begun
-            admin = self._running()
-            if not self._assigned.is_set() and not await asyncio.to_thread(self._assigned.wait, timeout):
-                raise self._behind(timeout)
-            await self._await(await admin.end_offsets(self._partitions), timeout)
-            self._completed = number
+        try:
+            # The turn counts too: while Kafka is away, those in front wait as long as they may.
+            async with asyncio.timeout(timeout), self._turn:
+                # The one that was under way when this came may have asked for the end before; a later one did not.
+                if self._completed > arrived:
+                    return
+                self._begun += 1
+                number = self._begun
+                admin = self._running()
+                if not self._assigned.is_set() and not await asyncio.to_thread(self._assigned.wait, timeout):
+                    raise self._behind(timeout)
+                await self._await(await admin.end_offsets(self._partitions), timeout)
+                self._completed = number
+        except TimeoutError as error:
+            raise self._behind(timeout) from error
 
     async def wait_past(self, topic: str, partition: int, offset: int, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # as above
         """Wait until the record at ``offset``, which is known to be written, has been applied: read-your-writes.

@@ -69,6 +69,27 @@ async def test_blocking_and_async_questions_agree(
     assert view == [b"1"]
 
 
+async def test_waiting_for_a_turn_counts(
+    tail_factory: Factory, topic_factory: TopicFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tail = tail_factory([await topic_factory()], View().apply)
+    await tail.caught_up()
+    asking = asyncio.Event()
+
+    async def never(_admin: Admin, _partitions: object) -> dict[Any, int]:
+        asking.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(Admin, "end_offsets", never)
+    first = asyncio.ensure_future(tail.caught_up(60))
+    await asking.wait()
+    with pytest.raises(Unavailable, match="did not catch up"):
+        await tail.caught_up(0.05)
+    assert not first.done()
+    first.cancel()
+
+
 async def test_markers_and_aborted_records_do_not_keep_it_from_the_end(
     tail_factory: Factory, topic_factory: TopicFactory, kafka: KafkaSettings
 ) -> None:

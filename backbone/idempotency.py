@@ -22,7 +22,7 @@ import msgspec
 from backbone.kafka.records import Record
 from backbone.kafka.tail import TopicTail
 from schemas import topics
-from schemas.errors import CorruptRecord, IdempotencyMismatch
+from schemas.errors import CorruptRecord, IdempotencyMismatch, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DIGEST_BYTES = 16
+
+_MOST_WAIT = 4.0
+"""Seconds to find out whether there was an answer: what was refused for want of one must not turn up much later."""
+
 _ANSWERS_PER_RECORD = 2_000
 """Keeps a record far below Kafka's limit."""
 
@@ -78,10 +82,28 @@ class _Remembered(msgspec.Struct, frozen=True):
 
 
 class _ClientKeys(msgspec.Struct):
-    """What is remembered of one client, oldest first."""
+    """What is remembered of one client: how many keys, and its records by partition, the oldest of each first.
+
+    A process that starts reads one partition after the other: only in its own does a record stand behind older ones.
+    """
 
     count: int
-    records: deque[_Remembered]
+    partitions: dict[int, deque[_Remembered]]
+
+    def oldest(self) -> deque[_Remembered]:
+        """The records of the partition that has the oldest one in front; there is at least one."""
+        return min(self.partitions.values(), key=lambda records: records[0].recorded_at)
+
+    def holds_several(self) -> bool:
+        """Whether there is more than one record."""
+        return len(self.partitions) > 1 or any(len(records) > 1 for records in self.partitions.values())
+
+
+def _record_key(answers: Sequence[tuple[bytes, msgspec.Raw]]) -> bytes:
+    """Only matters to compaction, which may drop an earlier answer to the very same keys, and to no other."""
+    if len(answers) == 1:
+        return answers[0][0]
+    return hashlib.blake2b(b"".join(digest for digest, _ in answers), digest_size=_DIGEST_BYTES).digest()
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -123,7 +145,7 @@ class IdempotencyLog:
         with self._changing:
             for keys in self._clients.values():
                 if keys.count >= self._keys_per_client:
-                    shortest = min(shortest, time.time() - keys.records[0].recorded_at / 1_000)
+                    shortest = min(shortest, time.time() - keys.oldest()[0].recorded_at / 1_000)
         return max(0.0, shortest)
 
     @asynccontextmanager
@@ -137,17 +159,14 @@ class IdempotencyLog:
             Unavailable: Kafka cannot say whether there was an answer.
         """
         digests = [key.digest for key in keys]
-        while True:
-            holder = next((self._busy[digest] for digest in digests if digest in self._busy), None)
-            if holder is None:
-                break
-            await asyncio.shield(holder)
-        # Taken together, with no await since the look: nobody holds one key and waits for another.
-        done = asyncio.get_running_loop().create_future()
-        self._busy.update(dict.fromkeys(digests, done))
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _MOST_WAIT
+        done = await self._hold(digests, deadline)
         try:
+            with self._changing:
+                self._sweep(int(time.time() * 1_000))
             if not all(digest in self._answers for digest in digests):
-                await self._tail.caught_up()
+                await self._tail.caught_up(max(0.0, deadline - loop.time()))
             yield [self._find(key, digest) for key, digest in zip(keys, digests, strict=True)]
         finally:
             for digest in digests:
@@ -162,11 +181,30 @@ class IdempotencyLog:
         """
         pairs = [(key.digest, msgspec.Raw(_ENCODER.encode(answer))) for key, answer in zip(keys, answers, strict=True)]
         records = [
-            # A record's key only matters to compaction, which may drop an earlier answer to the very same key.
-            Record(topics.IDEMPOTENCY, _ENCODER.encode(_Answers(keys[0].client, part)), part[0][0])
+            Record(topics.IDEMPOTENCY, _ENCODER.encode(_Answers(keys[0].client, part)), _record_key(part))
             for part in (pairs[at : at + _ANSWERS_PER_RECORD] for at in range(0, len(pairs), _ANSWERS_PER_RECORD))
         ]
         await self._producer.send(records)
+
+    async def _hold(self, digests: Sequence[bytes], deadline: float) -> asyncio.Future[None]:
+        """Wait until no other request has one of the keys, and take them all; others wait for the future then.
+
+        Raises:
+            Unavailable: another one has not finished by the deadline (the loop's time).
+        """
+        while True:
+            holder = next((self._busy[digest] for digest in digests if digest in self._busy), None)
+            if holder is None:
+                break
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await asyncio.shield(holder)
+            except TimeoutError as error:
+                raise Unavailable("another request with this idempotency key is not done yet") from error
+        # Taken together, with no await since the look: nobody holds one key and waits for another.
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._busy.update(dict.fromkeys(digests, done))
+        return done
 
     def _find(self, key: IdempotencyKey, digest: bytes) -> Answer | None:
         found = self._answers.get(digest)
@@ -192,15 +230,18 @@ class IdempotencyLog:
             # The first answer under a key stands; one that raced with it was given to nobody who can still ask.
             added = [digest for digest, _ in answers if digest not in self._answers]
             self._answers.update((digest, bytes(answer)) for digest, answer in answers if digest not in self._answers)
-            keys = self._clients.setdefault(client, _ClientKeys(0, deque()))
-            keys.records.append(_Remembered(recorded_at, added))
+            keys = self._clients.setdefault(client, _ClientKeys(0, {}))
+            keys.partitions.setdefault(message.partition() or 0, deque()).append(_Remembered(recorded_at, added))
             keys.count += len(added)
-            while keys.count > self._keys_per_client and len(keys.records) > 1:
+            while keys.count > self._keys_per_client and keys.holds_several():
                 self._forget_oldest(keys)
             self._sweep(recorded_at)
 
     def _forget_oldest(self, keys: _ClientKeys) -> None:
-        oldest = keys.records.popleft()
+        records = keys.oldest()
+        oldest = records.popleft()
+        if not records:
+            keys.partitions = {number: each for number, each in keys.partitions.items() if each}
         keys.count -= len(oldest.digests)
         for digest in oldest.digests:
             self._answers.pop(digest, None)
@@ -211,7 +252,7 @@ class IdempotencyLog:
             return
         self._swept_at = now
         for client, keys in list(self._clients.items()):
-            while keys.records and keys.records[0].recorded_at < now - self._window * 1_000:
+            while keys.partitions and keys.oldest()[0].recorded_at < now - self._window * 1_000:
                 self._forget_oldest(keys)
-            if not keys.records:
+            if not keys.partitions:
                 del self._clients[client]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
 
+from backbone import idempotency
 from backbone.idempotency import Answer, IdempotencyKey, IdempotencyLog
 from backbone.kafka.producer import Producer
-from backbone.kafka.records import Message
+from backbone.kafka.records import Message, Record
 from backbone.kafka.settings import KafkaSettings
-from schemas.errors import CorruptRecord, IdempotencyMismatch
+from schemas.errors import CorruptRecord, IdempotencyMismatch, Unavailable
 
 HOUR = 3_600_000
 
@@ -25,10 +27,10 @@ def key(name: str, client: str = "c", body: bytes = b"b") -> IdempotencyKey:
     return IdempotencyKey(client, name, body)
 
 
-def record(*keys: IdempotencyKey, offset: int = 1, at: int = 0) -> Message:
+def record(*keys: IdempotencyKey, offset: int = 1, at: int = 0, partition: int = 0) -> Message:
     answers = [(each.digest, Answer(each.body_hash, ("t",), ((0, 0, offset),), 5)) for each in keys]
     value = msgspec.msgpack.encode((keys[0].client, answers))
-    return Message(topic="idempotency", value=value, timestamp=(2, at))
+    return Message(topic="idempotency", partition=partition, value=value, timestamp=(2, at))
 
 
 def offset_of(log: IdempotencyLog, wanted: IdempotencyKey) -> int | None:
@@ -76,6 +78,69 @@ def test_a_client_at_its_bound_loses_its_oldest_keys_and_no_other_clients() -> N
     assert [offset_of(log, key(str(number))) for number in range(5)] == [None, None, 1, 1, 1]
     assert offset_of(log, key("x", client="quiet")) == 1
     assert log.effective_window == pytest.approx(58, abs=1)
+
+
+def test_after_a_start_the_newest_keys_are_known_however_the_partitions_were_read() -> None:
+    log = log_of(idempotency_keys=4)
+    now = int(time.time() * 1_000)
+    # Keys 0 to 11 were used one after the other, minute by minute; a start reads one partition before the next.
+    for partition in (2, 0, 3, 1):
+        for number in range(partition, 12, 4):
+            log._apply(record(key(str(number)), at=now - (12 - number) * 60_000, partition=partition))
+    assert [offset_of(log, key(str(number))) for number in range(12)] == [None] * 8 + [1] * 4
+    assert log.effective_window == pytest.approx(240, abs=1)
+
+
+async def test_a_key_is_forgotten_after_the_window_though_no_other_key_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = log_of(idempotency_window=3_600)
+    monkeypatch.setattr(log._tail, "caught_up", AsyncMock())
+    now = int(time.time() * 1_000)
+    log._apply(record(key("new"), at=now - HOUR // 2, partition=1))
+    log._apply(record(key("old"), at=now - HOUR - HOUR // 10))
+    async with log.claim([key("old", body=b"other"), key("new")]) as (old, new):
+        assert old is None
+        assert new is not None
+
+
+async def test_who_cannot_learn_whether_there_was_an_answer_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And gives up for good: an event that was refused must not turn up when Kafka is back."""
+    monkeypatch.setattr(idempotency, "_MOST_WAIT", 0.05)
+    log = log_of()
+    asked: list[float] = []
+
+    async def never(timeout: float) -> None:  # noqa: ASYNC109  # the tail's signature
+        asked.append(timeout)
+        raise Unavailable("Kafka is away")
+
+    monkeypatch.setattr(log._tail, "caught_up", never)
+    with pytest.raises(Unavailable, match="Kafka is away"):
+        async with log.claim([key("a")]):
+            pytest.fail("claimed")
+    assert 0 <= asked[0] <= 0.05
+
+    monkeypatch.setattr(log._tail, "caught_up", AsyncMock())
+    async with log.claim([key("a"), key("b")]):
+        with pytest.raises(Unavailable, match="not done yet"):
+            async with log.claim([key("b")]):
+                pytest.fail("claimed twice")
+    async with log.claim([key("b")]) as answers:
+        assert answers == [None]
+
+
+async def test_records_share_a_key_only_when_they_answer_the_same_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else compaction would drop the answers that only the earlier one has."""
+    log = log_of()
+    sent: list[Record] = []
+    monkeypatch.setattr(log._producer, "send", AsyncMock(side_effect=sent.extend))
+    answer = Answer(b"b", ("t",), ((0, 0, 1),), 5)
+    for names in ("a", "a", "ab", "ab", "ac"):
+        await log.record([key(name) for name in names], [answer] * len(names))
+    one, again, two, two_again, others = [each.key for each in sent]
+    assert one == again == key("a").digest
+    assert two == two_again
+    assert len({one, two, others}) == 3
 
 
 def test_the_window_is_whole_while_nobody_is_at_the_bound() -> None:

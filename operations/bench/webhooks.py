@@ -60,9 +60,7 @@ def _delivered(rig: Rig, deliveries: int) -> tuple[float, str]:
         used = cpu_seconds(pid)
     spilled = records(rig, RETRY_TIERS.values())
     if spilled:
-        raise CannotStart(
-            f"{spilled} deliveries were put off, although the receiver is quick: what was measured is not {deliveries} webhooks."
-        )
+        raise CannotStart(f"{spilled} of {deliveries} deliveries were put off, although the receiver is quick.")
     with rig.plane("connector", "webhook") as pid:
         time.sleep(wall)
         idle = cpu_seconds(pid)

@@ -103,7 +103,8 @@ async def change_filter(
 ) -> EventFilterOutput:
     """Only the members sent change. Types that stay keep their start; a type that is added starts now."""
     await _filter(gateway, caller, workspace, filter_id)
-    members = _stored(body.model_dump(exclude_unset=True))
+    # Of a member that was sent all is said: a type without a namespace is one of ``events``.
+    members = _stored(body.model_dump(include=body.model_fields_set))
     with _condition_errors():
         changed = await gateway.routes.update_filter(workspace, filter_id, **members)
     return EventFilterOutput.model_validate(changed)

@@ -138,6 +138,16 @@ def test_an_event_type_and_its_registrations(workplace: Workplace) -> None:
     assert workplace.producer.get(address).status_code == 404
 
 
+def test_a_type_that_a_filter_is_changed_to_may_leave_its_namespace_out(workplace: Workplace) -> None:
+    made = event_filter(workplace.admin, sources=["s"])
+
+    changed = workplace.admin.patch(f"{V1}/filters/{made['id']}", json={"types": [{"code": "Order"}]})
+
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["types"] == [{"namespace": "events", "code": "Order"}]
+    assert changed.json()["sources"] == ["s"]
+
+
 def test_changes_of_different_members_at_the_same_time_all_count(workplace: Workplace) -> None:
     address = f"{V1}/endpoints/{endpoint(workplace.admin)['id']}"
     filter_address = f"{V1}/filters/{event_filter(workplace.admin)['id']}"

@@ -78,7 +78,8 @@ def evolved(
     versions = view.subject_versions(event_type.subject)
     schema = view.next_schema(event_type.subject, text)
     is_new = schema not in versions
-    if is_new:
+    # An earlier one is not thereby compatible with what came after it.
+    if versions and schema != versions[-1] and schema.id != event_type.schema_id:
         compatibility.check(text, [each.text for each in versions], event_type.compatibility)
     changed = msgspec.structs.replace(event_type, attributes=attributes, schema_id=schema.id)
     return changed, [schema] if is_new else []

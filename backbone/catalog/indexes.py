@@ -15,32 +15,45 @@ class RegisteredSchema(NamedTuple):
 
 
 class Group:
-    """Tuples of keys by relation and by what the relation is to. The tuples are replaced, never changed."""
+    """Keys by relation and by what the relation is to.
+
+    One thread changes it while others read: a list is copied for them in one step, which no change can come between. A
+    copy shares the lists with its original until one of the two changes them: neither a long list nor many lists cost
+    what they hold with every key that is added.
+    """
 
     def __init__(self) -> None:
-        self._keys: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._keys: dict[tuple[str, str], dict[str, None]] = {}
+        self._own: set[tuple[str, str]] = set()
 
     def copy(self) -> Group:
         """A group that no longer follows this one."""
         twin = Group()
         twin._keys = self._keys.copy()
+        self._own = set()
         return twin
 
     def keys(self, name: str, of: str) -> tuple[str, ...]:
         """The keys listed, in the order they were added."""
-        return self._keys.get((name, of), ())
+        return tuple(self._keys.get((name, of), ()))
 
     def add(self, name: str, of: str, key: str) -> None:
         """List a key that is not listed yet."""
-        self._keys[name, of] = (*self._keys.get((name, of), ()), key)
+        self._changeable((name, of))[key] = None
 
     def discard(self, name: str, of: str, key: str) -> None:
         """Take a key off the list."""
-        rest = tuple(each for each in self._keys.get((name, of), ()) if each != key)
-        if rest:
-            self._keys[name, of] = rest
-        else:
-            self._keys.pop((name, of), None)
+        keys = self._changeable((name, of))
+        keys.pop(key, None)
+        if not keys:
+            del self._keys[name, of]
+
+    def _changeable(self, relation: tuple[str, str]) -> dict[str, None]:
+        """A relation's list, which no copy shares."""
+        if relation not in self._own:
+            self._keys[relation] = dict(self._keys.get(relation, {}))
+            self._own.add(relation)
+        return self._keys.setdefault(relation, {})
 
 
 class Versions:

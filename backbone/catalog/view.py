@@ -30,9 +30,9 @@ _WRITES_KEPT = 4_096
 class CatalogView:
     """Resources by key, with the relations between them.
 
-    One thread applies records; any thread reads, without a lock: resources and the tuples of the indexes are replaced,
-    never changed in place. What a method returns is therefore a consistent answer to that one question; two questions
-    may see two versions. ``version`` grows with every applied record, after it has been applied.
+    One thread applies records; any thread reads, without a lock: resources are replaced, never changed in place, and
+    lists are copied in one step. What a method returns is therefore a consistent answer to that one question; two
+    questions may see two versions. ``version`` grows with every applied record, after it has been applied.
     """
 
     def __init__(self) -> None:

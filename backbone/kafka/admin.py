@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not re-exported for mypy
+from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]  # not re-exported for mypy
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from backbone.kafka.failures import PAUSE, failure, is_passing, kafka_error
-from schemas.errors import NotFound, Unavailable
+from schemas.errors import Conflict, Misconfigured, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,28 +37,58 @@ class Admin:
     """Creates and inspects topics. Every ``async`` method has a blocking twin that ends in ``_now``, for threads.
 
     All raise ``Unavailable`` when Kafka does not answer within ``timeout`` seconds.
+
+    Raises:
+        Misconfigured: the installation's ``options`` are not what librdkafka knows.
     """
 
     def __init__(self, settings: KafkaSettings, *, timeout: float = _TIMEOUT) -> None:
         self.settings = settings
         self._timeout = timeout
-        self._client = AdminClient(settings.client_config())
+        try:
+            self._client = AdminClient(settings.client_config())
+        except KafkaException as exception:
+            raise Misconfigured(f"HEADRACE_KAFKA_OPTIONS: {kafka_error(exception).str()}") from exception
 
-    async def ensure_topics(self, specs: Sequence[TopicSpec]) -> None:
-        """Create those that are missing, and return when all can be written to. Existing ones stay as they are."""
-        await asyncio.to_thread(self.ensure_topics_now, specs)
+    async def ensure_topics(self, specs: Sequence[TopicSpec]) -> frozenset[str]:
+        """Create those that are missing, and return when all can be written to. Existing ones stay as they are.
 
-    def ensure_topics_now(self, specs: Sequence[TopicSpec]) -> None:
+        Returns:
+            The names of those that existed.
+
+        Raises:
+            Conflict: Kafka does not take a name, for example beside one that differs from it only in ``.`` and ``_``.
+        """
+        return await asyncio.to_thread(self.ensure_topics_now, specs)
+
+    def ensure_topics_now(self, specs: Sequence[TopicSpec]) -> frozenset[str]:
         """``ensure_topics`` for a thread."""
         existing = self.partition_counts_now()
+        found = frozenset(spec.topic for spec in specs if spec.topic in existing)
         missing = [spec for spec in specs if spec.topic not in existing]
         if not missing:
-            return
+            return found
         replicas = self.settings.replication_factor
         new = [NewTopic(spec.topic, spec.partitions, replicas, config=spec.config) for spec in missing]
         for topic, future in self._client.create_topics(new, request_timeout=self._timeout).items():
             self._wait(future, f"create topic {topic}", tolerated=KafkaError.TOPIC_ALREADY_EXISTS)
         self._wait_for_leaders({spec.topic for spec in missing})
+        return found
+
+    async def is_compacted(self, topic: str) -> bool:
+        """Whether a topic keeps the last record of each key, and so takes no record without one."""
+        asked = self._client.describe_configs(
+            [ConfigResource(ResourceType.TOPIC, topic)], request_timeout=self._timeout
+        )
+        (answer,) = asked.values()
+        doing = f"ask how {topic} is kept"
+        try:
+            found = await asyncio.wait_for(asyncio.wrap_future(answer), self._timeout + 1)
+        except KafkaException as exception:
+            raise failure(exception, doing) from exception
+        except TimeoutError as error:
+            raise Unavailable(f"{doing}: no answer") from error
+        return "compact" in str(found["cleanup.policy"].value)
 
     async def partition_count(self, topic: str) -> int:
         """How many partitions a topic has.
@@ -168,10 +198,13 @@ class Admin:
         try:
             future.result(self._timeout + 1)
         except KafkaException as exception:
-            if kafka_error(exception).code() != tolerated:
-                raise failure(exception, doing) from exception
-        except TimeoutError as error:
-            raise Unavailable(f"{doing}: no answer") from error
+            error = kafka_error(exception)
+            if error.code() == KafkaError.TOPIC_EXCEPTION:
+                raise Conflict(f"{doing}: {error.str()}") from exception
+            if error.code() != tolerated:
+                raise failure(error, doing) from exception
+        except TimeoutError as late:
+            raise Unavailable(f"{doing}: no answer") from late
 
     def _wait_for_leaders(self, topics: set[str]) -> None:
         """A topic that was just created exists a moment before its partitions can be written to."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DAY = 86_400
 """Seconds."""
@@ -50,7 +51,9 @@ class KafkaSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
     bootstrap_servers: str = Field("127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP_SERVERS")
-    options: dict[str, str] = Field(default_factory=dict, validation_alias="HEADRACE_KAFKA_OPTIONS")
+    options: Annotated[dict[str, str], NoDecode] = Field(
+        default_factory=dict, validation_alias="HEADRACE_KAFKA_OPTIONS", repr=False
+    )
     group_protocol: str = Field(
         "auto", pattern="^(auto|consumer|classic)$", validation_alias="HEADRACE_KAFKA_GROUP_PROTOCOL"
     )
@@ -60,6 +63,16 @@ class KafkaSettings(BaseSettings):
     delivery_retention: int = Field(14 * DAY, ge=14 * DAY, validation_alias="HEADRACE_DELIVERY_RETENTION")
     idempotency_window: int = Field(DAY, ge=60, validation_alias="HEADRACE_IDEMPOTENCY_WINDOW")
     idempotency_keys: int = Field(100_000, ge=1, validation_alias="HEADRACE_IDEMPOTENCY_KEYS")
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _read(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise ValueError('must be a JSON object, such as {"security.protocol": "SSL"}') from error
 
     def client_config(self, **overrides: Any) -> dict[str, Any]:
         """The librdkafka configuration of one client.

@@ -8,7 +8,7 @@ import pytest
 from backbone.kafka.admin import Admin, TopicSpec
 from backbone.kafka.records import Record
 from backbone.kafka.topology import internal_topics
-from schemas.errors import NotFound, Unavailable
+from schemas.errors import Conflict, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from backbone.kafka.producer import Producer
@@ -35,6 +35,13 @@ async def test_a_topic_grows_and_goes(admin: Admin) -> None:
         await admin.delete_topics([topic])
     with pytest.raises(NotFound):
         await admin.partition_count(topic)
+
+
+async def test_a_name_that_kafka_takes_for_another_ones_is_a_conflict(admin: Admin) -> None:
+    name = uuid.uuid4().hex
+    await admin.ensure_topics([TopicSpec(f"test.{name}", 1)])
+    with pytest.raises(Conflict, match=f"test_{name}.*collides"):
+        await admin.ensure_topics([TopicSpec(f"test_{name}", 1)])
 
 
 async def test_the_internal_topics_are_all_there(admin: Admin, kafka: KafkaSettings) -> None:

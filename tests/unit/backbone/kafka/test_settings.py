@@ -5,9 +5,11 @@ import logging
 import pytest
 from pydantic import ValidationError
 
+from backbone.kafka.admin import Admin
 from backbone.kafka.settings import DAY, KafkaSettings
 from backbone.kafka.topology import event_topic_spec, internal_topics
 from schemas import topics
+from schemas.errors import Misconfigured
 from schemas.event_type import EventType
 
 
@@ -18,6 +20,24 @@ def test_the_environment_says_where_kafka_is(monkeypatch: pytest.MonkeyPatch) ->
     assert config["bootstrap.servers"] == "kafka:9092"
     assert config["security.protocol"] == "SSL"
     assert config["isolation.level"] == "read_committed", "a client's promise cannot be configured away"
+
+
+@pytest.mark.parametrize("options", ["security.protocol=SSL", "[]", '"x"', '{"sasl.password": ["s3cret"]}'])
+def test_options_that_cannot_be_read_are_named_and_not_shown(options: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_KAFKA_OPTIONS", options)
+    with pytest.raises(ValidationError) as refused:
+        KafkaSettings()
+    assert all(problem["loc"][0] == "HEADRACE_KAFKA_OPTIONS" for problem in refused.value.errors())
+    assert not any("s3cret" in problem["msg"] for problem in refused.value.errors())
+
+
+def test_options_may_hold_passwords_and_are_never_printed() -> None:
+    assert "s3cret" not in repr(KafkaSettings(options={"sasl.password": "s3cret"}))
+
+
+def test_an_option_that_librdkafka_does_not_know_is_named() -> None:
+    with pytest.raises(Misconfigured, match=r"HEADRACE_KAFKA_OPTIONS.*no\.such\.option"):
+        Admin(KafkaSettings(options={"no.such.option": "1"}))
 
 
 def test_deliveries_cannot_be_kept_for_less_than_their_retries_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import fcntl
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
 from importlib import resources
 from string import Template
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from operations.errors import CannotStart
 from operations.jars import KAFKA_VERSION
+from operations.locks import DirectoryLock
 from operations.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 DEFAULT_PORT = 9092
@@ -48,7 +48,7 @@ class JarBroker:
         self._java = java
         self._jars = jars
         self._options = options
-        self._lock: IO[str] | None = None
+        self._lock = DirectoryLock(home / "lock")
 
     @property
     def bootstrap_servers(self) -> str:
@@ -64,13 +64,18 @@ class JarBroker:
         """Take the directory, write the configuration for this start, and format the storage on the first one.
 
         Raises:
-            CannotStart: another broker uses the directory, or the storage cannot be formatted.
+            CannotStart: another broker uses the directory, it cannot be written, or the storage cannot be formatted.
         """
-        self.home.mkdir(parents=True, exist_ok=True)
-        self._take()
+        if "," in str(self.home):
+            raise CannotStart(f"Kafka takes a comma in {self.home} for the end of a path; choose another directory.")
         config = Template(resources.files("operations").joinpath("server.properties").read_text(encoding="utf-8"))
-        values = {"port": self.port, "controller_port": free_port(), "logs": self._data}
-        self._config.write_text(config.substitute(values), encoding="utf-8")
+        values = {"port": self.port, "controller_port": free_port(), "logs": _property(self._data)}
+        try:
+            self.home.mkdir(parents=True, exist_ok=True)
+            self._take()
+            self._config.write_text(config.substitute(values), encoding="ascii")
+        except OSError as error:
+            raise CannotStart(f"The broker cannot keep its data in {self.home}: {error.strerror}.") from error
         if not (self._data / "meta.properties").exists():
             self._format()
 
@@ -84,9 +89,7 @@ class JarBroker:
 
     def close(self) -> None:
         """Give the directory back."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._lock.give_back()
 
     @property
     def _cluster(self) -> str:
@@ -113,34 +116,44 @@ class JarBroker:
         ]
 
     def _take(self) -> None:
-        # Held until close(): the lock goes with the process that holds it, however it ends.
-        lock = (self.home / "lock").open("a", encoding="utf-8")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.close()
-            raise CannotStart(
-                f"Another local broker uses {self.home}; stop it, or choose another directory."
-            ) from error
-        self._lock = lock
+        if not self._lock.take():
+            raise CannotStart(f"Another local broker uses {self.home}; stop it, or choose another directory.")
 
     def _format(self) -> None:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         # With an equals sign, or an id that begins with a dash would be read as an option.
         arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._config)]
         done = subprocess.run(
-            [*self._java_command(), *arguments], capture_output=True, text=True, timeout=_FORMAT_TIMEOUT, check=False
+            [*self._java_command(), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_FORMAT_TIMEOUT,
+            check=False,
+            # Ctrl-C is for who started us: it takes effect when this is done.
+            process_group=0,
         )
         if done.returncode != 0:
             said = (done.stderr + done.stdout).strip()
             raise CannotStart(f"The broker's storage in {self._data} cannot be formatted: {said}")
 
 
-def serves(bootstrap_servers: str, timeout: float, *, cluster: str | None = None) -> bool:
-    """Whether a Kafka there answers a metadata request within ``timeout`` seconds; with ``cluster``, one of that id."""
+def _property(path: Path) -> str:
+    """A path as a value in a Java properties file, which is read as Latin-1 and in which a backslash escapes."""
+    units = str(path).replace("\\", "\\\\").encode("utf-16-be")
+    characters = (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+    return "".join(chr(each) if chr(each).isascii() else f"\\u{each:04x}" for each in characters)
+
+
+def serves(
+    bootstrap_servers: str, timeout: float, *, cluster: str | None = None, options: Mapping[str, str] | None = None
+) -> bool:
+    """Whether a Kafka there answers a metadata request within ``timeout`` seconds; with ``cluster``, one of that id.
+
+    ``options`` are librdkafka's, for example for SASL.
+    """
     # That nothing listens yet is expected, so librdkafka is not to write about it.
     quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
-    client = AdminClient({"bootstrap.servers": bootstrap_servers, **quiet})
+    client = AdminClient({"bootstrap.servers": bootstrap_servers, **(options or {}), **quiet})
     try:
         metadata = client.list_topics(timeout=timeout)
     except KafkaException:

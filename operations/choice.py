@@ -7,11 +7,13 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from backbone.kafka.settings import KafkaSettings
 from operations.broker import JarBroker, serves
 from operations.containers import ContainerBroker, engine_answers
 from operations.errors import CannotStart
 from operations.jars import kafka_jars, user_cache
 from operations.java import find_java
+from operations.ports import is_free
 from operations.processes import Process
 from operations.tansu import TansuBroker, tansu_binary
 
@@ -67,6 +69,7 @@ class GivenBroker:
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.description = f"the Kafka of {BOOTSTRAP_VARIABLE}"
+        self._options = KafkaSettings().options
 
     def prepare(self) -> None:
         """It is there already."""
@@ -77,7 +80,7 @@ class GivenBroker:
 
     def answers(self, timeout: float = 1.0) -> bool:
         """Whether a client that connects now is served."""
-        return serves(self.bootstrap_servers, timeout)
+        return serves(self.bootstrap_servers, timeout, options=self._options)
 
     def close(self) -> None:
         """It is someone else's."""
@@ -142,15 +145,20 @@ class Choice:
     def _jars(self) -> Broker:
         java = find_java()
         jars = kafka_jars(user_cache(), self._report)
-        return JarBroker(self._home / "kafka", java=java, jars=jars, port=self._port)
+        return JarBroker(self._home / "kafka", java=java, jars=jars, port=self._free_port())
 
     def _container(self) -> Broker:
         if not engine_answers():
             raise CannotStart("no Docker engine answers.")
-        return ContainerBroker(self._home / "kafka", port=self._port)
+        return ContainerBroker(self._home / "kafka", port=self._free_port())
 
     def _tansu(self) -> Broker:
-        return TansuBroker(binary=tansu_binary(), port=self._port)
+        return TansuBroker(binary=tansu_binary(), port=self._free_port())
+
+    def _free_port(self) -> int | None:
+        if self._port is not None and not is_free(self._port):
+            raise CannotStart(f"port {self._port} (HEADRACE_KAFKA_PORT) is taken.")
+        return self._port
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from backbone.readiness import READY_FILE
 from operations.choice import BOOTSTRAP_VARIABLE, READY_TIMEOUT, STOP_GRACE
+from operations.errors import CannotStart
+from operations.locks import DirectoryLock
 from operations.processes import Process
 from operations.supervisor import Part
 
@@ -28,7 +30,8 @@ PLANES = {
 }
 """Name to arguments of ``headrace``."""
 
-HEADRACE = (sys.executable, "-m", "operations")
+HEADRACE = (sys.executable, "-P", "-m", "operations")
+"""Not from the working directory (``-P``), where somebody may have packages of these names."""
 
 LOOPBACK = "127.0.0.0/8"
 
@@ -50,6 +53,8 @@ def running_file(data_dir: Path) -> Path:
 class Installation:
     """The broker and the planes as parts for a supervisor.
 
+    Between ``prepare`` and ``close`` its data directory is its own.
+
     Attributes:
         local_webhooks: let webhooks go to this machine too, as the tour's receiver needs.
     """
@@ -59,32 +64,33 @@ class Installation:
         self._broker = broker
         self._local_webhooks = local_webhooks
         self._home = settings.data_dir.resolve()
+        self._lock = DirectoryLock(self._home / "lock")
 
     def prepare(self) -> None:
-        """Make the directories, and clear what the processes of the last start left for each other."""
-        self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.rmtree(self._run, ignore_errors=True)
-        self._metrics.mkdir(parents=True)
-        decided = {name: self.environment()[name] for name in DECIDED}
-        running_file(self._home).write_text(json.dumps(decided), encoding="utf-8")
+        """Take the data directory, and clear what the processes of the last start left for each other.
+
+        Raises:
+            CannotStart: another installation runs on the directory, or it cannot be written.
+        """
+        make_home(self._home)
+        try:
+            if not self._lock.take():
+                raise CannotStart(f"Headrace is up already on {self._home}; stop it, or set HEADRACE_DATA_DIR.")
+            shutil.rmtree(self._run, ignore_errors=True)
+            self._metrics.mkdir(parents=True)
+            decided = {name: self.environment()[name] for name in DECIDED}
+            running_file(self._home).write_text(json.dumps(decided), encoding="utf-8")
+        except OSError as error:
+            raise _unusable(self._home, error) from error
+
+    def close(self) -> None:
+        """Give the data directory back; after all parts have ended."""
+        running_file(self._home).unlink(missing_ok=True)
+        self._lock.give_back()
 
     def broker_parts(self) -> list[Part]:
         """The local broker; none where Kafka is given."""
-        command = self._broker.command()
-        if not command:
-            return []
-        process = Process("kafka", command, log=self.logs / "kafka.log")
-        # Asked often, and a broker that is not there yet is not waited for.
-        ready = functools.partial(self._broker.answers, 0.5)
-        return [
-            Part(
-                process=process,
-                ready=ready,
-                note=f"{self._broker.description}, at {self._broker.bootstrap_servers}",
-                start_timeout=READY_TIMEOUT,
-                stop_grace=STOP_GRACE,
-            )
-        ]
+        return broker_parts(self._broker, self._home)
 
     def plane_parts(self) -> list[Part]:
         """Every plane, each with a file that tells when it can do its work."""
@@ -107,11 +113,6 @@ class Installation:
         }
 
     @property
-    def logs(self) -> Path:
-        """Directory of one log file a process."""
-        return self._home / "logs"
-
-    @property
     def _run(self) -> Path:
         return self._home / "run"
 
@@ -122,7 +123,48 @@ class Installation:
     def _plane(self, name: str, arguments: tuple[str, ...]) -> Part:
         ready_file = self._run / f"{name}.ready"
         environment = {**self.environment(), READY_FILE: str(ready_file)}
-        process = Process(name, [*HEADRACE, *arguments], env=environment, log=self.logs / f"{name}.log")
+        process = Process(name, [*HEADRACE, *arguments], env=environment, log=_log(self._home, name))
         note = {"ingest": self._settings.base_url, "realtime": self._settings.realtime_url}.get(name, "")
         forget = functools.partial(ready_file.unlink, missing_ok=True)
         return Part(process=process, ready=ready_file.exists, note=note, before_start=forget)
+
+
+def make_home(home: Path) -> None:
+    """Make the data directory, for its owner only.
+
+    Raises:
+        CannotStart: that is impossible there.
+    """
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _log(home, "").parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise _unusable(home, error) from error
+
+
+def broker_parts(broker: Broker, home: Path) -> list[Part]:
+    """A local broker as part of whatever runs it; none where Kafka is given."""
+    command = broker.command()
+    if not command:
+        return []
+    return [
+        Part(
+            process=Process("kafka", command, log=_log(home, "kafka")),
+            # Asked often, and a broker that is not there yet is not waited for.
+            ready=functools.partial(broker.answers, 0.5),
+            note=f"{broker.description}, at {broker.bootstrap_servers}",
+            start_timeout=READY_TIMEOUT,
+            stop_grace=STOP_GRACE,
+        )
+    ]
+
+
+def _log(home: Path, name: str) -> Path:
+    """Where a process writes."""
+    return home / "logs" / f"{name}.log"
+
+
+def _unusable(home: Path, error: OSError) -> CannotStart:
+    return CannotStart(
+        f"{home} cannot hold the data: {error.strerror}; set HEADRACE_DATA_DIR to a directory of your own."
+    )

@@ -70,7 +70,8 @@ class OperationsSettings(BaseSettings):
 
 
 def _reached(host: str) -> str:
-    return "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - read, not bound
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"[{host}]" if ":" in host else host
 
 
 def _decided(port: int | None, default: int, host: str, name: str) -> int:

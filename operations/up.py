@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
 from typing import TYPE_CHECKING
 
-from operations.installation import HEADRACE, Installation
+from operations.choice import BOOTSTRAP_VARIABLE
+from operations.errors import CannotStart
+from operations.installation import HEADRACE, Installation, broker_parts, make_home
 from operations.processes import Process
 from operations.progress import Progress
 from operations.supervisor import Part, Supervisor
@@ -23,24 +26,29 @@ if TYPE_CHECKING:
 _TICK = 0.1
 _TOUR_GRACE = 5.0
 
+GIVEN_TIMEOUT = 15.0
+"""Seconds for a Kafka that someone else runs to answer: every plane would wait for it, and nobody would see why."""
+
+_STOPPED_BY = 128
+"""What a shell adds to the number of the signal that ended a command."""
+
 
 class StopRequest:
     """Turns Ctrl-C, SIGTERM and a closed terminal into a flag; a second one ends everything without ceremony."""
 
     def __init__(self) -> None:
         self.made = False
-        self.insisted = False
+        self.number = 0
 
     def install(self) -> None:
         """Take the signals over."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._receive)
 
-    def _receive(self, _number: int, _frame: FrameType | None) -> None:
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
         if self.made:
-            self.insisted = True
             raise KeyboardInterrupt
-        self.made = True
+        self.made, self.number = True, number
 
 
 class Up:
@@ -62,30 +70,35 @@ class Up:
         self._stop = StopRequest()
 
     def run(self) -> int:
-        """Start, watch, stop; returns the exit status.
+        """Start, watch, stop; returns the exit status. Ctrl-C is how a run ends, unless it was to end with the tour.
 
         Raises:
             CannotStart: a part does not become ready; all others have been stopped.
         """
         installation = Installation(self._settings, self._broker, local_webhooks=self._tour)
         installation.prepare()
-        tour = Process("tour", [*HEADRACE, "tour"], env=installation.environment()) if self._tour else None
-        parts = [installation.broker_parts(), installation.plane_parts()]
-        return self._supervise(parts, tour, welcome(self._settings, self._broker))
+        try:
+            tour = Process("tour", [*HEADRACE, "tour"], env=installation.environment()) if self._tour else None
+            stages = [installation.broker_parts(), installation.plane_parts()]
+            return self._supervise(stages, tour, welcome(self._settings, self._broker))
+        finally:
+            installation.close()
 
     def run_broker(self) -> int:
-        """The same with nothing but the broker.
+        """The same with nothing but the broker, beside whatever else uses the data directory.
 
         Raises:
             CannotStart: it does not start.
         """
-        installation = Installation(self._settings, self._broker)
-        installation.prepare()
-        return self._supervise([installation.broker_parts()], None, "Ctrl-C stops it.")
+        home = self._settings.data_dir.resolve()
+        make_home(home)
+        return self._supervise([broker_parts(self._broker, home)], None, "Ctrl-C stops it.")
 
     def _supervise(self, stages: Sequence[Sequence[Part]], tour: Process | None, welcome: str) -> int:
         self._stop.install()
         self._broker.prepare()
+        if not self._broker.command():
+            self._reach_given()
         parts = [part for stage in stages for part in stage]
         with Progress(self._console, parts) as progress:
             supervisor = Supervisor(stages, on_change=progress.changed)
@@ -110,7 +123,17 @@ class Up:
                 self._console.print(welcome, markup=False, highlight=False, soft_wrap=True)
                 greeted = True
             time.sleep(_TICK)
-        return 0
+        return 0 if self._stay else _STOPPED_BY + self._stop.number
+
+    def _reach_given(self) -> None:
+        deadline = time.monotonic() + GIVEN_TIMEOUT
+        while not self._stop.made and not self._broker.answers():
+            if time.monotonic() > deadline:
+                raise CannotStart(
+                    f"No Kafka answers at {self._broker.bootstrap_servers} ({BOOTSTRAP_VARIABLE})"
+                    f" after {GIVEN_TIMEOUT:.0f} s."
+                )
+            time.sleep(_TICK)
 
     def _take(self, tour: Process, supervisor: Supervisor) -> int | None:
         tour.start()
@@ -134,10 +157,12 @@ class Up:
 def welcome(settings: OperationsSettings, broker: Broker) -> str:
     """What to try, now that everything runs."""
     url = settings.base_url
-    key_file = settings.data_dir / "admin-key"
+    # In full, for a shell that is elsewhere.
+    home = settings.data_dir.resolve()
+    key_file = home / "admin-key"
     # A key that was given is written nowhere.
     given = "HEADRACE_ADMIN_KEY" if settings.admin_key else None
-    where, shown = given or key_file, f"${given}" if given else f"$(cat {key_file})"
+    where, shown = given or key_file, f"${given}" if given else f"$(cat {shlex.quote(str(key_file))})"
     key = f'-H "Authorization: Bearer {shown}"'
     return f"""
 Headrace is up.
@@ -146,12 +171,12 @@ Headrace is up.
   Metrics, health             {url}/metrics  {url}/readyz
   Kafka                       {broker.bootstrap_servers} ({broker.description})
   Administrator's API key     in {where}
-  Logs                        {settings.data_dir / "logs"}
+  Logs                        {home / "logs"}
 
 Try:
   curl -s {key} {url}/headrace/v1/event-types
   curl -s {url}/schema-registry/subjects
   curl -s {key} {url}/headrace/v1/events
 
-Ctrl-C stops everything; the data stays in {settings.data_dir}.
+Ctrl-C stops everything; the data stays in {home}.
 """

@@ -36,7 +36,9 @@ def test_the_fixture_is_a_kafka_that_answers(kafka_bootstrap: str) -> None:
 
 
 def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
-    first = jar_broker(tmp_path / "kafka")
+    # A name with what means something in Java's properties, and with letters that they are not read with.
+    home = tmp_path / "données d'été \\ =: kafka"
+    first = jar_broker(home)
     with running(first, tmp_path / "broker.log"):
         admin = AdminClient({"bootstrap.servers": first.bootstrap_servers})
         admin.create_topics([NewTopic("kept", 1, 1)])["kept"].result(10)
@@ -44,7 +46,8 @@ def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
         producer.produce("kept", b"one")
         assert producer.flush(10) == 0
 
-    second = jar_broker(tmp_path / "kafka")
+    assert (home / "data" / "meta.properties").exists()
+    second = jar_broker(home)
     assert second.port != first.port
     with running(second, tmp_path / "broker.log"):
         assert end_offset(second.bootstrap_servers, "kept") == 1

@@ -40,8 +40,15 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def choose(tmp_path: Path, kind: BrokerKind = BrokerKind.AUTO, *, stand_in: bool = False, **env: str) -> object:
-    return Choice(tmp_path, environment=env, report=lambda _line: None, port=1, stand_in=stand_in).broker(kind)
+def choose(
+    tmp_path: Path,
+    kind: BrokerKind = BrokerKind.AUTO,
+    *,
+    stand_in: bool = False,
+    port: int | None = None,
+    **env: str,
+) -> object:
+    return Choice(tmp_path, environment=env, report=lambda _line: None, port=port, stand_in=stand_in).broker(kind)
 
 
 def give_jars(machine: pytest.MonkeyPatch) -> None:
@@ -60,6 +67,14 @@ def test_jars_come_before_a_container(machine: pytest.MonkeyPatch, tmp_path: Pat
     give_jars(machine)
     machine.setattr(choice_module, "engine_answers", lambda: True)
     assert isinstance(choose(tmp_path), JarBroker)
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_named(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    give_jars(machine)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(CannotStart, match=rf"jars: port {port} \(HEADRACE_KAFKA_PORT\) is taken"):
+            choose(tmp_path, port=port)
 
 
 def test_a_container_comes_before_the_stand_in(machine: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -100,6 +115,13 @@ def test_a_container_runs_the_configuration_of_the_jars(tmp_path: Path) -> None:
     assert "KAFKA_LISTENERS=PLAINTEXT://:19900,CONTROLLER://:9093" in command
     assert "KAFKA_GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS=6000" in command
     assert "127.0.0.1:19900:19900" in command
+
+
+def test_a_directory_that_kafka_would_take_for_two_is_refused(tmp_path: Path) -> None:
+    broker = JarBroker(tmp_path / "a,b", java=Path("java"), jars=Path("jars"), port=1)
+    with pytest.raises(CannotStart, match="comma"):
+        broker.prepare()
+    assert not list(tmp_path.iterdir())
 
 
 def test_java_is_taken_from_java_home_first_and_must_be_recent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,15 +1,81 @@
 from __future__ import annotations
 
+import io
+import os
+import signal
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.console import Console
 
+from operations import up as up_module
+from operations.errors import CannotStart
+from operations.installation import running_file
 from operations.settings import OperationsSettings
-from operations.up import welcome
+from operations.up import Up, welcome
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
+
+
+class Broker:
+    """A Kafka that someone else runs."""
+
+    bootstrap_servers = "127.0.0.1:9092"
+    description = "given"
+
+    def __init__(self, answers: Callable[[], bool]) -> None:
+        self._answers = answers
+
+    def prepare(self) -> None:
+        pass
+
+    def command(self) -> list[str]:
+        return []
+
+    def answers(self, timeout: float = 1.0) -> bool:  # noqa: ARG002 - the protocol's
+        return self._answers()
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """A run takes signals over; the process is pytest's."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
+
+
+def up(home: Path, answers: Callable[[], bool], *, stay: bool) -> Up:
+    settings = OperationsSettings(data_dir=home, http_port=1, realtime_port=1)
+    return Up(settings, Broker(answers), console=Console(file=io.StringIO()), tour=not stay, stay=stay)
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_given_kafka_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(up_module, "GIVEN_TIMEOUT", 0.1)
+    with pytest.raises(CannotStart, match=r"No Kafka answers at 127.0.0.1:9092 \(KAFKA_BOOTSTRAP_SERVERS\)"):
+        up(tmp_path, lambda: False, stay=True).run()
+    assert not running_file(tmp_path).exists()
+
+
+@pytest.mark.parametrize(("stay", "status"), [(True, 0), (False, 128 + signal.SIGINT)])
+@pytest.mark.usefixtures("own_signals")
+def test_an_interrupted_run_succeeds_unless_the_tours_verdict_was_wanted(
+    tmp_path: Path, *, stay: bool, status: int
+) -> None:
+    def interrupted() -> bool:
+        os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    assert up(tmp_path, interrupted, stay=stay).run() == status
 
 
 @pytest.mark.parametrize("given", ["", "an administrator's key"])
@@ -22,3 +88,25 @@ def test_the_welcome_says_where_the_administrators_key_is_and_never_the_key(give
     in_file = f"$(cat {tmp_path / 'admin-key'})"
     assert (in_file in said, "$HEADRACE_ADMIN_KEY" in said) == (not given, bool(given))
     assert not given or given not in said
+
+
+def test_the_commands_to_try_can_be_pasted_in_another_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "my data (it's mine)"
+    home.mkdir()
+    (home / "admin-key").write_text("hra_key\n")
+    monkeypatch.chdir(tmp_path)
+    broker: Any = SimpleNamespace(bootstrap_servers="127.0.0.1:9092", description="given")
+
+    said = welcome(OperationsSettings(data_dir=Path(home.name)), broker)
+
+    command = next(line for line in said.splitlines() if line.lstrip().startswith("curl"))
+    printed = subprocess.run(
+        ["sh", "-c", f"curl() {{ printf '%s\\n' \"$@\"; }}; {command}"],
+        cwd="/",
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    assert "Authorization: Bearer hra_key" in printed.splitlines()

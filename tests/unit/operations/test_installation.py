@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from operations.errors import CannotStart
+from operations.installation import Installation, running_file
+from operations.settings import OperationsSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BROKER: Any = SimpleNamespace(bootstrap_servers="127.0.0.1:9092", description="given", command=list)
+
+
+def installation(home: Path, port: int = 8080) -> Installation:
+    return Installation(OperationsSettings(data_dir=home, http_port=port, realtime_port=8000), BROKER)
+
+
+def decided(home: Path) -> dict[str, str]:
+    content: dict[str, str] = json.loads(running_file(home).read_text(encoding="utf-8"))
+    return content
+
+
+def test_a_start_on_a_directory_in_use_is_refused_and_disturbs_nothing(tmp_path: Path) -> None:
+    first, second = installation(tmp_path, 8081), installation(tmp_path, 8082)
+    first.prepare()
+    metrics = tmp_path / "run" / "metrics" / "counter.db"
+    metrics.touch()
+    with pytest.raises(CannotStart, match=f"up already on {tmp_path}"):
+        second.prepare()
+    assert metrics.exists()
+    assert decided(tmp_path)["HEADRACE_HTTP_PORT"] == "8081"
+
+    first.close()
+    second.prepare()
+    assert not metrics.exists()
+    assert decided(tmp_path)["HEADRACE_HTTP_PORT"] == "8082"
+    second.close()
+
+
+def test_when_it_ends_nothing_says_where_it_was(tmp_path: Path) -> None:
+    ended = installation(tmp_path)
+    ended.prepare()
+    ended.close()
+    assert not running_file(tmp_path).exists()
+
+
+def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for home in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(CannotStart, match=f"{home} cannot hold the data: .*HEADRACE_DATA_DIR"):
+            installation(home).prepare()

@@ -68,7 +68,8 @@ class Supervisor:
     """Stages of parts: a stage starts when all of the one before it are ready.
 
     Call ``tick`` a few times a second, from one thread; nothing happens in between. A part that ends after it was ready
-    is started again, after 0.5 s at first and then ever later up to 15 s; one that never becomes ready is given up.
+    is started again, after 0.5 s at first and then ever later up to 15 s, and so is one that then does not become ready
+    in time; one that never becomes ready is given up.
     """
 
     def __init__(
@@ -135,7 +136,9 @@ class Supervisor:
                 part.was_ready = True
                 self._set(part, PartState.READY)
             elif now - part.started_at > part.start_timeout:
-                self._give_up(part, f"is not ready after {part.start_timeout:.0f} s")
+                if not part.was_ready:
+                    self._give_up(part, f"is not ready after {part.start_timeout:.0f} s")
+                self._ended(part, now)
 
     def _start(self, part: Part) -> None:
         part.before_start()

@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 READY_THEN_WAIT = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
 FAIL = "import sys; sys.exit('no database')"
+READY_BUT_FOR_THE_SECOND_TIME = """
+import pathlib, sys, time
+starts = pathlib.Path(sys.argv[1]).with_suffix(".starts")
+with starts.open("a") as file:
+    file.write("x")
+if starts.read_text() != "xx":
+    pathlib.Path(sys.argv[1]).touch()
+time.sleep(600)
+"""
 IGNORE_TERM = (
     "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
     "pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
@@ -111,6 +120,24 @@ def test_what_is_not_ready_in_time_is_given_up(tmp_path: Path) -> None:
     finally:
         supervisor.kill()
     assert not slow.process.running()
+
+
+def test_what_was_ready_once_and_is_not_in_time_is_started_again(tmp_path: Path) -> None:
+    worker = part(tmp_path, "worker", READY_BUT_FOR_THE_SECOND_TIME)
+    starts = tmp_path / "worker.starts"
+    supervisor = Supervisor([[worker]], on_change=lambda _part: None, backoff_first=0.01)
+    try:
+        tick_until(supervisor, lambda: supervisor.ready)
+        worker.process.kill()
+        tick_until(supervisor, lambda: starts.read_text() == "xx")
+        worker.start_timeout = 0
+        supervisor.tick()
+        assert worker.state is PartState.RESTARTING
+        worker.start_timeout = 60
+        tick_until(supervisor, lambda: supervisor.ready)
+        assert starts.read_text() == "xxx"
+    finally:
+        supervisor.stop()
 
 
 def test_what_does_not_heed_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -44,14 +45,23 @@ _LOOK_EVERY = 0.1
 
 
 def run(settings: OperationsSettings, console: Console) -> None:
-    """Go through all stages.
+    """Go through all stages; what was set up for a stage is taken down after it, also when the tour is stopped.
 
     Raises:
         CannotStart: no gateway answers.
         CallFailed: a call was refused.
-        TourFailed: something did not arrive, or not as it was sent.
+        TourFailed: something did not arrive, or not as it was sent; or the tour was stopped by SIGTERM.
     """
-    asyncio.run(_run(settings, Narrator(console)))
+    try:
+        asyncio.run(_run_until_stopped(settings, Narrator(console)))
+    except asyncio.CancelledError as error:
+        raise TourFailed("The tour was stopped.") from error
+
+
+async def _run_until_stopped(settings: OperationsSettings, narrator: Narrator) -> None:
+    running = asyncio.ensure_future(_run(settings, narrator))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    await running
 
 
 async def _run(settings: OperationsSettings, narrator: Narrator) -> None:

@@ -128,8 +128,9 @@ def test_E_43_an_event_changes_but_for_its_identifier(eventhos: Eventhos, http: 
     assert (response.status_code, response.json()) == (201, CHANGED)
     row = named(http, "/event", event.id)
     assert (row["name"], row["identifier"], row["operation"]) == (name, event.identifier, "new")
-    assert row["updated_at"] > row["created_at"]
-    assert datetime.fromisoformat(row["updated_at"]).tzinfo is not None
+    created, updated = (datetime.fromisoformat(row[name]) for name in ("created_at", "updated_at"))
+    assert updated > created
+    assert updated.tzinfo is not None
 
 
 def test_E_43_which_event_must_be_said(http: httpx.Client) -> None:

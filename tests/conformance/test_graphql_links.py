@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -160,7 +161,7 @@ def test_a_filter_is_changed_and_keeps_what_is_not_given(service: EventService) 
     )
     named = service.data(query, {"id": event_filter, "name": "B"})["updateEventFilters"]
     assert (named["id"], named["name"], named["meta"]) == (event_filter, "B", {"in": {"eventTypes": ["A"]}})
-    assert named["lastModified"] > named["creationDate"]
+    assert datetime.fromisoformat(named["lastModified"]) > datetime.fromisoformat(named["creationDate"])
     changed = service.data(query, {"id": event_filter, "input": {"in": {"agentIds": ["x"]}}})["updateEventFilters"]
     assert (changed["name"], changed["meta"]) == ("B", {"in": {"agentIds": ["x"]}})
     assert service.data(query, {"id": event_filter})["updateEventFilters"] == changed

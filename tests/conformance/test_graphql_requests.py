@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -123,7 +124,8 @@ def test_G_60_mutations_are_executed_in_their_order(service: EventService) -> No
     """
     found = service.data(document, {"name": "in order"})
     assert list(found) == ["first", "wrong", "second"]
-    assert found["first"]["creationDate"] < found["second"]["creationDate"]
+    first, second = (datetime.fromisoformat(found[name]["creationDate"]) for name in ("first", "second"))
+    assert first < second
     assert found["wrong"] == {"ok": False}
 
 

@@ -66,9 +66,8 @@ def replaced(broker: str, postgresql_server: URL, tmp_path_factory: pytest.TempP
 
 
 def here(text: str, replaced: dict[str, str]) -> str:
-    for there, ours in replaced.items():
-        text = text.replace(there, ours)
-    return text
+    # At once, for what one is replaced by may hold another: port 38080.
+    return re.sub("|".join(map(re.escape, replaced)), lambda found: replaced[found[0]], text)
 
 
 def environment(service: dict[str, Any], replaced: dict[str, str]) -> dict[str, str]:

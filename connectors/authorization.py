@@ -187,6 +187,8 @@ class Authorizer:
         rotated = _token_text(members.get("refresh_token"))
         if refresh_token is not None and rotated is not None and rotated != refresh_token:
             await self._keep(endpoint, plain, rotated)
+        elif refresh_token is not None and self._keeps_with_older_key(endpoint, plain):
+            await self._keep(endpoint, plain, refresh_token)
         access_token = _token_text(members.get("access_token"))
         if access_token is None:
             raise NoAccessToken(f"no access token: {urlsplit(url).hostname} answered without access_token")
@@ -199,6 +201,13 @@ class Authorizer:
         if kept is None or kept.succeeds not in self._secrets.digests(registered):
             return registered
         return self._secrets.open(kept.refresh_token)
+
+    def _keeps_with_older_key(self, endpoint: str, plain: Authorization) -> bool:
+        """Whether what is kept would be lost with a secret key that is no longer the first."""
+        kept = self._states.refresh_token(endpoint)
+        if kept is None or kept.succeeds not in self._secrets.digests(plain.refresh_token or ""):
+            return False
+        return not self._secrets.is_current(kept.refresh_token)
 
     async def _keep(self, endpoint: str, plain: Authorization, rotated: str) -> None:
         record = self._states.keep_refresh_token(

@@ -256,6 +256,16 @@ async def test_a_kept_refresh_token_outlives_a_rotation_of_the_secret_keys(world
     world.server.answers = [(200, {"access_token": "T1"})]
     await world.deliver(refreshing())
     assert world.server.forms[0]["refresh_token"] == "R1"
+    # By now it is kept with the newer key: the older one can be dropped.
+    assert len(world.written) == 1
+    world.authorizer = world.process()
+    world.authorizer._secrets = SecretBox(["a newer key for these tests"])
+    found = refreshing()
+    assert found.authorization is not None
+    resealed = authorizations.resealed(found.authorization, rotated)
+    await world.deliver(msgspec.structs.replace(found, authorization=resealed))
+    assert world.server.forms[1]["refresh_token"] == "R1"
+    assert len(world.written) == 1
 
 
 async def test_the_whole_answer_of_a_token_url_can_be_had(world: World) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from backbone.catalog import authorizations
 from backbone.catalog.accounts import existing_workspace
+from backbone.catalog.eventhos import check_not_kept
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.access import ApiKey
@@ -118,6 +119,7 @@ class Endpoints:
                 or the times.
 
         Raises:
+            Conflict: it is an action of eventhos.
             InvalidRequest: as for a new one.
             NotFound: there is no such endpoint in the workspace.
         """
@@ -137,6 +139,7 @@ class Endpoints:
         """Enable or disable an endpoint; an enabled one gets events from now on, not those it missed.
 
         Raises:
+            Conflict: it is an action of eventhos.
             NotFound: there is no such endpoint in the workspace.
         """
         return await self._change(workspace, endpoint_id, lambda found: msgspec.structs.replace(found, enabled=enabled))
@@ -145,6 +148,7 @@ class Endpoints:
         """A new signing secret in plaintext; the one before signs along until the next rotation.
 
         Raises:
+            Conflict: it is an action of eventhos.
             NotFound: there is no such endpoint in the workspace.
         """
         plaintext = new_signing_secret()
@@ -177,19 +181,22 @@ class Endpoints:
         """Delete an endpoint and its subscriptions.
 
         Raises:
+            Conflict: it is an action of eventhos.
             NotFound: there is no such endpoint in the workspace.
         """
 
         def decide(view: CatalogView) -> Changes[None]:
-            gone: list[Resource] = [existing_endpoint(view, workspace, endpoint_id)]
-            gone += view.subscriptions_of(endpoint_id)
-            return Changes(delete=[each.key for each in gone], result=None)
+            found = existing_endpoint(view, workspace, endpoint_id)
+            check_not_kept(view, found)
+            links = view.subscriptions_of(endpoint_id)
+            return Changes(delete=[found.key, *(each.key for each in links)], result=None)
 
         await self._writer.write(decide)
 
     async def _change(self, workspace: str, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
         def decide(view: CatalogView) -> Changes[Endpoint]:
             found = existing_endpoint(view, workspace, endpoint_id)
+            check_not_kept(view, found)
             changed = change(found)
             if changed == found:
                 return Changes(result=found)

@@ -106,7 +106,8 @@ class Organisations:
 
         def decide(view: CatalogView) -> Changes[Deprovisioned]:
             existing_workspace(view, organisation)
-            webhooks = [each for each in view.endpoints(organisation) if each.type is EndpointType.WEB_HOOK]
+            # An action of eventhos is none of the organisation's webhooks: contracts would be left that run nothing.
+            webhooks = [each for each in view.endpoints(organisation) if _is_webhook(each)]
             gone: list[Resource | None] = [_record(view, organisation), *webhooks]
             gone += [view.get(each.key) for each in _resources(organisation)]
             gone += [link for each in webhooks for link in view.subscriptions_of(each.id)]
@@ -132,6 +133,10 @@ def is_public(view: CatalogView, organisation: str, channel: str) -> bool:
     """Whether every client of the organisation may join a channel."""
     said = read_channel(channel, organisation)
     return said is not None and said.users is None and said.namespace in public_namespaces_of(view, organisation)
+
+
+def _is_webhook(endpoint: Endpoint) -> bool:
+    return endpoint.type is EndpointType.WEB_HOOK and endpoint.request is None
 
 
 def _record(view: CatalogView, organisation: str) -> FamilyRecord | None:

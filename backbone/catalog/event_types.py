@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backbone.catalog.accounts import existing_workspace
+from backbone.catalog.eventhos import check_not_kept
 from backbone.catalog.evolution import check_settings, evolved, existing_event_type
 from backbone.catalog.writer import Changes
 from backbone.kafka.topology import event_topic_spec
@@ -269,13 +270,14 @@ class EventTypes:
 
         Raises:
             NotFound: the client has no such registration.
-            Conflict: an attribute that only it listed is the partition key.
+            Conflict: an attribute that only it listed is the partition key; or an event of eventhos needs it.
             IncompatibleSchema: without its attributes the schema breaks the compatibility level.
         """
         topic = topics.event_topic(workspace, namespace, code)
 
         def decide(view: CatalogView) -> Changes[None]:
             gone = _existing_registration(view, client_id, topic, kind)
+            check_not_kept(view, gone)
             found = existing_event_type(view, topic)
             others = [each for each in view.registrations_for(topic) if each.key != gone.key]
             event_type, schemas = evolved(view, found, others)
@@ -290,12 +292,15 @@ class EventTypes:
         Its schemas stay, because records written with them may be kept elsewhere.
 
         Raises:
+            Conflict: it is that of an event of eventhos.
             NotFound: there is no such event type.
         """
         topic = topics.event_topic(workspace, namespace, code)
 
         def decide(view: CatalogView) -> Changes[None]:
-            gone: list[Resource] = [existing_event_type(view, topic), *view.registrations_for(topic)]
+            found = existing_event_type(view, topic)
+            check_not_kept(view, found)
+            gone: list[Resource] = [found, *view.registrations_for(topic)]
             return Changes(delete=[each.key for each in gone], result=None)
 
         await self._writer.write(decide)

@@ -16,15 +16,18 @@ import msgspec
 
 from schemas import timestamps
 from schemas.access import DEFAULT_WORKSPACE
-from schemas.errors import HeadraceError
+from schemas.errors import Conflict, HeadraceError
+from schemas.event_type import Registration
 from schemas.family_record import FamilyRecord
 from schemas.ids import derived
+from schemas.subscription import Endpoint, EventFilter, Subscription
 from schemas.topics import event_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backbone.catalog.view import CatalogView
+    from schemas.event_type import EventType
 
 FAMILY = "eventhos"
 NAMESPACE = "eventhos"
@@ -222,6 +225,45 @@ def has_active_contract(view: CatalogView, event: Event) -> bool:
     """Whether a sent event is run for any contract: cheap, as it is asked with every event."""
     # A link without an order is none of ours: somebody made it through our own API.
     return any(each.enabled and each.order is not None for each in view.subscriptions_of(event.filter_id))
+
+
+def without_account(view: CatalogView, client: str) -> list[FamilyRecord]:
+    """The change that leaves a client that goes away no account."""
+    found = find(view, Account, client)
+    return [] if found is None or found.deleted else [to_record(revised(found, {"deleted": True}))]
+
+
+def check_not_kept(
+    view: CatalogView, resource: Endpoint | EventFilter | Subscription | EventType | Registration
+) -> None:
+    """Let pass what does not stand beside an event, an action or a contract of eventhos.
+
+    Those are shown as what is run: what they need is taken away by the family's own API, which says so in both places.
+
+    Raises:
+        Conflict: it does.
+    """
+    if resource.workspace != WORKSPACE:
+        return
+    owner: Event | Action | Contract | None = None
+    if isinstance(resource, Endpoint):
+        owner = find(view, Action, resource.id)
+    elif isinstance(resource, Subscription):
+        owner = find(view, Contract, resource.id)
+    elif isinstance(resource, EventFilter):
+        owner = next((each for each in ever(view, Event) if each.filter_id == resource.id), None)
+    elif resource.namespace == NAMESPACE:
+        owner = find(view, Event, resource.code)
+        if isinstance(resource, Registration) and not _sends(view, resource.client, owner):
+            return
+    if owner is not None and not owner.deleted:
+        what = f"{owner.collection} {owner.id}"
+        raise Conflict(f"It belongs to eventhos' {what}: change or delete it there, by /{owner.collection}/{owner.id}.")
+
+
+def _sends(view: CatalogView, client: str, event: Event | None) -> bool:
+    system = None if event is None else find(view, System, str(event.system_id))
+    return system is not None and system.client == client
 
 
 def existing_system(view: CatalogView, number: int) -> System:

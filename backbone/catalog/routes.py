@@ -8,6 +8,7 @@ import msgspec
 
 from backbone.catalog.accounts import existing_workspace
 from backbone.catalog.endpoints import Endpoints, check_repeat, existing_endpoint, left_alone, linked_anew
+from backbone.catalog.eventhos import check_not_kept
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.errors import InvalidRequest, NotFound, Problem
@@ -79,6 +80,7 @@ class Routes(Endpoints):
             changed: the new values by property; not the id or the times.
 
         Raises:
+            Conflict: it is that of an event of eventhos.
             InvalidRequest: as for a new one.
             InvalidFilter: likewise.
             NotFound: there is no such event filter in the workspace.
@@ -86,6 +88,7 @@ class Routes(Endpoints):
 
         def decide(view: CatalogView) -> Changes[EventFilter]:
             found = existing_filter(view, workspace, filter_id)
+            check_not_kept(view, found)
             wanted = msgspec.structs.replace(found, **changed)
             _check(wanted)
             wanted = msgspec.structs.replace(wanted, types=selections(wanted.types, found.types))
@@ -100,11 +103,13 @@ class Routes(Endpoints):
         """Delete an event filter and its subscriptions.
 
         Raises:
+            Conflict: it is that of an event of eventhos.
             NotFound: there is no such event filter in the workspace.
         """
 
         def decide(view: CatalogView) -> Changes[None]:
             found = existing_filter(view, workspace, filter_id)
+            check_not_kept(view, found)
             links = view.subscriptions_of(filter_id)
             return Changes(put=left_alone(view, links), delete=[found.key, *(each.key for each in links)], result=None)
 
@@ -161,11 +166,13 @@ class Routes(Endpoints):
         """Remove a link by its own id.
 
         Raises:
+            Conflict: it is a contract of eventhos.
             NotFound: there is no such subscription in the workspace.
         """
 
         def decide(view: CatalogView) -> Changes[None]:
             found = existing_subscription(view, workspace, subscription_id)
+            check_not_kept(view, found)
             return Changes(put=left_alone(view, [found]), delete=[found.key], result=None)
 
         await self._writer.write(decide)
@@ -174,6 +181,7 @@ class Routes(Endpoints):
         """Enable or disable a subscription; an enabled one gets events from now on, not those it missed.
 
         Raises:
+            Conflict: it is a contract of eventhos.
             NotFound: there is no such subscription in the workspace.
         """
 
@@ -181,6 +189,7 @@ class Routes(Endpoints):
             found = existing_subscription(view, workspace, subscription_id)
             if found.enabled == enabled:
                 return Changes(result=found)
+            check_not_kept(view, found)
             changed = msgspec.structs.replace(found, enabled=enabled, updated_at=timestamps.now())
             changed = linked_anew(changed) if enabled else changed
             return Changes(put=[changed], result=changed)

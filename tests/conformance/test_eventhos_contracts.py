@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from backbone.catalog.eventhos import action_endpoint, contract_subscription
+from schemas.ids import derived
 from tests.eventhos_calls import CHANGED, PAGING, TARGET, Eventhos, content, refused, unique
 
 if TYPE_CHECKING:
@@ -78,3 +80,32 @@ def test_E_59_a_contract_that_cannot_be(eventhos: Eventhos, http: httpx.Client) 
     refused(http.post("/contract", json=other | {"actionId": 987_654}), 400002)
     assert "order" in refused(http.post("/contract", json=other | {"order": "first"}), 400000)
     assert len(content(http.get(f"/contract/event/{event.id}"))) == 1
+
+
+def test_what_a_contract_needs_is_not_taken_from_it_by_our_own_api(eventhos: Eventhos, http: httpx.Client) -> None:
+    event = eventhos.event()
+    action = eventhos.action(event.system, TARGET)
+    contract = eventhos.contract(event, action)
+    event_filter = f"/filters/{derived('eventhos', 'event', event.identifier)}"
+    endpoint, link = f"/endpoints/{action_endpoint(action)}", f"/subscriptions/{contract_subscription(contract)}"
+    event_type = f"/event-types/eventhos/{event.identifier}"
+    registration = f"/registrations/{event.client.client_id}/PUBLISH/eventhos/{event.identifier}"
+    with eventhos.gateway.client() as admin:
+        refusals = [
+            admin.delete(f"/headrace/v1{path}") for path in (event_filter, endpoint, link, event_type, registration)
+        ]
+        refusals += [
+            admin.patch(f"/headrace/v1{link}", json={"enabled": False}),
+            admin.patch(f"/headrace/v1{event_filter}", json={"types": [{"code": "Other"}]}),
+            admin.patch(f"/headrace/v1{endpoint}", json={"url": "https://evil.example/"}),
+            admin.post(f"/headrace/v1{endpoint}/rotate-secret"),
+        ]
+    assert [answer.status_code for answer in refusals] == [409] * 9
+    assert f"/contract/{contract}" in refusals[2].json()["detail"]
+    assert eventhos.send(event).json()["code"] == 200000
+
+    assert http.delete(f"/contract/{contract}").json() == CHANGED
+    assert http.delete(f"/action/{action}").json() == CHANGED
+    assert http.delete(f"/event/{event.id}").json() == CHANGED
+    with eventhos.gateway.client() as admin:
+        assert admin.delete(f"/headrace/v1{event_type}").status_code == 204

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from backbone.catalog.accounts import ADMIN_CLIENT, Accounts
 from backbone.catalog.envoy import Organisations, is_provisioned
+from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import Changes
 from schemas.access import DEFAULT_WORKSPACE, KeyUse, Realm, Role
 from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
 from schemas.ids import new_id
+from schemas.subscription import Endpoint, EndpointType, RequestTemplate
 
 if TYPE_CHECKING:
     from tests.component.catalog.conftest import Node, NodeFactory
@@ -126,6 +129,28 @@ async def test_a_workspace_of_the_same_name_is_not_provisioned_by_the_one_before
     await accounts.create_workspace(unique)
 
     assert not is_provisioned(view, unique)
+
+
+async def test_deprovisioning_leaves_the_actions_of_eventhos(accounts: Accounts, node: Node, unique: str) -> None:
+    await accounts.create_workspace(unique)
+    routes, organisations = Routes(node.catalog, node.writer, SecretBox([OLD])), Organisations(node.writer)
+    plain = Endpoint(
+        id="",
+        workspace=unique,
+        name="receiver",
+        type=EndpointType.WEB_HOOK,
+        url="https://example.org/hook",
+        created_at=0,
+        updated_at=0,
+    )
+    hook, _ = await routes.create_endpoint(plain)
+    action, _ = await routes.create_endpoint(msgspec.structs.replace(plain, request=RequestTemplate()))
+    await organisations.provision(unique)
+
+    assert (await organisations.deprovision(unique)).webhooks == 1
+
+    assert node.catalog.view.endpoint(hook.id) is None
+    assert node.catalog.view.endpoint(action.id) == action
 
 
 async def test_a_client_can_be_disabled(accounts: Accounts, unique: str) -> None:

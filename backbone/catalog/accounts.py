@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backbone.catalog.eventhos import without_account
 from backbone.catalog.exchange_definitions import details_keys
 from backbone.catalog.notices import notification_keys
 from backbone.catalog.writer import Changes
@@ -188,7 +189,7 @@ class Accounts:
         """Delete a client with its API keys and registrations; event types, topics and endpoints stay.
 
         Where the client itself is an endpoint (Exchange), having its id, that goes too, with its subscriptions; and so
-        do what tells it of changed subscriptions and what else is kept of its definition.
+        do what tells it of changed subscriptions and what else is kept of its definition. eventhos lists it no more.
 
         Raises:
             NotFound: there is no such client.
@@ -202,7 +203,9 @@ class Accounts:
                 gone += [itself, *view.subscriptions_of(client_id)]
             keys = [each.key for each in gone]
             return Changes(
-                delete=[*keys, *notification_keys(view, client_id), *details_keys(view, client_id)], result=None
+                put=without_account(view, client_id),
+                delete=[*keys, *notification_keys(view, client_id), *details_keys(view, client_id)],
+                result=None,
             )
 
         await self._writer.write(decide)

@@ -151,6 +151,19 @@ def test_a_client_that_was_deleted_can_be_made_again_through_our_own_api(
     assert numbers[0] == numbers[1]
 
 
+def test_a_client_that_our_own_api_deleted_is_listed_no_more(eventhos: Eventhos, http: httpx.Client) -> None:
+    body = {"identifier": unique(), "name": "n", "roles": [], "description": "d"}
+    made = http.post("/auth/client", json=body).json()["content"]
+    with eventhos.gateway.client() as admin:
+        assert admin.delete(f"/headrace/v1/clients/{made['clientId']}").status_code == 204
+
+    rows = content(http.get("/auth/client", params={"itemsPerPage": 1000}))["items"]
+    assert made["id"] not in [row["id"] for row in rows]
+    system = {"identifier": unique(), "name": "s", "systemClass": "producer", "clientId": made["id"]}
+    refused(http.post("/system", json=system), 400301)
+    assert http.post("/auth/client", json=body).status_code == 201
+
+
 def test_Z_05_eventhos_shows_no_secret_again_and_logs_none(eventhos: Eventhos, http: httpx.Client) -> None:
     event = eventhos.event()
     oauth = {"securityType": 1, "securityUrl": "https://example.com/token", "clientId": "me"}

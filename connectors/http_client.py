@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 
 from connectors.destinations import ForbiddenDestination
+from connectors.names import Resolver
 from connectors.schedule import parse_retry_after
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ _DNS_CACHE = 30
 """Seconds."""
 
 _CHUNK = 16_384
+
+_LONGEST_HEADER = 65_536
+"""Bytes of one of the response's headers. A receiver that took the event must not get it again for its cookies."""
 
 _LONGEST_ERROR = 500
 """Characters. An error may hold the URL, and a URL that an event fills in can be of any length."""
@@ -91,12 +95,15 @@ class HttpClient:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # the lanes bound what is in flight
+                resolver=Resolver(),
                 ttl_dns_cache=_DNS_CACHE,
                 socket_factory=self._guard.connect_socket,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),
             auto_decompress=False,
+            max_line_size=_LONGEST_HEADER,
+            max_field_size=_LONGEST_HEADER,
             # What is compressed all the same is not unpacked.
             headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
             trace_configs=[trace],

@@ -99,6 +99,19 @@ async def test_what_is_no_http_is_a_failed_attempt(client: HttpClient) -> None:
     assert answer.status is None
 
 
+@pytest.mark.parametrize(
+    "header", [b"Set-Cookie: " + b"x" * 30_000, b"Retry-After: Mon, 01 Jan 99999999999999 00:00:00 GMT"]
+)
+async def test_headers_that_are_of_no_use_do_not_make_a_failure_of_a_success(client: HttpClient, header: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n" + header + b"\r\nContent-Length: 2\r\n\r\nok")
+
+    async with server(answer) as url:
+        answered = await client.send("POST", url, {}, b"body", 5.0)
+    assert (answered.status, answered.retry_after) == (200, None)
+
+
 async def test_retry_after_is_read(client: HttpClient) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_of(reader)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import resource
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -20,6 +19,7 @@ from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.publisher import Publisher
 from backbone.readiness import mark_ready
+from backbone.slots import claimed_slot
 from connectors import file_main
 from connectors.authorization import Authorizer
 from connectors.calls import Calls
@@ -48,9 +48,6 @@ KINDS = ("webhook", "websocket", "file")
 
 GROUP = "headrace-webhook"
 
-_RESOLVER_THREADS = 64
-"""Names are resolved on threads; a slow name server of one endpoint must not hold up the others."""
-
 
 def run(kind: str, settings: ConnectorSettings) -> None:
     """Run one connector until SIGTERM or SIGINT.
@@ -73,7 +70,6 @@ async def _run_until_signal(kind: str, settings: ConnectorSettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    loop.set_default_executor(ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolver"))
     if kind == "websocket":
         serve_metrics(settings.metrics_host, settings.metrics_port)
         await serve_realtime(settings, stopping, lambda _port: mark_ready())
@@ -94,12 +90,16 @@ async def serve_webhooks(
         stopping: ends it.
         on_ready: called once it can deliver.
         metrics: counters to use; by default those of the process.
+
+    Raises:
+        Misconfigured: a network that is none is allowed, or the wanted slot is held by another process.
     """
     guard = DestinationGuard(settings.webhook.allow)
     secrets = SecretBox(settings.backbone.secret_keys)
     metrics = metrics or WebhookMetrics()
     serve_metrics(settings.metrics_host, settings.metrics_port)
     async with contextlib.AsyncExitStack() as stack:
+        slot = stack.enter_context(claimed_slot(settings.backbone.data_dir, "webhook", settings.slot))
         catalog = Catalog(settings.kafka)
         states = EndpointStates(settings.kafka)
         if not await _prepare(settings, stopping, catalog, states, stack):
@@ -134,7 +134,7 @@ async def serve_webhooks(
         stack.push_async_callback(connector.close)
         hopper = Hopper(
             settings.kafka,
-            transactional_id=f"headrace-hopper-{settings.backbone.node_id}-{settings.slot}",
+            transactional_id=f"headrace-hopper-{settings.backbone.node_id}-{slot}",
             metrics=metrics,
         )
         hopper.start()
@@ -145,6 +145,7 @@ async def serve_webhooks(
             group=GROUP,
             handler=connector,
             max_pending=settings.webhook.max_pending,
+            max_bytes=settings.webhook.max_pending_bytes,
             drain=settings.webhook.drain,
         )
         await worker.run(stopping, on_ready)

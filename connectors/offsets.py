@@ -11,25 +11,32 @@ class PartitionProgress:
     What may be committed is the lowest unfinished offset, so that a crash repeats deliveries but never skips one.
 
     Attributes:
+        bytes: of the values of what is handed out and not finished.
         closing: the partition is about to go to another worker: no new try is made.
         revoked: it has gone; what finishes now is not committed here.
     """
 
     def __init__(self) -> None:
-        self._unfinished: OrderedDict[int, None] = OrderedDict()
+        self._unfinished: OrderedDict[int, int] = OrderedDict()
         self._next: int | None = None
         self._committed: int | None = None
+        self.bytes = 0
         self.closing = False
         self.revoked = False
 
-    def start(self, offset: int) -> None:
-        """Hand out an offset; they come in ascending order."""
-        self._unfinished[offset] = None
+    def start(self, offset: int, size: int = 0) -> None:
+        """Hand out an offset, with so many bytes; they come in ascending order."""
+        self._unfinished[offset] = size
+        self.bytes += size
         self._next = offset + 1
+
+    def passed(self, end: int) -> None:
+        """All records before this offset were handed out: what else is there is a commit marker, which is no record."""
+        self._next = max(end, self._next or 0)
 
     def finish(self, offset: int) -> None:
         """Everything that becomes of this record is in Kafka."""
-        self._unfinished.pop(offset, None)
+        self.bytes -= self._unfinished.pop(offset, 0)
 
     @property
     def unfinished(self) -> int:

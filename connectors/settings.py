@@ -24,7 +24,9 @@ class WebhookSettings(BaseSettings):
             ``127.0.0.0/8`` to try it out. Empty: public addresses only.
         timeout: from name resolution to the last body byte, for endpoints that set none.
         body_limit: most bytes of a response that are read.
-        max_pending: most deliveries of one process that are queued or under way; times an event's size, its memory.
+        max_pending: most deliveries of one process that are queued or under way,
+        max_pending_bytes: and most bytes of their events together; what was fetched ahead, at most 64 MiB, comes on
+            top.
         max_pause: longest pause that a ``Retry-After`` may ask for.
         max_age: a delivery that could not be tried for so long is set aside in ``dead-letters``.
         drain: how long a stopping or rebalancing worker waits for requests under way.
@@ -36,6 +38,7 @@ class WebhookSettings(BaseSettings):
     timeout: float = Field(15.0, gt=0, le=300)
     body_limit: int = Field(16_384, ge=1)
     max_pending: int = Field(5_000, ge=1)
+    max_pending_bytes: int = Field(256 * MIB, ge=1)
     max_pause: float = Field(7.0 * DAY, gt=0)
     max_age: float = Field(14.0 * DAY, gt=0)
     drain: float = Field(5.0, ge=0)
@@ -75,7 +78,8 @@ class ConnectorSettings(BaseSettings):
         metrics_port: where this process serves Prometheus metrics (``HEADRACE_CONNECTOR_METRICS_PORT``), on
             ``metrics_host`` (``HEADRACE_CONNECTOR_METRICS_HOST``); none by default, as ``headrace up`` serves those of
             all planes together.
-        slot: tells several processes of one machine apart in transactional ids (``HEADRACE_CONNECTOR_SLOT``).
+        slot: tells the webhook connectors of one node apart in transactional ids (``HEADRACE_CONNECTOR_SLOT``); None
+            takes the first that no living process of this data directory holds.
     """
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_CONNECTOR_", frozen=True, extra="ignore")
@@ -88,4 +92,4 @@ class ConnectorSettings(BaseSettings):
     log_level: str = "INFO"
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(None, ge=1, le=65_535)
-    slot: int = Field(0, ge=0)
+    slot: int | None = Field(None, ge=0)

@@ -30,6 +30,9 @@ _COMMIT_EVERY = 0.5
 """Seconds: what a crash repeats is what finished since the last commit."""
 
 
+_AGAIN = 1.0
+"""Seconds before a consumer that failed is replaced."""
+
 _LAG = 0.02
 """Seconds that one turn of a busy event loop takes."""
 
@@ -64,7 +67,8 @@ class Worker:
         topic: ``deliveries.webhook`` or its like.
         group: the consumer group.
         handler: does the work.
-        max_pending: polls no more while the handler has this many deliveries.
+        max_pending: polls no more while the handler has this many deliveries,
+        max_bytes: or their values have so many bytes.
         drain: seconds to wait for deliveries under way when a partition is taken away or the worker stops.
     """
 
@@ -76,6 +80,7 @@ class Worker:
         group: str,
         handler: Handler,
         max_pending: int,
+        max_bytes: int,
         drain: float,
     ) -> None:
         self._settings = settings
@@ -83,6 +88,7 @@ class Worker:
         self._group = group
         self._handler = handler
         self._max_pending = max_pending
+        self._max_bytes = max_bytes
         self._drain = drain
         self._progress: dict[Partition, PartitionProgress] = {}
         self._committed_at = 0.0
@@ -104,6 +110,7 @@ class Worker:
                         on_ready()
                     for message in await self._poll():
                         self._hand_out(message)
+                    self._pass_ends()
                     self._handler.tick()
                     await self._commit()
                     await self._wait_for_room(stopping)
@@ -121,9 +128,17 @@ class Worker:
         try:
             return await self._on_thread(self._next_batch)
         except Unavailable:
-            log.exception("cannot read deliveries")
-            await asyncio.sleep(1)
+            log.exception("cannot read deliveries, joining again")
+            await asyncio.sleep(_AGAIN)
+            await self._on_thread(self._rejoin)
             return []
+
+    def _rejoin(self) -> None:
+        """In place of a consumer that no further call gets to work: the deliveries that it gave us come again."""
+        if self._progress:
+            self._revoked(list(self._progress))
+        self._consumer.close()
+        self._consumer = self._join()
 
     def _next_batch(self) -> list[Message]:
         return self._consumer.consume(_BATCH, _WAIT)
@@ -133,8 +148,14 @@ class Worker:
         progress = self._progress.get(partition)
         if progress is None:
             return  # it was taken away in the very poll that returned the message
-        progress.start(int(message.offset() or 0))
+        progress.start(int(message.offset() or 0), len(message.value() or b""))
         self._handler.accept(message, progress)
+
+    def _pass_ends(self) -> None:
+        """Where an end was met, the offset after it is committed, or the group would seem to lag behind for ever."""
+        for partition, end in self._consumer.ends.items():
+            if partition in self._progress:
+                self._progress[partition].passed(end)
 
     async def _commit(self) -> None:
         now = time.monotonic()
@@ -171,7 +192,8 @@ class Worker:
             began = time.monotonic()
             await asyncio.sleep(0)
             lag = time.monotonic() - began
-            if lag < _LAG and self._handler.pending < self._max_pending:
+            held = sum(progress.bytes for progress in self._progress.values())
+            if lag < _LAG and self._handler.pending < self._max_pending and held < self._max_bytes:
                 return
             self._handler.tick()
             await asyncio.sleep(_LAG)

@@ -21,6 +21,7 @@ from backbone.kafka.transaction import TransactionalProducer
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
 from backbone.readiness import mark_ready
+from backbone.slots import claimed_slot
 from stream_processors.app import create_app, run_app
 from stream_processors.dead_letters import DeadLetters
 from stream_processors.faults import parse_fault
@@ -31,7 +32,6 @@ from stream_processors.metrics import ProcessorMetrics
 from stream_processors.open_sockets import OpenSockets
 from stream_processors.reader import BatchReader, from_the_beginning
 from stream_processors.router import Router
-from stream_processors.slots import claimed_slot
 
 if TYPE_CHECKING:
     from stream_processors.app import BatchAgent
@@ -63,7 +63,7 @@ def run(settings: ProcessorSettings) -> None:
         Misconfigured: a setting cannot be obeyed.
     """
     logs.configure("processors", settings.log_level)
-    with claimed_slot(settings.backbone.data_dir, settings.slot) as slot:
+    with claimed_slot(settings.backbone.data_dir, "router", settings.slot) as slot:
         asyncio.run(_serve(settings, slot))
 
 

@@ -38,3 +38,24 @@ def test_the_same_offset_is_not_committed_twice() -> None:
     assert partition.committable() is None
     partition.finish(11)
     assert partition.committable() == 12
+
+
+def test_what_is_no_record_is_passed_once_all_before_it_is_finished() -> None:
+    partition = progress(10)
+    partition.passed(12)
+    assert partition.committable() == 10
+    partition.finish(10)
+    assert partition.committable() == 12
+    partition.start(12)
+    partition.passed(12)
+    partition.finish(12)
+    assert partition.committable() == 13
+
+
+def test_bytes_are_those_of_what_is_not_finished() -> None:
+    partition = PartitionProgress()
+    partition.start(1, 100)
+    partition.start(2, 30)
+    partition.finish(1)
+    partition.finish(1)
+    assert partition.bytes == 30

@@ -25,7 +25,7 @@ MAX_RESPONSE = 2_048
 _TOGETHER = 1_000
 """Deliveries in one settlement, of about 250 bytes each."""
 
-_TIERS = frozenset(topics.RETRY_TIERS.values())
+_DELIVERIES = frozenset((topics.WEBHOOK_DELIVERIES, *topics.RETRY_TIERS.values()))
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -121,10 +121,10 @@ def header_list(message: Message) -> list[tuple[str, bytes]]:
 def smaller(record: Record, message: Message, reason: str) -> Record:
     """What to write of ``message`` instead of a record that Kafka does not take for its size, or the record itself.
 
-    A retry becomes a dead letter, and a dead letter goes without its value: it still says where the original is. The
+    A delivery becomes a dead letter, and a dead letter goes without its value: it still says where the original is. The
     records of other producers can be larger than any of ours.
     """
-    if record.topic in _TIERS:
+    if record.topic in _DELIVERIES:
         record = dead_letter(message, reason=f"cannot be tried again: {reason}", kind="delivery", key=record.key)
     elif record.topic != topics.DEAD_LETTERS:
         return record

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -103,7 +104,8 @@ class ContractGroups:
         while (taken := lane.take(self._clock.now())) is not None:
             self.queued -= 1
             ticket, job = taken
-            self._tasks.start(job.progress, self._run(lane, ticket, job))
+            work = partial(self._run, lane, ticket, job)
+            self._tasks.start(job.progress, self._outcomes.guard(job.message, job.progress, work))
 
     async def _run(self, lane: Lane[GroupJob], ticket: int, job: GroupJob) -> None:
         try:

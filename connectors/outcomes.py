@@ -18,7 +18,7 @@ from schemas.delivery import Delivery, GroupedDelivery, Headers, Outcome
 from schemas.errors import PayloadTooLarge, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from backbone.kafka.producer import Producer
     from backbone.kafka.records import Message
@@ -74,6 +74,7 @@ class Outcomes:
         self._producer = producer
         self._metrics = metrics
         self._settings = settings
+        self._waiting = False
 
     def of_try(self, job: Job, endpoint: Endpoint, answer: Answer, started_at: int) -> list[Record]:
         """2xx is delivered; 410 disables the endpoint; all else fails and is tried again while the schedule lasts.
@@ -89,7 +90,8 @@ class Outcomes:
             return []  # the partition's next owner makes this try again, and decides
         if answer.status == HTTPStatus.GONE:
             reason = "the endpoint answered 410 Gone"
-            disabling = self._states.disable(endpoint.id, reason, now)
+            # As of the request: whoever has given the endpoint another URL since does not find that one disabled.
+            disabling = self._states.disable(endpoint.id, reason, started_at)
             return [disabling, *self._dead(job.message, job.delivery, f"{reason} and is disabled", answer, started_at)]
         asked = None if answer.retry_after is None else min(answer.retry_after, self._settings.max_pause)
         pausing = None
@@ -165,10 +167,25 @@ class Outcomes:
                     raise
                 records = fitting
             except Unavailable as error:
-                log.warning("an outcome is not written yet: %s", error)
+                if not self._waiting:
+                    log.warning("outcomes wait for Kafka: %s", error)
+                self._waiting = True
                 await asyncio.sleep(AGAIN)
             else:
+                if self._waiting:
+                    log.warning("outcomes are written again")
+                self._waiting = False
                 return
+
+    async def guard(self, message: Message, progress: PartitionProgress, work: Callable[[], Awaitable[None]]) -> None:
+        """Do work on a record; one that our own code cannot handle is set aside, or it would hold up its offset."""
+        try:
+            await work()
+        except Exception as error:
+            log.exception("handling a delivery failed", extra={"offset": message.offset()})
+            # What the error says may hold credentials.
+            reason = f"it cannot be handled: {type(error).__name__}"
+            await self.write(message, progress, self.poison(message, reason))
 
     def _dead(self, message: Message, delivery: Delivery, reason: str, answer: Answer, started_at: int) -> list[Record]:
         return [

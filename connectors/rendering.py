@@ -130,8 +130,10 @@ class Renderer:
             request = _filled(endpoint, template, _context(event, headers, token))
             sent = request.headers
         sent.setdefault("Content-Type", render_as.CONTENT_TYPE)
-        if "traceparent" in own:
-            sent["traceparent"] = own["traceparent"].decode(errors="replace")
+        trace = own.get("traceparent", b"").decode(errors="replace")
+        if trace.isascii() and trace.isprintable() and trace:
+            # Whoever posted the event may have put anything there: a line break would keep it from ever being sent.
+            sent["traceparent"] = trace
         sent |= signature_headers(self._signing_keys(endpoint), delivery.id, timestamp, request.body)
         return request
 

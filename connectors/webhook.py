@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from connectors.attempts import header_list
@@ -22,7 +23,7 @@ from schemas.delivery import GroupedDelivery, read_delivery
 from schemas.errors import CorruptRecord, HeadraceError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from backbone.catalog.reader import Catalog
     from backbone.kafka.records import Message, Record
@@ -148,7 +149,7 @@ class WebhookConnector:
     def _dispatch(self, job: Job) -> None:
         endpoint = self._catalog.view.endpoint(job.delivery.endpoint)
         if endpoint is None or self._states.disabled_reason(endpoint) is not None:
-            self._tasks.start(job.progress, self._look_again(job))
+            self._start(job, partial(self._look_again, job))
         else:
             self._hand_to_lane(job, endpoint)
 
@@ -168,7 +169,7 @@ class WebhookConnector:
         while (taken := lane.take(self._clock.now())) is not None:
             self._queued -= 1
             ticket, job = taken
-            self._tasks.start(job.progress, self._attempt(lane, ticket, job))
+            self._start(job, partial(self._attempt, lane, ticket, job))
 
     async def _attempt(self, lane: Lane[Job], ticket: int, job: Job) -> None:
         healthy: bool | None = None
@@ -176,7 +177,7 @@ class WebhookConnector:
             # As it is now: it may have been edited while the delivery queued.
             endpoint = self._catalog.view.endpoint(job.delivery.endpoint)
             if endpoint is None or self._states.disabled_reason(endpoint) is not None:
-                self._tasks.start(job.progress, self._look_again(job))
+                self._start(job, partial(self._look_again, job))
                 return
             started_at = timestamps.now()
             try:
@@ -232,6 +233,9 @@ class WebhookConnector:
         for job in lane.remove(lambda _: True):
             self._queued -= 1
             self._dispatch(job)
+
+    def _start(self, job: Job, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.start(job.progress, self._outcomes.guard(job.message, job.progress, work))
 
     def _postpone(self, job: Job, seconds: float, reason: str) -> None:
         self._write(job.message, job.progress, self._outcomes.postponed(job, seconds, reason))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 import uuid
 from typing import TYPE_CHECKING
@@ -13,9 +14,12 @@ import pytest
 from aiohttp import web
 from standardwebhooks import Webhook
 
+from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
+from backbone.kafka.transaction import TransactionalProducer
 from connectors.authorization import Authorizer
+from connectors.main import GROUP
 from schemas import timestamps, topics
 from schemas.delivery import Outcome
 from tests.component.connectors.post_office import until
@@ -161,6 +165,27 @@ async def test_gone_disables_the_endpoint_until_it_is_edited(office: PostOffice,
     await until(lambda: len(mailbox.received) == 2, "delivered again")
 
 
+async def test_gone_says_nothing_of_the_url_that_the_endpoint_has_since(
+    office: PostOffice, mailbox: Mailbox, url: str, receiver: Receiver, name: str
+) -> None:
+    arrived, edited = threading.Event(), threading.Event()
+
+    async def gone_after_the_edit(_: web.Request, __: int) -> web.StreamResponse:
+        arrived.set()
+        await asyncio.to_thread(edited.wait, 30)
+        return web.Response(status=410)
+
+    receiver.mailbox(f"{name}-old").answering = gone_after_the_edit
+    endpoint = await office.endpoint(receiver.url(f"{name}-old"))
+    await office.deliver(endpoint)
+    await until(arrived.is_set, "the request is under way")
+    await office.put(msgspec.structs.replace(endpoint, url=url, updated_at=timestamps.now()))
+    edited.set()
+    await until(lambda: office.endpoint_state(endpoint) is not None, "the answer is known")
+    await office.deliver(endpoint)
+    await until(lambda: len(mailbox.received) == 1, "the new URL gets the next delivery")
+
+
 async def test_retry_after_pauses_the_endpoint_for_all_of_that_time(
     office: PostOffice, mailbox: Mailbox, url: str
 ) -> None:
@@ -275,6 +300,59 @@ async def test_poison_is_set_aside_and_the_next_delivery_arrives(
 
     await until(lambda: set_aside() == 3, "set aside")
     assert (connector.get_sample_value("headrace_webhook_poison_total", {"topic": topics.WEBHOOK_DELIVERIES}) or 0) >= 3
+
+
+async def test_a_delivery_that_our_own_code_cannot_handle_is_set_aside(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    endpoint = await office.endpoint(url)
+    odd = [office.delivery(endpoint, routed_at=10**400), office.delivery(endpoint, attempts=-100)]
+    mailbox.answers = [200, 500]
+    await office.producer.send([msgspec.structs.replace(record, partition=0) for record in odd])
+
+    def set_aside() -> set[bytes]:
+        found = (dict(message.headers() or ()) for message in office._read(topics.DEAD_LETTERS))
+        return {each["hr_delivery"] for each in found if each.get("hr_endpoint") == endpoint.id.encode()}
+
+    expected = {dict(record.headers or [])["hr_delivery"] for record in odd}
+    await until(lambda: set_aside() == expected, "both are set aside")
+
+
+@pytest.mark.parametrize("trace", [b"00-1-2-01\r\nX-Injected: 1", b"\xff", b""])
+async def test_a_trace_context_that_is_no_header_does_not_keep_an_event_from_its_receiver(
+    office: PostOffice, mailbox: Mailbox, url: str, trace: bytes
+) -> None:
+    endpoint = await office.endpoint(url, SECRET)
+    record = office.delivery(endpoint)
+    headers = [(name, trace if name == "traceparent" else value) for name, value in record.headers or []]
+    await office.producer.send([msgspec.structs.replace(record, headers=headers)])
+    await until(lambda: bool(mailbox.received), "received")
+    (received,) = mailbox.received
+    Webhook(SECRET).verify(received.body, received.headers)
+    assert not {"traceparent", "x-injected"} & received.headers.keys()
+
+
+async def test_what_is_committed_reaches_the_end_of_the_log(office: PostOffice, mailbox: Mailbox, url: str) -> None:
+    """A transaction's marker is no record: it must not look as if a delivery was still to come."""
+    endpoint = await office.endpoint(url)
+    router = TransactionalProducer(office.settings, f"router-{uuid.uuid4()}")
+    router.start()
+    router.begin()
+    router.produce(office.delivery(endpoint))
+    router.commit()
+    router.close()
+    await until(lambda: len(mailbox.received) == 1, "received")
+    consumer = BatchConsumer(office.settings, group=GROUP)
+    partitions = consumer.partitions_of([topics.WEBHOOK_DELIVERIES])
+
+    def lag() -> int:
+        ends, committed = consumer.end_offsets(partitions), consumer.committed(partitions)
+        return sum(end - (committed[partition] or 0) for partition, end in ends.items())
+
+    try:
+        await until(lambda: lag() == 0, "no lag")
+    finally:
+        consumer.close()
 
 
 async def test_a_delivery_too_large_to_be_retried_is_set_aside(office: PostOffice, mailbox: Mailbox, url: str) -> None:

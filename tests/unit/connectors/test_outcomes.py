@@ -1,0 +1,105 @@
+"""What is written of deliveries when Kafka is away, when a record is too large, and when our own code fails."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from backbone.kafka.records import Ack, Record
+from connectors import outcomes as outcomes_module
+from connectors.attempts import smaller
+from connectors.metrics import WebhookMetrics
+from connectors.offsets import PartitionProgress
+from connectors.outcomes import Outcomes
+from connectors.settings import WebhookSettings
+from schemas import topics
+from schemas.errors import Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class FakeMessage:
+    """A record of ``deliveries.webhook``."""
+
+    def topic(self) -> str:
+        return topics.WEBHOOK_DELIVERIES
+
+    def partition(self) -> int:
+        return 0
+
+    def offset(self) -> int:
+        return 7
+
+    def value(self) -> bytes:
+        return b"event"
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        return [("ce_id", b"e1")]
+
+
+MESSAGE: Any = FakeMessage()
+
+
+class World:
+    """Outcomes whose producer refuses so many times."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        self.refusals = refusals
+        self.written: list[Record] = []
+        self.outcomes = Outcomes(
+            states=None,  # type: ignore[arg-type]  # nothing here needs them
+            producer=self,  # type: ignore[arg-type]
+            metrics=WebhookMetrics(CollectorRegistry()),
+            settings=WebhookSettings(),
+        )
+
+    async def send(self, records: Sequence[Record]) -> list[Ack]:
+        if self.refusals:
+            self.refusals -= 1
+            raise Unavailable("not now")
+        self.written += records
+        return [Ack(0, 0)] * len(records)
+
+
+async def test_kafkas_absence_is_told_once_however_many_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(outcomes_module, "AGAIN", 0.0)
+    world = World(refusals=50)
+    caplog.set_level(logging.INFO, outcomes_module.__name__)
+
+    await world.outcomes.note(MESSAGE, [Record(topics.ATTEMPTS, b"1")])
+    await world.outcomes.note(MESSAGE, [Record(topics.ATTEMPTS, b"2")])
+
+    assert [record.value for record in world.written] == [b"1", b"2"]
+    assert [line.message for line in caplog.records] == [
+        "outcomes wait for Kafka: not now",
+        "outcomes are written again",
+    ]
+
+
+async def test_what_our_own_code_cannot_handle_is_set_aside_and_holds_up_no_offset() -> None:
+    world = World()
+    progress = PartitionProgress()
+    progress.start(7)
+
+    async def work() -> None:
+        raise OverflowError("a-secret")
+
+    await world.outcomes.guard(MESSAGE, progress, work)
+
+    (letter,) = world.written
+    assert letter.topic == topics.DEAD_LETTERS
+    assert dict(letter.headers or [])["hr_dead_reason"] == b"it cannot be handled: OverflowError"
+    assert progress.unfinished == 0
+
+
+@pytest.mark.parametrize("topic", [topics.WEBHOOK_DELIVERIES, topics.RETRY_TIERS[5], topics.DEAD_LETTERS])
+def test_a_delivery_that_kafka_does_not_take_becomes_a_dead_letter_without_its_value(topic: str) -> None:
+    written = smaller(Record(topic, b"event", b"key"), MESSAGE, "too large")
+
+    assert (written.topic, written.value) == (topics.DEAD_LETTERS, None)

@@ -7,13 +7,18 @@ import json
 import os
 import sys
 from enum import StrEnum
+from importlib import metadata
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from confluent_kafka import KafkaError, KafkaException
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings
 from rich.console import Console
 
+from backbone.readiness import mark_unready
 from operations.choice import BrokerKind, Choice
+from operations.output import lasting
 from operations.settings import OperationsSettings
 from schemas.errors import HeadraceError
 
@@ -24,7 +29,6 @@ if TYPE_CHECKING:
 # ruff: noqa: PLC0415
 
 app = typer.Typer(
-    help="Headrace, a Kafka-native event gateway.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -39,12 +43,41 @@ class Routes(StrEnum):
     CONTROL = "control"
 
 
-Kafka = Annotated[BrokerKind, typer.Option("--kafka", help="Which Kafka to run on.")]
+class Connector(StrEnum):
+    """Where a connector takes deliveries."""
+
+    WEBHOOK = "webhook"
+    WEBSOCKET = "websocket"
+    FILE = "file"
+
+
+class LocalKafka(StrEnum):
+    """A Kafka that can be run on this machine."""
+
+    JARS = BrokerKind.JARS
+    CONTAINERS = BrokerKind.CONTAINERS
+    TANSU = BrokerKind.TANSU
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001  # an option's callback is called so
+    if wanted:
+        print(f"headrace {metadata.version('headrace')}")
+        raise typer.Exit
+
+
+@app.callback()
+def headrace(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Headrace, a Kafka-native event gateway."""
 
 
 @app.command()
 def up(
-    kafka: Kafka = BrokerKind.AUTO,
+    kafka: Annotated[BrokerKind, typer.Option("--kafka", help="Which Kafka to run on.")] = BrokerKind.AUTO,
     *,
     tour: Annotated[bool, typer.Option("--tour", help="Send real events through it first, and show them.")] = False,
     leave: Annotated[bool, typer.Option("--exit", help="End after the tour, with its verdict as exit status.")] = False,
@@ -52,22 +85,26 @@ def up(
     """Run the broker and all planes on this machine until Ctrl-C."""
     from operations.up import Up
 
-    console = Console()
-    with _telling(console):
+    if leave and not tour:
+        raise typer.BadParameter("it goes with --tour", param_hint="--exit")
+    console = Console(file=lasting(sys.stdout))
+    with _telling():
         settings = OperationsSettings().with_free_ports()
         broker = _choice(settings, console, stand_in=tour).broker(kafka)
         raise typer.Exit(Up(settings, broker, console=console, tour=tour, stay=not leave).run())
 
 
 @app.command()
-def broker(kafka: Kafka = BrokerKind.JARS) -> None:
+def broker(
+    kafka: Annotated[LocalKafka, typer.Option("--kafka", help="Which Kafka to run.")] = LocalKafka.JARS,
+) -> None:
     """Run the local Kafka alone until Ctrl-C."""
     from operations.up import Up
 
-    console = Console()
-    with _telling(console):
+    console = Console(file=lasting(sys.stdout))
+    with _telling():
         settings = OperationsSettings()
-        chosen = _choice(settings, console, stand_in=False).broker(kafka)
+        chosen = _choice(settings, console, stand_in=False).broker(BrokerKind(kafka))
         raise typer.Exit(Up(settings, chosen, console=console).run_broker())
 
 
@@ -77,49 +114,65 @@ def ingest(only: Annotated[Routes | None, typer.Option(help="Serve only these ro
     from ingest_api.main import run
     from ingest_api.settings import IngestSettings
 
-    with _telling(Console(stderr=True)):
+    with _telling():
+        mark_unready()
         settings = IngestSettings()
         run(settings if only is None else settings.model_copy(update={"only": only.value}))
 
 
 @app.command()
 def processors() -> None:
-    """Run one worker that routes events to deliveries and indexes the ledger."""
+    """Route events, and index the ledger.
+
+    One worker; several share the event topics' partitions.
+    """
     from stream_processors.main import run
     from stream_processors.settings import ProcessorSettings
 
-    with _telling(Console(stderr=True)):
+    with _telling():
+        mark_unready()
         run(ProcessorSettings())
 
 
 @app.command()
-def connector(kind: Annotated[str, typer.Argument(help="Which one: webhook, websocket or file.")]) -> None:
-    """Run one worker that takes deliveries outside."""
+def connector(kind: Annotated[Connector, typer.Argument(help="Which one.", show_default=False)]) -> None:
+    """Take deliveries outside.
+
+    One worker; several share the deliveries, and each realtime node has all of them.
+    """
     from connectors.main import run
     from connectors.settings import ConnectorSettings
 
-    with _telling(Console(stderr=True)):
+    with _telling():
+        mark_unready()
         run(kind, ConnectorSettings())
 
 
 @app.command()
 def tour() -> None:
-    """Send real events through a gateway that runs, check every arrival, and show them."""
+    """Send events through a running gateway.
+
+    It plays producers and subscribers of the five API families, checks every arrival, and shows them.
+    """
     from operations.tour import run
 
     console = Console()
-    with _telling(console):
+    with _telling():
         _join_running()
         run(OperationsSettings(), console)
 
 
 @app.command()
 def fixtures(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Create the clients and workspaces that the conformance cases name, and print their ids and keys."""
+    """Create clients to try the APIs with.
+
+    They and their workspaces are those that the conformance cases name. Their ids and keys are printed; each run makes
+    new keys.
+    """
     from operations.fixtures import run
 
     console = Console()
-    with _telling(console):
+    with _telling():
         _join_running()
         run(OperationsSettings(), console, as_json=as_json)
 
@@ -150,15 +203,33 @@ def _choice(settings: OperationsSettings, console: Console, *, stand_in: bool) -
 
 
 @contextlib.contextmanager
-def _telling(console: Console) -> Iterator[None]:
-    """What the caller can mend is told in words, not as a traceback."""
+def _telling() -> Iterator[None]:
+    """What the caller can mend is told in words on standard error, not as a traceback."""
     try:
         yield
     except HeadraceError as error:
-        console.print(f"{error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        _tell(str(error))
         sys.exit(1)
     except ValidationError as error:
         for problem in error.errors():
-            name = ".".join(str(part) for part in problem["loc"])
-            console.print(f"{name}: {problem['msg']}", style="red", markup=False, highlight=False, soft_wrap=True)
+            _tell(f"{_variable(error.title, problem['loc'])}: {problem['msg']}")
         sys.exit(2)
+    except KafkaException as error:
+        reason: KafkaError = error.args[0]
+        if reason.code() != KafkaError._INVALID_ARG:  # noqa: SLF001  # the library's public constant
+            raise
+        # A client that cannot be made; what goes wrong with Kafka itself has an error of ours.
+        _tell(f"HEADRACE_KAFKA_OPTIONS: {reason.str()}")
+        sys.exit(2)
+
+
+def _tell(text: str) -> None:
+    Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _variable(settings: str, place: tuple[int | str, ...]) -> str:
+    """The environment variable that a member of the settings class of that name is read from."""
+    name, *inside = (str(part) for part in place)
+    prefixes = {each.__name__: each.model_config.get("env_prefix", "") for each in BaseSettings.__subclasses__()}
+    variable = name if name.isupper() else f"{prefixes.get(settings, '')}{name}".upper()
+    return ": ".join([variable, *inside])

@@ -147,9 +147,13 @@ def test_ctrl_c_ends_everything(environment: dict[str, str]) -> None:
         assert said.count("curl ") == 3
         # The command itself, the broker and five planes at least.
         assert len(processes_of(environment["HEADRACE_DATA_DIR"])) >= 7
+        # As `headrace up | tee log` has it: who reads what is said ends by the same Ctrl-C.
+        assert process.stdout is not None
+        process.stdout.close()
         process.send_signal(signal.SIGINT)
         assert process.wait() == 0
     assert processes_of(environment["HEADRACE_DATA_DIR"]) == {}
+    assert Path(environment["HEADRACE_DATA_DIR"], "kafka", "data", ".kafka_cleanshutdown").exists()
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(environment: dict[str, str]) -> None:

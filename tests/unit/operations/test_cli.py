@@ -1,0 +1,80 @@
+"""What the commands say of arguments and settings that they cannot use: one line, and no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from operations.cli import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def headrace(directory: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
+    """Exit status, standard output, and the last line on standard error."""
+    unset = {name: None for name in os.environ if name.startswith(("HEADRACE_", "KAFKA_"))}
+    done = CliRunner().invoke(app, arguments, env={**unset, "HEADRACE_DATA_DIR": str(directory), **environment})
+    return done.exit_code, done.stdout, done.stderr.strip().rpartition("\n")[2]
+
+
+def test_its_version(tmp_path: Path) -> None:
+    status, said, _ = headrace(tmp_path, "--version")
+    assert (status, said.split()[0]) == (0, "headrace")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["up", "--exit"], "Error: Invalid value for --exit: it goes with --tour"),
+        (["broker", "--kafka", "env"], "'env' is not one of 'jars', 'containers', 'tansu'."),
+        (["connector", "mail"], "'mail' is not one of 'webhook', 'websocket', 'file'."),
+        (["ingest", "--only", "cold"], "'cold' is not one of 'hot', 'control'."),
+    ],
+)
+def test_an_argument_that_cannot_be(tmp_path: Path, arguments: list[str], reason: str) -> None:
+    status, said, error = headrace(tmp_path, *arguments)
+    assert (status, said) == (2, "")
+    assert error.endswith(reason)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("command", "variable", "value", "reason"),
+    [
+        ("ingest", "HEADRACE_KAFKA_OPTIONS", "{", "HEADRACE_KAFKA_OPTIONS: Value error, must be a JSON object"),
+        ("processors", "HEADRACE_KAFKA_OPTIONS", '{"a.b":1}', "HEADRACE_KAFKA_OPTIONS: a.b: Input should be a valid"),
+        ("processors", "HEADRACE_PROCESSORS_SLOT", "x", "HEADRACE_PROCESSORS_SLOT: Input should be a valid integer"),
+        ("processors", "HEADRACE_LOG_LEVEL", "loud", "HEADRACE_LOG_LEVEL: Input should be 'DEBUG', 'INFO'"),
+        ("ingest", "HEADRACE_INGEST_WORKERS", "0", "HEADRACE_INGEST_WORKERS: Input should be greater than"),
+    ],
+)
+def test_a_setting_that_cannot_be(tmp_path: Path, command: str, variable: str, value: str, reason: str) -> None:
+    status, said, error = headrace(tmp_path, command, **{variable: value})
+    assert (status, said) == (2, "")
+    assert error.startswith(reason)
+
+
+def test_an_option_that_kafkas_client_does_not_know(tmp_path: Path) -> None:
+    # A process of its own, since it goes so far as to configure its logs.
+    done = subprocess.run(
+        [sys.executable, "-m", "operations", "connector", "webhook"],
+        env={**os.environ, "HEADRACE_DATA_DIR": str(tmp_path), "HEADRACE_KAFKA_OPTIONS": '{"a.b":"c"}'},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == 'HEADRACE_KAFKA_OPTIONS: No such configuration property: "a.b"\n'
+
+
+def test_what_nobody_answers_is_told_on_standard_error(tmp_path: Path) -> None:
+    status, said, error = headrace(tmp_path, "fixtures", "--json")
+    assert (status, said) == (1, "")
+    assert error.endswith("Is Headrace up with this data directory?")

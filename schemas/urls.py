@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 def is_absolute(url: str | None) -> bool:
-    """Whether it is an absolute http or https URL; one with a control character is none."""
+    """Whether it is an absolute http or https URL; one with a control character, or a space in its host, is none."""
     if url is None or not url.isprintable():
         return False
     try:
@@ -14,7 +14,7 @@ def is_absolute(url: str | None) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and " " not in parts.netloc
 
 
 def server_of(url: str) -> str:

@@ -19,6 +19,9 @@ from schemas.urls import is_absolute, server_of
         ("http://example.com:x/", False),
         ("http://example.com/\r\nX-A: b", False),
         ("http://example.com/\0", False),
+        ("http://not a url", False),
+        ("http://exa mple.com/", False),
+        ("http://example.com/a b", True),
     ],
 )
 def test_what_is_an_absolute_url(url: str | None, absolute: bool) -> None:  # noqa: FBT001  # a parameter of the test

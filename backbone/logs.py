@@ -7,7 +7,15 @@ import logging
 import re
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
+
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
+"""What is logged at least, in any case (``HEADRACE_LOG_LEVEL``)."""
 
 REDACTED = "[redacted]"
 
@@ -21,7 +29,7 @@ _SECRET_TEXT = re.compile(
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
-def configure(plane: str, level: str = "INFO") -> None:
+def configure(plane: str, level: LogLevel = "INFO") -> None:
     """Send everything logged in this process to standard error as JSON lines that name the plane.
 
     What a call passes as ``extra`` becomes fields of the line. Fields that are named like a secret, and text that looks
@@ -29,7 +37,7 @@ def configure(plane: str, level: str = "INFO") -> None:
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(plane))
-    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
     logging.captureWarnings(capture=True)
 
 

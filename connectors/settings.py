@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backbone.kafka.settings import KafkaSettings
+from backbone.logs import LogLevel
 from backbone.settings import BackboneSettings
 from connectors.websocket.settings import RealtimeSettings
 
@@ -74,7 +75,7 @@ class ConnectorSettings(BaseSettings):
 
     Attributes:
         kafka, backbone, webhook, file, realtime: the settings of those parts.
-        log_level: ``HEADRACE_CONNECTOR_LOG_LEVEL``.
+        log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
         metrics_port: where this process serves Prometheus metrics (``HEADRACE_CONNECTOR_METRICS_PORT``), on
             ``metrics_host`` (``HEADRACE_CONNECTOR_METRICS_HOST``); none by default, as ``headrace up`` serves those of
             all planes together.
@@ -89,7 +90,7 @@ class ConnectorSettings(BaseSettings):
     webhook: WebhookSettings = Field(default_factory=WebhookSettings)
     file: FileSettings = Field(default_factory=FileSettings)
     realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)
-    log_level: str = "INFO"
+    log_level: LogLevel = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(None, ge=1, le=65_535)
     slot: int | None = Field(None, ge=0)

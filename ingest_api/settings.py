@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from backbone.kafka.settings import KafkaSettings
+from backbone.logs import LogLevel
 from backbone.realtime_tokens import RealtimeTokenSettings
 from backbone.settings import BackboneSettings
 
@@ -37,7 +38,7 @@ class IngestSettings(BaseSettings):
         event_service_page_limit: most items in one answer to an event-service (GraphQL) query.
         eventhos_compat_status: answer 203 rather than 200 for an event that has no contracts, as the original does.
         realtime_token: how the tokens of realtime clients are signed.
-        log_level: of the standard library's logging.
+        log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_prefix="HEADRACE_INGEST_")
@@ -60,7 +61,7 @@ class IngestSettings(BaseSettings):
     envoy_user_scope_suffix: str = Field(":read:own", min_length=1)
     envoy_provision_scope: str = ""
     event_service_page_limit: int = Field(1_000, ge=1)
-    log_level: str = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
+    log_level: LogLevel = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
     realtime_token: RealtimeTokenSettings = Field(default_factory=RealtimeTokenSettings)

@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.kafka.settings import KafkaSettings
+from backbone.logs import LogLevel
 from backbone.settings import BackboneSettings
 
 
@@ -25,6 +26,7 @@ class ProcessorSettings(BaseSettings):
         transaction_timeout: seconds until Kafka aborts the transaction of a router that went silent.
         skew_allowance: seconds subtracted from the time a subscription starts at; None means 0.5 with several brokers
             (their clocks may differ) and 0 with one.
+        log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
         web_port: of Faust's web view and ``/metrics`` on 127.0.0.1; None switches it off.
         fault_before_commit: for tests: ``kill:<n>``, ``stop:<n>`` or ``abort:<n>`` strikes the n-th transaction after
             its records were produced and before it commits (``HEADRACE_FAULT_BEFORE_COMMIT``).
@@ -47,7 +49,7 @@ class ProcessorSettings(BaseSettings):
     transaction_timeout: float = Field(10.0, gt=0)
     skew_allowance: float | None = Field(None, ge=0)
     web_port: int | None = Field(None, ge=1, le=65_535)
-    log_level: str = "INFO"
+    log_level: LogLevel = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     fault_before_commit: str | None = Field(
         None, pattern=r"^(kill|stop|abort):[1-9]\d*$", validation_alias="HEADRACE_FAULT_BEFORE_COMMIT"
     )

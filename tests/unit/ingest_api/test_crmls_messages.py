@@ -52,6 +52,27 @@ def test_only_trailing_commas_are_forgiven(message: bytes) -> None:
         messages.read_post(body)
 
 
+@pytest.mark.parametrize("body", [b'"' + b'\\"' * 499_000, b'{"a":' * 199_000 + b'"', b'"a\\'])
+def test_a_text_without_end_is_looked_at_once(body: bytes) -> None:
+    # If each quote began another search for the end, the first of these would take hours.
+    with pytest.raises(MalformedBody):
+        messages.read_post(body)
+
+
+def test_trailing_commas_are_forgiven_in_what_fits_a_record() -> None:
+    body = SEED_BODY + b" " * 1_000_000
+
+    with pytest.raises(MalformedBody):
+        messages.read_post(body)
+
+
+def test_a_member_whose_name_is_no_text_is_refused() -> None:
+    body = b'{"eventName":7,"eventTime":"2021-03-04T16:36:54Z","messageType":"t","message":{},"\xff":1}'
+
+    with pytest.raises(MalformedBody):
+        messages.read_post(body)
+
+
 def test_every_wrong_member_is_named() -> None:
     with pytest.raises(InvalidRequest) as refused:
         messages.read_post(b'{"eventTime":7,"messageType":null,"message":[]}')

@@ -7,81 +7,27 @@ A serializer that registers a schema which is already there gets its id, as it w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+import re
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
 
 from backbone.catalog.indexes import RegisteredSchema
+from ingest_api.control import schema_registry_answers as answers
 from ingest_api.control.dependencies import TheGateway
-from ingest_api.problems import status_of
+from ingest_api.control.schema_registry_answers import MEDIA_TYPE, RegistryError, declared
 from schemas import compatibility
-from schemas.errors import HeadraceError, IncompatibleSchema, InvalidRequest, Unavailable
+from schemas.errors import IncompatibleSchema, InvalidRequest
 from schemas.event_type import Compatibility
 
-MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
-
 _LATEST = frozenset({"latest", "-1"})
+_NUMBER = re.compile(r"[1-9]\d{0,9}", re.ASCII)
+_END_OF_VERSIONS = 2**31
 _GLOBAL_LEVEL = Compatibility.BACKWARD
 """What an event type has unless it asks for another."""
 _MODE = "READONLY"
-
-_SUBJECT_NOT_FOUND = 40401
-_VERSION_NOT_FOUND = 40402
-_SCHEMA_NOT_FOUND = 40403
-_LEVEL_NOT_FOUND = 40408
-_INVALID_SCHEMA = 42201
-_INVALID_VERSION = 42202
-_NOT_PERMITTED = 42205
-_STORE_ERROR = 50001
-_NO_STORE = 50003
-_SERVER_ERROR = 500
-
-
-class RegistryError(HeadraceError):
-    """An error with a code of the Confluent API, whose first three digits are the HTTP status."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class RegistryResponse(Response):
-    """JSON under the registry's own media type."""
-
-    media_type = MEDIA_TYPE
-
-    def render(self, content: Any) -> bytes:
-        """``content`` as JSON."""
-        return msgspec.json.encode(content)
-
-
-class _RegistryRoute(APIRoute):
-    """Answers every error in the registry's shape, whatever the rest of the app does."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def answer(request: Request) -> Response:
-            try:
-                return await handle(request)
-            except RegistryError as error:
-                return _error(int(str(error.code)[:3]), error.code, str(error))
-            except RequestValidationError as error:
-                return _error(422, 422, str(error.errors()[0]["msg"]))
-            except Unavailable as error:
-                response = _error(503, _NO_STORE, str(error))
-                response.headers["Retry-After"] = str(error.retry_after)
-                return response
-            except HeadraceError as error:
-                status = int(status_of(error))
-                return _error(status, status if status < _SERVER_ERROR else _STORE_ERROR, str(error))
-
-        return answer
 
 
 class SchemaBody(msgspec.Struct):
@@ -91,26 +37,43 @@ class SchemaBody(msgspec.Struct):
     schemaType: str = "AVRO"  # noqa: N815 -- the API's name
 
 
-def _declared(description: str) -> dict[str, Any]:
-    members = {"error_code": {"type": "integer"}, "message": {"type": "string"}}
-    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"type": "object", "properties": members}}}}
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            media_type: {
+                "schema": {
+                    "type": "object",
+                    "required": ["schema"],
+                    "properties": {
+                        "schema": {"type": "string", "description": "An Avro schema, as JSON text."},
+                        "schemaType": {"type": "string", "enum": ["AVRO"], "default": "AVRO"},
+                    },
+                },
+                "example": {"schema": '"string"'},
+            }
+            for media_type in (MEDIA_TYPE, "application/json")
+        },
+    },
+}
+"""OpenAPI of a schema in the body, which is read whatever its content type."""
 
 
 router = APIRouter(
     prefix="/schema-registry",
     tags=["schema registry"],
     responses={
-        400: _declared("The request cannot be read."),
-        404: _declared("There is no such subject, version or schema."),
-        409: _declared("The schema is not compatible with the subject's."),
-        413: _declared("The body is too large."),
-        422: _declared(
+        400: declared("The request cannot be read."),
+        404: declared("There is no such subject, version or schema."),
+        409: declared("The schema is not compatible with the subject's."),
+        413: declared("The body is too large."),
+        422: declared(
             "A schema, version or parameter is not valid; or a schema that is not there cannot be registered."
         ),
-        503: _declared("Kafka cannot be reached; try again after `Retry-After` seconds."),
+        503: declared("Kafka cannot be reached; try again after `Retry-After` seconds."),
     },
-    route_class=_RegistryRoute,
-    default_response_class=RegistryResponse,
+    route_class=answers.RegistryRoute,
+    default_response_class=answers.RegistryResponse,
 )
 
 
@@ -123,15 +86,16 @@ async def schema_body(request: Request) -> SchemaBody:
     try:
         body = msgspec.json.decode(await request.body(), type=SchemaBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RegistryError(_INVALID_SCHEMA, f"Invalid schema: {error}") from error
+        raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema: {error}") from error
     if body.schemaType.upper() != "AVRO":
-        raise RegistryError(_INVALID_SCHEMA, f"Invalid schema type {body.schemaType}: only AVRO is served here")
+        raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema type {body.schemaType}: only AVRO is served here")
     return body
 
 
 TheSchema = Annotated[SchemaBody, Depends(schema_body)]
 
 
+@router.get("", include_in_schema=False)
 @router.get("/")
 async def root() -> dict[str, str]:
     """Nothing: clients ask for it to see whether the registry is there."""
@@ -145,9 +109,14 @@ async def contexts() -> list[str]:
 
 
 @router.get("/mode")
-@router.get("/mode/{subject}")
 async def mode() -> dict[str, str]:
     """Schemas come from event types only."""
+    return {"mode": _MODE}
+
+
+@router.get("/mode/{subject}")
+async def subject_mode(subject: str) -> dict[str, str]:  # noqa: ARG001 -- every subject's is the same
+    """The mode of a subject: that of all."""
     return {"mode": _MODE}
 
 
@@ -184,10 +153,10 @@ async def subjects_of_schema(gateway: TheGateway, schema_id: int) -> list[str]:
 @router.get("/subjects")
 async def subjects(gateway: TheGateway, subjectPrefix: str = "") -> list[str]:  # noqa: N803 -- the API's name
     """All subjects, or those with a prefix."""
-    return [name for name in gateway.catalog.view.subjects() if name.startswith(subjectPrefix)]
+    return [name for name in (await gateway.view()).subjects() if name.startswith(subjectPrefix)]
 
 
-@router.post("/subjects/{subject}")
+@router.post("/subjects/{subject}", openapi_extra=_BODY)
 async def look_up(gateway: TheGateway, subject: str, body: TheSchema) -> dict[str, Any]:
     """The version of a subject that has the schema in the body."""
     return _described(_find(await _versions(gateway, subject), body))
@@ -199,14 +168,14 @@ async def versions(gateway: TheGateway, subject: str) -> list[int]:
     return [each.version for each in await _versions(gateway, subject)]
 
 
-@router.post("/subjects/{subject}/versions")
+@router.post("/subjects/{subject}/versions", openapi_extra=_BODY)
 async def register(gateway: TheGateway, subject: str, body: TheSchema) -> dict[str, int]:
     """The id of a schema that is registered already; a new one is refused."""
     try:
         return {"id": _find(await _versions(gateway, subject), body).id}
     except RegistryError as error:
         message = f"Subject {subject} is read-only: register the event type instead, and its schema comes with it"
-        raise RegistryError(_NOT_PERMITTED, message) from error
+        raise RegistryError(answers.NOT_PERMITTED, message) from error
 
 
 @router.get("/subjects/{subject}/versions/{version}")
@@ -244,12 +213,12 @@ async def subject_config(
     level = await _level(gateway, subject)
     if level is None and not defaultToGlobal:
         message = f"Subject '{subject}' does not have subject-level compatibility configured"
-        raise RegistryError(_LEVEL_NOT_FOUND, message)
+        raise RegistryError(answers.LEVEL_NOT_FOUND, message)
     return {"compatibilityLevel": level or _GLOBAL_LEVEL}
 
 
-@router.post("/compatibility/subjects/{subject}/versions")
-@router.post("/compatibility/subjects/{subject}/versions/{version}")
+@router.post("/compatibility/subjects/{subject}/versions", openapi_extra=_BODY)
+@router.post("/compatibility/subjects/{subject}/versions/{version}", openapi_extra=_BODY)
 async def could_follow(
     gateway: TheGateway,
     subject: str,
@@ -267,49 +236,50 @@ async def could_follow(
         compatibility.check(body.schema, earlier, await _level(gateway, subject) or _GLOBAL_LEVEL)
     except IncompatibleSchema as error:
         messages = [f"{problem.path}: {problem.message}" for problem in error.problems]
-    except InvalidRequest as error:
-        raise RegistryError(_INVALID_SCHEMA, f"Invalid schema: {error}") from error
+    except (InvalidRequest, RecursionError) as error:
+        raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema: {error}") from error
     return {"is_compatible": not messages} | ({"messages": messages} if verbose else {})
 
 
-@router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False)
+@router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
 async def not_served(path: str, request: Request) -> None:
     """Everything else: writes are not permitted, other reads are not there."""
-    if request.method in ("PUT", "DELETE"):
-        raise RegistryError(_NOT_PERMITTED, f"{request.method} /{path}: this registry is in mode {_MODE}")
+    if request.method in ("PUT", "PATCH", "DELETE"):
+        raise RegistryError(answers.NOT_PERMITTED, f"{request.method} /{path}: this registry is in mode {_MODE}")
     raise RegistryError(404, f"HTTP 404 Not Found: /{path}")
 
 
 async def _by_id(gateway: TheGateway, schema_id: int) -> tuple[RegisteredSchema, ...]:
-    found = await gateway.catalog.lookup(lambda view: view.schema_versions(schema_id) or None)
+    found = await gateway.lookup(lambda view: view.schema_versions(schema_id) or None)
     if found is None:
-        raise RegistryError(_SCHEMA_NOT_FOUND, f"Schema {schema_id} not found")
+        raise RegistryError(answers.SCHEMA_NOT_FOUND, f"Schema {schema_id} not found")
     return found
 
 
 async def _versions(gateway: TheGateway, subject: str) -> tuple[RegisteredSchema, ...]:
-    found = await gateway.catalog.lookup(lambda view: view.subject_versions(subject) or None)
-    if found is None:
-        raise RegistryError(_SUBJECT_NOT_FOUND, f"Subject '{subject}' not found.")
+    """A subject's versions, with those that another worker has answered for a moment ago."""
+    found = (await gateway.view()).subject_versions(subject)
+    if not found:
+        raise RegistryError(answers.SUBJECT_NOT_FOUND, f"Subject '{subject}' not found.")
     return found
 
 
 async def _version(gateway: TheGateway, subject: str, version: str) -> RegisteredSchema:
-    if version not in _LATEST and not (version.isascii() and version.isdecimal() and 0 < int(version) < 2**31):
+    if version not in _LATEST and (_NUMBER.fullmatch(version) is None or int(version) >= _END_OF_VERSIONS):
         message = f"The specified version '{version}' is not a valid version id: use a positive number or 'latest'"
-        raise RegistryError(_INVALID_VERSION, message)
+        raise RegistryError(answers.INVALID_VERSION, message)
     found = await _versions(gateway, subject)
     if version in _LATEST:
         return found[-1]
     for each in found:
         if each.version == int(version):
             return each
-    raise RegistryError(_VERSION_NOT_FOUND, f"Version {version} not found.")
+    raise RegistryError(answers.VERSION_NOT_FOUND, f"Version {version} not found.")
 
 
 async def _level(gateway: TheGateway, subject: str) -> Compatibility | None:
     topic = subject.removesuffix("-value")
-    kind = await gateway.catalog.lookup(lambda view: view.event_type(topic))
+    kind = await gateway.lookup(lambda view: view.event_type(topic))
     return None if kind is None else kind.compatibility
 
 
@@ -318,16 +288,12 @@ def _find(versions: tuple[RegisteredSchema, ...], body: SchemaBody) -> Registere
     try:
         wanted = json.loads(body.schema)
     except (ValueError, RecursionError) as error:
-        raise RegistryError(_INVALID_SCHEMA, f"Invalid schema: {error}") from error
+        raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema: {error}") from error
     for each in reversed(versions):
         if json.loads(each.text) == wanted:
             return each
-    raise RegistryError(_SCHEMA_NOT_FOUND, "Schema not found")
+    raise RegistryError(answers.SCHEMA_NOT_FOUND, "Schema not found")
 
 
 def _described(schema: RegisteredSchema) -> dict[str, Any]:
     return {"subject": schema.subject, "version": schema.version, "id": schema.id, "schema": schema.text}
-
-
-def _error(status: int, code: int, message: str) -> RegistryResponse:
-    return RegistryResponse({"error_code": code, "message": message}, status_code=status)

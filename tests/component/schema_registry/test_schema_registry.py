@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,6 +19,7 @@ from fastapi import FastAPI
 from backbone.catalog.indexes import RegisteredSchema
 from backbone.catalog.view import CatalogView
 from ingest_api.control import schema_registry
+from ingest_api.control.schema_registry_answers import MEDIA_TYPE
 from schemas.avro import schema_text
 from schemas.errors import Unavailable
 from schemas.event import EventDraft
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FIRST = (Attribute(name="total", type="Number"),)
 SECOND = (*FIRST, Attribute(name="paidAt", type="Time"))
 MISSING = "events.acme.events.Missing-value"
+NESTED = '{"type": "array", "items": ' * 2_000 + '"string"' + "}" * 2_000
 
 
 def order(attributes: tuple[Attribute, ...], schema_id: int) -> EventType:
@@ -56,35 +57,36 @@ TOPIC = order(FIRST, 1).topic
 SUBJECT = order(FIRST, 1).subject
 
 
-class Catalog:
-    """A catalog whose view gets the second version only once somebody misses something."""
+class Gateway:
+    """One whose catalog gets the second version only once it is brought up to date."""
 
     def __init__(self) -> None:
-        self.view = CatalogView()
-        self.view.put(order(FIRST, 1), 0)
-        self.view.put_schema(RegisteredSchema(1, SUBJECT, 1, text(FIRST)))
-        self.gone = False
+        self._view = CatalogView()
+        self._view.put(order(FIRST, 1), 0)
+        self._view.put_schema(RegisteredSchema(1, SUBJECT, 1, text(FIRST)))
+        self.failure: Exception | None = None
+
+    async def view(self) -> CatalogView:
+        if self.failure is not None:
+            raise self.failure
+        self._view.put_schema(RegisteredSchema(2, SUBJECT, 2, text(SECOND)))
+        return self._view
 
     async def lookup(self, find: Callable[[CatalogView], Any]) -> Any:
-        found = find(self.view)
-        if found is None:
-            if self.gone:
-                raise Unavailable("Kafka is gone", retry_after=3)
-            self.view.put_schema(RegisteredSchema(2, SUBJECT, 2, text(SECOND)))
-            found = find(self.view)
-        return found
+        found = find(self._view)
+        return find(await self.view()) if found is None else found
 
 
 @pytest.fixture
-def catalog() -> Catalog:
-    return Catalog()
+def gateway() -> Gateway:
+    return Gateway()
 
 
 @pytest.fixture
-def url(catalog: Catalog) -> Iterator[str]:
+def url(gateway: Gateway) -> Iterator[str]:
     app = FastAPI(openapi_url=None)
     app.include_router(schema_registry.router)
-    app.state.gateway = SimpleNamespace(catalog=catalog)
+    app.state.gateway = gateway
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -141,7 +143,7 @@ def test_the_avro_serializer_finds_a_schema_that_is_registered(
 def test_the_serializer_may_use_the_latest_version(client: SchemaRegistryClient) -> None:
     conf = {"auto.register.schemas": False, "use.latest.version": True}
     assert AvroSerializer(client, text(FIRST), conf=conf) is not None
-    assert client.get_latest_version(SUBJECT).schema_id == 1
+    assert client.get_latest_version(SUBJECT).schema_id == 2
 
 
 def test_reads_of_the_client(client: SchemaRegistryClient) -> None:
@@ -184,6 +186,8 @@ def test_a_lookup_does_not_mind_how_the_schema_is_printed(client: SchemaRegistry
         ("GET", f"/subjects/{SUBJECT}/versions/9", None, 404, 40402),
         ("GET", f"/subjects/{SUBJECT}/versions/0", None, 422, 42202),
         ("GET", f"/subjects/{SUBJECT}/versions/newest", None, 422, 42202),
+        ("GET", f"/subjects/{SUBJECT}/versions/{2**31}", None, 422, 42202),
+        ("GET", f"/subjects/{SUBJECT}/versions/{'9' * 5_000}", None, 422, 42202),
         ("GET", f"/config/{MISSING}", None, 404, 40408),
         ("POST", f"/subjects/{MISSING}", {"schema": '"string"'}, 404, 40401),
         ("POST", f"/subjects/{SUBJECT}", {"schema": '"string"'}, 404, 40403),
@@ -193,8 +197,10 @@ def test_a_lookup_does_not_mind_how_the_schema_is_printed(client: SchemaRegistry
         ("POST", f"/subjects/{SUBJECT}/versions", {"schema": '"string"'}, 422, 42205),
         ("POST", f"/subjects/{MISSING}/versions", {"schema": '"string"'}, 422, 42205),
         ("POST", f"/compatibility/subjects/{SUBJECT}/versions/1", {"schema": '{"type": "enum"}'}, 422, 42201),
-        ("POST", f"/compatibility/subjects/{SUBJECT}/versions/1", {"schema": "[" * 5_000 + "]" * 5_000}, 422, 42201),
+        ("POST", f"/compatibility/subjects/{SUBJECT}/versions/1", {"schema": "[" * 50_000}, 422, 42201),
+        ("POST", f"/compatibility/subjects/{SUBJECT}/versions/1", {"schema": NESTED}, 422, 42201),
         ("PUT", "/config", {"compatibility": "NONE"}, 422, 42205),
+        ("PATCH", "/config", {"compatibility": "NONE"}, 422, 42205),
         ("PUT", f"/mode/{SUBJECT}", {"mode": "READWRITE"}, 422, 42205),
         ("DELETE", f"/subjects/{SUBJECT}", None, 422, 42205),
         ("GET", "/exporters", None, 404, 404),
@@ -206,7 +212,7 @@ def test_errors_have_the_registrys_shape(
     response = httpx.request(method, url + path, json=body)
     assert (response.status_code, response.json()["error_code"]) == (status, code)
     assert response.json()["message"]
-    assert response.headers["content-type"] == schema_registry.MEDIA_TYPE
+    assert response.headers["content-type"] == MEDIA_TYPE
 
 
 def test_a_body_that_is_nested_too_deep_is_refused(url: str) -> None:
@@ -225,12 +231,14 @@ def test_the_client_understands_the_errors(client: SchemaRegistryClient) -> None
     ("path", "expected"),
     [
         ("/", {}),
+        ("", {}),
+        (f"/mode/{SUBJECT}", {"mode": "READONLY"}),
         ("/schemas/types", ["AVRO"]),
         ("/schemas/ids/1/versions", [{"subject": SUBJECT, "version": 1}]),
         ("/schemas/ids/1/subjects", [SUBJECT]),
         ("/schemas/ids/1?subject=x&fetchMaxId=false", {"schema": text(FIRST)}),
         ("/schemas/ids/1/schema", json.loads(text(FIRST))),
-        (f"/subjects/{SUBJECT}/versions/-1/schema", json.loads(text(FIRST))),
+        (f"/subjects/{SUBJECT}/versions/-1/schema", json.loads(text(SECOND))),
         (f"/subjects/{SUBJECT}/versions/1", {"subject": SUBJECT, "version": 1, "id": 1, "schema": text(FIRST)}),
         ("/subjects?subjectPrefix=events.other.", []),
         (f"/config/{MISSING}?defaultToGlobal=true", {"compatibilityLevel": "BACKWARD"}),
@@ -240,7 +248,7 @@ def test_what_other_tools_read(url: str, path: str, expected: Any) -> None:
     response = httpx.get(url + path)
     assert response.status_code == 200
     assert response.json() == expected
-    assert response.headers["content-type"] == schema_registry.MEDIA_TYPE
+    assert response.headers["content-type"] == MEDIA_TYPE
 
 
 def test_why_a_schema_could_not_follow(url: str) -> None:
@@ -250,9 +258,23 @@ def test_why_a_schema_could_not_follow(url: str) -> None:
     assert response.json()["messages"][0].startswith("$.data.total: changes from Number to String")
 
 
-def test_kafka_gone_is_a_503_with_retry_after(url: str, catalog: Catalog) -> None:
-    catalog.gone = True
-    response = httpx.get(f"{url}/schemas/ids/2")
+@pytest.mark.parametrize("path", ["/schemas/ids/2", "/subjects", f"/subjects/{SUBJECT}/versions/latest"])
+def test_kafka_gone_is_a_503_with_retry_after(url: str, gateway: Gateway, path: str) -> None:
+    gateway.failure = Unavailable("Kafka is gone", retry_after=3)
+    response = httpx.get(url + path)
     assert (response.status_code, response.json()["error_code"]) == (503, 50003)
     assert response.headers["retry-after"] == "3"
+
+
+def test_what_a_deserializer_has_asked_for_is_there_without_kafka(url: str, gateway: Gateway) -> None:
+    gateway.failure = Unavailable("Kafka is gone")
+    assert httpx.get(f"{url}/schemas/ids/1").json() == {"schema": text(FIRST)}
+
+
+def test_a_failure_of_our_own_has_the_registrys_shape(url: str, gateway: Gateway) -> None:
+    gateway.failure = ZeroDivisionError("a secret of the inside")
+    response = httpx.get(f"{url}/schemas/ids/2")
+    assert (response.status_code, response.json()["error_code"]) == (500, 50001)
+    assert "secret" not in response.text
+    assert response.headers["content-type"] == MEDIA_TYPE
     assert httpx.get(f"{url}/schemas/ids/1").status_code == 200

@@ -1,0 +1,92 @@
+"""Answers in the Confluent Schema Registry's shapes: its media type, its error codes, every error in its own form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from ingest_api.problems import internal, status_of
+from schemas.errors import HeadraceError, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from fastapi import Request, Response
+
+MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
+
+SUBJECT_NOT_FOUND = 40401
+VERSION_NOT_FOUND = 40402
+SCHEMA_NOT_FOUND = 40403
+LEVEL_NOT_FOUND = 40408
+INVALID_SCHEMA = 42201
+INVALID_VERSION = 42202
+NOT_PERMITTED = 42205
+_STORE_ERROR = 50001
+_NO_STORE = 50003
+_INVALID = 422
+_SERVER_ERROR = 500
+
+
+class RegistryError(HeadraceError):
+    """An error with a code of the Confluent API, whose first three digits are the HTTP status."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class RegistryResponse(JSONResponse):
+    """JSON under the registry's own media type."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """``content`` as JSON."""
+        return msgspec.json.encode(content)
+
+
+class RegistryRoute(APIRoute):
+    """Answers every error in the registry's shape, whatever the rest of the app does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, which raises nothing."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except Exception as error:  # noqa: BLE001 - a bug answers 500 in the registry's shape, and is logged
+                return _refusal(error)
+
+        return answer
+
+
+def declared(description: str) -> dict[str, Any]:
+    """An OpenAPI response with an error of the registry."""
+    members = {"error_code": {"type": "integer"}, "message": {"type": "string"}}
+    return {"description": description, "content": {MEDIA_TYPE: {"schema": {"type": "object", "properties": members}}}}
+
+
+def _refusal(error: Exception) -> RegistryResponse:
+    status, headers = 0, {}
+    match error:
+        case RegistryError(code=code):
+            message = str(error)
+        case RequestValidationError():
+            code, message = _INVALID, str(error.errors()[0]["msg"])
+        case HTTPException():
+            code, message = error.status_code, error.detail
+        case Unavailable():
+            status, code, message = int(status_of(error)), _NO_STORE, str(error)
+            headers["Retry-After"] = str(error.retry_after)
+        case HeadraceError() if status_of(error) < _SERVER_ERROR:
+            code, message = int(status_of(error)), str(error)
+        case _:
+            code, message = _STORE_ERROR, str(internal(error))
+    return RegistryResponse({"error_code": code, "message": message}, status or int(str(code)[:3]), headers)

@@ -150,10 +150,16 @@ def serves(
     """Whether a Kafka there answers a metadata request within ``timeout`` seconds; with ``cluster``, one of that id.
 
     ``options`` are librdkafka's, for example for SASL.
+
+    Raises:
+        CannotStart: librdkafka does not know them.
     """
     # That nothing listens yet is expected, so librdkafka is not to write about it.
     quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
-    client = AdminClient({"bootstrap.servers": bootstrap_servers, **(options or {}), **quiet})
+    try:
+        client = AdminClient({"bootstrap.servers": bootstrap_servers, **(options or {}), **quiet})
+    except KafkaException as error:
+        raise CannotStart(f"HEADRACE_KAFKA_OPTIONS: {error.args[0].str()}") from error
     try:
         metadata = client.list_topics(timeout=timeout)
     except KafkaException:

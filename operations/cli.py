@@ -11,7 +11,6 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from confluent_kafka import KafkaError, KafkaException
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from rich.console import Console
@@ -213,13 +212,6 @@ def _telling() -> Iterator[None]:
     except ValidationError as error:
         for problem in error.errors():
             _tell(f"{_variable(error.title, problem['loc'])}: {problem['msg']}")
-        sys.exit(2)
-    except KafkaException as error:
-        reason: KafkaError = error.args[0]
-        if reason.code() != KafkaError._INVALID_ARG:  # noqa: SLF001  # the library's public constant
-            raise
-        # A client that cannot be made; what goes wrong with Kafka itself has an error of ours.
-        _tell(f"HEADRACE_KAFKA_OPTIONS: {reason.str()}")
         sys.exit(2)
 
 

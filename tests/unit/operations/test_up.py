@@ -18,7 +18,7 @@ from operations.settings import OperationsSettings
 from operations.up import Up, welcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 
 class Broker:
@@ -41,16 +41,6 @@ class Broker:
 
     def close(self) -> None:
         pass
-
-
-@pytest.fixture
-def own_signals() -> Iterator[None]:
-    """A run takes signals over; the process is pytest's."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.getsignal(number) for number in numbers]
-    yield
-    for number, handler in zip(numbers, before, strict=True):
-        signal.signal(number, handler)
 
 
 def up(home: Path, answers: Callable[[], bool], *, stay: bool) -> Up:

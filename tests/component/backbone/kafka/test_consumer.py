@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -30,6 +33,23 @@ def consumer_factory(kafka: KafkaSettings) -> Iterator[Factory]:
     yield make
     for consumer in made:
         consumer.close()
+
+
+ODD_PRODUCER = """
+import asyncio, sys
+from aiokafka import AIOKafkaProducer
+
+class Odd(str):
+    def encode(self, *_):
+        return b"\\xff\\xfe"
+
+async def produce(bootstrap, topic):
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        await producer.send_and_wait(topic, b"1", headers=[("ce_id", b"x"), (Odd("?"), b"y")])
+
+asyncio.run(produce(*sys.argv[1:]))
+"""
+"""Produces a record with a header name that is not UTF-8, which our own client cannot."""
 
 
 def read(consumer: BatchConsumer, count: int) -> list[Message]:
@@ -181,3 +201,19 @@ async def test_a_commit_for_a_partition_that_is_another_members_fails(
     consumer.close()
     with pytest.raises((Unavailable, RuntimeError)):
         consumer.commit({(topic, 0): 1})
+
+
+async def test_header_names_that_are_no_text_do_not_crash_who_reads_them(
+    consumer_factory: Factory, producer: Producer, topic_factory: TopicFactory, kafka: KafkaSettings
+) -> None:
+    topic = await topic_factory()
+    # Only aiokafka's pure Python lets a name say what its bytes are.
+    environment = os.environ | {"AIOKAFKA_NO_EXTENSIONS": "1"}
+    command = [sys.executable, "-c", ODD_PRODUCER, kafka.bootstrap_servers, topic]
+    await asyncio.to_thread(subprocess.run, command, env=environment, timeout=60, check=True)
+    await producer.send([Record(topic, b"2", headers=[("ce_id", b"z")], partition=0)])
+    consumer = consumer_factory(None)
+    consumer.assign({(topic, 0): BEGINNING})
+    found = await asyncio.to_thread(read, consumer, 2)
+    for _ in range(2):
+        assert [(each.value(), list(each.headers() or [])) for each in found] == [(b"1", []), (b"2", [("ce_id", b"z")])]

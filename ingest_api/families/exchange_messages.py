@@ -129,7 +129,9 @@ def read_events(body: bytes) -> list[PostedEvent]:
 
 def in_request(error: InvalidRequest, events: Sequence[PostedEvent]) -> InvalidRequest:
     """The publisher's refusal of these events, with the paths and attribute names of the request."""
-    return type(error)(str(error), [_placed(problem, events) for problem in error.problems])
+    placed = [_placed(problem, events) for problem in error.problems]
+    # Clients of the document look at the message only.
+    return _refused(placed) if type(error) is InvalidEvent else type(error)(str(error), placed)
 
 
 def _events_of(root: _Level, problems: list[Problem]) -> Iterator[tuple[list[_Level], msgspec.Raw]]:

@@ -150,6 +150,7 @@ def test_the_publishers_problems_are_told_in_the_requests_terms() -> None:
     told = in_request(InvalidEvent("no", found), events)
 
     assert type(told) is InvalidEvent
+    assert str(told) == "Nothing was published: $.events[1].attributes[1] order total: Number expected"
     assert [(one.path, one.message) for one in told.problems] == [
         ("$.events[1].attributes[1]", "order total: Number expected"),
         ("$.events[1].attributes", "missing: is required"),

@@ -183,6 +183,22 @@ async def test_bootstrap_is_done_once_and_follows_a_change_of_the_admin_key(
     assert one.catalog.view.api_key_by_digest(box.digest(f"first-{unique}")) is None
 
 
+async def test_the_admin_key_stays_known_to_planes_with_fewer_secret_keys_while_they_are_rotated(
+    node: Node, unique: str
+) -> None:
+    admin_key = f"admin-{unique}"
+
+    async def digest_after(*keys: str) -> str:
+        await Accounts(node.catalog, node.writer, SecretBox(keys)).bootstrap(admin_key)
+        (found,) = [each.digest for each in node.catalog.view.api_keys(ADMIN_CLIENT)]
+        return found
+
+    old, new = SecretBox([OLD]).digest(admin_key), SecretBox([NEW]).digest(admin_key)
+    assert await digest_after(OLD) == old
+    assert await digest_after(NEW, OLD) == old
+    assert await digest_after(NEW) == new
+
+
 async def test_a_key_for_another_use_can_be_shown_again_where_it_is_sealed(accounts: Accounts, unique: str) -> None:
     await accounts.create_workspace(unique)
     client = await accounts.create_client(unique, "shop")

@@ -168,7 +168,7 @@ class EventTypes:
         if not planned.put:
             return planned.result
         if self._catalog.view.event_type(topic) is None:
-            await self._have_topic(planned.result[0])
+            await self._have_topic_of_new(planned.result[0])
         return await self._writer.write(whole)
 
     async def update(
@@ -307,13 +307,26 @@ class EventTypes:
         if with_topic:
             await self._admin.delete_topics([topic])
 
-    async def _have_topic(self, event_type: EventType) -> None:
-        """See that the topic exists with at least as many partitions as the type is to use."""
+    async def _have_topic(self, event_type: EventType) -> bool:
+        """See that the topic exists with at least as many partitions as the type is to use; whether it did before."""
         partitions = event_type.effective_partitions
         retention = self._admin.settings.event_retention
-        await self._admin.ensure_topics([event_topic_spec(event_type, partitions, retention)])
+        existed = await self._admin.ensure_topics([event_topic_spec(event_type, partitions, retention)])
         if await self._admin.partition_count(event_type.topic) < partitions:
             await self._admin.grow(event_type.topic, partitions)
+        return event_type.topic in existed
+
+    async def _have_topic_of_new(self, event_type: EventType) -> None:
+        """``_have_topic`` for a new type, whose topic may be left from a deleted one of the same name."""
+        if not await self._have_topic(event_type):
+            return
+        compacted = await self._admin.is_compacted(event_type.topic)
+        if compacted != event_type.compacted:
+            kept = "compacted" if compacted else "not compacted"
+            raise Conflict(
+                f"the topic of an earlier event type {event_type.namespace}/{event_type.code} is still there, and is "
+                f"{kept}: register this one alike, or register it so and delete it with its topic first"
+            )
 
 
 def _with(

@@ -196,6 +196,25 @@ async def test_a_deleted_type_comes_back_with_its_schema(place: Place) -> None:
     assert await place.admin.topics(first.topic) == {}
 
 
+@pytest.mark.parametrize("compacted", [True, False])
+async def test_a_deleted_types_topic_is_not_taken_for_one_that_is_kept_otherwise(
+    place: Place, *, compacted: bool
+) -> None:
+    """A topic that is compacted would refuse events without a key, and lose those that have one."""
+
+    async def register(*, compacted: bool) -> None:
+        await place.types.register(
+            None, place.workspace, "events", "Offer", open=True, partition_key="source", compacted=compacted
+        )
+
+    await register(compacted=compacted)
+    await place.types.delete(place.workspace, "events", "Offer")
+    with pytest.raises(Conflict, match=f"{'is' if compacted else 'not'} compacted"):
+        await register(compacted=not compacted)
+    assert place.node.catalog.view.event_type(place.topic("Offer")) is None
+    await register(compacted=compacted)
+
+
 async def test_registering_at_once_on_two_nodes_gives_each_schema_one_id(
     place: Place, node_factory: NodeFactory
 ) -> None:

@@ -22,6 +22,9 @@ LIFETIME = 604_800
 """Seconds from issue to expiry of a CRMLS token: exactly seven days, as in the document's sample token."""
 
 _ALGORITHM = "HS256"
+_SKEW = 60
+"""Seconds by which the clock of the machine that issued a token may be ahead of ours."""
+
 _CHECKS: Options = {"require": ["nameid", "exp", "iat", "nbf"], "verify_exp": False}
 """Expiry is checked against our own clock, on every use and not only when a token is first seen."""
 
@@ -83,7 +86,7 @@ class Tokens:
             Unauthenticated: forged, malformed, of another algorithm, not yet valid, or without the claims.
         """
         try:
-            claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_CHECKS)
+            claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_CHECKS, leeway=_SKEW)
         except (jwt.PyJWTError, ValueError) as error:
             raise Unauthenticated(f"The token is not valid: {error}.") from error
         client, expires_at = claims["nameid"], claims["exp"]

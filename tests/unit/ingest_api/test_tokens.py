@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 
 import jwt
 import pytest
@@ -43,6 +44,12 @@ def test_a_genuine_token_is_understood_until_it_expires() -> None:
     assert not tokens.expired(claims._replace(expires_at=2_000_000_000))
     now[0] = 2_000_000_000.0
     assert tokens.expired(claims._replace(expires_at=2_000_000_000))
+
+
+def test_a_token_is_good_at_once_on_a_machine_whose_clock_is_behind() -> None:
+    ahead = time.time() + 30
+
+    assert Tokens(SECRET).verify(Tokens(SECRET, clock=lambda: ahead).issue(CLIENT).text).client == CLIENT
 
 
 def test_a_token_of_another_family_says_so_and_carries_its_claims() -> None:

@@ -138,9 +138,10 @@ async def create_event_type(
     """
     require(caller, Role.PRODUCER, Role.OPERATOR)
     owner = owner_for(caller, Role.PRODUCER)
-    event_type, _ = await gateway.event_types.register(
+    registering = gateway.event_types.register(
         None if owner is None else caller, workspace, body.namespace, body.code, **_said(body)
     )
+    event_type, _ = await gateway.in_time(registering)
     return EventTypeOutput.model_validate(event_type)
 
 
@@ -159,7 +160,8 @@ async def change_event_type(
 ) -> EventTypeOutput:
     """For operators. ``attributes`` are those that the type has of its own, beside those of its registrations."""
     require(caller, Role.OPERATOR)
-    return EventTypeOutput.model_validate(await gateway.event_types.update(workspace, namespace, code, **body.given()))
+    changing = gateway.event_types.update(workspace, namespace, code, **body.given())
+    return EventTypeOutput.model_validate(await gateway.in_time(changing))
 
 
 @router.delete("/event-types/{namespace}/{code:path}", status_code=204, summary="Delete an event type")
@@ -183,10 +185,10 @@ async def list_registrations(
     """One's own; for operators, those of the workspace."""
     view = await gateway.view()
     owner = owner_for(caller, Role.PRODUCER, Role.SUBSCRIBER)
-    clients = [one.id for one in view.clients(workspace)] if owner is None else [owner]
-    wanted = [one for one in clients if client is None or one == client]
-    found = [registration for one in wanted for registration in view.registrations_of(one)]
-    return Page.of(RegistrationOutput, *page_of(found, limit, cursor))
+    types = view.event_types(workspace)
+    found = [registration for one in types for registration in view.registrations_for(one.topic)]
+    wanted = [one for one in found if owner in (None, one.client) and client in (None, one.client)]
+    return Page.of(RegistrationOutput, *page_of(wanted, limit, cursor))
 
 
 @router.post("/registrations", status_code=201, summary="Register to publish or receive a type")
@@ -194,13 +196,15 @@ async def create_registration(
     gateway: TheGateway, caller: Caller, workspace: Workspace, body: RegistrationInput
 ) -> RegistrationOutput:
     """Creates the event type if it is new, else adds to its attributes. The same again changes nothing."""
-    owner = owner_for(caller, Role.PRODUCER, Role.SUBSCRIBER)
+    roles = (Role.PRODUCER,) if body.kind is RegistrationKind.PUBLISH else (Role.PRODUCER, Role.SUBSCRIBER)
+    owner = owner_for(caller, *roles)
     if body.client not in (None, caller.id):
         require(caller, Role.OPERATOR)
     client = (await gateway.view()).client(body.client or owner or caller.id)
     if client is None or (client.workspace != workspace and client.id != caller.id):
         raise NotFound(f"There is no client {body.client} in the workspace.")
-    _, registration = await gateway.event_types.register(client, workspace, body.namespace, body.code, **_said(body))
+    registering = gateway.event_types.register(client, workspace, body.namespace, body.code, **_said(body))
+    _, registration = await gateway.in_time(registering)
     return RegistrationOutput.model_validate(registration)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class FirstUse:
-    """Registers a code as an open event type when a client first uses it.
+    """Registers a client for a code when it first uses it; one that is no event type yet becomes an open one.
 
     Args:
         limit: codes that one client may register so.
@@ -63,4 +63,6 @@ class FirstUse:
         registered = self._catalog.view.registrations_of(client.id)
         if sum(one.namespace == namespace for one in registered) >= self._limit:
             raise QuotaExceeded(f"This account has registered {self._limit} event types by use: no more can be added.")
-        await self._event_types.register(client, client.workspace, namespace, code, open=True)
+        # What an operator declared before stays as it is: the code may be a typed one.
+        known = self._catalog.view.event_type(event_topic(client.workspace, namespace, code)) is not None
+        await self._event_types.register(client, client.workspace, namespace, code, open=None if known else True)

@@ -6,6 +6,7 @@ Beyond the document: ``GET /api/app/events/{id}``, the ``Idempotency-Key`` heade
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -15,13 +16,14 @@ from fastapi.security import HTTPBearer
 
 from backbone.publisher import IdempotencyKey
 from ingest_api import problems
+from ingest_api.authentication import require
 from ingest_api.control.dependencies import Authorization, TheGateway
 from ingest_api.families import crmls_messages as messages
-from ingest_api.families.crmls_openapi import ERRORS, NOT_FOUND, POST_EVENT, SCHEMAS
+from ingest_api.families.crmls_openapi import ERRORS, EVENT, NOT_FOUND, POST_EVENT, SCHEMAS, TOKEN
 from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, PROBLEM_JSON, Request, Response
 from schemas import timestamps
-from schemas.access import Realm
+from schemas.access import Realm, Role
 from schemas.errors import HeadraceError, InvalidRequest, NotFound, UnsupportedMediaType
 from schemas.event import EventDraft
 
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
 NAMESPACE = "crmls"
 EVENTS = "/api/app/events"
 
-_OWN_PATHS = {"$.data": "$.message", "$.type": "$.messageType", "$.code": "$.messageType"}
+_OWN_NAMES = {"data": "message", "type": "messageType", "code": "messageType"}
 """What the publisher's names for the parts of an event are called in this family."""
+
+_MEMBER = re.compile(r"\$\.(\w+)")
 
 _TOKEN = HTTPBearer(scheme_name="crmlsToken", bearerFormat="JWT", auto_error=False)
 """Only declares the scheme in the OpenAPI document."""
@@ -41,6 +45,7 @@ _TOKEN = HTTPBearer(scheme_name="crmlsToken", bearerFormat="JWT", auto_error=Fal
 async def post_event(request: Request, gateway: Gateway) -> Response:
     """Publish one event; its ``messageType`` is its event type."""
     client = await gateway.authenticator.by_token(request.headers.get(b"authorization"), Realm.CRMLS)
+    require(client, Role.PRODUCER, Role.OPERATOR)
     media_type = request.media_type()
     if media_type != JSON and not media_type.endswith(b"+json"):
         raise UnsupportedMediaType("The body must be application/json.")
@@ -82,17 +87,21 @@ def render(error: HeadraceError) -> Response:
     if found:
         members: dict[str, list[str]] = {}
         for problem in found:
-            path = _OWN_PATHS.get(problem.path, problem.path)
+            path = _MEMBER.sub(_own_name, problem.path, count=1)
             members.setdefault(path.removeprefix("$."), []).append(f"{path} {problem.message}")
         content["errors"] = members
     return Response(content["status"], msgspec.json.encode(content), PROBLEM_JSON, problems.headers_of(error))
+
+
+def _own_name(member: re.Match[str]) -> str:
+    return f"$.{_OWN_NAMES.get(member[1], member[1])}"
 
 
 router = APIRouter(tags=["CRMLS EventGateway"], responses=ERRORS)
 """The routes that do not publish."""
 
 
-@router.post("/api/token", summary="Get a token for an API key", response_model=None)
+@router.post("/api/token", summary="Get a token for an API key", response_model=None, responses=TOKEN)
 async def token(
     gateway: TheGateway,
     api_key: Annotated[str | None, Query(alias="apiKey", description="The account's API key.")] = None,
@@ -106,14 +115,22 @@ async def token(
     return HttpResponse(content, media_type="application/json", headers={"cache-control": "no-store"})
 
 
-@router.get(EVENTS + "/{event_id}", summary="Get an event back (extension)", response_model=None, responses=NOT_FOUND)
+@router.get(
+    EVENTS + "/{event_id}",
+    summary="Get an event back (extension)",
+    response_model=None,
+    responses={**EVENT, **NOT_FOUND},
+)
 async def get_event(
     gateway: TheGateway,
     authorization: Authorization,
     _scheme: Annotated[object, Security(_TOKEN)],
     event_id: str,
 ) -> HttpResponse:
-    """An event that this account posted, as it was answered. It can be read a moment after it was posted."""
+    """An event that this account posted. It can be read a moment after it was posted.
+
+    It is as it was answered, except that ``eventTime`` has no seventh fraction digit: what is read is the ledger.
+    """
     client = await gateway.authenticator.by_token(authorization, Realm.CRMLS)
     event = await gateway.event(client.workspace, event_id)
     if event is None or event.source != client.id or event.namespace != NAMESPACE:

@@ -11,9 +11,19 @@ def _problem(description: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/problem+json": {"schema": _PROBLEM}}}
 
 
+def _answer(description: str, schema: str) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {"description": description, "content": {"application/json": {"schema": reference}}}
+
+
+TOKEN: dict[int | str, dict[str, Any]] = {200: _answer("A token, and until when it is good.", "CrmlsToken")}
+EVENT: dict[int | str, dict[str, Any]] = {200: _answer("The event.", "CrmlsEvent")}
+
+
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: _problem("A member or parameter is missing or wrong; `errors` maps it to what is wrong."),
     401: _problem("The API key or token is missing, unknown or expired."),
+    413: _problem("The body or the message is too large."),
     503: _problem("Kafka cannot take it now; try again after `Retry-After` seconds."),
 }
 
@@ -36,6 +46,14 @@ SCHEMAS: dict[str, Any] = {
             "message": {"ListingId": "L-1", "OfferId": "O-1", "OfferAmount": "450000"},
         },
     },
+    "CrmlsToken": {
+        "type": "object",
+        "required": ["token", "expiration"],
+        "properties": {
+            "token": {"type": "string", "description": "A JSON Web Token."},
+            "expiration": {"type": "string", "example": "2021-03-11T16:08:02.0000000+00:00"},
+        },
+    },
     "CrmlsEvent": {
         "type": "object",
         "properties": {
@@ -44,10 +62,10 @@ SCHEMAS: dict[str, Any] = {
             "sourceAccount": {"type": "string", "format": "uuid"},
             "message": {"type": "object", "additionalProperties": True},
             "messageType": {"type": "string"},
-            "createdBy": {"type": "string", "nullable": True},
+            "createdBy": {"type": ["string", "null"]},
             "createdOn": {"type": "string", "example": "2021-03-04T16:47:21.9708890+00:00"},
             "id": {"type": "string", "format": "uuid"},
-            "modifiedBy": {"type": "string", "nullable": True},
+            "modifiedBy": {"type": ["string", "null"]},
             "modifiedOn": {"type": "string", "example": "2021-03-04T16:47:21.9708890+00:00"},
         },
     },
@@ -85,13 +103,12 @@ POST_EVENT: dict[str, Any] = {
         "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CrmlsEventPost"}}},
     },
     "responses": {
-        "200": {
-            "description": "The event as it was accepted.",
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CrmlsEvent"}}},
-        },
+        "200": _answer("The event as it was accepted.", "CrmlsEvent"),
         "400": ERRORS[400],
         "401": ERRORS[401],
-        "413": _problem("The body or the message is too large."),
+        "403": _problem("The account may not post, or has registered as many message types as it may."),
+        "409": _problem("The message type was registered as another one at this moment."),
+        "413": ERRORS[413],
         "415": _problem("The body is not application/json in UTF-8."),
         "422": _problem("The Idempotency-Key was used with another body."),
         "503": ERRORS[503],

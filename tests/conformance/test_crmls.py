@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
-import httpx
 import jwt
 import pytest
 
+from tests.crmls_account import EVENTS, Account, crmls_account, fresh, part, refused, seed_body
 from tests.running_gateway import ORIGIN, TOKEN_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import httpx
+
     from tests.running_gateway import RunningGateway
 
 WEEK = 604_800
 SEVEN_DIGITS = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}\+00:00$")
-EVENTS = "/api/app/events"
-
-
-class Account(NamedTuple):
-    gateway: RunningGateway
-    workspace: str
-    id: str
-    key: str
-    token: str
-
-    def stored(self, message_type: str) -> int:
-        return self.gateway.records(self.workspace, "crmls", message_type)
 
 
 @pytest.fixture(scope="module")
 def account(gateway: RunningGateway) -> Account:
-    workspace = gateway.create_workspace()
-    client_id, key = gateway.create_client(workspace, "producer", realm="crmls")
-    token = httpx.post(f"{gateway.url}/api/token", params={"apiKey": key}).raise_for_status().json()["token"]
-    return Account(gateway, workspace, client_id, key, token)
+    return crmls_account(gateway, gateway.create_workspace())
 
 
 @pytest.fixture
@@ -56,38 +42,6 @@ def http(account: Account) -> Iterator[httpx.Client]:
 def anonymous(account: Account) -> Iterator[httpx.Client]:
     with account.gateway.client(None) as client:
         yield client
-
-
-def seed_body(**changes: Any) -> dict[str, Any]:
-    """The printed request without its trailing comma; None leaves a member out."""
-    body = {
-        "eventName": "Offer1234",
-        "eventTime": "2021-03-04T16:36:54.591Z",
-        "messageType": "Offer",
-        "message": {"ListingId": "#####", "OfferId": "#####", "OfferAmount": "#####"},
-    }
-    return {name: value for name, value in (body | changes).items() if value is not None}
-
-
-def part(token: str, index: int) -> dict[str, Any]:
-    text = token.split(".")[index]
-    decoded: dict[str, Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    return decoded
-
-
-def fresh(name: str) -> str:
-    """A message type that nobody has used, so that its topic tells whether anything got through."""
-    return f"{name}-{uuid4()}"
-
-
-def refused(response: httpx.Response, *statuses: int) -> dict[str, Any]:
-    """The problem document of a refusal."""
-    assert response.status_code in statuses, response.text
-    assert response.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = response.json()
-    assert problem["status"] == response.status_code
-    assert {"type", "title", "status", "detail"} <= problem.keys()
-    return problem
 
 
 def test_C_01_a_token_for_an_api_key(account: Account, anonymous: httpx.Client) -> None:

@@ -11,7 +11,7 @@ from backbone.catalog.view import CatalogView
 from ingest_api.first_use import FirstUse
 from schemas.access import Client, Realm
 from schemas.errors import InvalidEvent, QuotaExceeded
-from schemas.event_type import Registration
+from schemas.event_type import EventType, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,12 +30,14 @@ class _Catalog:
     def __init__(self) -> None:
         self.view = CatalogView()
         self.registered: list[str] = []
+        self.open: list[bool | None] = []
 
     async def lookup(self, find: Callable[[CatalogView], T | None]) -> T | None:
         return find(self.view)
 
-    async def register(self, client: Client, workspace: str, namespace: str, code: str, **_: Any) -> None:
+    async def register(self, client: Client, workspace: str, namespace: str, code: str, **said: Any) -> None:
         self.registered.append(code)
+        self.open.append(said["open"])
         await asyncio.sleep(0)
         self.view.put(
             Registration(
@@ -55,6 +57,17 @@ async def test_requests_that_use_a_new_code_at_the_same_moment_register_it_once(
     await asyncio.gather(*(first_use.ensure(CLIENT, "crmls", "Offer", path="$.messageType") for _ in range(3)))
     await first_use.ensure(CLIENT, "crmls", "Offer", path="$.messageType")
     assert catalog.registered == ["Offer"]
+
+
+async def test_a_code_that_was_declared_stays_as_it_is() -> None:
+    catalog = _Catalog()
+    declared = EventType(
+        workspace="w", namespace="crmls", code="Offer", effective_partitions=1, schema_id=1, created_at=1, updated_at=1
+    )
+    catalog.view.put(declared, 1)
+    for code in ("Offer", "Bid"):
+        await _first_use(catalog).ensure(CLIENT, "crmls", code, path="$.messageType")
+    assert catalog.open == [None, True]
 
 
 async def test_a_client_registers_no_more_than_it_may() -> None:

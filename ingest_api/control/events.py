@@ -11,6 +11,7 @@ from fastapi.responses import Response
 from pydantic import AwareDatetime
 
 from backbone.ledger.queries import MOST_EVENTS, EventQuery, LedgerAttempt, LedgerDelivery, LedgerEvent
+from ingest_api.control import events_openapi
 from ingest_api.control.dependencies import TheGateway, Workspace
 from ingest_api.control.pages import Cursor
 from schemas import timestamps
@@ -21,7 +22,12 @@ router = APIRouter(tags=["Events"])
 _TIMES = frozenset({"time", "received_at", "routed_at", "changed_at", "started_at", "next_at"})
 
 
-@router.get("/events", summary="List events", response_class=Response)
+@router.get(
+    "/events",
+    summary="List events",
+    response_class=Response,
+    responses=events_openapi.answer("A page of events.", "LedgerEventPage"),
+)
 async def list_events(
     gateway: TheGateway,
     workspace: Workspace,
@@ -49,12 +55,13 @@ async def list_events(
     return _json({"items": items, "next_cursor": page.cursor})
 
 
-@router.get("/events/{event_id}", summary="Get an event with its deliveries and attempts", response_class=Response)
-async def get_event(
-    gateway: TheGateway,
-    workspace: Workspace,
-    event_id: str,
-) -> Response:
+@router.get(
+    "/events/{event_id}",
+    summary="Get an event with its deliveries and attempts",
+    response_class=Response,
+    responses=events_openapi.answer("The event.", "LedgerEventWithDeliveries"),
+)
+async def get_event(gateway: TheGateway, workspace: Workspace, event_id: str) -> Response:
     """404 until the ledger has it: a moment after it was accepted."""
     event = await gateway.event(workspace, event_id)
     if event is None:

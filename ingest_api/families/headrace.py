@@ -10,7 +10,7 @@ import msgspec
 from backbone.publisher import IdempotencyKey
 from ingest_api import problems
 from ingest_api.authentication import require
-from ingest_api.control import own_api
+from ingest_api.control import events_openapi, own_api
 from ingest_api.families import cloudevents
 from ingest_api.families.headrace_openapi import POST_EVENTS, SCHEMAS
 from ingest_api.family import Family, HotRoute
@@ -113,5 +113,5 @@ FAMILY = Family(
     render=problems.render,
     hot=(HotRoute("POST", EVENTS, post_events, POST_EVENTS),),
     control=own_api.router(),
-    schemas=SCHEMAS,
+    schemas={**SCHEMAS, **events_openapi.SCHEMAS},
 )

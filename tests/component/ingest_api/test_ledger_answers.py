@@ -87,7 +87,14 @@ def test_an_event_with_its_deliveries_and_attempts(gateway: RunningGateway, stor
         answer = http.get(f"/headrace/v1/events/{event}")
         (listed,) = http.get("/headrace/v1/events", params={"type": "Offer"}).json()["items"]
 
+        schemas = http.get("/openapi.json").json()["components"]["schemas"]
+
     found = answer.json()
+    members = {name: schemas[name]["properties"].keys() for name in schemas if name.startswith("Ledger")}
+    assert found.keys() == members["LedgerEventWithDeliveries"]
+    assert listed.keys() == members["LedgerEvent"]
+    assert found["deliveries"][0].keys() == members["LedgerDelivery"]
+    assert found["deliveries"][0]["tries"][0].keys() == members["LedgerAttempt"]
     assert '"data":{"OfferAmount": 125.50}' in answer.text
     assert (found["type"], found["namespace"], found["time"]) == ("Offer", "crmls", "2021-03-04T16:36:54.591Z")
     assert found["topic_offset"] == str(SOURCE)

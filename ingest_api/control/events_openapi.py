@@ -1,0 +1,85 @@
+"""OpenAPI of what the ledger says of events: its answers are encoded as they are, so that no model declares them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from schemas.delivery import Outcome
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_NUMBER: dict[str, Any] = {"type": "integer"}
+_TIME: dict[str, Any] = {"type": "string", "format": "date-time"}
+_TEXT_OR_NULL: dict[str, Any] = {"type": ["string", "null"]}
+_NUMBER_OR_NULL: dict[str, Any] = {"type": ["integer", "null"]}
+_TIME_OR_NULL: dict[str, Any] = {"type": ["string", "null"], "format": "date-time"}
+_OUTCOMES = [each.value for each in Outcome]
+
+
+def _list(of: str) -> dict[str, Any]:
+    return {"type": "array", "items": {"$ref": f"#/components/schemas/{of}"}}
+
+
+def _object(description: str, **members: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "description": description, "properties": members}
+
+
+_EVENT: dict[str, dict[str, Any]] = {
+    "type": {"type": "string", "description": "The code of its event type."},
+    "id": _TEXT,
+    "workspace": _TEXT,
+    "namespace": _TEXT,
+    "source": {"type": "string", "description": "The client that published it."},
+    "subject": _TEXT_OR_NULL,
+    "time": _TIME,
+    "received_at": _TIME,
+    "channel": _TEXT_OR_NULL,
+    "identifiers": {"type": "array", "items": _object("One of them.", name=_TEXT, value=_TEXT)},
+    "data": {"description": "As subscribers get it."},
+    "producer_id": {"type": ["string", "null"], "description": "An id of the producer's own."},
+    "topic_offset": {"type": "string", "description": "`<topic>/<partition>/<offset>`"},
+}
+
+SCHEMAS: dict[str, Any] = {
+    "LedgerEvent": _object("An event as the ledger has it.", **_EVENT),
+    "LedgerEventWithDeliveries": _object("An event, and where it went.", **_EVENT, deliveries=_list("LedgerDelivery")),
+    "LedgerEventPage": _object(
+        "Events, the latest first; `next_cursor` is null on the last page.",
+        items=_list("LedgerEvent"),
+        next_cursor=_TEXT_OR_NULL,
+    ),
+    "LedgerDelivery": _object(
+        "One event for one endpoint, in one run.",
+        id=_TEXT,
+        run={"type": "string", "description": "`live`, or the name of a replay or resend."},
+        endpoint=_TEXT,
+        subscriptions={"type": "array", "items": _TEXT},
+        routed_at=_TIME_OR_NULL,
+        attempts=_NUMBER,
+        outcome={"enum": [*_OUTCOMES, None], "description": "Of the latest attempt; null while there is none."},
+        status=_NUMBER_OR_NULL,
+        error=_TEXT_OR_NULL,
+        next_at=_TIME_OR_NULL,
+        dead_reason=_TEXT_OR_NULL,
+        changed_at=_TIME,
+        tries=_list("LedgerAttempt"),
+    ),
+    "LedgerAttempt": _object(
+        "One try.",
+        id=_TEXT,
+        run=_TEXT,
+        number=_NUMBER,
+        outcome={"enum": _OUTCOMES},
+        started_at=_TIME,
+        duration={"type": "number", "description": "Seconds."},
+        status=_NUMBER_OR_NULL,
+        error=_TEXT_OR_NULL,
+        response=_TEXT_OR_NULL,
+        next_at=_TIME_OR_NULL,
+    ),
+}
+
+
+def answer(description: str, schema: str) -> dict[int | str, dict[str, Any]]:
+    """The response of a successful read."""
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {200: {"description": description, "content": {"application/json": {"schema": reference}}}}

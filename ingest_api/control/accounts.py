@@ -11,7 +11,7 @@ from backbone.catalog.accounts import existing_workspace
 from backbone.catalog.view import CatalogView
 from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace
-from ingest_api.control.models import Input, Name, Output, Time
+from ingest_api.control.models import Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from schemas import timestamps
 from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
@@ -26,6 +26,8 @@ _MICROS = 1_000_000
 class WorkspaceInput(Input):
     """A workspace to create."""
 
+    model_config = example(name="acme")
+
     name: Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -39,6 +41,8 @@ class WorkspaceOutput(Output):
 class ClientInput(Input):
     """A client to create."""
 
+    model_config = example(name="Web shop", roles=["producer"])
+
     name: Name
     realm: Realm = Realm.HEADRACE
     roles: tuple[Role, ...] = (Role.PRODUCER,)
@@ -49,6 +53,8 @@ class ClientInput(Input):
 
 class ClientChange(Input):
     """What of a client shall change."""
+
+    model_config = example(disabled=True)
 
     roles: tuple[Role, ...] = ()
     scopes: tuple[str, ...] = ()
@@ -70,6 +76,8 @@ class ClientOutput(Output):
 
 class KeyInput(Input):
     """How an API key shall be."""
+
+    model_config = example(lifetime=2_592_000)
 
     lifetime: Annotated[int | None, Field(ge=1, le=_LONGEST_LIFETIME, description="Seconds; null: for ever.")] = None
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
-from ingest_api.control.models import Input, Name, Output
+from ingest_api.control.models import Input, Name, Output, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
@@ -54,6 +54,8 @@ class AuthorizationOutput(BaseModel):
 class EndpointInput(Input):
     """An endpoint to create."""
 
+    model_config = example(name="Offers", url="https://example.com/offers", headers={"X-Team": "sales"}, timeout=10)
+
     name: Name
     type: EndpointType = EndpointType.WEB_HOOK
     description: str = ""
@@ -74,6 +76,8 @@ class EndpointInput(Input):
 
 class EndpointChange(EndpointInput):
     """What of an endpoint shall change."""
+
+    model_config = example(max_in_flight=4)
 
     name: Name = ""
 

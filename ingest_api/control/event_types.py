@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
-from ingest_api.control.models import Input, Name, Output
+from ingest_api.control.models import Input, Name, Output, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from schemas.access import Role
 from schemas.errors import NotFound
@@ -17,6 +17,15 @@ from schemas.event_type import Attribute, Compatibility, LedgerPolicy, Registrat
 from schemas.topics import event_topic
 
 router = APIRouter(tags=["Event types and registrations"])
+
+
+_EXAMPLE = {
+    "code": "Offer",
+    "attributes": [
+        {"name": "ListingId", "type": "String", "required": True},
+        {"name": "OfferAmount", "type": "Number"},
+    ],
+}
 
 
 class AttributeModel(BaseModel):
@@ -31,6 +40,8 @@ class AttributeModel(BaseModel):
 
 class EventTypeInput(Input):
     """An event type to register."""
+
+    model_config = example(**_EXAMPLE, partition_key="data.ListingId")
 
     namespace: Name = "events"
     code: Name
@@ -49,6 +60,8 @@ class EventTypeInput(Input):
 
 class EventTypeChange(Input):
     """What of an event type shall change."""
+
+    model_config = example(description="Offers as they come in")
 
     name: str = ""
     description: str = ""
@@ -80,6 +93,8 @@ class EventTypeOutput(Output):
 class RegistrationInput(Input):
     """What a client will publish or receive."""
 
+    model_config = example(**_EXAMPLE, kind="PUBLISH")
+
     namespace: Name = "events"
     code: Name
     kind: RegistrationKind = RegistrationKind.PUBLISH
@@ -94,6 +109,8 @@ class RegistrationInput(Input):
 
 class RegistrationChange(Input):
     """What of a registration shall change."""
+
+    model_config = example(description="Offers of the web shop")
 
     name: str = ""
     description: str = ""

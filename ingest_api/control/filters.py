@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
-from ingest_api.control.models import Input, Name, Output
+from ingest_api.control.models import Input, Name, Output, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
@@ -34,6 +34,12 @@ class TypeSelectionModel(BaseModel):
 class EventFilterInput(Input):
     """A filter to create."""
 
+    model_config = example(
+        name="Large offers",
+        types=[{"code": "Offer"}],
+        condition={"data": {"OfferAmount": [{"numeric": [">=", 400_000]}]}},
+    )
+
     name: Name
     types: Annotated[tuple[TypeSelectionModel, ...], Field(min_length=1)]
     sources: tuple[str, ...] = ()
@@ -46,6 +52,8 @@ class EventFilterInput(Input):
 
 class EventFilterChange(EventFilterInput):
     """What of a filter shall change."""
+
+    model_config = example(condition=None)
 
     name: Name = ""
     types: Annotated[tuple[TypeSelectionModel, ...], Field(min_length=1)] = ()

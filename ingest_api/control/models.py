@@ -27,6 +27,11 @@ class Input(BaseModel):
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
+def example(**members: Any) -> ConfigDict:
+    """The configuration of a body that shows one in the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": [members]})
+
+
 class Output(BaseModel):
     """An answer, made from a catalog resource."""
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
-from ingest_api.control.models import Input, Time
+from ingest_api.control.models import Input, Time, example
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
 from schemas.channels import MAX_LENGTH, endpoint_of
@@ -46,6 +46,8 @@ class TokenInput(Input):
 
 class ConnectionTokenInput(TokenInput):
     """Who connects, and what the server subscribes it to at once."""
+
+    model_config = example(user="u-1", lifetime=3_600)
 
     channels: Annotated[tuple[Channel, ...], Field(max_length=MAX_CHANNELS)] = ()
 

@@ -70,12 +70,14 @@ class Translator:
     Args:
         workspace, client: of the caller.
         resolve: finds the event type that a CloudEvents ``type`` names.
+        traceparent: W3C trace context of the request, for events that carry none of their own.
     """
 
-    def __init__(self, workspace: str, client: str, resolve: Resolve) -> None:
+    def __init__(self, workspace: str, client: str, resolve: Resolve, *, traceparent: str | None = None) -> None:
         self._workspace = workspace
         self._client = client
         self._resolve = resolve
+        self._traceparent = traceparent
         self._resolved: dict[str, tuple[str, str]] = {}
         self._sources: dict[str, tuple[Identifier, ...]] = {}
 
@@ -166,7 +168,7 @@ class Translator:
             channel=event.channel,
             identifiers=self._identifiers(event.source, extensions) if event.source or extensions else (),
             producer_id=event.id,
-            traceparent=event.traceparent,
+            traceparent=event.traceparent or self._traceparent,
         )
 
     def _identifiers(self, source: str | None, extensions: dict[str, Any] | None) -> tuple[Identifier, ...]:

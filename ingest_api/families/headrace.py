@@ -51,7 +51,12 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
     media_type = request.media_type()
     key = request.idempotency_key()
     body = await request.body()
-    translator = cloudevents.Translator(workspace, client.id, lambda name: _resolve(gateway, workspace, name))
+    translator = cloudevents.Translator(
+        workspace,
+        client.id,
+        lambda name: _resolve(gateway, workspace, name),
+        traceparent=request.text(b"traceparent"),
+    )
     if media_type == cloudevents.BATCH:
         drafts = translator.batch(body)
         if len(drafts) > gateway.settings.max_batch_events:
@@ -60,7 +65,9 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
         drafts = [_single(translator, media_type, request, body)]
     idempotency = None
     if key is not None:
-        idempotency = IdempotencyKey(client=client.id, key=key, body_hash=_fingerprint(request, media_type, body))
+        elsewhere = None if workspace == client.workspace else workspace
+        body_hash = _fingerprint(request, media_type, body, elsewhere)
+        idempotency = IdempotencyKey(client=client.id, key=key, body_hash=body_hash)
     receipts = await gateway.publish(NAMESPACE, drafts, idempotency)
     repeated = bool(receipts) and all(receipt.repeated for receipt in receipts)
     published = _answers(receipts)
@@ -86,9 +93,14 @@ def _resolve(gateway: Gateway, workspace: str, name: str) -> tuple[str, str]:
     return namespace, code
 
 
-def _fingerprint(request: Request, media_type: bytes, body: bytes) -> bytes:
-    """What a repeat with the same idempotency key must equal: the body, and in binary mode the attributes."""
+def _fingerprint(request: Request, media_type: bytes, body: bytes, elsewhere: str | None) -> bytes:
+    """What a repeat with the same idempotency key must equal: the body, and in binary mode the attributes.
+
+    And where it goes, if that is another workspace than the client's own.
+    """
     digest = hashlib.sha256(media_type)
+    if elsewhere is not None:
+        digest.update(b"\0\0\0%b" % elsewhere.encode())
     for name, value in sorted(request.headers.items()):
         if name.startswith(b"ce-"):
             digest.update(b"\0%b\0%b" % (name, value))

@@ -47,6 +47,14 @@ def test_attributes_find_their_places() -> None:
     )
 
 
+def test_the_requests_trace_context_is_that_of_events_without_one() -> None:
+    traced = Translator("ws", "client-1", lambda name: ("events", name), traceparent="of-the-request")
+
+    assert traced.structured(structured()).traceparent == "of-the-request"
+    assert traced.structured(structured(traceparent="its-own")).traceparent == "its-own"
+    assert [draft.traceparent for draft in traced.batch(json.dumps([event()] * 2).encode())] == ["of-the-request"] * 2
+
+
 def test_base64_data_is_decoded() -> None:
     assert translator().structured(structured(data_base64=base64.b64encode(b'{"a":1}').decode())).data == b'{"a":1}'
 

@@ -16,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from backbone import logs
 from ingest_api.app import create_app
+from ingest_api.connection import BoundedConnection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +48,7 @@ def run(settings: IngestSettings) -> None:
         port=settings.port,
         workers=settings.workers,
         loop="uvloop" if os.name == "posix" else "asyncio",
-        http="httptools",
+        http=BoundedConnection,
         ws="none",
         lifespan="on",
         log_config=None,

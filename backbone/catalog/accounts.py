@@ -139,6 +139,10 @@ class Accounts:
             found = view.client(id) if id is not None else None
             found = found or next(named, None)
             if found is None:
+                itself = view.endpoint(wanted.id)
+                if itself is not None and itself.client != wanted.id:
+                    # It would pass for this client's own, as an Exchange client's endpoint is.
+                    raise AlreadyExists(f"{wanted.id} is the id of an endpoint")
                 return Changes(put=[wanted], result=wanted)
             same = msgspec.structs.replace(
                 found,
@@ -199,7 +203,7 @@ class Accounts:
             found = existing_client(view, client_id)
             gone: list[Resource] = [found, *view.api_keys(client_id), *view.registrations_of(client_id)]
             itself = view.endpoint(client_id)
-            if itself is not None:
+            if itself is not None and itself.client == client_id:
                 gone += [itself, *view.subscriptions_of(client_id)]
             keys = [each.key for each in gone]
             return Changes(

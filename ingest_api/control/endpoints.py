@@ -16,12 +16,15 @@ from schemas.access import Client, Role
 from schemas.subscription import Authorization, AuthorizationType, BodyFormat, Endpoint, EndpointType
 
 HIDDEN = "[hidden]"
+"""Stands for a secret header's value; sent back in a change, it leaves the value as it is."""
 
 LONGEST_DELAY = 14 * 86_400
 """Seconds between two attempts: a delivery is kept no longer."""
 
 Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://[^\s/]+")]
 
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SECRET_HEADER = re.compile(r"authorization|cookie|secret|token|key|password", re.IGNORECASE)
 
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
@@ -72,6 +75,14 @@ class EndpointInput(Input):
     authorization: AuthorizationInput | None = None
     enabled: bool = True
     options: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("headers")
+    @classmethod
+    def _can_be_sent(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            if _HEADER_NAME.fullmatch(name) is None or _CONTROL.search(value):
+                raise ValueError(f"{name!r} is no header that can be sent (RFC 9110)")
+        return headers
 
 
 class EndpointChange(EndpointInput):
@@ -147,8 +158,14 @@ async def change_endpoint(
     gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str, body: EndpointChange
 ) -> EndpointOutput:
     """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back."""
-    await _endpoint(gateway, caller, workspace, endpoint_id)
+    found = await _endpoint(gateway, caller, workspace, endpoint_id)
     members = _stored(body.model_dump(exclude_unset=True))
+    if "headers" in members:
+        members["headers"] |= {
+            name: found.headers[name]
+            for name, value in members["headers"].items()
+            if value == HIDDEN and name in found.headers
+        }
     return EndpointOutput.model_validate(await gateway.routes.update_endpoint(workspace, endpoint_id, **members))
 
 

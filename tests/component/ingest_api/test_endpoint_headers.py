@@ -1,0 +1,46 @@
+"""The headers that an endpoint's requests carry: what can be sent, and what stays hidden."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+    from tests.running_gateway import RunningGateway
+
+ENDPOINTS = "/headrace/v1/endpoints"
+BODY = {"name": "e", "url": "https://example.com/hook"}
+
+
+@pytest.fixture(scope="module")
+def subscriber(gateway: RunningGateway) -> Iterator[httpx.Client]:
+    with gateway.client(gateway.create_client(gateway.create_workspace(), "subscriber")[1]) as http:
+        yield http
+
+
+@pytest.mark.parametrize("headers", [{"X-Team": "a\r\nHost: b"}, {"X Team": "a"}, {"": "a"}, {"X-Team": "\0"}])
+def test_a_header_that_cannot_be_sent_is_refused(subscriber: httpx.Client, headers: dict[str, str]) -> None:
+    made = subscriber.post(ENDPOINTS, json=BODY).raise_for_status().json()
+
+    for answer in (
+        subscriber.post(ENDPOINTS, json=BODY | {"headers": headers}),
+        subscriber.patch(f"{ENDPOINTS}/{made['id']}", json={"headers": headers}),
+    ):
+        assert answer.status_code == 400
+        assert [problem["path"] for problem in answer.json()["errors"]] == ["$.headers"]
+
+
+def test_a_secret_header_that_is_sent_back_as_it_was_shown_stays(subscriber: httpx.Client) -> None:
+    made = subscriber.post(ENDPOINTS, json=BODY | {"headers": {"X-Api-Key": "s3cret", "X-Team": "a"}}).json()
+    address = f"{ENDPOINTS}/{made['id']}"
+    shown = subscriber.get(address).json()["headers"]
+    assert shown == {"X-Api-Key": "[hidden]", "X-Team": "a"}
+
+    before = subscriber.get(address).json()["updated_at"]
+    assert subscriber.patch(address, json={"headers": shown}).json()["updated_at"] == before
+    assert subscriber.patch(address, json={"headers": shown | {"X-Team": "b"}}).json()["updated_at"] > before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from typing import TYPE_CHECKING, TypeVar
@@ -33,6 +34,7 @@ from backbone.ledger.searches import EventSearches
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
 from backbone.publisher import Publisher
+from ingest_api import ledger_waits
 from ingest_api.authentication import Authenticator
 from ingest_api.first_use import FirstUse
 from ingest_api.metrics import Metrics
@@ -94,7 +96,7 @@ class Gateway:
         """Connect, read the catalog to its end, and see to it that there is an administrator.
 
         Raises:
-            Unavailable: Kafka has not been reachable within ``start_timeout`` seconds.
+            Unavailable: Kafka has not been reachable within ``start_timeout`` seconds, or the ledger's file not at all.
         """
         self._patience = Patience(self.settings.request_timeout)
         kafka = self.settings.kafka
@@ -125,7 +127,12 @@ class Gateway:
         self.files = event_files(self.settings.backbone.files_url)
         ledger = open_ledger(self.settings.backbone.ledger_url)
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
-        await asyncio.to_thread(LedgerWriter(ledger).create)
+        # A file that cannot be opened is a mistake of the installation; a server may come up later.
+        making = ledger_waits.made(LedgerWriter(ledger), patient=ledger.dialect.name != "sqlite")
+        self._making_tables = asyncio.create_task(making)
+        await asyncio.wait([self._making_tables], timeout=ledger_waits.START_SECONDS)
+        if self._making_tables.done():
+            self._making_tables.result()
         self.ledger = LedgerQueries(ledger)
         self._searches = EventSearches(ledger)
         self.executions = Executions(
@@ -148,6 +155,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Finish what is under way and disconnect."""
+        self._making_tables.cancel()
         await self.producer.stop()
         await asyncio.to_thread(self.writer.stop)
         await asyncio.to_thread(self.idempotency.stop)
@@ -212,7 +220,7 @@ class Gateway:
         Raises:
             Unavailable: the ledger cannot be read.
         """
-        return await asyncio.to_thread(self.ledger.event, workspace, event_id)
+        return await self._ask(lambda: self.ledger.event(workspace, event_id))
 
     async def events(self, query: EventQuery, *, limit: int, cursor: str | None) -> EventPage:
         """A page of events, the latest first.
@@ -221,7 +229,7 @@ class Gateway:
             InvalidRequest: the cursor is not one of ours.
             Unavailable: the ledger cannot be read.
         """
-        return await asyncio.to_thread(self.ledger.events, query, limit=limit, cursor=cursor)
+        return await self._ask(lambda: self.ledger.events(query, limit=limit, cursor=cursor))
 
     async def count_events(self, search: EventSearch) -> int:
         """How many events a search finds.
@@ -229,7 +237,7 @@ class Gateway:
         Raises:
             Unavailable: the ledger cannot be read.
         """
-        return await asyncio.to_thread(self._searches.count, search)
+        return await self._ask(lambda: self._searches.count(search))
 
     async def find_events(
         self, search: EventSearch, *, offset: int, limit: int, by_time: bool, newest_first: bool
@@ -239,9 +247,8 @@ class Gateway:
         Raises:
             Unavailable: the ledger cannot be read.
         """
-        return await asyncio.to_thread(
-            self._searches.page, search, offset=offset, limit=limit, by_time=by_time, newest_first=newest_first
-        )
+        page = functools.partial(self._searches.page, search, offset=offset, limit=limit)
+        return await self._ask(lambda: page(by_time=by_time, newest_first=newest_first))
 
     async def unready(self) -> str | None:
         """Why this worker cannot do its work, or None."""
@@ -250,6 +257,9 @@ class Gateway:
         except Unavailable as error:
             return str(error)
         return None
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        return await ledger_waits.answered(question, seconds=self.settings.request_timeout)
 
     def _catalog_record_set_aside(self, message: Message, reason: str) -> None:
         self.metrics.corrupt(str(message.topic()))

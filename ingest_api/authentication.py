@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_REMEMBERED = 10_000
 """Credentials whose costly part (signature, keyed hash) is remembered."""
 
+_LONGEST_REMEMBERED = 4_096
+"""Characters of what a credential is remembered by: with blanks in it, a header can be of any length."""
+
 _ORDINARY = (KeyUse.API,)
 
 
@@ -156,7 +159,9 @@ def _usable(client: Client | None, realm: Realm) -> Client:
     return client
 
 
-def _remember(cache: dict[Any, Any], key: Any, value: Any) -> None:
+def _remember(cache: dict[Any, Any], key: bytes | str, value: Any) -> None:
+    if len(key) > _LONGEST_REMEMBERED:
+        return
     if len(cache) >= MAX_REMEMBERED:
         cache.clear()
     cache[key] = value

@@ -16,6 +16,9 @@ _MICROS_DIGITS = 6
 _SECONDS_END = 19
 """Length of ``2021-03-04T16:36:54``."""
 
+_LONGEST = 64
+"""Characters of any spelling. What is longer is none, and not to be remembered."""
+
 _FRACTION = re.compile(r"\.(\d{1,9})Z", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 _ANY = re.compile(
@@ -48,6 +51,8 @@ def parse_spelling(text: str) -> tuple[int, bool]:
     Raises:
         ValueError: as ``parse``.
     """
+    if len(text) > _LONGEST:
+        raise ValueError(f"not an ISO 8601 instant with an offset: {text[:_LONGEST]!r}…")
     fraction = _fraction(text[_SECONDS_END:])
     if fraction is None:
         return _parse_any(text), False

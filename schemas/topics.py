@@ -39,10 +39,19 @@ _SEGMENTS = 4
 
 _HASH_LENGTH = 16
 
+_LONGEST_REMEMBERED = 600
+"""Characters of namespace and code: no event type has longer ones, but callers may ask for any."""
 
-@functools.lru_cache(maxsize=65_536)
+
 def event_topic(workspace: str, namespace: str, code: str) -> str:
     """``events.<workspace>.<namespace>.<code>``; a name past Kafka's limit ends in a hash of the whole."""
+    if len(namespace) + len(code) > _LONGEST_REMEMBERED:
+        return _event_topic.__wrapped__(workspace, namespace, code)
+    return _event_topic(workspace, namespace, code)
+
+
+@functools.lru_cache(maxsize=65_536)
+def _event_topic(workspace: str, namespace: str, code: str) -> str:
     name = ".".join(("events", escape(workspace), escape(namespace), escape(code)))
     if len(name) <= MAX_TOPIC_LENGTH:
         return name

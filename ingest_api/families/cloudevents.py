@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 STRUCTURED = b"application/cloudevents+json"
 BATCH = b"application/cloudevents-batch+json"
 
+_LONGEST_TYPE = 511
+"""Characters of a namespace, a slash and a code."""
+
 _EXTENSION_NAME = re.compile(r"[a-z0-9]+")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PLACED_ERROR = re.compile(r"(?P<message>.*) - at `(?P<path>\$.*)`", re.DOTALL)
@@ -145,6 +148,9 @@ class Translator:
     def _draft(self, event: CloudEvent, extensions: dict[str, Any] | None) -> EventDraft:
         resolved = self._resolved.get(event.type)
         if resolved is None:
+            if len(event.type) > _LONGEST_TYPE:
+                message = f"is no event type: its name has more than {_LONGEST_TYPE} characters"
+                raise InvalidEvent("The event is not valid.", [Problem(path="$.type", message=message)])
             resolved = self._resolved[event.type] = self._resolve(event.type)
         time, time_text = None, event.time
         problems = list(_problems(event, extensions)) if extensions or _needs_a_look(event) else []

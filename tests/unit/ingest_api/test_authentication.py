@@ -69,6 +69,14 @@ async def test_a_token_is_good_for_the_family_that_it_was_issued_for(realm: Real
             await found.by_token(f"Bearer {other}".encode(), realm)
 
 
+async def test_a_credential_with_much_around_it_is_good_and_not_remembered() -> None:
+    found = authenticator(Realm.CRMLS)
+    padded = b"Bearer" + b" " * 5_000 + TOKENS.issue("c1").text.encode()
+
+    assert (await found.by_token(padded, Realm.CRMLS)).id == "c1"
+    assert found._claims == {}
+
+
 async def test_a_disabled_client_is_refused_with_any_credential() -> None:
     found = authenticator(Realm.CRMLS, disabled=True)
 

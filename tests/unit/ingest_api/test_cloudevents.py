@@ -70,6 +70,7 @@ def test_an_event_without_data_has_none() -> None:
         ({"specversion": "0.3"}, "$.specversion"),
         ({"type": ""}, "$.type"),
         ({"type": 7}, "$.type"),
+        ({"type": "x" * 512}, "$.type"),
         ({"id": ""}, "$.id"),
         ({"time": "yesterday"}, "$.time"),
         ({"time": "2021-03-04T16:36:54"}, "$.time"),

@@ -111,3 +111,11 @@ def test_naive_times_and_garbage_are_refused(text: str) -> None:
 
 def test_now_is_the_present_in_microseconds() -> None:
     assert abs(timestamps.now() - as_micros(datetime.now(UTC))) < 60_000_000
+
+
+def test_texts_that_no_time_can_be_are_not_remembered() -> None:
+    before = timestamps._fraction.cache_info().currsize
+
+    with pytest.raises(ValueError, match="not an ISO 8601 instant"):
+        timestamps.parse("2021-03-04T16:36:54." + "5" * 1_000_000)
+    assert timestamps._fraction.cache_info().currsize == before

@@ -132,6 +132,7 @@ POST_EVENTS: dict[str, Any] = {
         "400": ERRORS[400],
         "401": ERRORS[401],
         "403": ERRORS[403],
+        "404": problem("There is no such workspace."),
         "413": problem("The body or an event is too large."),
         "415": problem("The body is in none of the three modes."),
         "422": problem("The Idempotency-Key was used with another body."),

@@ -13,8 +13,9 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from backbone.kafka.failures import is_passing
 from operations.ports import free_port
 from schemas.topics import event_topic
 
@@ -70,11 +71,24 @@ class RunningGateway:
             if metadata.error is not None:
                 assert metadata.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART, metadata.error
                 return 0
-            ends = [consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30) for p in metadata.partitions]
+            return sum(_end(consumer, TopicPartition(topic, partition)) for partition in metadata.partitions)
         finally:
             consumer.close()
-        assert None not in ends, "Kafka did not answer in time"
-        return sum(end[1] for end in ends if end is not None)
+
+
+def _end(consumer: Consumer, partition: TopicPartition) -> int:
+    """How many records a partition has ever had; a new one may have no leader for a moment."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            found = consumer.get_watermark_offsets(partition, timeout=30)
+        except KafkaException as error:
+            if not is_passing(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            assert found is not None, "Kafka did not answer in time"
+            return found[1]
 
 
 @contextlib.contextmanager

@@ -1,0 +1,173 @@
+"""What no caller should send to our own API, and some do: refused in its shape, whatever it is."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import socket
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+
+    from tests.running_gateway import RunningGateway
+
+V1 = "/headrace/v1"
+JSON = {"content-type": "application/json"}
+FILTER = {"name": "f", "types": [{"code": "Offer"}]}
+
+
+@pytest.fixture(scope="module")
+def workspace(gateway: RunningGateway) -> str:
+    return gateway.create_workspace()
+
+
+@pytest.fixture(scope="module")
+def operator(gateway: RunningGateway, workspace: str) -> Iterator[httpx.Client]:
+    with gateway.client(gateway.create_client(workspace, "operator")[1]) as http:
+        yield http
+
+
+def paths(response: httpx.Response, status: int = 400) -> list[str]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    return [problem["path"] for problem in response.json().get("errors", [])]
+
+
+@pytest.mark.parametrize("condition", ['{"data": {"x": [NaN]}}', '{"$not": ' * 70 + '{"source": ["a"]}' + "}" * 70])
+def test_a_condition_that_is_none_is_refused(operator: httpx.Client, condition: str) -> None:
+    made = operator.post(f"{V1}/filters", json=FILTER).raise_for_status().json()
+    body = json.dumps(FILTER)[:-1] + f', "condition": {condition}}}'
+
+    for answer in (
+        operator.post(f"{V1}/filters", content=body, headers=JSON),
+        operator.patch(f"{V1}/filters/{made['id']}", content=body, headers=JSON),
+    ):
+        (path,) = paths(answer)
+        assert path.startswith("$.condition")
+
+
+@pytest.mark.parametrize("cursor", ["x", "é", base64.urlsafe_b64encode(b"9" * 30 + b":e").decode(), "%00"])
+@pytest.mark.parametrize("resource", ["events", "filters"])
+def test_a_cursor_that_no_page_ended_with_is_refused(operator: httpx.Client, resource: str, cursor: str) -> None:
+    assert len(paths(operator.get(f"{V1}/{resource}", params={"cursor": cursor}))) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b'"x"', b'{"name": ' + b"9" * 5_000 + b"}"])
+@pytest.mark.parametrize("resource", ["endpoints", "filters", "event-types", "registrations", "clients"])
+def test_what_is_no_body_of_ours_is_refused(operator: httpx.Client, resource: str, content: bytes) -> None:
+    paths(operator.post(f"{V1}/{resource}", content=content, headers=JSON))
+
+
+def test_the_registry_says_in_its_own_shape_that_a_body_is_too_large(gateway: RunningGateway) -> None:
+    with gateway.client(None) as http:
+        answer = http.post("/schema-registry/subjects/any", content=b" " * 9_000_000)
+
+    assert (answer.status_code, answer.json()["error_code"]) == (413, 413)
+    assert answer.headers["content-type"] == "application/vnd.schemaregistry.v1+json"
+
+
+def test_a_client_cannot_be_called_like_an_endpoint_of_anybody(gateway: RunningGateway, operator: httpx.Client) -> None:
+    _, key = gateway.create_client(gateway.create_workspace(), "subscriber")
+    with gateway.client(key) as other:
+        body = {"name": "e", "url": "https://example.com/"}
+        made = other.post(f"{V1}/endpoints", json=body).raise_for_status().json()
+
+        for realm in ("headrace", "exchange"):
+            client = {"id": made["id"], "name": f"c-{uuid4()}", "realm": realm}
+            paths(operator.post(f"{V1}/clients", json=client), 409)
+            paths(operator.delete(f"{V1}/clients/{made['id']}"), 404)
+        assert other.get(f"{V1}/endpoints/{made['id']}").status_code == 200
+
+
+def test_who_only_receives_registers_nothing_to_publish(gateway: RunningGateway, workspace: str) -> None:
+    _, key = gateway.create_client(workspace, "subscriber")
+    registration = {"code": f"Order-{uuid4()}", "open": True}
+    with gateway.client(key) as subscriber:
+        paths(subscriber.post(f"{V1}/registrations", json=registration), 403)
+        assert subscriber.post(f"{V1}/registrations", json=registration | {"kind": "SUBSCRIBE"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: ", b"a"),
+        (b"GET /", b"a"),
+        (b"GET /healthz HTTP/1.1\r\n", b"x-many: a\r\n"),
+        (b"POST /api/token HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nt: ", b"a"),
+    ],
+)
+def test_a_head_without_end_closes_the_connection(gateway: RunningGateway, parts: tuple[bytes, bytes]) -> None:
+    host, port = gateway.url.removeprefix("http://").split(":")
+    beginning, endless = parts
+    answered = b""
+    with socket.create_connection((host, int(port)), timeout=15) as connection:
+        # The server may close it before all has been sent.
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(beginning)
+            for _ in range(64):
+                connection.sendall(endless * (16_384 // len(endless)))
+        with contextlib.suppress(ConnectionError):
+            while received := connection.recv(65_536):
+                answered += received
+            assert answered.splitlines()[0].split()[1] in {b"400", b"431"}
+
+
+def test_head_is_answered_like_get_without_the_body(gateway: RunningGateway, operator: httpx.Client) -> None:
+    for path in ("/healthz", "/docs/swagger/index.html", f"{V1}/endpoints", "/schema-registry/subjects"):
+        answer, like = operator.head(path), operator.get(path)
+        assert (answer.status_code, answer.content) == (200, b""), path
+        assert answer.headers["content-type"] == like.headers["content-type"]
+    with gateway.client(None) as anonymous:
+        assert anonymous.head(f"{V1}/endpoints").status_code == 401
+        assert anonymous.head("/api/token").status_code == 405
+        # Its GET provisions the organisation.
+        assert anonymous.head("/events/provision").status_code == 405
+
+
+def test_the_examples_of_the_document_work(gateway: RunningGateway) -> None:
+    _, key = gateway.create_client(gateway.create_workspace(), "operator")
+    with gateway.client(key) as http:
+        document: dict[str, Any] = http.get("/openapi.json").json()
+
+        def example(path: str, media_type: str = "application/json") -> Any:
+            schema = document["paths"][path]["post"]["requestBody"]["content"][media_type]["schema"]
+            schema = next((each for each in schema.get("anyOf", ()) if "$ref" in each), schema)
+            named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+            return named["example"] if "example" in named else named["examples"][0]
+
+        made = [
+            http.post(f"{V1}/{resource}", json=example(f"{V1}/{resource}"))
+            for resource in ("clients", "event-types", "registrations", "endpoints", "filters")
+        ]
+        assert [answer.status_code for answer in made] == [201] * len(made), [answer.text for answer in made]
+        keys = f"{V1}/clients/{{client_id}}/keys"
+        assert http.post(keys.format(client_id=made[0].json()["id"]), json=example(keys)).status_code == 201
+        structured = "application/cloudevents+json"
+        event = example(f"{V1}/events", structured)
+        assert http.post(f"{V1}/events", json=event, headers={"content-type": structured}).status_code == 201
+
+
+def test_the_document_is_whole(gateway: RunningGateway) -> None:
+    with gateway.client(None) as http:
+        document = http.get("/openapi.json").json()
+    operations = [
+        (f"{method} {path}", path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    ids = [operation["operationId"] for _, _, operation in operations]
+
+    assert len(ids) == len(set(ids))
+    for name, path, operation in operations:
+        declared = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"}
+        assert {part[1:-1] for part in path.split("/") if part.startswith("{")} == declared, name
+        good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
+        assert good, name
+    assert '"nullable"' not in json.dumps(document), "is no word of OpenAPI 3.1"

@@ -111,6 +111,7 @@ class Renderer:
             Misconfigured: the endpoint has no URL, an unknown body format, or a secret that cannot be opened.
             Unavailable: Kafka cannot say whether the event's schema exists.
         """
+        endpoint = authorizations.with_plain_headers(endpoint, self._secrets)
         render_as = BODIES.get(endpoint.body)
         if render_as is None or endpoint.url is None:
             raise Misconfigured(f"endpoint {endpoint.id} has no URL, or a body format that this connector lacks")

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
+HIDDEN = "[hidden]"
+"""Stands for a header's value that is a credential; sent back in a change, it leaves the value as it is."""
+
 
 class EndpointType(StrEnum):
     """How an endpoint receives."""
@@ -85,6 +88,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, tag="endpoint", tag_fi
     Attributes:
         client: id of the client that owns it, if any.
         url, method, headers: of a WEB_HOOK; the URL is absolute http or https.
+        sealed_headers: further headers, whose values are encrypted credentials (``backbone.catalog.secrets``).
         signing_secrets: encrypted (``backbone.catalog.secrets``), newest first; several during a rotation.
         retry_schedule: seconds to wait before the second, third, … attempt; None means the server's schedule.
         timeout: seconds from connect to the last body byte; None means the server's.
@@ -105,6 +109,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, tag="endpoint", tag_fi
     url: str | None = None
     method: str = "POST"
     headers: dict[str, str] = {}
+    sealed_headers: dict[str, str] = {}
     signing_secrets: tuple[str, ...] = ()
     body: BodyFormat = BodyFormat.CLOUDEVENTS
     retry_schedule: tuple[float, ...] | None = None
@@ -122,6 +127,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, tag="endpoint", tag_fi
     def key(self) -> str:
         """Catalog record key."""
         return f"endpoint/{self.id}"
+
+    @property
+    def shown_headers(self) -> dict[str, str]:
+        """All headers, ``HIDDEN`` in the place of credentials."""
+        return self.headers | dict.fromkeys(self.sealed_headers, HIDDEN)
 
 
 class TypeSelection(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from schemas.errors import Problem
 from schemas.execution import is_credential
-from schemas.subscription import AuthorizationType, NameValue
+from schemas.subscription import HIDDEN, AuthorizationType, NameValue
 from schemas.urls import is_absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from backbone.catalog.secrets import SecretBox
-    from schemas.subscription import Authorization, RequestTemplate
+    from schemas.subscription import Authorization, Endpoint, RequestTemplate
+
+_SECRET_HEADER = re.compile(r"authorization|cookie|secret|token|key|password", re.IGNORECASE)
 
 _NEEDED: dict[AuthorizationType, tuple[str, ...]] = {
     AuthorizationType.API_KEY: ("secret",),
@@ -63,6 +66,53 @@ def problems(authorization: Authorization, path: str = "$.authorization") -> lis
     if authorization.token_url and not is_absolute(authorization.token_url):
         found.append(Problem(path=f"{path}.token_url", message="must be an absolute http or https URL"))
     return found
+
+
+def is_secret_header(name: str) -> bool:
+    """Whether an endpoint's header of this name is a credential: rather one too many."""
+    return _SECRET_HEADER.search(name) is not None
+
+
+def with_headers(endpoint: Endpoint, headers: Mapping[str, str], secrets: SecretBox) -> Endpoint:
+    """An endpoint with these headers in the place of its own, credentials sealed; one of ``HIDDEN`` stays as it is."""
+    kept = {name.lower(): token for name, token in endpoint.sealed_headers.items()}
+    before = {name.lower(): value for name, value in endpoint.headers.items()}
+    plain, sealed = {}, {}
+    for name, value in headers.items():
+        if value == HIDDEN and name.lower() in kept:
+            sealed[name] = kept[name.lower()]
+        else:
+            plain[name] = before.get(name.lower(), value) if value == HIDDEN else value
+    return sealed_headers(msgspec.structs.replace(endpoint, headers=plain, sealed_headers=sealed), secrets)
+
+
+def sealed_headers(endpoint: Endpoint, secrets: SecretBox) -> Endpoint:
+    """An endpoint as the catalog keeps it: headers that are credentials by their name are sealed."""
+    sealed = {name: secrets.seal(value) for name, value in endpoint.headers.items() if is_secret_header(name)}
+    plain = {name: value for name, value in endpoint.headers.items() if name not in sealed}
+    return msgspec.structs.replace(endpoint, headers=plain, sealed_headers=endpoint.sealed_headers | sealed)
+
+
+def with_plain_headers(endpoint: Endpoint, secrets: SecretBox) -> Endpoint:
+    """An endpoint all of whose headers are plain.
+
+    Raises:
+        Misconfigured: none of the installation's secret keys sealed them.
+    """
+    if not endpoint.sealed_headers:
+        return endpoint
+    opened = {name: secrets.open(token) for name, token in endpoint.sealed_headers.items()}
+    return msgspec.structs.replace(endpoint, headers=endpoint.headers | opened, sealed_headers={})
+
+
+def resealed_headers(endpoint: Endpoint, secrets: SecretBox) -> Endpoint:
+    """An endpoint whose headers are sealed by the first secret key; the same where they are already.
+
+    Raises:
+        Misconfigured: none of the installation's secret keys sealed them.
+    """
+    sealed = {name: secrets.resealed(token) for name, token in endpoint.sealed_headers.items()}
+    return sealed_headers(msgspec.structs.replace(endpoint, sealed_headers=sealed), secrets)
 
 
 def sealed_template(template: RequestTemplate, secrets: SecretBox) -> RequestTemplate:

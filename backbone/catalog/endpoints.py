@@ -70,8 +70,8 @@ class Endpoints:
         """A new endpoint, and its signing secret in plaintext: shown now and never again.
 
         Args:
-            endpoint: as it shall be, with plain secrets in its authorization; id, times and signing secrets are set
-                here.
+            endpoint: as it shall be, with plain headers, and plain secrets in its authorization; id, times and signing
+                secrets are set here.
             signing_secret: one that the receiver has already (``whsec_`` and base64); otherwise it is generated.
             key: idempotency key of the client; a repeat gives the endpoint that the first call made, and no secret.
 
@@ -85,7 +85,7 @@ class Endpoints:
         _check([*_problems(endpoint), *authorization, *_secret_problems(plaintext)])
         now = timestamps.now()
         new = msgspec.structs.replace(
-            endpoint,
+            authorizations.sealed_headers(endpoint, self._secrets),
             id=new_id() if key is None else derived("endpoint", endpoint.workspace, endpoint.client or "", key),
             signing_secrets=(self._secrets.seal(plaintext),),
             authorization=self._sealed(endpoint.authorization),
@@ -98,11 +98,18 @@ class Endpoints:
             found = view.endpoint(new.id)
             if found is None:
                 return Changes(put=[new], result=(new, plaintext))
-            # Sealing gives another text each time: authorizations are compared as they were given.
+            # Sealing gives another text each time: credentials are compared as they were given.
             check_repeat(
-                msgspec.structs.replace(found, authorization=self._opened(found.authorization)),
                 msgspec.structs.replace(
-                    new, signing_secrets=found.signing_secrets, authorization=endpoint.authorization
+                    authorizations.with_plain_headers(found, self._secrets),
+                    authorization=self._opened(found.authorization),
+                ),
+                msgspec.structs.replace(
+                    new,
+                    headers=endpoint.headers,
+                    sealed_headers={},
+                    signing_secrets=found.signing_secrets,
+                    authorization=endpoint.authorization,
                 ),
             )
             return Changes(result=(found, None))
@@ -115,8 +122,8 @@ class Endpoints:
         Args:
             workspace: that it belongs to.
             endpoint_id: its id.
-            changed: the new values by property, an authorization with plain secrets; not the id, the signing secrets
-                or the times.
+            changed: the new values by property, an authorization with plain secrets, headers plain (``HIDDEN`` for one
+                that stays as it is); not the id, the signing secrets or the times.
 
         Raises:
             Conflict: it is an action of eventhos.
@@ -127,9 +134,12 @@ class Endpoints:
         if plain is not None:
             _check(authorizations.problems(plain))
             changed["authorization"] = self._sealed(plain)
+        headers: dict[str, str] | None = changed.pop("headers", None)
 
         def change(found: Endpoint) -> Endpoint:
             wanted = msgspec.structs.replace(found, **changed)
+            if headers is not None:
+                wanted = authorizations.with_headers(wanted, headers, self._secrets)
             _check(_problems(wanted))
             return wanted
 
@@ -218,7 +228,7 @@ class Endpoints:
             )
         found = each.authorization
         return msgspec.structs.replace(
-            each,
+            authorizations.resealed_headers(each, self._secrets),
             signing_secrets=tuple(self._secrets.resealed(token) for token in each.signing_secrets),
             authorization=found and authorizations.resealed(found, self._secrets),
             request=each.request and authorizations.resealed_template(each.request, self._secrets),

@@ -8,15 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from backbone.catalog.authorizations import is_secret_header
 from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
 from ingest_api.control.models import Input, Name, Output, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
-from schemas.subscription import Authorization, AuthorizationType, BodyFormat, Endpoint, EndpointType
-
-HIDDEN = "[hidden]"
-"""Stands for a secret header's value; sent back in a change, it leaves the value as it is."""
+from schemas.subscription import HIDDEN, Authorization, AuthorizationType, BodyFormat, Endpoint, EndpointType
 
 LONGEST_DELAY = 14 * 86_400
 """Seconds between two attempts: a delivery is kept no longer."""
@@ -25,7 +23,6 @@ Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://[^\s/]+")]
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_SECRET_HEADER = re.compile(r"authorization|cookie|secret|token|key|password", re.IGNORECASE)
 
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
 
@@ -64,7 +61,9 @@ class EndpointInput(Input):
     description: str = ""
     url: Url | None = None
     method: Annotated[str, Field(pattern="^(POST|PUT|PATCH|GET|DELETE)$")] = "POST"
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Annotated[dict[str, str], Field(description="Those named like a secret are kept encrypted.")] = Field(
+        default_factory=dict
+    )
     body: BodyFormat = BodyFormat.CLOUDEVENTS
     retry_schedule: Annotated[
         tuple[Annotated[float, Field(ge=0, le=LONGEST_DELAY)], ...] | None,
@@ -102,7 +101,10 @@ class EndpointOutput(Output):
     description: str
     url: str | None
     method: str
-    headers: Annotated[dict[str, str], Field(description="Values of headers named like a secret are not shown.")]
+    headers: Annotated[
+        dict[str, str],
+        Field(validation_alias="shown_headers", description="Values of headers named like a secret are not shown."),
+    ]
     body: BodyFormat
     retry_schedule: tuple[float, ...] | None
     timeout: float | None
@@ -114,7 +116,7 @@ class EndpointOutput(Output):
     @field_validator("headers")
     @classmethod
     def _hide(cls, headers: dict[str, str]) -> dict[str, str]:
-        return {name: HIDDEN if _SECRET_HEADER.search(name) else value for name, value in headers.items()}
+        return {name: HIDDEN if is_secret_header(name) else value for name, value in headers.items()}
 
 
 class NewEndpointOutput(EndpointOutput):
@@ -158,14 +160,8 @@ async def change_endpoint(
     gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str, body: EndpointChange
 ) -> EndpointOutput:
     """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back."""
-    found = await _endpoint(gateway, caller, workspace, endpoint_id)
+    await _endpoint(gateway, caller, workspace, endpoint_id)
     members = _stored(body.model_dump(exclude_unset=True))
-    if "headers" in members:
-        members["headers"] |= {
-            name: found.headers[name]
-            for name, value in members["headers"].items()
-            if value == HIDDEN and name in found.headers
-        }
     return EndpointOutput.model_validate(await gateway.routes.update_endpoint(workspace, endpoint_id, **members))
 
 

@@ -172,6 +172,7 @@ def test_Z_05_of_our_own_endpoints(
             assert time.monotonic() < deadline, "the attempts are in the ledger"
             time.sleep(0.1)
     assert secrets.mark in mailbox.received[-1].headers["authorization"]
+    assert secrets.mark in mailbox.received[-1].headers["x-api-key"]
     _look_around(installation.gateway, workspace, secrets, f"/events/{sent['id']}", f"/endpoints/{endpoint}")
     secrets.check(installation.gateway.directory)
 

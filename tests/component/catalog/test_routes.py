@@ -10,15 +10,24 @@ from backbone.catalog import authorizations
 from backbone.catalog.accounts import Accounts
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
+from backbone.catalog.writer import Changes
 from schemas.access import KeyUse
-from schemas.errors import InvalidFilter, InvalidRequest, Misconfigured, NotFound
-from schemas.subscription import Authorization, AuthorizationType, Endpoint, EndpointType, EventFilter, TypeSelection
+from schemas.errors import IdempotencyMismatch, InvalidFilter, InvalidRequest, Misconfigured, NotFound
+from schemas.subscription import (
+    HIDDEN,
+    Authorization,
+    AuthorizationType,
+    Endpoint,
+    EndpointType,
+    EventFilter,
+    TypeSelection,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from backbone.catalog.view import CatalogView
-    from backbone.catalog.writer import CatalogWriter, Changes
+    from backbone.catalog.writer import CatalogWriter
     from tests.component.catalog.conftest import Node
 
 OLD, NEW, OTHERS = "an-old-secret-key", "a-new-secret-key!", "what-others-use!!"
@@ -171,6 +180,44 @@ async def test_credentials_and_shown_keys_move_to_the_new_key(place: Place) -> N
     assert moved_key is not None
     assert SecretBox([NEW]).open(moved_key.sealed or "") == shown
     assert await routes.reseal() == 0
+
+
+async def test_headers_that_are_credentials_are_kept_sealed(place: Place) -> None:
+    headers = {"X-Api-Key": "s3cret", "X-Team": "a"}
+    given = place.endpoint(headers=headers)
+    created, _ = await place.routes.create_endpoint(given, key="k")
+    assert (await place.routes.create_endpoint(given, key="k"))[0] == created
+    with pytest.raises(IdempotencyMismatch):
+        await place.routes.create_endpoint(place.endpoint(headers=headers | {"X-Api-Key": "other"}), key="k")
+    assert "s3cret" not in repr(created)
+    assert created.shown_headers == headers | {"X-Api-Key": HIDDEN}
+    assert authorizations.with_plain_headers(created, SecretBox([OLD])).headers == headers
+
+    shown = {name.lower(): value for name, value in created.shown_headers.items()} | {"Cookie": HIDDEN}
+    changed = await place.routes.update_endpoint(place.workspace, created.id, headers=shown)
+    plain = authorizations.with_plain_headers(changed, SecretBox([OLD])).headers
+    assert plain == {"x-api-key": "s3cret", "x-team": "a", "Cookie": HIDDEN}
+
+    writer = cast("CatalogWriter", OneWorkspace(place.node.writer, place.workspace))
+    routes = Routes(place.node.catalog, writer, SecretBox([NEW, OLD]))
+    assert await routes.reseal() == 1
+    moved = place.node.catalog.view.endpoint(created.id)
+    assert moved is not None
+    assert authorizations.with_plain_headers(moved, SecretBox([NEW])).headers == plain
+    assert await routes.reseal() == 0
+
+
+async def test_headers_that_were_kept_before_they_were_sealed(place: Place) -> None:
+    headers = {"X-Api-Key": "s3cret", "X-Team": "a"}
+    created, _ = await place.routes.create_endpoint(place.endpoint())
+    older = msgspec.structs.replace(created, headers=headers)
+    await place.node.writer.write(lambda _: Changes(put=[older], result=None))
+
+    shown = dict.fromkeys(headers, HIDDEN)
+    changed = await place.routes.update_endpoint(place.workspace, created.id, headers=shown)
+
+    assert "s3cret" not in repr(changed)
+    assert authorizations.with_plain_headers(changed, SecretBox([OLD])).headers == headers
 
 
 async def test_an_update_keeps_secrets_and_creation(place: Place) -> None:

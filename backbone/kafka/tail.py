@@ -182,8 +182,8 @@ class TopicTail:
         while not self._stopping.is_set():
             try:
                 messages = consumer.consume(_BATCH, _WAIT)
-            except Unavailable as error:
-                log.warning("tail %s: reading on with a new consumer in %g s: %s", self._name, pause, error)
+            except Exception as error:  # noqa: BLE001  # whatever it was: who relies on the view cannot do without it
+                log.warning("tail %s: reading on with a new consumer in %g s: %r", self._name, pause, error)
                 if self._stopping.wait(pause):
                     return
                 pause = min(2 * pause, _LONGEST_PAUSE)
@@ -201,9 +201,14 @@ class TopicTail:
         return BatchConsumer(self._settings, group=None, **overrides)
 
     def _renewed(self, failed: BatchConsumer) -> BatchConsumer:
-        """Another consumer in place of one that failed for good, reading on where that one stood."""
-        renewed = self._consumer = self._new_consumer()
-        renewed.assign({partition: self._passed.get(partition, BEGINNING) for partition in self._partitions})
+        """Another consumer in place of one that failed for good, reading on where that one stood; itself if none."""
+        try:
+            renewed = self._new_consumer()
+            renewed.assign({partition: self._passed.get(partition, BEGINNING) for partition in self._partitions})
+        except Exception:
+            log.exception("tail %s: there is no new consumer to be had yet", self._name)
+            return failed
+        self._consumer = renewed
         try:
             failed.close()
         except Exception:  # it is of no use any more: what reads on must not fail with it

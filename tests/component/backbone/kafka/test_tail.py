@@ -3,14 +3,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from backbone.kafka.admin import Admin, TopicSpec
 from backbone.kafka.consumer import BatchConsumer
-from backbone.kafka.records import Message, Record
+from backbone.kafka.records import Message, Partition, Record
 from backbone.kafka.tail import TopicTail
 from backbone.kafka.transaction import TransactionalProducer
 from schemas.errors import CorruptRecord, Unavailable
@@ -165,8 +165,13 @@ async def test_a_topic_may_come_into_being_later(tail_factory: Factory, producer
     assert view == [b"1"]
 
 
+@pytest.mark.parametrize("error", [Unavailable("consume: fatal"), RuntimeError("nobody thought of this")])
 async def test_it_reads_on_where_it_stood_when_its_consumer_fails_for_good(
-    tail_factory: Factory, producer: Producer, topic_factory: TopicFactory, monkeypatch: pytest.MonkeyPatch
+    tail_factory: Factory,
+    producer: Producer,
+    topic_factory: TopicFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     topic, view = await topic_factory(), View()
     tail = tail_factory([topic], view.apply)
@@ -175,12 +180,17 @@ async def test_it_reads_on_where_it_stood_when_its_consumer_fails_for_good(
     pauses: list[float] = []
     paused = threading.Event()
     failing = [True]
-    consume = BatchConsumer.consume
+    consume, assign = BatchConsumer.consume, BatchConsumer.assign
 
     def consume_or_fail(consumer: BatchConsumer, count: int, timeout: float) -> list[Message]:
         if failing:
-            raise Unavailable("consume: fatal")
+            raise error
         return consume(consumer, count, timeout)
+
+    def assign_or_fail(consumer: BatchConsumer, offsets: Mapping[Partition, int]) -> None:
+        if len(pauses) == 5:
+            raise RuntimeError("no consumer to be had")
+        assign(consumer, offsets)
 
     def note_pause(seconds: float) -> bool:
         pauses.append(seconds)
@@ -191,6 +201,7 @@ async def test_it_reads_on_where_it_stood_when_its_consumer_fails_for_good(
 
     monkeypatch.setattr(tail._stopping, "wait", note_pause)
     monkeypatch.setattr(BatchConsumer, "consume", consume_or_fail)
+    monkeypatch.setattr(BatchConsumer, "assign", assign_or_fail)
     assert await asyncio.to_thread(paused.wait, 5)
     await producer.send([Record(topic, b"2")])
     await tail.caught_up(5)

@@ -24,6 +24,7 @@ of its quotes anew, the time would grow with the square of its length."""
 _MOST_MENDED = 1_000_000
 """Bytes of a body that is read once more without its trailing commas: a message of more is no record any more."""
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _STRINGS = ("eventName", "eventTime", "messageType")
 
 
@@ -88,7 +89,7 @@ def _checked(body: bytes) -> Post:
         read = _BODY.decode(body)
     except msgspec.ValidationError:
         raise InvalidRequest("The event is not valid.", _wrong_members(body)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise MalformedBody(f"The body is not JSON: {error}") from error
     message = bytes(read.message)
     problems = []
@@ -113,7 +114,8 @@ def _wrong_members(body: bytes) -> list[Problem]:
         members = _MEMBERS.decode(body)
     except msgspec.ValidationError:
         return [Problem(path="$", message="must be a JSON object")]
-    except UnicodeDecodeError as error:
+    except _UNREADABLE as error:
+        # The reader of the event stopped at a wrong member: what comes after it is looked at only now.
         raise MalformedBody(f"The body is not JSON: {error}") from error
     problems = []
     for name in (*_STRINGS, "message"):

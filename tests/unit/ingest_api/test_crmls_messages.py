@@ -66,11 +66,19 @@ def test_trailing_commas_are_forgiven_in_what_fits_a_record() -> None:
         messages.read_post(body)
 
 
-def test_a_member_whose_name_is_no_text_is_refused() -> None:
-    body = b'{"eventName":7,"eventTime":"2021-03-04T16:36:54Z","messageType":"t","message":{},"\xff":1}'
-
+@pytest.mark.parametrize(
+    "rest", [b',"\xff":1}', b"", b',"message":}', b',"message":{', b',"more":' + b"[" * 100_000, b"]", b"}}", b"x}"]
+)
+def test_what_is_no_json_after_a_wrong_member_is_refused_as_such(rest: bytes) -> None:
     with pytest.raises(MalformedBody):
-        messages.read_post(body)
+        messages.read_post(b'{"eventName":7' + rest)
+
+
+def test_wrong_members_are_named_although_there_is_a_trailing_comma() -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        messages.read_post(SEED_BODY.replace(b'"Offer1234"', b"1234"))
+
+    assert [problem.path for problem in refused.value.problems] == ["$.eventName"]
 
 
 def test_every_wrong_member_is_named() -> None:

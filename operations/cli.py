@@ -176,6 +176,20 @@ def fixtures(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON
         run(OperationsSettings(), console, as_json=as_json)
 
 
+@app.command()
+def reseal() -> None:
+    """Seal stored secrets with a new secret key.
+
+    The first of HEADRACE_SECRET_KEYS seals them from then on: the last step before the others can be dropped.
+    """
+    from operations.reseal import run
+
+    console = Console()
+    with _telling():
+        _join_running()
+        raise typer.Exit(run(console))
+
+
 def main() -> None:
     """The entry point of the ``headrace`` command."""
     app()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import secrets as random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -16,7 +16,7 @@ from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.access import ApiKey
 from schemas.channels import TEMPLATE, ChannelTemplate
-from schemas.errors import IdempotencyMismatch, InvalidRequest, NotFound, Problem
+from schemas.errors import IdempotencyMismatch, InvalidRequest, Misconfigured, NotFound, Problem
 from schemas.event_service import UNLINKED, is_socket
 from schemas.ids import derived, new_id
 from schemas.subscription import Endpoint, EndpointType
@@ -37,6 +37,13 @@ _SHORTEST_SIGNING_SECRET, _LONGEST_SIGNING_SECRET = 24, 64
 """Bytes that Standard Webhooks allows."""
 _SIGNING_SECRETS_KEPT = 2
 """A rotation signs with the new secret and the one before, so that receivers can change over in between."""
+
+
+class Resealed(NamedTuple):
+    """How many endpoints and API keys were changed, and the catalog keys of those that no secret key opens."""
+
+    changed: int
+    lost: tuple[str, ...]
 
 
 def check_repeat(found: Endpoint | EventFilter, wanted: Endpoint | EventFilter) -> None:
@@ -171,19 +178,26 @@ class Endpoints:
 
         return await self._change(workspace, endpoint_id, rotated), plaintext
 
-    async def reseal(self) -> int:
-        """Seal every stored secret with the first secret key; how many endpoints and API keys were changed.
+    async def reseal(self) -> Resealed:
+        """Seal every secret of the catalog with the first secret key.
 
-        Afterwards the other secret keys are needed for no stored secret, only for the API key hashes made with them.
+        Afterwards the catalog needs the other secret keys only for API key hashes that were made with them.
         """
 
-        def decide(view: CatalogView) -> Changes[int]:
+        def decide(view: CatalogView) -> Changes[Resealed]:
             changed: list[Resource] = []
+            lost: list[str] = []
             for workspace in view.workspaces():
                 found: list[Endpoint | ApiKey] = [*view.endpoints(workspace.name)]
                 found += [key for client in view.clients(workspace.name) for key in view.api_keys(client.id)]
-                changed += [fresh for each in found if (fresh := self._resealed(each)) != each]
-            return Changes(put=changed, result=len(changed))
+                for each in found:
+                    try:
+                        fresh = self._resealed(each)
+                    except Misconfigured:
+                        lost.append(each.key)
+                    else:
+                        changed += [fresh] if fresh != each else []
+            return Changes(put=changed, result=Resealed(len(changed), tuple(lost)))
 
         return await self._writer.write(decide)
 

@@ -8,6 +8,7 @@ import pytest
 
 from backbone.catalog import authorizations
 from backbone.catalog.accounts import Accounts
+from backbone.catalog.endpoints import Resealed
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import Changes
@@ -152,13 +153,13 @@ async def test_stored_secrets_move_to_the_new_key(place: Place, another: Place) 
         SecretBox([NEW]).open(created.signing_secrets[0])
 
     writer = cast("CatalogWriter", OneWorkspace(place.node.writer, place.workspace))
-    assert await Routes(place.node.catalog, writer, rotated).reseal() == 1
+    assert await Routes(place.node.catalog, writer, rotated).reseal() == Resealed(1, ())
     moved = place.node.catalog.view.endpoint(created.id)
     assert moved is not None
     assert SecretBox([NEW]).open(moved.signing_secrets[0]) == plaintext
     with pytest.raises(Misconfigured):
         SecretBox([OLD]).open(moved.signing_secrets[0])
-    assert await Routes(place.node.catalog, writer, rotated).reseal() == 0
+    assert await Routes(place.node.catalog, writer, rotated).reseal() == Resealed(0, ())
 
 
 async def test_credentials_and_shown_keys_move_to_the_new_key(place: Place) -> None:
@@ -172,14 +173,14 @@ async def test_credentials_and_shown_keys_move_to_the_new_key(place: Place) -> N
 
     writer = cast("CatalogWriter", OneWorkspace(place.node.writer, place.workspace))
     routes = Routes(place.node.catalog, writer, SecretBox([NEW, OLD]))
-    assert await routes.reseal() == 2
+    assert await routes.reseal() == Resealed(2, ())
     moved, moved_key = place.node.catalog.view.endpoint(created.id), place.node.catalog.view.api_key(key.id)
     assert moved is not None
     assert moved.authorization is not None
     assert authorizations.opened(moved.authorization, SecretBox([NEW])) == plain
     assert moved_key is not None
     assert SecretBox([NEW]).open(moved_key.sealed or "") == shown
-    assert await routes.reseal() == 0
+    assert await routes.reseal() == Resealed(0, ())
 
 
 async def test_headers_that_are_credentials_are_kept_sealed(place: Place) -> None:
@@ -200,11 +201,11 @@ async def test_headers_that_are_credentials_are_kept_sealed(place: Place) -> Non
 
     writer = cast("CatalogWriter", OneWorkspace(place.node.writer, place.workspace))
     routes = Routes(place.node.catalog, writer, SecretBox([NEW, OLD]))
-    assert await routes.reseal() == 1
+    assert await routes.reseal() == Resealed(1, ())
     moved = place.node.catalog.view.endpoint(created.id)
     assert moved is not None
     assert authorizations.with_plain_headers(moved, SecretBox([NEW])).headers == plain
-    assert await routes.reseal() == 0
+    assert await routes.reseal() == Resealed(0, ())
 
 
 async def test_headers_that_were_kept_before_they_were_sealed(place: Place) -> None:

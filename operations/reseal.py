@@ -1,0 +1,54 @@
+"""``headrace reseal``: the step of a rotation of the secret keys after which the old one seals nothing any more."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from backbone.catalog.endpoints import Endpoints
+from backbone.catalog.reader import Catalog
+from backbone.catalog.secrets import SecretBox
+from backbone.catalog.writer import CatalogWriter
+from backbone.kafka.settings import KafkaSettings
+from backbone.settings import BackboneSettings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from backbone.catalog.endpoints import Resealed
+
+_TIMEOUT = 30.0
+"""Seconds for the one write: nobody's request waits for it."""
+
+
+def run(console: Console) -> int:
+    """Seal every secret of the catalog with the first secret key; the exit status, 1 when some cannot be opened.
+
+    Raises:
+        Unavailable: Kafka cannot be reached.
+    """
+    done = _reseal(KafkaSettings(), SecretBox(BackboneSettings().secret_keys))
+    _say(console, f"{done.changed} endpoints and API keys were sealed with the first secret key.")
+    if not done.lost:
+        return 0
+    _say(console, f"{len(done.lost)} cannot be opened: HEADRACE_SECRET_KEYS lacks the key that sealed them.")
+    for key in done.lost:
+        _say(console, f"  {key}")
+    return 1
+
+
+def _reseal(kafka: KafkaSettings, secrets: SecretBox) -> Resealed:
+    catalog = Catalog(kafka)
+    writer = CatalogWriter(catalog, kafka, timeout=_TIMEOUT)
+    catalog.start()
+    try:
+        catalog.catch_up()
+        writer.start()
+        return asyncio.run(Endpoints(writer, secrets).reseal())
+    finally:
+        writer.stop()
+        catalog.stop()
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -237,7 +237,8 @@ class TopicTail:
         except Exception as error:  # one record must not stop the view that all others depend on
             corrupt = error if isinstance(error, CorruptRecord) else CorruptRecord(f"cannot be applied: {error!r}")
             where = f"{message.topic()}/{message.partition()}/{message.offset()}"
-            log.exception("tail %s: skipped %s", self._name, where)
+            # Poison that was set aside stays in the topic until it is compacted: every start meets it, and says so.
+            log.warning("tail %s: skipped %s: %s", self._name, where, corrupt, exc_info=corrupt is not error)
             if self._on_corrupt is not None:
                 self._on_corrupt(message, corrupt)
 

@@ -13,7 +13,7 @@ from backbone.catalog.notices import notification_keys
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.access import DEFAULT_WORKSPACE, ApiKey, Client, ClientLevel, KeyUse, Realm, Role, Workspace
-from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Problem
+from schemas.errors import AlreadyExists, Conflict, InvalidRequest, Misconfigured, NotFound, Problem
 from schemas.ids import derived, new_id
 from schemas.organisation import FAMILY, ORGANISATIONS
 
@@ -34,6 +34,8 @@ SHORTEST_KEY = 16
 ADMIN_CLIENT = derived("client", "bootstrap-admin")
 """Id of the client that ``HEADRACE_ADMIN_KEY`` belongs to."""
 _ADMIN_KEY = derived("api_key", "bootstrap-admin")
+_OURS = "ours"
+"""Sealed beside the administrator's key, so that whoever has other secret keys is told so before changing anything."""
 
 
 class Accounts:
@@ -277,6 +279,10 @@ class Accounts:
         """Make sure of the default workspace and of an administrator who holds this key and no earlier one.
 
         Every process may call it when it starts: where all is in place nothing is written.
+
+        Raises:
+            Misconfigured: what is stored was sealed with other secret keys: it is another installation's Kafka, whose
+                API keys nobody would know any more, and whose secrets could not be opened.
         """
         digests = self._secrets.digests(admin_key)
 
@@ -297,14 +303,26 @@ class Accounts:
                 )
                 put.append(admin)
             key = view.api_key(_ADMIN_KEY)
+            if key is not None and key.sealed is not None:
+                self._check_ours(key.sealed)
             # A hash made with any of the secret keys will do: while they are rotated, planes with fewer of them run on.
-            if key is None or key.digest not in digests:
-                put.append(api_key_record(_ADMIN_KEY, admin, admin_key, digests[0], None))
+            if key is None or key.digest not in digests or key.sealed is None:
+                mark = self._secrets.seal(_OURS)
+                put.append(api_key_record(_ADMIN_KEY, admin, admin_key, digests[0], sealed=mark))
             return Changes(put=put, result=admin)
 
         await self._catalog.caught_up()
         as_it_is = decide(self._catalog.view)
         return await self._writer.write(decide) if as_it_is.put else as_it_is.result
+
+    def _check_ours(self, mark: str) -> None:
+        try:
+            self._secrets.open(mark)
+        except Misconfigured as error:
+            raise Misconfigured(
+                "HEADRACE_SECRET_KEYS lacks the key that the installation on this Kafka is sealed with: set it, or use"
+                " another Kafka"
+            ) from error
 
 
 def existing_workspace(view: CatalogView, name: str) -> Workspace:

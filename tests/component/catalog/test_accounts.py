@@ -11,11 +11,15 @@ from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import Changes
 from schemas.access import DEFAULT_WORKSPACE, KeyUse, Realm, Role
-from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound
+from schemas.errors import AlreadyExists, Conflict, InvalidRequest, Misconfigured, NotFound
 from schemas.ids import new_id
 from schemas.subscription import Endpoint, EndpointType, RequestTemplate
+from tests.running_gateway import ADMIN_KEY, SECRET_KEYS
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from backbone.catalog.view import CatalogView
     from tests.component.catalog.conftest import Node, NodeFactory
 
 OLD, NEW = "an-old-secret-key", "a-new-secret-key!"
@@ -162,10 +166,30 @@ async def test_a_client_can_be_disabled(accounts: Accounts, unique: str) -> None
     assert await accounts.update_client(client.id, disabled=True) == changed
 
 
+@pytest.fixture
+async def administrator_put_back(node: Node) -> AsyncIterator[None]:
+    """What a test does to the administrator, whom other tests of the session use, is undone."""
+    yield
+    box = SecretBox([SECRET_KEYS, NEW])
+    await _seal_mark(node, box)
+    await Accounts(node.catalog, node.writer, box).bootstrap(ADMIN_KEY)
+
+
+async def _seal_mark(node: Node, box: SecretBox) -> None:
+    """As ``headrace reseal`` does."""
+
+    def decide(view: CatalogView) -> Changes[None]:
+        (key,) = view.api_keys(ADMIN_CLIENT)
+        return Changes(put=[msgspec.structs.replace(key, sealed=box.resealed(key.sealed or ""))], result=None)
+
+    await node.writer.write(decide)
+
+
+@pytest.mark.usefixtures("administrator_put_back")
 async def test_bootstrap_is_done_once_and_follows_a_change_of_the_admin_key(
     node_factory: NodeFactory, unique: str
 ) -> None:
-    box = SecretBox([OLD])
+    box = SecretBox([SECRET_KEYS])
     one, two = await node_factory(), await node_factory()
     first = await Accounts(one.catalog, one.writer, box).bootstrap(f"first-{unique}")
     assert (first.id, first.roles) == (ADMIN_CLIENT, (Role.ADMIN,))
@@ -183,6 +207,18 @@ async def test_bootstrap_is_done_once_and_follows_a_change_of_the_admin_key(
     assert one.catalog.view.api_key_by_digest(box.digest(f"first-{unique}")) is None
 
 
+@pytest.mark.usefixtures("administrator_put_back")
+async def test_who_has_other_secret_keys_changes_nothing(node: Node, unique: str) -> None:
+    await Accounts(node.catalog, node.writer, SecretBox([SECRET_KEYS])).bootstrap(f"first-{unique}")
+    version = node.catalog.view.version
+
+    with pytest.raises(Misconfigured, match="HEADRACE_SECRET_KEYS lacks the key"):
+        await Accounts(node.catalog, node.writer, SecretBox([OLD])).bootstrap(f"second-{unique}")
+
+    assert node.catalog.view.version == version
+
+
+@pytest.mark.usefixtures("administrator_put_back")
 async def test_the_admin_key_stays_known_to_planes_with_fewer_secret_keys_while_they_are_rotated(
     node: Node, unique: str
 ) -> None:
@@ -193,9 +229,12 @@ async def test_the_admin_key_stays_known_to_planes_with_fewer_secret_keys_while_
         (found,) = [each.digest for each in node.catalog.view.api_keys(ADMIN_CLIENT)]
         return found
 
-    old, new = SecretBox([OLD]).digest(admin_key), SecretBox([NEW]).digest(admin_key)
-    assert await digest_after(OLD) == old
-    assert await digest_after(NEW, OLD) == old
+    old, new = SecretBox([SECRET_KEYS]).digest(admin_key), SecretBox([NEW]).digest(admin_key)
+    assert await digest_after(SECRET_KEYS) == old
+    assert await digest_after(NEW, SECRET_KEYS) == old
+    with pytest.raises(Misconfigured):
+        await digest_after(NEW)
+    await _seal_mark(node, SecretBox([NEW, SECRET_KEYS]))
     assert await digest_after(NEW) == new
 
 

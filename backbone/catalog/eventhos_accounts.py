@@ -66,7 +66,7 @@ class EventhosAccounts:
         secret, token = new_plaintext(), new_plaintext() if long_lived else None
 
         def decide(view: CatalogView) -> Changes[NewAccount]:
-            if all_of(view, Account, lambda each: each.identifier == identifier):
+            if _is_taken(view, identifier):
                 raise Refused(409102, "The identifier is already in use")
             account = Account(
                 **new_numbers(view, Account),
@@ -107,7 +107,8 @@ class EventhosAccounts:
             new = Account(
                 **new_numbers(view, Account),
                 client=client.id,
-                identifier=client.name.lower(),
+                # Our own API tells names apart by their case, eventhos does not.
+                identifier=client.id if _is_taken(view, client.name.lower(), client) else client.name.lower(),
                 name=client.name,
                 description=client.description,
             )
@@ -238,6 +239,14 @@ class EventhosAccounts:
 
     def _key(self, client: Client, plaintext: str, use: KeyUse) -> Resource:
         return api_key_record(new_id(), client, plaintext, self._secrets.digest(plaintext), use=use)
+
+
+def _is_taken(view: CatalogView, identifier: str, but_by: Client | None = None) -> bool:
+    """Whether another client has the identifier, or in the common model the name that goes with it."""
+    named = (each for each in view.clients(WORKSPACE) if (each.realm, each.name) == (Realm.EVENTHOS, identifier))
+    if any(each.id != (but_by and but_by.id) for each in named):
+        return True
+    return bool(all_of(view, Account, lambda each: each.identifier == identifier))
 
 
 def existing_account(view: CatalogView, number: int) -> tuple[Account, Client]:

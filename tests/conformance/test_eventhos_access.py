@@ -151,6 +151,23 @@ def test_a_client_that_was_deleted_can_be_made_again_through_our_own_api(
     assert numbers[0] == numbers[1]
 
 
+def test_no_two_clients_have_one_identifier(eventhos: Eventhos, http: httpx.Client) -> None:
+    name = unique()
+    numbers = []
+    with eventhos.gateway.client() as admin:
+        for spelled in (name, name.upper()):
+            body = {"name": spelled, "realm": "eventhos", "roles": []}
+            made = admin.post("/headrace/v1/clients", json=body).raise_for_status().json()["id"]
+            # eventhos has not seen it yet.
+            refused(http.post("/auth/client", json={"identifier": name, "name": "n"}), 409102)
+            key = admin.post(f"/headrace/v1/clients/{made}/keys").raise_for_status().json()["key"]
+            fields = {"grant_type": "client_credentials", "client_id": made, "client_secret": key}
+            numbers.append(http.post("/auth/token", data=fields).json()["content"]["client_id"])
+
+    identifiers = [named(http, "/auth/client", number)["identifier"] for number in numbers]
+    assert identifiers == [name, made]
+
+
 def test_a_client_that_our_own_api_deleted_is_listed_no_more(eventhos: Eventhos, http: httpx.Client) -> None:
     body = {"identifier": unique(), "name": "n", "roles": [], "description": "d"}
     made = http.post("/auth/client", json=body).json()["content"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from schemas.errors import InvalidEvent, Problem, QuotaExceeded
 from schemas.event_type import RegistrationKind
@@ -28,7 +29,8 @@ class FirstUse:
         self._event_types = event_types
         self._limit = limit
         self._enabled = enabled
-        self._one_at_a_time = asyncio.Lock()
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+        self._under_way: set[tuple[str, str]] = set()
 
     async def ensure(self, client: Client, namespace: str, code: str, *, path: str) -> None:
         """Return once the client has a PUBLISH registration for the code; at once when it has.
@@ -47,22 +49,29 @@ class FirstUse:
         topic = event_topic(client.workspace, namespace, code)
         if self._catalog.view.registration(client.id, topic, RegistrationKind.PUBLISH) is not None:
             return
-        # Requests that use a new code at the same moment wait for the one that registers it.
-        async with self._one_at_a_time:
+        # Requests that use a new code at the same moment wait for the one that registers it, and for no other.
+        turn = self._turns.setdefault((client.id, topic), asyncio.Lock())
+        async with turn:
             found = await self._catalog.lookup(
                 lambda view: view.registration(client.id, topic, RegistrationKind.PUBLISH)
             )
             if found is None:
-                await self._register(client, namespace, code, path)
+                await self._register(client, namespace, code, path, topic)
 
-    async def _register(self, client: Client, namespace: str, code: str, path: str) -> None:
+    async def _register(self, client: Client, namespace: str, code: str, path: str, topic: str) -> None:
         if not self._enabled:
             raise InvalidEvent(
                 f"The event type {code} is not registered.", [Problem(path=path, message=f"{code} is not registered")]
             )
-        registered = self._catalog.view.registrations_of(client.id)
-        if sum(one.namespace == namespace for one in registered) >= self._limit:
+        view = self._catalog.view
+        registered = {one.topic for one in view.registrations_of(client.id) if one.namespace == namespace}
+        registered |= {other for client_id, other in self._under_way if client_id == client.id}
+        if len(registered) >= self._limit:
             raise QuotaExceeded(f"This account has registered {self._limit} event types by use: no more can be added.")
-        # What an operator declared before stays as it is: the code may be a typed one.
-        known = self._catalog.view.event_type(event_topic(client.workspace, namespace, code)) is not None
-        await self._event_types.register(client, client.workspace, namespace, code, open=None if known else True)
+        self._under_way.add((client.id, topic))
+        try:
+            # What an operator declared before stays as it is: the code may be a typed one.
+            open_ = True if view.event_type(topic) is None else None
+            await self._event_types.register(client, client.workspace, namespace, code, open=open_)
+        finally:
+            self._under_way.remove((client.id, topic))

@@ -70,6 +70,30 @@ async def test_a_code_that_was_declared_stays_as_it_is() -> None:
     assert catalog.open == [None, True]
 
 
+async def test_different_codes_do_not_wait_for_each_other() -> None:
+    catalog, both = _Catalog(), asyncio.Barrier(2)
+    register = catalog.register
+
+    async def register_together(*about: Any, **said: Any) -> None:
+        await both.wait()
+        await register(*about, **said)
+
+    catalog.register = register_together  # type: ignore[method-assign]
+    first_use = _first_use(catalog)
+    async with asyncio.timeout(15):
+        await asyncio.gather(*(first_use.ensure(CLIENT, "crmls", code, path="$") for code in ("Offer", "Bid")))
+    assert sorted(catalog.registered) == ["Bid", "Offer"]
+
+
+async def test_what_is_being_registered_counts_against_the_limit() -> None:
+    catalog = _Catalog()
+    first_use = _first_use(catalog, limit=2)
+    using = (first_use.ensure(CLIENT, "crmls", code, path="$.messageType") for code in ("A", "B", "C"))
+    outcomes = await asyncio.gather(*using, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [type(None), type(None), QuotaExceeded]
+    assert catalog.registered == ["A", "B"]
+
+
 async def test_a_client_registers_no_more_than_it_may() -> None:
     catalog = _Catalog()
     first_use = _first_use(catalog, limit=1)

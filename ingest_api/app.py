@@ -41,6 +41,9 @@ HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
 """Served by every worker, whichever app it runs."""
 
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+CORS_EXPOSED = ("Retry-After", "WWW-Authenticate")
+"""Headers of answers that a page's script may read, beside those it always may."""
+
 CORS_MAX_AGE = 600
 """Seconds a browser may remember a preflight's answer."""
 
@@ -176,5 +179,10 @@ def create_app(settings: IngestSettings) -> Asgi:
 
 def _with_cors(app: Asgi, origins: Sequence[str]) -> Asgi:
     return CORSMiddleware(
-        app, allow_origins=origins, allow_methods=CORS_METHODS, allow_headers=("*",), max_age=CORS_MAX_AGE
+        app,
+        allow_origins=origins,
+        allow_methods=CORS_METHODS,
+        allow_headers=("*",),
+        expose_headers=CORS_EXPOSED,
+        max_age=CORS_MAX_AGE,
     )

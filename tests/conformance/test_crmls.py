@@ -276,6 +276,7 @@ def test_C_37_browsers_of_a_configured_origin_may_post(anonymous: httpx.Client, 
     assert "content-type" in allowed
     posted = http.post(EVENTS, json=seed_body(), headers={"Origin": ORIGIN})
     assert posted.headers["access-control-allow-origin"] == ORIGIN
+    assert "retry-after" in posted.headers["access-control-expose-headers"].lower()
     assert "access-control-allow-origin" not in preflight(anonymous, "https://elsewhere.example").headers
 
 

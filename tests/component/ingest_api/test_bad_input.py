@@ -65,6 +65,15 @@ def test_what_is_no_body_of_ours_is_refused(operator: httpx.Client, resource: st
     paths(operator.post(f"{V1}/{resource}", content=content, headers=JSON))
 
 
+@pytest.mark.parametrize("content_type", ["application/x-www-form-urlencoded", "text/plain"])
+def test_json_that_is_not_called_so_is_refused_in_words(operator: httpx.Client, content_type: str) -> None:
+    # What curl sends with -d.
+    answer = operator.post(f"{V1}/filters", content=json.dumps(FILTER), headers={"content-type": content_type})
+
+    assert paths(answer) == ["$"]
+    assert "Content-Type: application/json" in answer.json()["errors"][0]["message"]
+
+
 def test_the_registry_says_in_its_own_shape_that_a_body_is_too_large(gateway: RunningGateway) -> None:
     with gateway.client(None) as http:
         answer = http.post("/schema-registry/subjects/any", content=b" " * 9_000_000)

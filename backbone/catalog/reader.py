@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_LONGEST_KEY = 65_536
+"""Bytes of a record's key. No record of ours has a longer one, so that there is nothing to restore."""
+
 
 class Poison(NamedTuple):
     """A record of the catalog that cannot be read, and why."""
@@ -113,7 +116,9 @@ class Catalog:
                 self._applied.notify_all()
 
     def _remember(self, message: Message, error: CorruptRecord) -> None:
-        self._poison[_place(message)] = Poison(message, str(error))
+        place = _place(message)
+        if len(place[1]) <= _LONGEST_KEY:
+            self._poison[place] = Poison(message, str(error))
         if self._set_aside is not None:
             self._set_aside(message, str(error))
         if self._on_poison is not None:

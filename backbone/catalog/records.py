@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from backbone.kafka.records import Message
     from schemas.resources import Resource
 
+_SHOWN = 300
+"""Characters or bytes of a key in a message."""
+
 WRITE_ID = "write-id"
 """Header: the write that a record belongs to."""
 
@@ -111,7 +114,7 @@ def _apply_resource(view: CatalogView, key: bytes, value: bytes | None, appended
         return
     resource = decode_resource(value)
     if resource.key.encode() != key:
-        raise CorruptRecord(f"the record with key {key!r} is about {resource.key!r}")
+        raise CorruptRecord(f"the record with key {key[:_SHOWN]!r} is about {resource.key[:_SHOWN]!r}")
     view.put(resource, appended_at)
 
 
@@ -123,7 +126,8 @@ def _apply_schema(view: CatalogView, key: bytes, value: bytes | None) -> None:
             if found is None:
                 view.remove_schema(parsed.subject or "", parsed.version)
             elif (found.subject, found.version) != (parsed.subject, parsed.version):
-                raise CorruptRecord(f"the record with key {key!r} is about {found.subject} version {found.version}")
+                about = f"{found.subject[:_SHOWN]} version {found.version}"
+                raise CorruptRecord(f"the record with key {key[:_SHOWN]!r} is about {about}")
             else:
                 view.put_schema(RegisteredSchema(found.id, found.subject, found.version, found.schema))
                 if found.deleted:

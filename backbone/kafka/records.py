@@ -20,6 +20,12 @@ __all__ = ["ANY_PARTITION", "Ack", "Message", "Partition", "Record", "dead_lette
 ANY_PARTITION = -1
 """The client picks a partition."""
 
+_MOST_HEADERS = 768 * 1024
+"""Bytes of a record's own headers: more than any event or delivery of ours may have, and room for a value beside."""
+
+_LONGEST_REASON = 1_000
+"""Characters."""
+
 Partition = tuple[str, int]
 """Topic and partition number."""
 
@@ -51,6 +57,8 @@ def dead_letter(
 ) -> Record:
     """The record on ``dead-letters`` that sets ``message`` aside: its value and headers, and where and why.
 
+    Headers that are larger than any of ours stay behind: compressed, they were within their topic's limit.
+
     Args:
         message: as it was consumed.
         reason: a sentence for the operator.
@@ -60,8 +68,10 @@ def dead_letter(
     """
     topic, partition = str(message.topic()), message.partition()
     headers: Headers = [(name, _as_bytes(value)) for name, value in _header_list(message)]
+    if sum(len(name) + len(value) for name, value in headers) > _MOST_HEADERS:
+        headers = []
     headers += [
-        ("hr_dead_reason", reason.encode()),
+        ("hr_dead_reason", reason[:_LONGEST_REASON].encode()),
         ("hr_dead_kind", kind.encode()),
         ("hr_dead_topic", topic.encode()),
         ("hr_dead_partition", str(partition).encode()),

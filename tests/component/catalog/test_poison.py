@@ -5,6 +5,8 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
+from confluent_kafka import Producer as Client
 
 from backbone.catalog.reader import Catalog
 from backbone.catalog.writer import Changes
@@ -111,6 +113,36 @@ async def test_a_poisoned_schema_is_restored(kafka: KafkaSettings, node: Node, u
     mine = [each for each in everything(kafka, topics.SCHEMAS) if each.key() == key]
     assert len(mine) == 3
     assert mine[0].value() == mine[2].value()
+
+
+@pytest.mark.parametrize("large", ["value", "header", "key"])
+async def test_poison_that_was_small_only_compressed_holds_up_no_write(
+    kafka: KafkaSettings, node: Node, unique: str, large: str
+) -> None:
+    """No record that sets it aside whole would be taken."""
+    value, key, header = (f"{unique} {name}".encode() for name in ("value", "key", "header"))
+    padding = b"x" * 3_000_000
+    config = {"compression.type": "gzip", "message.max.bytes": 20_000_000}
+    producer = Client({"bootstrap.servers": kafka.bootstrap_servers, **config})
+    producer.produce(
+        topics.CATALOG,
+        value + padding if large == "value" else value,
+        key + padding if large == "key" else key,
+        headers=[("odd", header + padding if large == "header" else header)],
+    )
+    assert producer.flush(20) == 0
+    await node.catalog.caught_up()
+
+    good = Workspace(id=new_id(), name=unique, created_at=1, updated_at=2)
+    assert await node.writer.write(lambda _view: Changes(put=[good], result="written")) == "written"
+
+    def letters() -> int:
+        found = everything(kafka, topics.DEAD_LETTERS)
+        return sum(dict(each.headers() or []).get("odd") == header or each.value() == value for each in found)
+
+    assert not node.catalog.poison
+    # What has a key that none of ours can have can only be passed over.
+    await until(lambda: letters() == (0 if large == "key" else 1))
 
 
 async def test_poison_that_came_while_nobody_wrote_is_set_aside_by_the_next_writer(

@@ -171,7 +171,7 @@ class BatchConsumer:
                     break
 
     def pause(self, partitions: Iterable[Partition]) -> None:
-        """Fetch no more of these partitions, and stay their owner."""
+        """Fetch no more of these partitions, and stay their owner. One that comes back later is not paused."""
         self._client.pause(_bare(partitions))
 
     def resume(self, partitions: Iterable[Partition]) -> None:
@@ -264,6 +264,8 @@ class BatchConsumer:
         for entry in added:
             entry.offset = starts.get((entry.topic, entry.partition), entry.offset)
         client.incremental_assign(added)
+        # The client remembers for ever that a partition was paused, also while another member had it.
+        client.resume(added)
 
     def _revoked(self, client: Client, removed: list[TopicPartition]) -> None:
         partitions = _partitions(removed)

@@ -157,6 +157,25 @@ async def test_seeking_drops_what_was_fetched(
     assert numbers(await asyncio.to_thread(read, consumer, 3)) == [97, 98, 99]
 
 
+@pytest.mark.parametrize("protocol", ["auto", "classic"])
+async def test_a_partition_that_was_paused_and_given_away_is_read_when_it_comes_back(
+    topic_factory: TopicFactory, producer: Producer, consumer_factory: Factory, protocol: str
+) -> None:
+    topic = await topic_factory()
+    await fill(producer, topic, 2)
+    consumer = consumer_factory(f"group-{topic}", protocol)
+    consumer.subscribe([topic])
+    assert numbers(await asyncio.to_thread(read, consumer, 2)) == [0, 1]
+    consumer.pause([(topic, 0)])
+    consumer.subscribe([])
+    while consumer.assignment():
+        consumer.consume(1, 0.1)
+
+    consumer.subscribe([topic])
+
+    assert numbers(await asyncio.to_thread(read, consumer, 2)) == [0, 1]
+
+
 async def test_a_paused_partition_yields_nothing(
     consumer_factory: Factory, producer: Producer, topic_factory: TopicFactory
 ) -> None:

@@ -13,10 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-import msgspec
-
 from backbone.catalog import records
-from backbone.kafka.producer import MAX_RECORD_BYTES
 from backbone.kafka.records import dead_letter
 from backbone.kafka.transaction import TransactionalProducer
 from schemas import topics
@@ -212,11 +209,10 @@ class CatalogWriter:
         """Set aside what cannot be read, and restore what its key said before."""
         produced = []
         for (topic, key), poison in self._catalog.poison.items():
-            letter = dead_letter(poison.message, reason=poison.reason)
-            if len(letter.value or b"") > MAX_RECORD_BYTES:
-                # Another producer's, within the topic's limit when compressed: it still says where the original is.
-                letter = msgspec.structs.replace(letter, value=None)
-            produced += [letter, records.restoring_record(draft, topic, key, write_id)]
+            produced += [
+                dead_letter(poison.message, reason=poison.reason),
+                records.restoring_record(draft, topic, key, write_id),
+            ]
             log.warning("catalog record set aside", extra={"record": f"{topic} {key!r}", "reason": poison.reason})
         return produced
 

@@ -21,7 +21,13 @@ ANY_PARTITION = -1
 """The client picks a partition."""
 
 _MOST_HEADERS = 768 * 1024
-"""Bytes of a record's own headers: more than any event or delivery of ours may have, and room for a value beside."""
+"""Bytes of a record's own headers: more than any event or delivery of ours may have."""
+
+_MOST_BYTES = 1_900_000
+"""Of value and headers together: again more than ours have, and less than ``dead-letters`` takes."""
+
+_LENGTHS = 8
+"""Bytes of the two lengths that go before a header, at most."""
 
 _LONGEST_REASON = 1_000
 """Characters."""
@@ -57,7 +63,8 @@ def dead_letter(
 ) -> Record:
     """The record on ``dead-letters`` that sets ``message`` aside: its value and headers, and where and why.
 
-    Headers that are larger than any of ours stay behind: compressed, they were within their topic's limit.
+    Headers and values that are larger than any of ours stay behind, or nothing would be taken: those of other producers
+    may have been within their topic's limit only because they were compressed.
 
     Args:
         message: as it was consumed.
@@ -68,8 +75,12 @@ def dead_letter(
     """
     topic, partition = str(message.topic()), message.partition()
     headers: Headers = [(name, _as_bytes(value)) for name, value in _header_list(message)]
-    if sum(len(name) + len(value) for name, value in headers) > _MOST_HEADERS:
-        headers = []
+    size = sum(len(name) + len(content) + _LENGTHS for name, content in headers)
+    if size > _MOST_HEADERS:
+        headers, size = [], 0
+    value = message.value()
+    if size + len(value or b"") > _MOST_BYTES:
+        value = None
     headers += [
         ("hr_dead_reason", reason[:_LONGEST_REASON].encode()),
         ("hr_dead_kind", kind.encode()),
@@ -78,7 +89,7 @@ def dead_letter(
         ("hr_dead_offset", str(message.offset()).encode()),
         *extra,
     ]
-    return Record(topics.DEAD_LETTERS, message.value(), key or f"{topic}/{partition}".encode(), headers)
+    return Record(topics.DEAD_LETTERS, value, key or f"{topic}/{partition}".encode(), headers)
 
 
 def _header_list(message: Message) -> Iterable[tuple[str, str | bytes | None]]:

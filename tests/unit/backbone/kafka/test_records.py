@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
 from backbone.kafka.records import Message, dead_letter, partition_for
 
 
@@ -60,3 +61,32 @@ def test_a_dead_delivery_is_keyed_by_its_endpoint() -> None:
 
 def test_a_tombstone_can_be_set_aside() -> None:
     assert dead_letter(message(value=None), reason="x").value is None
+
+
+def test_the_largest_of_our_own_records_are_set_aside_whole() -> None:
+    headers = [("ce_id", b"1"), ("hr_request", bytes(MAX_HEADER_BYTES))]
+    record = dead_letter(message(value=bytes(MAX_RECORD_BYTES), headers=headers), reason="x")
+    assert record.value == bytes(MAX_RECORD_BYTES)
+    assert (record.headers or [])[:2] == headers
+
+
+@pytest.mark.parametrize(
+    ("changes", "keeps_value", "keeps_headers"),
+    [
+        ({"value": bytes(3_000_000)}, False, True),
+        ({"headers": [("x", bytes(3_000_000))]}, True, False),
+        ({"headers": [("", b"")] * 200_000}, True, False),
+        ({"value": bytes(1_400_000), "headers": [("x", bytes(700_000))]}, False, True),
+    ],
+)
+def test_what_dead_letters_would_not_take_stays_behind(
+    changes: dict[str, object], *, keeps_value: bool, keeps_headers: bool
+) -> None:
+    original = message(**changes)
+    record = dead_letter(original, reason="r" * 5_000)
+    assert record.value == (original.value() if keeps_value else None)
+    names = [name for name, _ in record.headers or []]
+    own = len(names) - 5
+    assert own == (len(list(original.headers() or [])) if keeps_headers else 0)
+    assert dict(record.headers or [])["hr_dead_reason"] == b"r" * 1_000
+    assert names[-5:] == ["hr_dead_reason", "hr_dead_kind", "hr_dead_topic", "hr_dead_partition", "hr_dead_offset"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import and_, case, exists, func, select
 
-from backbone.ledger.reading import read_rows
+from backbone.ledger.reading import read_rows, read_whole_page
 from backbone.ledger.tables import CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, REQUESTS
 from schemas.delivery import Outcome, SourceOffset
 from schemas.execution import ReceivedRequest, read_request
@@ -90,11 +90,15 @@ class ExecutionQueries:
         self._engine = engine
 
     def page(self, query: ReceivedQuery, *, limit: int, offset: int, newest_first: bool) -> list[ReceivedEvent]:
-        """Some of the events, by the time they were received."""
+        """Some of the events, by the time they were received.
+
+        Raises:
+            InvalidRequest: they have too much data for one answer.
+        """
         table = EVENTS.c
         by = (table.received_at.desc(), table.id.desc()) if newest_first else (table.received_at, table.id)
         page = _received().where(*_conditions(query)).order_by(*by).limit(limit).offset(offset)
-        found = [_event(row) for row in self._rows(page)]
+        found = [_event(row) for row in read_whole_page(self._engine, page)]
         states = self._states(query.workspace, [event.id for event in found])
         return [msgspec.structs.replace(event, states=tuple(states.get(event.id, ()))) for event in found]
 

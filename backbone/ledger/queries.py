@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import BigInteger, Row, literal, select, tuple_
 
-from backbone.ledger.reading import read_rows
+from backbone.ledger.reading import read_page, read_rows
 from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS
 from schemas.delivery import Outcome, SourceOffset
 from schemas.errors import InvalidRequest, Problem
@@ -140,7 +140,7 @@ class LedgerQueries:
         )
 
     def events(self, query: EventQuery, *, limit: int = 50, cursor: str | None = None) -> EventPage:
-        """A page of at most ``limit`` events; ``cursor`` is the previous page's.
+        """A page of at most ``limit`` events, of fewer if they are large; ``cursor`` is the previous page's.
 
         Raises:
             InvalidRequest: the cursor is not one of ours, the limit is out of range, or no event can be like that.
@@ -158,9 +158,9 @@ class LedgerQueries:
             place = tuple_(literal(received_at, BigInteger), literal(event_id))
             conditions.append(tuple_(table.received_at, table.id) < place)
         page = select(EVENTS).where(*conditions).order_by(table.received_at.desc(), table.id.desc())
-        rows = self._rows(page.limit(limit + 1))
+        rows, complete = read_page(self._engine, page.limit(limit + 1))
         events = tuple(map(_event, rows[:limit]))
-        return EventPage(events, _cursor(events[-1]) if len(rows) > limit else None)
+        return EventPage(events, None if complete and len(rows) <= limit else _cursor(events[-1]))
 
     def _rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
         return read_rows(self._engine, statement)

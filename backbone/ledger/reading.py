@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
@@ -10,9 +11,15 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from schemas.errors import InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Engine, Row, Select
+
+MOST_DATA = 32 * 1024 * 1024
+"""Characters of data in one page of events."""
+
+_AT_ONCE = 10
+"""Rows that are fetched together where each may be large."""
 
 _LIMIT_EXCEEDED = "54"
 """Class of PostgreSQL's error codes: a value is too large, for an index say. An operational error all the same."""
@@ -25,9 +32,53 @@ def read_rows(engine: Engine, statement: Select[Any]) -> Sequence[Row[Any]]:
         InvalidRequest: it looks for a number or a text that no database could hold.
         Unavailable: the database cannot be read now.
     """
+    with _told(), engine.connect() as connection:
+        return connection.execute(statement).all()
+
+
+def read_page(engine: Engine, statement: Select[Any]) -> tuple[list[Row[Any]], bool]:
+    """The first rows of a query for events, and whether they are all.
+
+    Their ``data`` has ``MOST_DATA`` characters together, or is that of one row: whoever asks for a thousand events of a
+    megabyte must not get the process that answers out of memory.
+
+    Raises:
+        InvalidRequest: as ``read_rows``.
+        Unavailable: likewise.
+    """
+    rows: list[Row[Any]] = []
+    size = 0
+    with (
+        _told(),
+        engine.connect() as connection,
+        connection.execution_options(yield_per=_AT_ONCE).execute(statement) as found,
+    ):
+        for row in found:
+            size += len(row.data)
+            if rows and size > MOST_DATA:
+                return rows, False
+            rows.append(row)
+    return rows, True
+
+
+def read_whole_page(engine: Engine, statement: Select[Any]) -> list[Row[Any]]:
+    """All rows of a query for events, where the next page begins after so many rows, whatever their size.
+
+    Raises:
+        InvalidRequest: as ``read_rows``; or the page is too large.
+        Unavailable: likewise.
+    """
+    rows, complete = read_page(engine, statement)
+    if not complete:
+        raise InvalidRequest(f"The events asked for have more than {MOST_DATA:,} characters: ask for fewer at a time.")
+    return rows
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """The database's errors in our words."""
     try:
-        with engine.connect() as connection:
-            return connection.execute(statement).all()
+        yield
     except (DataError, OverflowError) as error:
         raise InvalidRequest("What is looked for is a number or a text that no event can have.") from error
     except (DBAPIError, NoConnection) as error:

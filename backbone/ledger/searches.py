@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, cast, func, or_, select, type_coerce
 
-from backbone.ledger.reading import read_rows
+from backbone.ledger.reading import read_rows, read_whole_page
 from backbone.ledger.tables import EVENTS
 from schemas.event_search import FoundEvent
 
@@ -35,12 +35,15 @@ class EventSearches:
         """At most ``limit`` events after the first ``offset``, ordered by when they were accepted, or happened.
 
         Events of one instant are ordered by id, so that pages neither repeat nor miss one.
+
+        Raises:
+            InvalidRequest: they have too much data for one answer.
         """
         table = EVENTS.c
         columns = (table.time if by_time else table.received_at, table.id)
         page = select(table.id, table.code, table.time, table.received_at, table.data).where(*self._conditions(search))
         ordered = page.order_by(*(each.desc() if newest_first else each.asc() for each in columns))
-        return tuple(FoundEvent._make(row) for row in self._rows(ordered.limit(limit).offset(offset)))
+        return tuple(map(FoundEvent._make, read_whole_page(self._engine, ordered.limit(limit).offset(offset))))
 
     def _conditions(self, search: EventSearch) -> list[ColumnElement[bool]]:
         table = EVENTS.c

@@ -40,7 +40,7 @@ async def list_events(
     limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """The latest first, without their deliveries. Everybody in the workspace may look."""
+    """The latest first, without their deliveries; a page of large ones has fewer. All of the workspace may look."""
     query = EventQuery(
         workspace=workspace,
         namespace=namespace,

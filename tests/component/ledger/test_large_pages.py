@@ -1,0 +1,68 @@
+"""Pages of events that would be too large for one answer, on real databases."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from backbone.ledger import reading
+from backbone.ledger.executions import ExecutionQueries, ReceivedQuery
+from backbone.ledger.queries import EventQuery, LedgerQueries
+from backbone.ledger.rows import LedgerRows
+from backbone.ledger.searches import EventSearches
+from schemas.errors import InvalidRequest
+from schemas.event_search import EventSearch
+from tests.component.ledger.test_refusals import event_row
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from backbone.ledger.writer import LedgerWriter
+
+LARGE = '"' + "x" * 98 + '"'
+QUERY = EventQuery(workspace="acme")
+
+
+@pytest.fixture
+def ids(writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Five events, two of which fit into a page; the last first, as they are shown."""
+    monkeypatch.setattr(reading, "MOST_DATA", 250)
+    names = [f"e{number}" for number in range(5)]
+    writer.write(LedgerRows(events=[event_row(name, LARGE) for name in names]))
+    return names[::-1]
+
+
+def test_a_page_with_a_cursor_ends_where_it_becomes_too_large(engine: Engine, ids: list[str]) -> None:
+    found, cursor = [], None
+    for size in (2, 2, 1):
+        page = LedgerQueries(engine).events(QUERY, limit=4, cursor=cursor)
+        assert len(page.events) == size
+        found += [each.id for each in page.events]
+        cursor = page.cursor
+
+    assert (found, cursor) == (ids, None)
+
+
+def test_an_event_that_is_too_large_alone_is_a_page(
+    engine: Engine, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_DATA", 10)
+
+    page = LedgerQueries(engine).events(QUERY, limit=1)
+
+    assert [each.id for each in page.events] == ids[:1]
+    assert page.cursor is not None
+
+
+@pytest.mark.usefixtures("ids")
+def test_a_page_by_number_is_refused_and_a_smaller_one_is_not(engine: Engine) -> None:
+    search = EventSearch(workspace="acme")
+    received = ReceivedQuery(workspace="acme", namespace="events")
+
+    assert len(EventSearches(engine).page(search, offset=1, limit=2)) == 2
+    assert len(ExecutionQueries(engine).page(received, limit=2, offset=3, newest_first=True)) == 2
+    with pytest.raises(InvalidRequest, match="ask for fewer"):
+        EventSearches(engine).page(search, offset=1, limit=3)
+    with pytest.raises(InvalidRequest, match="ask for fewer"):
+        ExecutionQueries(engine).page(received, limit=3, offset=0, newest_first=False)

@@ -150,15 +150,15 @@ class HttpClient:
         return Answer(error=error[:_LONGEST_ERROR], duration=time.monotonic() - started, forbidden=forbidden)
 
     async def _exchange(self, sent: _Sent) -> Answer:
-        reuse = {"reused": False}
-        try:
-            return await self._request(sent, reuse)
-        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # The receiver closed an idle connection just as it was used again. That says nothing about the receiver,
-            # so it is no failed attempt; a new connection tells.
-            if not reuse["reused"]:
-                raise
-            return await self._request(sent._replace(headers={**sent.headers, "Connection": "close"}), reuse)
+        while True:
+            reuse = {"reused": False}
+            try:
+                return await self._request(sent, reuse)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                # The receiver closed an idle connection just as it was used again. That says nothing about the
+                # receiver, so it is no failed attempt; once no idle one is left, a new connection tells.
+                if not reuse["reused"]:
+                    raise
 
     async def _request(self, sent: _Sent, reuse: dict[str, bool]) -> Answer:
         if self._session is None:

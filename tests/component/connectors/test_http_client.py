@@ -63,6 +63,26 @@ async def test_an_idle_connection_that_the_receiver_closed_is_no_failed_attempt(
     assert connections == 2
 
 
+async def test_a_receiver_that_closed_all_its_idle_connections_is_no_failed_attempt(client: HttpClient) -> None:
+    connections = 0
+    arrived = asyncio.Barrier(3)
+
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await request_of(reader)
+        if connections <= 3:
+            await arrived.wait()
+        writer.write(OK)
+        await request_of(reader)
+
+    async with server(answer_once) as url:
+        first = await asyncio.gather(*(client.send("POST", url, {}, b"body", 5.0) for _ in range(3)))
+        again = await client.send("POST", url, {}, b"body", 5.0)
+    assert [answer.status for answer in (*first, again)] == [200] * 4
+    assert connections == 4
+
+
 async def test_a_new_connection_that_is_dropped_is_a_failed_attempt(client: HttpClient) -> None:
     requests = 0
 

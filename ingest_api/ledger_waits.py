@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-START_SECONDS = 5.0
-"""How long a start waits for it."""
+_START_SECONDS = 5.0
+"""How long a start waits for an answer."""
 
 _RETRY_SECONDS = 1.0
 
@@ -35,18 +35,27 @@ async def answered(question: Callable[[], T], *, seconds: float) -> T:
         raise Unavailable("The ledger does not answer in time.") from error
 
 
-async def made(ledger: LedgerWriter, *, patient: bool) -> None:
-    """Make the ledger's tables; if ``patient``, as soon as there is a database to make them in.
+async def opened(ledger: LedgerWriter, *, patient: bool) -> asyncio.Task[None] | None:
+    """Make the ledger's tables. If ``patient`` and no database answers yet, the task that does so once one answers.
 
     Raises:
         Unavailable: there is none, and not ``patient``.
     """
+    if not patient:
+        await asyncio.to_thread(ledger.create)
+        return None
+    try:
+        await answered(ledger.create, seconds=_START_SECONDS)
+    except Unavailable:
+        return asyncio.create_task(_made(ledger))
+    return None
+
+
+async def _made(ledger: LedgerWriter) -> None:
     while True:
         try:
             await asyncio.to_thread(ledger.create)
         except Unavailable as error:
-            if not patient:
-                raise
             log.warning("waiting for the ledger", extra={"reason": str(error)})
             await asyncio.sleep(_RETRY_SECONDS)
         else:

@@ -128,11 +128,7 @@ class Gateway:
         ledger = open_ledger(self.settings.backbone.ledger_url)
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
         # A file that cannot be opened is a mistake of the installation; a server may come up later.
-        making = ledger_waits.made(LedgerWriter(ledger), patient=ledger.dialect.name != "sqlite")
-        self._making_tables = asyncio.create_task(making)
-        await asyncio.wait([self._making_tables], timeout=ledger_waits.START_SECONDS)
-        if self._making_tables.done():
-            self._making_tables.result()
+        self._making_tables = await ledger_waits.opened(LedgerWriter(ledger), patient=ledger.dialect.name != "sqlite")
         self.ledger = LedgerQueries(ledger)
         self._searches = EventSearches(ledger)
         self.executions = Executions(
@@ -155,7 +151,8 @@ class Gateway:
 
     async def close(self) -> None:
         """Finish what is under way and disconnect."""
-        self._making_tables.cancel()
+        if self._making_tables is not None:
+            self._making_tables.cancel()
         await self.producer.stop()
         await asyncio.to_thread(self.writer.stop)
         await asyncio.to_thread(self.idempotency.stop)

@@ -38,14 +38,19 @@ def test_the_gateway_starts_and_publishes_while_the_database_is_down(kafka_boots
 
 async def test_the_tables_are_made_once_there_is_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_waits, "_RETRY_SECONDS", 0)
-    answers = iter([Unavailable("not yet"), Unavailable("not yet"), None])
+    answers = iter([Unavailable("not yet")] * 4 + [None])
 
     class Ledger:
         def create(self) -> None:
             if (error := next(answers)) is not None:
                 raise error
 
-    await ledger_waits.made(cast("LedgerWriter", Ledger()), patient=True)
+    ledger = cast("LedgerWriter", Ledger())
+    with pytest.raises(Unavailable):
+        await ledger_waits.opened(ledger, patient=False)
+    making = await ledger_waits.opened(ledger, patient=True)
+    assert making is not None
+    await asyncio.wait_for(making, 15)
     assert list(answers) == []
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backbone.catalog.administrators import administers, check_not_the_last
 from backbone.catalog.eventhos import without_account
 from backbone.catalog.exchange_definitions import details_keys
 from backbone.catalog.notices import notification_keys
@@ -174,6 +175,7 @@ class Accounts:
 
         Raises:
             NotFound: there is no such client.
+            Conflict: it is the last administrator, and would be none any more.
         """
 
         def decide(view: CatalogView) -> Changes[Client]:
@@ -186,6 +188,8 @@ class Accounts:
             )
             if changed == found:
                 return Changes(result=found)
+            if not administers(changed):
+                check_not_the_last(view, found)
             changed = msgspec.structs.replace(changed, updated_at=timestamps.now())
             return Changes(put=[changed], result=changed)
 
@@ -199,10 +203,12 @@ class Accounts:
 
         Raises:
             NotFound: there is no such client.
+            Conflict: it is the last administrator.
         """
 
         def decide(view: CatalogView) -> Changes[None]:
             found = existing_client(view, client_id)
+            check_not_the_last(view, found)
             gone: list[Resource] = [found, *view.api_keys(client_id), *view.registrations_of(client_id)]
             itself = view.endpoint(client_id)
             if itself is not None and itself.client == client_id:

@@ -161,7 +161,7 @@ async def get_client(gateway: TheGateway, caller: Caller, workspace: Workspace, 
 async def change_client(
     gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, body: ClientChange
 ) -> ClientOutput:
-    """For operators. A disabled client's keys and tokens are refused at once."""
+    """For operators. A disabled client's keys and tokens are refused at once. The last administrator stays one (409)."""
     require(caller, Role.OPERATOR)
     target = _client(await gateway.view(), workspace, client_id)
     _may_grant(caller, (*body.roles, *target.roles))
@@ -170,7 +170,10 @@ async def change_client(
 
 @router.delete("/clients/{client_id}", status_code=204, summary="Delete a client")
 async def delete_client(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str) -> None:
-    """For operators. Its keys and registrations go with it; its events and their topics stay."""
+    """For operators. Its keys and registrations go with it; its events and their topics stay.
+
+    The last administrator stays (409).
+    """
     require(caller, Role.OPERATOR)
     _may_grant(caller, _client(await gateway.view(), workspace, client_id).roles)
     await gateway.accounts.delete_client(client_id)

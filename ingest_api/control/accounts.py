@@ -161,7 +161,7 @@ async def get_client(gateway: TheGateway, caller: Caller, workspace: Workspace, 
 async def change_client(
     gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, body: ClientChange
 ) -> ClientOutput:
-    """For operators. A disabled client's keys and tokens are refused at once. The last administrator stays one (409)."""
+    """For operators. A disabled client's credentials are refused at once. The last administrator stays one (409)."""
     require(caller, Role.OPERATOR)
     target = _client(await gateway.view(), workspace, client_id)
     _may_grant(caller, (*body.roles, *target.roles))

@@ -10,7 +10,7 @@ import msgspec
 from schemas.errors import Problem
 from schemas.execution import is_credential
 from schemas.subscription import HIDDEN, AuthorizationType, NameValue
-from schemas.urls import is_absolute
+from schemas.urls import is_absolute, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,6 +65,22 @@ def problems(authorization: Authorization, path: str = "$.authorization") -> lis
         found.append(Problem(path=f"{path}.user", message="must not contain a colon (RFC 7617)"))
     if authorization.token_url and not is_absolute(authorization.token_url):
         found.append(Problem(path=f"{path}.token_url", message="must be an absolute http or https URL"))
+    return found
+
+
+def sent_elsewhere(before: Endpoint, wanted: Endpoint) -> list[Problem]:
+    """Which credentials of a changed endpoint would go to another server than they were given for.
+
+    They are write-only: whoever may change the URL must not have them sent to a server of his own.
+    """
+    if wanted.url is None or (before.url is not None and server_of(before.url) == server_of(wanted.url)):
+        return []
+    message = "was given for another server: give it again, or leave it out"
+    stored = set(before.sealed_headers.values())
+    kept = [name for name, token in wanted.sealed_headers.items() if token in stored]
+    found = [Problem(path="$.headers", message=f"{name} {message}") for name in kept]
+    if wanted.authorization is not None and wanted.authorization == before.authorization:
+        found.append(Problem(path="$.authorization", message=message))
     return found
 
 

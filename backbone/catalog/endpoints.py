@@ -134,7 +134,7 @@ class Endpoints:
 
         Raises:
             Conflict: it is an action of eventhos.
-            InvalidRequest: as for a new one.
+            InvalidRequest: as for a new one; or credentials would go to another server than they were given for.
             NotFound: there is no such endpoint in the workspace.
         """
         plain: Authorization | None = changed.get("authorization")
@@ -148,6 +148,7 @@ class Endpoints:
             if headers is not None:
                 wanted = authorizations.with_headers(wanted, headers, self._secrets)
             _check(_problems(wanted))
+            _check(authorizations.sent_elsewhere(found, wanted))
             return wanted
 
         return await self._change(workspace, endpoint_id, change)

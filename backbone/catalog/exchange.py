@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backbone.catalog import authorizations
 from backbone.catalog.accounts import api_key_record, existing_client, new_plaintext
 from backbone.catalog.endpoints import linked_anew
 from backbone.catalog.exchange_definitions import (
@@ -271,6 +272,9 @@ def _destination(view: CatalogView, client: Client, roles: Roles | None) -> list
         wanted = msgspec.structs.replace(
             before, name=client.name, type=said.type, url=said.url, options=options, enabled=True
         )
+        if authorizations.sent_elsewhere(before, wanted):
+            # An operator gave them, for another server.
+            wanted = msgspec.structs.replace(wanted, authorization=None, sealed_headers={})
     elif found is not None:
         enabled = found.enabled and roles is None
         wanted = msgspec.structs.replace(found, name=client.name, enabled=enabled)

@@ -159,7 +159,10 @@ async def get_endpoint(gateway: TheGateway, caller: Caller, workspace: Workspace
 async def change_endpoint(
     gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str, body: EndpointChange
 ) -> EndpointOutput:
-    """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back."""
+    """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back.
+
+    Where the scheme, host or port of the URL changes, `authorization` and secret headers are to be given again.
+    """
     await _endpoint(gateway, caller, workspace, endpoint_id)
     members = _stored(body.model_dump(exclude_unset=True))
     return EndpointOutput.model_validate(await gateway.routes.update_endpoint(workspace, endpoint_id, **members))

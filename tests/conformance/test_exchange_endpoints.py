@@ -100,6 +100,23 @@ def test_a_push_destination_needs_an_absolute_url(endpoint: ExchangeEndpoint, ur
     refused(answer, 400, "$.endpointTypes.event.destination.url")
 
 
+def test_credentials_of_a_push_destination_go_to_no_other_server(exchange: ExchangeAccount) -> None:
+    endpoint = exchange.endpoint(destination={"enabled": True, "url": "https://a.example/x"})
+    given = {"authorization": {"type": "api_key", "secret": "s3cret"}, "headers": {"X-Api-Key": "s3cret"}}
+    address = f"/headrace/v1/endpoints/{endpoint.id}"
+    with (
+        exchange.gateway.client(params={"workspace": exchange.workspace}) as admin,
+        endpoint.client() as http,
+    ):
+        admin.patch(address, json=given).raise_for_status()
+        for server, kept in (("a", True), ("b", False)):
+            destination = {"enabled": True, "url": f"https://{server}.example/y"}
+            assert http.put("/v1/endpoint", json=definition(None, destination)).status_code == 200
+            found = admin.get(address).json()
+            assert found["url"] == f"https://{server}.example/y/v1/events"
+            assert (found["authorization"] is not None, bool(found["headers"])) == (kept, kept)
+
+
 def test_an_application_has_endpoints_of_its_own(exchange: ExchangeAccount) -> None:
     provider = f"provider-{uuid4()}"
     with exchange.gateway.client(exchange.account_key) as http:

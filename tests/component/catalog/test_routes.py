@@ -208,6 +208,33 @@ async def test_headers_that_are_credentials_are_kept_sealed(place: Place) -> Non
     assert await routes.reseal() == Resealed(0, ())
 
 
+async def test_credentials_go_to_no_other_server_unless_they_are_given_again(place: Place) -> None:
+    plain = Authorization(type=AuthorizationType.API_KEY, secret="s3cret")
+    created, _ = await place.routes.create_endpoint(place.endpoint(headers={"X-Api-Key": "k"}, authorization=plain))
+    elsewhere = "https://elsewhere.example/hook"
+
+    async def paths(**changed: object) -> list[str]:
+        with pytest.raises(InvalidRequest) as raised:
+            await place.routes.update_endpoint(place.workspace, created.id, **changed)
+        return [each.path for each in raised.value.problems]
+
+    assert await paths(url=elsewhere) == ["$.headers", "$.authorization"]
+    assert await paths(url=elsewhere, headers={"x-api-key": HIDDEN}, authorization=None) == ["$.headers"]
+    assert await paths(url=elsewhere, headers={}) == ["$.authorization"]
+    assert place.node.catalog.view.endpoint(created.id) == created
+    same = await place.routes.update_endpoint(place.workspace, created.id, url="https://EXAMPLE.org/other")
+    assert (same.authorization, same.sealed_headers) == (created.authorization, created.sealed_headers)
+    file = {"type": EndpointType.FILE, "url": None}
+    await place.routes.update_endpoint(place.workspace, created.id, **file)
+    hook = {"type": EndpointType.WEB_HOOK, "url": elsewhere}
+    assert await paths(**hook) == ["$.headers", "$.authorization"]
+
+    moved = await place.routes.update_endpoint(
+        place.workspace, created.id, **hook, headers={"X-Api-Key": "k"}, authorization=plain
+    )
+    assert moved.url == elsewhere
+
+
 async def test_headers_that_were_kept_before_they_were_sealed(place: Place) -> None:
     headers = {"X-Api-Key": "s3cret", "X-Team": "a"}
     created, _ = await place.routes.create_endpoint(place.endpoint())

@@ -45,6 +45,7 @@ class JarBroker:
     ) -> None:
         self.home = home
         self.port = free_port(DEFAULT_PORT) if port is None else port
+        self.client_environment: Mapping[str, str] = {}
         self._java = java
         self._jars = jars
         self._options = options

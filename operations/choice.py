@@ -50,6 +50,10 @@ class Broker(Protocol):
     def description(self) -> str:
         """What it is and where its data is, for the person who started it."""
 
+    @property
+    def client_environment(self) -> Mapping[str, str]:
+        """What its clients need to be told besides where it is, as settings."""
+
     def prepare(self) -> None:
         """Make what the command needs; CannotStart when that is impossible."""
 
@@ -69,6 +73,7 @@ class GivenBroker:
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
         self.description = f"the Kafka of {BOOTSTRAP_VARIABLE}"
+        self.client_environment: Mapping[str, str] = {}
         self._options = KafkaSettings().options
 
     def prepare(self) -> None:

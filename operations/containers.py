@@ -15,6 +15,7 @@ from operations.jars import KAFKA_VERSION
 from operations.ports import free_port
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
@@ -41,6 +42,7 @@ class ContainerBroker:
     def __init__(self, home: Path, *, port: int | None = None) -> None:
         self.home = home
         self.port = free_port(DEFAULT_PORT) if port is None else port
+        self.client_environment: Mapping[str, str] = {}
 
     @property
     def bootstrap_servers(self) -> str:

@@ -78,7 +78,7 @@ class Installation:
                 raise CannotStart(f"Headrace is up already on {self._home}; stop it, or set HEADRACE_DATA_DIR.")
             shutil.rmtree(self._run, ignore_errors=True)
             self._metrics.mkdir(parents=True)
-            decided = {name: self.environment()[name] for name in DECIDED}
+            decided = {name: self.environment()[name] for name in (*DECIDED, *self._broker.client_environment)}
             running_file(self._home).write_text(json.dumps(decided), encoding="utf-8")
         except OSError as error:
             raise _unusable(self._home, error) from error
@@ -103,6 +103,7 @@ class Installation:
             allow.append(LOOPBACK)
         return {
             BOOTSTRAP_VARIABLE: self._broker.bootstrap_servers,
+            **self._broker.client_environment,
             "HEADRACE_DATA_DIR": str(self._home),
             "HEADRACE_HTTP_HOST": self._settings.http_host,
             "HEADRACE_HTTP_PORT": str(self._settings.http_port),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from backbone.kafka.settings import KafkaSettings
 from operations.broker import DEFAULT_PORT, serves
 from operations.errors import CannotStart
 from operations.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+_GROUP_TIMEOUTS = {"session.timeout.ms": "6000", "max.poll.interval.ms": "6000"}
+"""With others, members of a group are never given partitions."""
 
 
 def tansu_binary() -> str:
@@ -45,6 +50,12 @@ class TansuBroker:
     def description(self) -> str:
         """For the person who started it, who must not take it for Kafka."""
         return "Tansu, NOT Apache Kafka: IN MEMORY ONLY, EVERYTHING IS LOST WHEN IT STOPS"
+
+    @property
+    def client_environment(self) -> Mapping[str, str]:
+        """It has the classic groups only, and these in its own way."""
+        options = {**_GROUP_TIMEOUTS, **KafkaSettings().options}
+        return {"HEADRACE_KAFKA_GROUP_PROTOCOL": "classic", "HEADRACE_KAFKA_OPTIONS": json.dumps(options)}
 
     def prepare(self) -> None:
         """Nothing is needed before the command."""

@@ -61,7 +61,9 @@ def kafka_bootstrap(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
         if kind is not BrokerKind.AUTO:
             raise
         pytest.skip(f"NOT RUN, FOR WANT OF A KAFKA: {error}")
-    with running(broker, home / "broker.log"):
+    with running(broker, home / "broker.log"), pytest.MonkeyPatch.context() as environment:
+        for name, value in broker.client_environment.items():
+            environment.setenv(name, value)
         tell(f"Kafka: {broker.description}, at {broker.bootstrap_servers}")
         yield broker.bootstrap_servers
 

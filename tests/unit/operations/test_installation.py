@@ -9,11 +9,12 @@ import pytest
 from operations.errors import CannotStart
 from operations.installation import Installation, running_file
 from operations.settings import OperationsSettings
+from operations.tansu import TansuBroker
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BROKER: Any = SimpleNamespace(bootstrap_servers="127.0.0.1:9092", description="given", command=list)
+BROKER: Any = SimpleNamespace(bootstrap_servers="127.0.0.1:9092", client_environment={}, command=list)
 
 
 def installation(home: Path, port: int = 8080) -> Installation:
@@ -47,6 +48,20 @@ def test_when_it_ends_nothing_says_where_it_was(tmp_path: Path) -> None:
     ended.prepare()
     ended.close()
     assert not running_file(tmp_path).exists()
+
+
+def test_what_a_brokers_clients_need_is_told_to_all_and_keeps_what_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_KAFKA_OPTIONS", '{"client.rack":"a"}')
+    settings = OperationsSettings(data_dir=tmp_path, http_port=1, realtime_port=1)
+    environment = Installation(settings, TansuBroker(binary="tansu", port=1)).environment()
+    assert environment["HEADRACE_KAFKA_GROUP_PROTOCOL"] == "classic"
+    assert json.loads(environment["HEADRACE_KAFKA_OPTIONS"]) == {
+        "client.rack": "a",
+        "session.timeout.ms": "6000",
+        "max.poll.interval.ms": "6000",
+    }
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:

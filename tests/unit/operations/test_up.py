@@ -6,7 +6,7 @@ import signal
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from rich.console import Console
@@ -26,6 +26,7 @@ class Broker:
 
     bootstrap_servers = "127.0.0.1:9092"
     description = "given"
+    client_environment: ClassVar[dict[str, str]] = {}
 
     def __init__(self, answers: Callable[[], bool]) -> None:
         self._answers = answers

@@ -117,7 +117,8 @@ class Catalog:
 
     def _remember(self, message: Message, error: CorruptRecord) -> None:
         place = _place(message)
-        if len(place[1]) <= _LONGEST_KEY:
+        # In place of a tombstone that cannot be read only another one could be written, and so on for ever.
+        if len(place[1]) <= _LONGEST_KEY and message.value() is not None:
             self._poison[place] = Poison(message, str(error))
         if self._set_aside is not None:
             self._set_aside(message, str(error))

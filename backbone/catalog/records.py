@@ -74,10 +74,12 @@ def restoring_record(view: CatalogView, topic: str, key: bytes, write_id: str) -
     """The record that puts back what a key last said, as the view has it; a tombstone when it said nothing."""
     if topic == topics.CATALOG:
         resource = view.get(key.decode(errors="replace"))
-        return resource_record(resource, write_id) if resource is not None else tombstone(topic, key, write_id)
+        if resource is None or resource.key.encode() != key:
+            return tombstone(topic, key, write_id)
+        return resource_record(resource, write_id)
     try:
         parsed = _KEYS.decode(key)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return tombstone(topic, key, write_id)
     for schema in view.subject_versions(parsed.subject or ""):
         if parsed.keytype == "SCHEMA" and schema.version == parsed.version:
@@ -138,8 +140,10 @@ def _apply_schema(view: CatalogView, key: bytes, value: bytes | None) -> None:
                 if schema.version <= deletion.version:
                     view.remove_schema(schema.subject, schema.version, keep_id=True)
         # Other key types (CONFIG, MODE, NOOP, …) are a foreign registry's own business.
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CorruptRecord(f"not a schema registry record: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # A key that says nothing had nothing to lose: its tombstone, with which it is restored, is no poison.
+        if value is not None:
+            raise CorruptRecord(f"not a schema registry record: {error}") from error
 
 
 def _bytes(value: str | bytes | None) -> bytes:

@@ -97,6 +97,19 @@ async def test_poison_at_a_new_key_is_followed_by_a_tombstone(kafka: KafkaSettin
     assert [each.value() for each in mine] == [value, None]
 
 
+async def test_a_schema_under_a_key_that_says_nothing_is_set_aside_once(
+    kafka: KafkaSettings, node: Node, unique: str
+) -> None:
+    poison, key = f"{unique} is no schema".encode(), f"{unique} is no key".encode()
+    await produce(kafka, Record(topics.SCHEMAS, poison, key))
+    await until(lambda: bool(dead_letters(kafka, poison)) and not node.catalog.poison)
+    good = Workspace(id=new_id(), name=unique, created_at=1, updated_at=2)
+    await node.writer.write(lambda _view: Changes(put=[good], result=None))
+    mine = [each for each in everything(kafka, topics.SCHEMAS) if each.key() == key]
+    assert [each.value() for each in mine] == [poison, None]
+    assert len(dead_letters(kafka, poison)) == 1
+
+
 async def test_a_poisoned_schema_is_restored(kafka: KafkaSettings, node: Node, unique: str) -> None:
     def decide(view: CatalogView) -> Changes[RegisteredSchema]:
         schema = view.next_schema(unique, f'"{unique}"')

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 
 from backbone.catalog import records
@@ -132,10 +133,18 @@ def test_what_restores_a_key_is_what_it_said_or_a_tombstone() -> None:
     apply(view, good, schema)
     assert records.restoring_record(view, topics.CATALOG, b"workspace/acme", "w") == good
     assert records.restoring_record(view, topics.SCHEMAS, schema.key or b"", "w") == schema
+    apply(view, records.resource_record(msgspec.structs.replace(WORKSPACE, id="w2", name="\ufffd"), "w"))
     for topic, key in (
         (topics.CATALOG, b"workspace/other"),
         (topics.CATALOG, b"\xff"),
+        (topics.CATALOG, b"workspace/\xff"),
         (topics.SCHEMAS, b"no JSON"),
+        (topics.SCHEMAS, b"\xff"),
+        (topics.SCHEMAS, b"{}"),
+        (topics.SCHEMAS, b'{"keytype": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"),
         (topics.SCHEMAS, b'{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}'),
     ):
-        assert records.restoring_record(view, topic, key, "w") == records.tombstone(topic, key, "w")
+        restoring = records.restoring_record(view, topic, key, "w")
+        assert restoring == records.tombstone(topic, key, "w")
+        # It is no poison itself: it would be restored for ever.
+        apply(view, restoring)

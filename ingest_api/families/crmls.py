@@ -29,8 +29,6 @@ from schemas.event import EventDraft
 
 if TYPE_CHECKING:
     from ingest_api.state import Gateway
-    from schemas.access import Client
-    from schemas.event import Receipt
 
 NAMESPACE = "crmls"
 EVENTS = "/api/app/events"
@@ -65,8 +63,10 @@ async def post_event(request: Request, gateway: Gateway) -> Response:
         time_text=post.time_text,
         traceparent=request.text(b"traceparent"),
     )
+    # Not in one wait with what follows: an event that is under way must not be given up before its outcome is known.
+    await gateway.in_time(gateway.first_use.ensure(client, NAMESPACE, post.message_type, path="$.messageType"))
     idempotency = key and IdempotencyKey(client=client.id, key=key, body_hash=hashlib.sha256(body).digest())
-    receipt = await gateway.in_time(_publish(gateway, client, draft, idempotency or None))
+    (receipt,) = await gateway.publish(NAMESPACE, [draft], idempotency or None)
     return Response(
         200,
         messages.answer(
@@ -79,13 +79,6 @@ async def post_event(request: Request, gateway: Gateway) -> Response:
             event_id=receipt.id,
         ),
     )
-
-
-async def _publish(gateway: Gateway, client: Client, draft: EventDraft, key: IdempotencyKey | None) -> Receipt:
-    """Publish an event, after its message type has been registered if it is the first of it."""
-    await gateway.first_use.ensure(client, NAMESPACE, draft.code, path="$.messageType")
-    (receipt,) = await gateway.publish(NAMESPACE, [draft], key)
-    return receipt
 
 
 def render(error: HeadraceError) -> Response:

@@ -33,6 +33,10 @@ _PATIENCE = 10.0
 """Seconds without a record before its end, after which Kafka is taken to be away."""
 
 
+_LONGEST_KEY = 65_536
+"""Bytes of a channel's key: far more than a name of 255 characters behind its workspace's comes to."""
+
+
 class PartitionStart(msgspec.Struct, frozen=True):
     """From which log offset a partition has to be counted, in which epoch."""
 
@@ -89,13 +93,18 @@ def load_positions(settings: KafkaSettings) -> Positions:
 def position_records(
     epochs: Mapping[int, str], nexts: Mapping[int, int], marks: Mapping[Channel, Mark]
 ) -> list[Record]:
-    """What one transaction writes: the marks of the channels that changed, and where their partitions stand."""
+    """What one transaction writes: the marks of the channels that changed, and where their partitions stand.
+
+    A key that no channel has, which another producer may have written, is left out: nobody can subscribe to it, and one
+    that is larger than Kafka takes would keep all the others from being written.
+    """
     records = [
         _record(
             f"channel/{channel.partition}/".encode() + channel.key,
             _ChannelValue(epochs[channel.partition], mark.number, mark.log_offset),
         )
         for channel, mark in marks.items()
+        if len(channel.key) <= _LONGEST_KEY
     ]
     records += [
         _record(f"partition/{partition}".encode(), PartitionStart(epochs[partition], offset))
@@ -117,5 +126,5 @@ def _read(message: Message, starts: dict[int, PartitionStart], values: dict[tupl
         else:
             partition, _, key = rest.partition(b"/")
             values[int(partition), key] = msgspec.json.decode(value, type=_ChannelValue)
-    except (ValueError, msgspec.DecodeError):
+    except (ValueError, RecursionError):
         log.warning("a channel position cannot be read", extra={"offset": message.offset()})

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backbone.kafka.records import Message
 from backbone.kafka.settings import KafkaSettings
 from connectors.websocket import positions
+from connectors.websocket.channel import Channel, Mark
 from schemas import topics
 from schemas.errors import Unavailable
 
@@ -46,3 +48,18 @@ def test_a_kafka_that_falls_silent_is_told_so_that_the_node_can_stop(monkeypatch
     monkeypatch.setattr(positions, "_PATIENCE", 0.0)
     with pytest.raises(Unavailable):
         positions.load_positions(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+
+
+def test_a_key_that_no_channel_has_keeps_no_other_from_being_written() -> None:
+    known, odd = Channel(b"acme/news", 0), Channel(b"x" * 3_000_000, 0)
+    records = positions.position_records({0: "epoch"}, {0: 7}, {known: Mark(1, 5), odd: Mark(1, 6)})
+    assert [record.key for record in records] == [b"channel/0/acme/news", b"partition/0"]
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"{}", b'{"more": ' + b"[" * 5_000 + b"]" * 5_000 + b"}"])
+@pytest.mark.parametrize("key", [None, b"\xff", b"partition/0", b"partition/x", b"channel/0/acme/news"])
+def test_a_position_that_cannot_be_read_is_passed_over(key: bytes | None, value: bytes | None) -> None:
+    starts: dict[int, Any] = {}
+    values: dict[tuple[int, bytes], Any] = {}
+    positions._read(Message(topic=topics.CHANNEL_POSITIONS, key=key, value=value), starts, values)
+    assert (starts, values) == ({}, {})

@@ -68,7 +68,14 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
         elsewhere = None if workspace == client.workspace else workspace
         body_hash = _fingerprint(request, media_type, body, elsewhere)
         idempotency = IdempotencyKey(client=client.id, key=key, body_hash=body_hash)
-    receipts = await gateway.publish(NAMESPACE, drafts, idempotency)
+    try:
+        receipts = await gateway.publish(NAMESPACE, drafts, idempotency)
+    except InvalidRequest as error:
+        if media_type != cloudevents.BATCH or len(drafts) != 1:
+            raise
+        # The publisher takes a lone draft for the whole request.
+        places = [msgspec.structs.replace(found, path=f"$[0]{found.path[1:]}") for found in error.problems]
+        raise type(error)(str(error), places) from error
     repeated = bool(receipts) and all(receipt.repeated for receipt in receipts)
     published = _answers(receipts)
     content = {"events": published} if media_type == cloudevents.BATCH else published[0]

@@ -142,6 +142,16 @@ def test_one_bad_event_refuses_the_batch(producer: Producer) -> None:
     assert producer.stored(code) == 0
 
 
+def test_in_a_batch_of_one_event_it_is_named_by_its_place(producer: Producer) -> None:
+    code = producer.register()
+    for batch, path in (
+        ([event(code, data={"orderTotal": "x"})], "$[0].data.orderTotal"),
+        ([event(code, time="yesterday")], "$[0].time"),
+        ([event("nobody-registered")], "$[0].type"),
+    ):
+        assert problems(producer.http.post(EVENTS, json=batch, headers=BATCH), 400) == [path]
+
+
 def test_an_unknown_type_is_refused(producer: Producer) -> None:
     assert problems(producer.http.post(EVENTS, json=event("nobody-registered"), headers=STRUCTURED), 400) == ["$.type"]
 

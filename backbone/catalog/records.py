@@ -6,7 +6,7 @@ keys ``{"keytype": "SCHEMA", "subject": …, "version": …, "magic": 1}`` in th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
@@ -38,7 +38,8 @@ class _SchemaKey(msgspec.Struct):
 class _SchemaValue(msgspec.Struct):
     subject: str
     version: int
-    id: int
+    # Four bytes of every event say it; new ids follow the largest.
+    id: Annotated[int, msgspec.Meta(ge=0, lt=2**31 - 1)]
     schema: str
     deleted: bool = False
 

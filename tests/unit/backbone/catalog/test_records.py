@@ -112,6 +112,11 @@ def test_a_deleted_subject_loses_its_versions() -> None:
         Record(topics.SCHEMAS, b"{}", b'{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}'),
         Record(
             topics.SCHEMAS,
+            b'{"subject":"s","version":1,"id":2147483647,"schema":"t"}',
+            b'{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}',
+        ),
+        Record(
+            topics.SCHEMAS,
             records.schema_record(SCHEMA, "w").value,
             b'{"keytype":"SCHEMA","subject":"s","version":1,"magic":1}',
         ),

@@ -260,7 +260,8 @@ def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 
 def _extensions(members: dict[str, msgspec.Raw]) -> dict[str, Any]:
-    return {name: _value(value) for name, value in members.items() if name not in _NAMED}
+    """Those that are set: null stands for one that is not (CloudEvents JSON format, 2.2)."""
+    return {name: _value(value) for name, value in members.items() if name not in _NAMED and bytes(value) != b"null"}
 
 
 def _value(text: msgspec.Raw) -> Any:

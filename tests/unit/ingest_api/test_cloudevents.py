@@ -55,6 +55,13 @@ def test_the_requests_trace_context_is_that_of_events_without_one() -> None:
     assert [draft.traceparent for draft in traced.batch(json.dumps([event()] * 2).encode())] == ["of-the-request"] * 2
 
 
+def test_attributes_that_are_null_are_not_set() -> None:
+    draft = translator().structured(structured(region=None, n=0, subject=None, id=None))
+
+    assert draft.identifiers == (Identifier(name="n", value="0"),)
+    assert (draft.subject, draft.producer_id) == (None, None)
+
+
 def test_base64_data_is_decoded() -> None:
     assert translator().structured(structured(data_base64=base64.b64encode(b'{"a":1}').decode())).data == b'{"a":1}'
 

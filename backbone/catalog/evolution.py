@@ -67,7 +67,7 @@ def evolved(
     attributes = () if event_type.open else union(each for each in lists if each)
     place, _, name = (event_type.partition_key or "").partition(".")
     if place == "data" and not event_type.open and name not in {each.name for each in attributes}:
-        raise Conflict(f"attribute {name} is the event type's partition key")
+        raise Conflict(f"the event type's partition key is attribute {name}, which it would not have")
     text = schema_text(
         workspace=event_type.workspace,
         namespace=event_type.namespace,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -13,11 +13,12 @@ from schemas.delivery import LEASE, SOCKET, EndpointState, SocketKey
 from schemas.errors import CorruptRecord
 from schemas.event_service import UNLINKED
 from schemas.subscription import BodyFormat, Endpoint, EndpointType
+from stream_processors import open_sockets
 from stream_processors.matching import ALL_EVENTS, MatchIndex
 from stream_processors.open_sockets import OpenSocket, OpenSockets
 from tests.unit.stream_processors.subscribed_world import LINKED_MS, ORDERS, Message, World, event, world_with_orders
 
-NOW = int(time.time() * 1_000)
+NOW = 1_700_000_000_000
 WINDOW = 60_000
 
 
@@ -41,6 +42,12 @@ def told(sockets: OpenSockets, kind: str, at: int, *, node: str = "n1", endpoint
     window = WINDOW if kind == LEASE else None
     value = msgspec.json.encode(EndpointState(endpoint=endpoint, socket_window=window, changed_at=at * 1_000))
     sockets.apply(StateRecord(str(SocketKey(endpoint, kind, node)), value, at))  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ``NOW``, however long the tests before took."""
+    monkeypatch.setattr(open_sockets, "time", SimpleNamespace(time=lambda: NOW / 1_000))
 
 
 @pytest.fixture

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from enum import StrEnum
 from itertools import groupby
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
 from schemas.errors import CorruptRecord
 from schemas.ids import LIVE, contract_delivery_id
+from schemas.timestamps import EARLIEST, LATEST
 
 Headers = list[tuple[str, bytes]]
+
+Micros = Annotated[int, msgspec.Meta(ge=EARLIEST, le=LATEST)]
+"""An instant in microseconds since the epoch; what a record says is checked, so that it can always be printed."""
+
+Millis = Annotated[int, msgspec.Meta(ge=EARLIEST // 1_000, le=LATEST // 1_000)]
+"""In milliseconds."""
 
 _PREFIX = "hr_"
 _GROUPS = "hr_groups"
@@ -103,11 +110,19 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
                 subscriptions=tuple(part for part in found["hr_subscriptions"].split(",") if part),
                 run=found["hr_run"],
                 attempts=int(found["hr_attempts"]),
-                routed_at=int(found["hr_routed_at"]),
-                due=int(found["due"]) if "due" in found else None,
+                routed_at=_instant(found["hr_routed_at"], 1),
+                due=_instant(found["due"], 1_000) if "due" in found else None,
             )
         except (KeyError, ValueError, AttributeError) as error:
             raise CorruptRecord(f"not a delivery: {error!r}") from error
+
+
+def _instant(text: str | bytes, unit: int) -> int:
+    """An instant in units of so many microseconds."""
+    instant = int(text)
+    if not EARLIEST <= instant * unit <= LATEST:
+        raise ValueError("a time outside the years 1 to 9999")
+    return instant
 
 
 class Contract(msgspec.Struct, frozen=True, array_like=True):
@@ -194,8 +209,8 @@ class GroupedDelivery(msgspec.Struct, frozen=True, kw_only=True):
                 source=SourceOffset.parse(found["hr_source"].decode()),
                 contracts=contracts,
                 run=found["hr_run"].decode(),
-                routed_at=int(found["hr_routed_at"]),
-                due=int(found["due"]) if "due" in found else None,
+                routed_at=_instant(found["hr_routed_at"], 1),
+                due=_instant(found["due"], 1_000) if "due" in found else None,
             )
         except (KeyError, ValueError, AttributeError, TypeError, RecursionError) as error:
             # A header of another producer may have no value.
@@ -257,12 +272,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     number: int
     outcome: Outcome
-    started_at: int
-    duration: float
+    started_at: Micros
+    duration: Annotated[float, msgspec.Meta(ge=0, le=1e9)]
     status: int | None = None
     error: str | None = None
     response: str | None = None
-    next_at: int | None = None
+    next_at: Micros | None = None
     execution: str | None = None
 
 
@@ -276,12 +291,12 @@ class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     endpoint: str
-    paused_until: int | None = None
+    paused_until: Millis | None = None
     disabled_reason: str | None = None
     refresh_token: str | None = None
     succeeds: str | None = None
-    socket_window: int | None = None
-    changed_at: int
+    socket_window: Millis | None = None
+    changed_at: Micros
 
 
 class SocketKey(NamedTuple):

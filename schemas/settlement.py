@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from schemas.delivery import Attempt, Outcome, SourceOffset
+from schemas.delivery import Attempt, Micros, Outcome, SourceOffset
 from schemas.errors import CorruptRecord
 from schemas.ids import attempt_id
 
@@ -48,7 +48,7 @@ class Settlement(msgspec.Struct, frozen=True, array_like=True):
     """
 
     outcome: Outcome
-    ended_at: int
+    ended_at: Micros
     error: str | None
     deliveries: tuple[Settled, ...]
 

@@ -14,6 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from backbone.ledger.reading import refuses_row, unavailable
 from backbone.ledger.tables import ATTEMPTS, CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, METADATA, REQUESTS
 from schemas.delivery import Outcome
+from schemas.timestamps import LATEST
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, Executable, Table
@@ -226,7 +227,7 @@ def _standing(attempt: Attempt) -> Row:
         "status": attempt.status,
         "error": attempt.error,
         "next_at": attempt.next_at,
-        "changed_at": attempt.started_at + int(attempt.duration * 1_000_000),
+        "changed_at": min(attempt.started_at + int(attempt.duration * 1_000_000), LATEST),
     }
 
 

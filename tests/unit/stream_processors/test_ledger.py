@@ -330,7 +330,7 @@ def test_poison_that_others_set_aside_is_only_passed_over(world: World) -> None:
 
 def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(world: World) -> None:
     delivery, routed = world.delivery("e1")
-    too_large = attempt_message(delivery, next_at=2**63)
+    too_large = attempt_message(delivery, status=2**63)
     assert world.indexer.index([world.event("e1"), too_large, routed]) == 2
     assert [message for message, _ in world.set_aside] == [too_large]
     assert world.queries.event("acme", "e1") is not None

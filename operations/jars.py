@@ -59,14 +59,22 @@ def kafka_jars(cache: Path, report: Callable[[str], None], wanted: Mapping[str, 
     that looks complete, and two that run at once do not disturb each other.
 
     Raises:
-        CannotStart: neither mvn nor jgo could bring them, or a digest is wrong.
+        CannotStart: neither mvn nor jgo could bring them, a digest is wrong, or ``cache`` cannot be written.
     """
     coordinates = pinned() if wanted is None else wanted
     complete = cache / f"kafka-{KAFKA_VERSION}"
     if all((complete / jar_name(coordinate)).exists() for coordinate in coordinates):
         return complete
-    cache.mkdir(parents=True, exist_ok=True)
     report(f"fetching Apache Kafka {KAFKA_VERSION} ({len(coordinates)} jars, this once)")
+    try:
+        _fetch(cache, complete, coordinates)
+    except OSError as error:
+        raise CannotStart(f"{cache} cannot hold the jars: {error.strerror}; set XDG_CACHE_HOME.") from error
+    return complete
+
+
+def _fetch(cache: Path, complete: Path, coordinates: Mapping[str, str]) -> None:
+    cache.mkdir(parents=True, exist_ok=True)
     reasons = []
     for name, fetch in _FETCHERS.items():
         with tempfile.TemporaryDirectory(dir=cache, prefix="fetching-") as scratch:
@@ -79,7 +87,7 @@ def kafka_jars(cache: Path, report: Callable[[str], None], wanted: Mapping[str, 
                 reasons.append(f"{name}: {error}")
                 continue
             _put_in_place(jars, complete)
-            return complete
+            return
     raise CannotStart("The jars of Apache Kafka could not be had. " + " ".join(reasons))
 
 

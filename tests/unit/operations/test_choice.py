@@ -183,6 +183,13 @@ def test_nothing_that_looks_complete_is_left_of_a_failed_fetch(monkeypatch: pyte
     assert not list(tmp_path.iterdir())
 
 
+def test_a_cache_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(jars, "_FETCHERS", {"one": fetcher(JAR)})
+    (tmp_path / "file").touch()
+    with pytest.raises(CannotStart, match=f"{tmp_path / 'file'} cannot hold the jars: .*XDG_CACHE_HOME"):
+        jars.kafka_jars(tmp_path / "file", lambda _line: None, WANTED)
+
+
 def test_a_taken_port_is_passed_over_unless_it_was_asked_for() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

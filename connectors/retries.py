@@ -37,12 +37,13 @@ GROUP = "headrace-webhook-retries"
 _WAIT = 0.1
 """Seconds that a poll waits for a first record: a move is late by no more than that."""
 
-_HELD = 500
+_HELD = 5_000
 """Records of one partition that are held until they have waited; then it is paused."""
 
 _HELD_BYTES = 4 * 1024 * 1024
-_MOVES = 1_000
-"""Records in one transaction."""
+_MOVES = 5_000
+"""Records in one transaction. They share what it costs to commit: when an endpoint with a great backlog fails, the
+retries of all others wait behind it on the same tiers."""
 
 _BACKOFF = 1.0
 

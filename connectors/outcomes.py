@@ -147,6 +147,12 @@ class Outcomes:
         self._metrics.poison.labels(str(message.topic())).inc()
         return [dead_letter(message, reason=reason)]
 
+    def fault(self, message: Message, error: Exception) -> list[Record]:
+        """A record that our own code cannot handle."""
+        log.error("handling a delivery failed", exc_info=error, extra={"offset": message.offset()})
+        # What the error says may hold credentials.
+        return self.poison(message, f"it cannot be handled: {type(error).__name__}")
+
     async def write(self, message: Message, progress: PartitionProgress, records: Sequence[Record]) -> None:
         """Write down all that became of a record; only then is its offset finished.
 
@@ -181,11 +187,8 @@ class Outcomes:
         """Do work on a record; one that our own code cannot handle is set aside, or it would hold up its offset."""
         try:
             await work()
-        except Exception as error:
-            log.exception("handling a delivery failed", extra={"offset": message.offset()})
-            # What the error says may hold credentials.
-            reason = f"it cannot be handled: {type(error).__name__}"
-            await self.write(message, progress, self.poison(message, reason))
+        except Exception as error:  # noqa: BLE001  # ``fault`` logs it
+            await self.write(message, progress, self.fault(message, error))
 
     def _dead(self, message: Message, delivery: Delivery, reason: str, answer: Answer, started_at: int) -> list[Record]:
         return [

@@ -95,13 +95,14 @@ class WebhookConnector:
         headers = header_list(message)
         try:
             delivery = read_delivery(headers)
+            if isinstance(delivery, GroupedDelivery):
+                self._groups.accept(GroupJob(message=message, headers=headers, delivery=delivery, progress=progress))
+            else:
+                self._dispatch(Job(message=message, headers=headers, delivery=delivery, progress=progress))
         except CorruptRecord as error:
             self._write(message, progress, self._outcomes.poison(message, str(error)))
-            return
-        if isinstance(delivery, GroupedDelivery):
-            self._groups.accept(GroupJob(message=message, headers=headers, delivery=delivery, progress=progress))
-        else:
-            self._dispatch(Job(message=message, headers=headers, delivery=delivery, progress=progress))
+        except Exception as error:  # noqa: BLE001  # a record that ends the worker would end its successor too
+            self._write(message, progress, self._outcomes.fault(message, error))
 
     def tick(self) -> None:
         """Put off what has queued for too long, and forget lanes without work."""

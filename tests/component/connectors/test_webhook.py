@@ -19,15 +19,18 @@ from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
 from backbone.kafka.transaction import TransactionalProducer
 from connectors.authorization import Authorizer
+from connectors.endpoint_states import EndpointStates
 from connectors.main import GROUP
+from connectors.outcomes import Outcomes
 from schemas import timestamps, topics
-from schemas.delivery import Outcome
+from schemas.delivery import Delivery, Outcome
 from tests.component.connectors.post_office import until
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from connectors.http_client import Answer
+    from connectors.outcomes import Job
     from connectors.rendering import Request
     from schemas.subscription import Endpoint
     from tests.component.connectors.post_office import PostOffice
@@ -303,19 +306,48 @@ async def test_poison_is_set_aside_and_the_next_delivery_arrives(
 
 
 async def test_a_delivery_that_our_own_code_cannot_handle_is_set_aside(
-    office: PostOffice, mailbox: Mailbox, url: str
+    office: PostOffice, mailbox: Mailbox, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint = await office.endpoint(url)
-    odd = [office.delivery(endpoint, routed_at=10**400), office.delivery(endpoint, attempts=-100)]
-    mailbox.answers = [200, 500]
-    await office.producer.send([msgspec.structs.replace(record, partition=0) for record in odd])
+    of_try = Outcomes.of_try
 
-    def set_aside() -> set[bytes]:
-        found = (dict(message.headers() or ()) for message in office._read(topics.DEAD_LETTERS))
-        return {each["hr_delivery"] for each in found if each.get("hr_endpoint") == endpoint.id.encode()}
+    def fails(self: Outcomes, job: Job, tried: Endpoint, answer: Answer, started_at: int) -> list[Record]:
+        if tried.id == endpoint.id:
+            raise OverflowError("a-secret")
+        return of_try(self, job, tried, answer, started_at)
 
-    expected = {dict(record.headers or [])["hr_delivery"] for record in odd}
-    await until(lambda: set_aside() == expected, "both are set aside")
+    monkeypatch.setattr(Outcomes, "of_try", fails)
+    (delivery,) = await office.deliver(endpoint)
+    await until(lambda: fault_of(office, delivery.id) == b"it cannot be handled: OverflowError", "set aside")
+    assert len(mailbox.received) == 1
+
+
+def fault_of(office: PostOffice, delivery: str) -> bytes | None:
+    """Why a delivery was set aside, if it was."""
+    letters = (dict(message.headers() or ()) for message in office._read(topics.DEAD_LETTERS))
+    return next((each["hr_dead_reason"] for each in letters if each.get("hr_delivery") == delivery.encode()), None)
+
+
+async def test_a_delivery_that_our_own_code_cannot_even_accept_is_set_aside(
+    office: PostOffice, mailbox: Mailbox, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, good = await office.endpoint(url), await office.endpoint(url)
+    disabled_reason = EndpointStates.disabled_reason
+
+    def fails(self: EndpointStates, endpoint: Endpoint) -> str | None:
+        if endpoint.id == broken.id:
+            raise OverflowError("a-secret")
+        return disabled_reason(self, endpoint)
+
+    # Both are known before they are asked about.
+    await office.deliver(broken)
+    await until(lambda: len(mailbox.received) == 1, "received")
+    monkeypatch.setattr(EndpointStates, "disabled_reason", fails)
+    records = [msgspec.structs.replace(office.delivery(each), partition=0) for each in (broken, good)]
+    await office.producer.send(records)
+    await until(lambda: len(mailbox.received) == 2, "the next delivery arrives")
+    delivery = Delivery.from_headers(records[0].headers).id
+    await until(lambda: fault_of(office, delivery) == b"it cannot be handled: OverflowError", "set aside")
 
 
 @pytest.mark.parametrize("trace", [b"00-1-2-01\r\nX-Injected: 1", b"\xff", b""])

@@ -151,7 +151,8 @@ def connector(kind: Annotated[Connector, typer.Argument(help="Which one.", show_
 def tour() -> None:
     """Send events through a running gateway.
 
-    It plays producers and subscribers of the five API families, checks every arrival, and shows them.
+    It plays producers and subscribers of the five API families, checks every arrival, and shows them. Webhooks to this
+    machine must be allowed there (HEADRACE_WEBHOOK_ALLOW=127.0.0.0/8), as headrace up --tour has it.
     """
     from operations.tour import run
 

@@ -72,7 +72,7 @@ async def _run(settings: OperationsSettings, narrator: Narrator) -> None:
                 token = (await api.post("/realtime/connection-token", {"channels": [channel]}))["token"]
                 async with RealtimeListener(settings.realtime_url, token) as listener:
                     posted = await _post(session, api, narrator)
-                    await _check_webhooks(receiver, posted, narrator)
+                    await _check_webhooks(api, receiver, posted, narrator)
                     await _check_realtime(listener, settings.realtime_url, posted, narrator)
                 await _check_topic(settings, event_type["topic"], posted, narrator)
                 await _check_ledger(api, posted, narrator)
@@ -139,21 +139,27 @@ async def _post(session: aiohttp.ClientSession, api: OwnApi, narrator: Narrator)
     return posted
 
 
-async def _check_webhooks(receiver: Receiver, posted: dict[str, Offer], narrator: Narrator) -> None:
+async def _check_webhooks(api: OwnApi, receiver: Receiver, posted: dict[str, Offer], narrator: Narrator) -> None:
     narrator.step("A subscriber receives webhooks")
     wanted = [event for event, offer in posted.items() if offer.matches]
     arrivals = await receiver.arrivals(set(wanted), ARRIVAL_TIMEOUT)
     for event in wanted:
-        narrator.check(
-            f"{posted[event].name} as webhook {event}", **_webhook_properties(arrivals.get(event), posted[event])
-        )
+        name = f"{posted[event].name} as webhook {event}"
+        if event not in arrivals:
+            raise TourFailed(f"The tour failed: {name}: not arrived: {await _why_not(api, event)}")
+        narrator.check(name, **_webhook_properties(arrivals[event], posted[event]))
     narrator.show("webhook-id", arrivals[wanted[0]].webhook_id)
     narrator.show("body", arrivals[wanted[0]].text)
 
 
-def _webhook_properties(arrival: Arrival | None, offer: Offer) -> dict[str, bool]:
-    if arrival is None:
-        return {"arrived": False}
+async def _why_not(api: OwnApi, event: str) -> str:
+    """What went wrong with the last attempt, as the ledger has it."""
+    known = await api.find(f"/events/{event}") or {}
+    errors: list[str] = [attempt["error"] for attempt in _attempts(known) if attempt["error"]]
+    return errors[-1] if errors else "no attempt failed"
+
+
+def _webhook_properties(arrival: Arrival, offer: Offer) -> dict[str, bool]:
     event = arrival.event
     return {
         "arrived": True,

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from connectors import main as webhook_connector
+from connectors import retries
 from operations.ports import free_port
+from schemas import topics
+from stream_processors.settings import ProcessorSettings
+from tests.offsets import pass_over
 from tests.running_gateway import TOKEN_SECRET, RunningGateway
 from tests.running_plane import running_plane
 
@@ -31,12 +36,16 @@ class Installation:
 
 def run_processors(gateway: RunningGateway) -> Iterator[None]:
     """Route events, and index them in the ledger of the gateway."""
+    ledger = ProcessorSettings().ledger_group
+    pass_over(gateway.bootstrap, ledger, topics.WEBHOOK_DELIVERIES, topics.FILE_DELIVERIES, topics.ATTEMPTS)
     with running_plane(gateway.bootstrap, gateway.directory, "processors"):
         yield
 
 
 def run_webhooks(gateway: RunningGateway) -> Iterator[None]:
     """Post webhooks, on this machine too."""
+    pass_over(gateway.bootstrap, webhook_connector.GROUP, topics.WEBHOOK_DELIVERIES)
+    pass_over(gateway.bootstrap, retries.GROUP, *topics.RETRY_TIERS.values())
     allowed = {"HEADRACE_WEBHOOK_ALLOW": "127.0.0.0/8"}
     with running_plane(gateway.bootstrap, gateway.directory, "connector", "webhook", **allowed):
         yield

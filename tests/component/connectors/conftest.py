@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry
 
+from backbone.kafka.admin import Admin
 from backbone.kafka.settings import KafkaSettings
+from backbone.kafka.topology import ensure_internal_topics
 from backbone.settings import BackboneSettings
-from connectors.main import serve_webhooks
+from connectors import retries
+from connectors.main import GROUP, serve_webhooks
 from connectors.metrics import WebhookMetrics
 from connectors.settings import ConnectorSettings, WebhookSettings
+from schemas import topics
 from tests.component.connectors.post_office import SECRET_KEY, PostOffice, post_office_on
+from tests.offsets import pass_over
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -41,6 +46,9 @@ def connector(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) ->
     def run() -> None:
         asyncio.set_event_loop(loop)
         try:
+            loop.run_until_complete(ensure_internal_topics(Admin(settings.kafka)))
+            pass_over(kafka_bootstrap, GROUP, topics.WEBHOOK_DELIVERIES)
+            pass_over(kafka_bootstrap, retries.GROUP, *topics.RETRY_TIERS.values())
             loop.run_until_complete(serve_webhooks(settings, stopping, ready.set, WebhookMetrics(registry)))
             loop.run_until_complete(loop.shutdown_default_executor())
         except BaseException as error:  # noqa: BLE001  # shown by the test that needs the connector

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backbone.kafka.records import Record, dead_letter
+from backbone.kafka.records import Record, dead_letter, headers_of
 from connectors.schedule import tier_for
 from schemas import topics
 from schemas.delivery import Attempt, Delivery, GroupedDelivery, Outcome, event_headers
@@ -113,9 +113,7 @@ def dead_record(message: Message, delivery: Delivery, *, reason: str, answer: An
 
 def header_list(message: Message) -> list[tuple[str, bytes]]:
     """A message's headers as ``Delivery`` reads them; a null header becomes an empty one."""
-    headers = message.headers() or []
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return [(name, value.encode() if isinstance(value, str) else value or b"") for name, value in pairs]
+    return [(name, value or b"") for name, value in headers_of(message)]
 
 
 def smaller(record: Record, message: Message, reason: str) -> Record:

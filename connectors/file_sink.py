@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from backbone.kafka.consumer import BatchConsumer
-from backbone.kafka.records import dead_letter
+from backbone.kafka.records import dead_letter, headers_of
 from connectors.attempts import settlement_records
 from connectors.chains import PartitionChains
 from schemas import timestamps, topics
@@ -137,7 +137,7 @@ class FileSink:
         offset = int(message.offset() or 0)
         try:
             # A foreign record may have any headers, or none.
-            headers: dict[str, Any] = dict(message.headers() or ())
+            headers: dict[str, Any] = dict(headers_of(message))
             delivery = Settled.from_headers(headers)
             chain = part.chain(delivery.endpoint, _publisher(headers) or self._renderer.source(message))
         except CorruptRecord as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backbone.kafka.records import Record
+from backbone.kafka.records import Record, headers_of
 from schemas import topics
 from schemas.channels import delivery_channel
 from schemas.delivery import (
@@ -78,7 +78,7 @@ def wanted(message: ConsumedRecord, matches: Sequence[Match]) -> Sequence[Match]
     """What of its matches an event is for: of a contract that a person sent again, that contract only."""
     if all(match.order is None for match in matches):
         return matches
-    request = received_request(message.headers())
+    request = received_request(headers_of(message))
     if request is None or request.contract is None:
         return matches
     return [match for match in matches if match.subscriptions == (request.contract,)]
@@ -92,7 +92,7 @@ def delivery_records(
     Headers of the event that are named like a delivery's are left out: another producer's ``due`` is no due time, and
     nobody who can write an event can forge where it goes.
     """
-    own = event_headers(message.headers())
+    own = event_headers(headers_of(message))
     records = [
         delivery_record(message, own, event, endpoint, subscriptions, routed_at=routed_at, decode=decode)
         for endpoint, subscriptions, order in matches

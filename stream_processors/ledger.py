@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backbone.kafka.records import headers_of
 from backbone.ledger.rows import DeadDelivery, EventRow, LedgerRows, RequestRow
 from schemas import topics
 from schemas.delivery import Delivery, GroupedDelivery, read_delivery
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
     from backbone.kafka.records import Message
     from backbone.ledger.writer import LedgerWriter
-    from schemas.delivery import Headers
     from stream_processors.record_view import Decode
 
     SetAside = Callable[[Message, str], None]
@@ -136,7 +136,7 @@ class LedgerIndexer:
             self._add_event(message, topic, f"{topic}/{message.partition()}/{message.offset()}", rows)
 
     def _read_delivery(self, message: Message, rows: LedgerRows) -> None:
-        found = read_delivery(_headers(message))
+        found = read_delivery(headers_of(message))
         deliveries = [found] if isinstance(found, Delivery) else found.deliveries()
         for delivery in deliveries:
             _check_lengths(delivery.id, delivery.run, delivery.event, delivery.workspace, str(delivery.source))
@@ -152,7 +152,7 @@ class LedgerIndexer:
 
     def _read_logged(self, message: Message, rows: LedgerRows) -> None:
         """A delivery to a realtime channel has arrived when it is in the channel's log."""
-        if dict(_headers(message)).get("hr_delivery") is None:
+        if dict(headers_of(message)).get("hr_delivery") is None:
             return  # what a client published there itself is no event
         before = len(rows.deliveries)
         self._read_delivery(message, rows)
@@ -166,7 +166,7 @@ class LedgerIndexer:
         rows.attempts += [made for made in attempts if self._policy(made.source.topic) is not LedgerPolicy.NONE]
 
     def _read_dead_letter(self, message: Message, rows: LedgerRows) -> None:
-        headers = _headers(message)
+        headers = headers_of(message)
         found = dict(headers)
         if found.get("hr_dead_kind") != b"delivery":
             return
@@ -183,7 +183,7 @@ class LedgerIndexer:
             return
         event = self._decode(value)
         _check_lengths(event.id)
-        headers = dict(_headers(message))
+        headers = dict(headers_of(message))
         producer_id = _text(headers.get("ce_id"))
         if HEADER in headers:
             request = _text(headers[HEADER])
@@ -215,10 +215,6 @@ class LedgerIndexer:
                 producer_id=producer_id if producer_id and producer_id != event.id else None,
             )
         )
-
-
-def _headers(message: Message) -> Headers:
-    return message.headers() or []  # type: ignore[return-value]  # a consumed message has a list of name and bytes
 
 
 def _text(header: bytes | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from backbone.kafka.records import headers_of
 from schemas import timestamps
 from schemas.topics import namespace_of
 
@@ -93,7 +94,7 @@ class RecordView:
 
     def _header(self, name: str) -> str | None:
         if self._headers is None:
-            self._headers = dict(self._message.headers() or ())
+            self._headers = dict(headers_of(self._message))
         value = self._headers.get(name)
         return None if value is None else value.decode(errors="replace")
 

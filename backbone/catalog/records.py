@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 
 from backbone.catalog.indexes import RegisteredSchema
-from backbone.kafka.records import Record
+from backbone.kafka.records import Record, headers_of
 from schemas import topics
 from schemas.errors import CorruptRecord
 from schemas.resources import decode_resource, encode_resource
@@ -91,10 +91,9 @@ def restoring_record(view: CatalogView, topic: str, key: bytes, write_id: str) -
 
 def write_id_of(message: Message) -> str | None:
     """The write that a record belongs to, or None for a record that no writer of ours wrote."""
-    headers = message.headers() or []
-    for name, value in headers.items() if isinstance(headers, dict) else headers:
+    for name, value in headers_of(message):
         if name == WRITE_ID and value is not None:
-            return value if isinstance(value, str) else value.decode(errors="replace")
+            return value.decode(errors="replace")
     return None
 
 

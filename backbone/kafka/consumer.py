@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import operator
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-
-_HEADERS = operator.methodcaller("headers")
-"""Calls it from C, where a failure is noticed: the interpreter's own quick calls leave it to whatever comes next."""
 
 BEGINNING = OFFSET_BEGINNING
 """As an offset: the first that the partition still has."""
@@ -111,8 +107,7 @@ class BatchConsumer:
     def consume(self, count: int, timeout: float) -> list[Message]:
         """Up to ``count`` messages: what has arrived as soon as one has; none when ``timeout`` seconds are over.
 
-        Errors are logged, and the client recovers from them by itself. A record with a header whose name is not UTF-8
-        comes without its headers.
+        Errors are logged, and the client recovers from them by itself. Headers are read with ``records.headers_of``.
 
         Raises:
             Unavailable: an error that no further call gets over; build a new consumer.
@@ -124,11 +119,9 @@ class BatchConsumer:
                 messages += self._client.consume(count - 1, 0)
         except KafkaException as exception:
             raise failure(exception, "consume") from exception
-        if not all(message.error() is None for message in messages):
-            messages = [message for message in messages if self._is_record(message)]
-        for message in messages:
-            _read_headers(message)
-        return messages
+        if all(message.error() is None for message in messages):
+            return messages
+        return [message for message in messages if self._is_record(message)]
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit the next offset to read of each partition, and wait for the answer.
@@ -274,19 +267,6 @@ class BatchConsumer:
         if self._on_revoked:
             self._on_revoked(partitions)
         client.incremental_unassign(removed)
-
-
-def _read_headers(message: Message) -> None:
-    """Have them read now, and dropped where they cannot be: to ask for such headers again would crash the process.
-
-    Kafka holds names to be text, but takes any bytes from producers that do not see to it.
-    """
-    try:
-        _HEADERS(message)
-    except SystemError as error:
-        place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
-        log.warning("headers dropped that cannot be read", extra=place | {"reason": repr(error.__cause__)})
-        message.set_headers([])
 
 
 def _positions(offsets: Mapping[Partition, int]) -> list[TopicPartition]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import logging
+import operator
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from confluent_kafka import Message
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
     from schemas.delivery import Headers
 
-__all__ = ["ANY_PARTITION", "Ack", "Message", "Partition", "Record", "dead_letter", "partition_for"]
+__all__ = ["ANY_PARTITION", "Ack", "Message", "Partition", "Record", "dead_letter", "headers_of", "partition_for"]
+
+log = logging.getLogger(__name__)
 
 ANY_PARTITION = -1
 """The client picks a partition."""
@@ -25,6 +29,9 @@ _MOST_HEADERS = 768 * 1024
 
 _MOST_BYTES = 1_900_000
 """Of value and headers together: again more than ours have, and less than ``dead-letters`` takes."""
+
+_HEADERS = operator.methodcaller("headers")
+"""Calls it from C, where a failure is noticed: the interpreter's own quick calls leave it to whatever comes next."""
 
 _LENGTHS = 8
 """Bytes of the two lengths that go before a header, at most."""
@@ -74,7 +81,7 @@ def dead_letter(
         extra: more headers (``hr_dead_status``, ``hr_dead_response``).
     """
     topic, partition = str(message.topic()), message.partition()
-    headers: Headers = [(name, _as_bytes(value)) for name, value in _header_list(message)]
+    headers: Headers = [(name, _as_bytes(value)) for name, value in headers_of(message)]
     size = sum(len(name) + len(content) + _LENGTHS for name, content in headers)
     if size > _MOST_HEADERS:
         headers, size = [], 0
@@ -92,11 +99,22 @@ def dead_letter(
     return Record(topics.DEAD_LETTERS, value, key or f"{topic}/{partition}".encode(), headers)
 
 
-def _header_list(message: Message) -> Iterable[tuple[str, str | bytes | None]]:
-    headers = message.headers() or []
-    return headers.items() if isinstance(headers, dict) else headers
+def headers_of(message: Any) -> Headers:
+    """A consumed message's headers, in the order written, a null one as None; none if a name is not UTF-8.
+
+    Nobody asks the message itself: asked a second time for headers that cannot be read, it crashes the process. Kafka
+    holds names to be text, but takes any bytes from producers that do not see to it.
+    """
+    try:
+        headers: Headers | None = _HEADERS(message)
+    except SystemError as error:
+        place = {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}
+        log.warning("headers dropped that cannot be read", extra=place | {"reason": repr(error.__cause__)})
+        message.set_headers([])
+        return []
+    return headers or []
 
 
-def _as_bytes(value: str | bytes | None) -> bytes:
+def _as_bytes(value: bytes | None) -> bytes:
     # A poison record may carry a null header, which a Record cannot.
-    return value.encode() if isinstance(value, str) else value or b""
+    return value or b""

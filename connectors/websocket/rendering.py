@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from backbone.kafka.records import headers_of
 from connectors.bodies import cloudevents, event_service
 from connectors.websocket.protocol import one_line
 from schemas.avro import unframe
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from backbone.catalog.reader import Catalog
     from backbone.kafka.records import Message
-    from schemas.delivery import Headers
 
 
 class PublicationRenderer:
@@ -53,7 +53,7 @@ class PublicationRenderer:
         value = message.value()
         if value is None:
             raise CorruptRecord("a delivery without a value")
-        headers = cast("Headers", message.headers() or [])
+        headers = headers_of(message)
         named = dict(headers)
         source = named.get("hr_source")
         if source is None:

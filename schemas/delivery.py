@@ -237,11 +237,11 @@ def event_headers(headers: Headers | None) -> Headers:
 
     ``hr_request`` belongs to the event.
     """
-    kept = []
-    for name, value in headers or ():
-        if name == "hr_request" or not (name.startswith(_PREFIX) or name == "due"):
-            kept.append((name, value))
-    return kept
+    return [
+        header
+        for header in headers or ()
+        if not (header[0].startswith(_PREFIX) or header[0] == "due") or header[0] == "hr_request"
+    ]
 
 
 class Outcome(StrEnum):

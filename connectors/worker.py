@@ -29,7 +29,6 @@ _WAIT = 0.1
 _COMMIT_EVERY = 0.5
 """Seconds: what a crash repeats is what finished since the last commit."""
 
-
 _AGAIN = 1.0
 """Seconds before a consumer that failed is replaced."""
 
@@ -187,7 +186,7 @@ class Worker:
                 self._progress[partition].committed(offset)
 
     async def _wait_for_room(self, stopping: asyncio.Event) -> None:
-        """Poll no more than this process can work off, or its own slowness would be taken for the endpoints'."""
+        """Poll no more than this process can work off: what stays in Kafka takes none of its memory and turns."""
         while not stopping.is_set():
             began = time.monotonic()
             await asyncio.sleep(0)

@@ -12,15 +12,18 @@ import msgspec
 from schemas import lexical, timestamps
 from schemas.attributes import AttributeKind, parse_type
 from schemas.avro import NAME_PROPERTY, TYPE_PROPERTY, avro_type, unframe
-from schemas.decoding import event_reader
+from schemas.decoding import data_reader, event_reader
 from schemas.errors import CorruptRecord, InvalidRequest
 from schemas.event import Identifier
 from schemas.layout import Layout, layout_of, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from schemas.attributes import AttributeType
+    from schemas.decoding import Reader
+
+    Checks = Sequence[tuple[str, Callable[[Any], Any]]]
 
 _ENVELOPE = ("id", "type", "source", "subject", "time", "received_at", "channel", "identifiers", "data", "lexical")
 
@@ -84,15 +87,7 @@ class DecodedEvent(msgspec.Struct, kw_only=True):
     def _read_value(self) -> Any:
         if self.layout is None or isinstance(self.data, str):
             return parse_json(str(self.data))
-        found = {name: value for name, value in self.data.items() if value is not None}
-        for name, read_json in self.layout.converted:
-            if name in found:
-                found[name] = read_json(found[name])
-        for member in self.layout.members if self.lexical else ():
-            text = (self.lexical or {}).get(member.key)
-            if text is not None:
-                found[member.name] = parse_json(member.as_sent(self.data[member.name], text))
-        return found
+        return self.layout.json_values(self.data, self.lexical)
 
 
 class EventDecoder:
@@ -112,9 +107,10 @@ class EventDecoder:
             attributes = None if data == "string" else [_attribute(field) for field in data["fields"]]
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, InvalidRequest) as error:
             raise CorruptRecord(f"not the schema of an event: {error!r}") from error
+        self._attributes = attributes
         self._layout = None if attributes is None else layout_of(attributes)
         self._read = event_reader(attributes)
-        self._checks = [(name, _CHECKS[of.kind]) for name, of in attributes or () if of.kind in _CHECKS]
+        self._checks = _checks(attributes or ())
 
     @property
     def is_open(self) -> bool:
@@ -154,6 +150,37 @@ class EventDecoder:
             layout=self._layout,
         )
 
+    def data_decoder(self, wanted: frozenset[str]) -> Callable[[bytes], Any]:
+        """What reads a framed value's ``data_value`` and nothing else, of a typed event only the attributes ``wanted``.
+
+        The frame is not looked at. It raises CorruptRecord as ``decode`` does, but not for the content of what it does
+        not read.
+        """
+        if self._attributes is None:
+            return lambda value: self.decode(value).data_value()
+        attributes = [(name, of) for name, of in self._attributes if name in wanted]
+        return _DataDecoder(data_reader(self._attributes, wanted), layout_of(attributes), _checks(attributes))
+
+
+class _DataDecoder:
+    """See ``EventDecoder.data_decoder``."""
+
+    def __init__(self, read: Reader, layout: Layout, checks: Checks) -> None:
+        self._read = read
+        self._layout = layout
+        self._checks = checks
+
+    def __call__(self, value: bytes) -> dict[str, Any]:
+        try:
+            data, texts = self._read(value)
+            for name, check in self._checks:
+                found = data[name]
+                if found is not None:
+                    check(found)
+            return self._layout.json_values(data, texts)
+        except (IndexError, ValueError, struct.error, RecursionError) as error:
+            raise CorruptRecord(f"not an event of its schema: {error}") from error
+
 
 def _attribute(field: Mapping[str, Any]) -> tuple[str, AttributeType]:
     """Name and type of a field of ``data``, once it is known to be one that we derived."""
@@ -179,6 +206,10 @@ def _check_json(text: str) -> None:
         msgspec.json.decode(text, type=msgspec.Raw)
     except (msgspec.DecodeError, RecursionError) as error:
         raise CorruptRecord(f"not JSON: {error}") from error
+
+
+def _checks(attributes: Sequence[tuple[str, AttributeType]]) -> Checks:
+    return [(name, _CHECKS[of.kind]) for name, of in attributes if of.kind in _CHECKS]
 
 
 _CHECKS: dict[AttributeKind, Callable[[Any], Any]] = {

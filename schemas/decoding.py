@@ -40,28 +40,56 @@ def event_reader(attributes: Sequence[tuple[str, AttributeType]] | None) -> Read
     whose ``data`` comes as text. The function raises CorruptRecord, IndexError, ValueError or struct.error on a value
     that is not of the schema.
     """
-    scope: dict[str, Any] = dict(_SCOPE)
-    lines = [f"p = {HEADER_LENGTH}"]
-    lines += _TEXT.format("id").splitlines() + _TEXT.format("type").splitlines() + _TEXT.format("source").splitlines()
+    lines = _TEXT.format("id").splitlines() + _TEXT.format("type").splitlines() + _TEXT.format("source").splitlines()
     lines += _nullable("subject", _TEXT)
     lines += _LONG.format("time").splitlines() + _LONG.format("received_at").splitlines()
     lines += _nullable("channel", _TEXT)
     lines.append("identifiers, p = read_identifiers(b, p)")
-    if attributes is None:
-        lines += _TEXT.format("data").splitlines()
-    else:
-        for index, (name, of) in enumerate(attributes):
-            scope[f"NAME{index}"] = name
-            scope[f"SCALE{index}"] = of.scale
-            lines += _nullable(f"v{index}", _READS[of.kind].replace("SCALE", f"SCALE{index}"))
-        lines.append(f"data = {{{', '.join(f'NAME{index}: v{index}' for index in range(len(attributes)))}}}")
-    lines += _nullable("lexical", "{0}, p = read_map(b, p)")
-    lines.append("if p != len(b): raise misplaced(b, p)")
-    lines.append("return id, type, source, subject, time, received_at, channel, identifiers, data, lexical")
+    scope: dict[str, Any] = {}
+    lines += _TEXT.format("data").splitlines() if attributes is None else _members(attributes, None, scope)
+    result = "id, type, source, subject, time, received_at, channel, identifiers, data, lexical"
+    return _reader(lines, result, scope)
+
+
+def data_reader(attributes: Sequence[tuple[str, AttributeType]], wanted: frozenset[str]) -> Reader:
+    """As ``event_reader`` of a typed event, for ``data`` with no other than the ``wanted`` attributes, and ``lexical``.
+
+    What is not wanted is stepped over: its length is checked, its content is not.
+    """
+    lines = _STEP_TEXT.splitlines() * 3 + _step_nullable(_STEP_TEXT) + _STEP_LONG.splitlines() * 2
+    lines += _step_nullable(_STEP_TEXT)
+    lines += ["if b[p]: _, p = read_identifiers(b, p)", "else: p += 1"]
+    scope: dict[str, Any] = {}
+    lines += _members(attributes, wanted, scope)
+    return _reader(lines, "data, lexical", scope)
+
+
+def _reader(lines: list[str], result: str, scope: dict[str, Any]) -> Reader:
+    """The function: ``lines`` for everything before ``lexical``, and the names of what it returns."""
+    first, last = f"p = {HEADER_LENGTH}", "if p != len(b): raise misplaced(b, p)"
+    lines = [first, *lines, *_nullable("lexical", "{0}, p = read_map(b, p)"), last, f"return {result}"]
     body = "\n    ".join(lines)
+    scope |= _SCOPE
     exec(f"def read(b):\n    {body}\n", scope)  # noqa: S102 -- made of the fixed lines below, never of anyone's text
     read: Reader = scope["read"]
     return read
+
+
+def _members(
+    attributes: Sequence[tuple[str, AttributeType]], wanted: frozenset[str] | None, scope: dict[str, Any]
+) -> list[str]:
+    """The lines that make ``data``; their names and scales go to ``scope``."""
+    lines: list[str] = []
+    entries = []
+    for index, (name, of) in enumerate(attributes):
+        if wanted is not None and name not in wanted:
+            lines += _step_nullable(_STEPS[of.kind])
+            continue
+        scope[f"NAME{index}"] = name
+        scope[f"SCALE{index}"] = of.scale
+        lines += _nullable(f"v{index}", _READS[of.kind].replace("SCALE", f"SCALE{index}"))
+        entries.append(f"NAME{index}: v{index}")
+    return [*lines, f"data = {{{', '.join(entries)}}}"]
 
 
 def read_long(b: bytes, p: int) -> tuple[int, int]:
@@ -140,6 +168,11 @@ def _read_length(b: bytes, p: int) -> tuple[int, int]:
     return size, p
 
 
+def _step_text(b: bytes, p: int) -> int:
+    size, p = _read_length(b, p)
+    return p + size
+
+
 def _read_decimal(b: bytes, p: int, scale: int) -> tuple[Decimal, int]:
     size, p = _read_length(b, p)
     unscaled = int.from_bytes(b[p : p + size], "big", signed=True)
@@ -166,6 +199,16 @@ def _nullable(name: str, read: str) -> list[str]:
         *(f"    {line}" for line in read.format(name).splitlines()),
         f"elif u == {_NULL}: {name} = None",
         "else: raise wrong_branch(u)",
+    ]
+
+
+def _step_nullable(step: str) -> list[str]:
+    return [
+        "u = b[p]",
+        "p += 1",
+        f"if u == {_VALUE}:",
+        *(f"    {line}" for line in step.splitlines()),
+        f"elif u != {_NULL}: raise wrong_branch(u)",
     ]
 
 
@@ -196,7 +239,27 @@ _READS: dict[AttributeKind, str] = {
 }
 """The lines that read a value, by kind."""
 
+_STEP_TEXT = """n = b[p]
+if n & 0x81: p = step_text(b, p)
+else: p += 1 + (n >> 1)"""
+_STEP_LONG = """if from_bytes(b[p : p + 8], "little") & 0x8080_8080_8080_8080 == 0x0080_8080_8080_8080: p += 8
+else: _, p = read_long(b, p)"""
+_STEP_SHORT_LONG = """if b[p] & 0x80: _, p = read_long(b, p)
+else: p += 1"""
+_STEPS: dict[AttributeKind, str] = {
+    AttributeKind.STRING: _STEP_TEXT,
+    AttributeKind.NUMBER: "p += 8",
+    AttributeKind.BOOLEAN: "p += 1",
+    AttributeKind.TIME: _STEP_LONG,
+    AttributeKind.INTEGER: _STEP_SHORT_LONG,
+    AttributeKind.DECIMAL: _STEP_TEXT,
+    AttributeKind.JSON: _STEP_TEXT,
+}
+"""The lines that step over a value, by kind."""
+
 _SCOPE: dict[str, Any] = {
+    "from_bytes": int.from_bytes,
+    "step_text": _step_text,
     "double": struct.Struct("<d").unpack_from,
     "read_long": read_long,
     "read_text": read_text,

@@ -80,15 +80,16 @@ class Condition:
     """A compiled condition: immutable, and usable from any thread.
 
     Attributes:
-        needs_data: it looks at ``data``, ``identifiers`` or ``channel``, which only the record's value holds.
+        attributes: names of the members of ``data`` that it looks at, when it looks at nothing else that only the
+            record's value holds; otherwise None.
     """
 
-    __slots__ = ("_terms", "_test", "needs_data")
+    __slots__ = ("_terms", "_test", "attributes")
 
     def __init__(self, pattern: Any) -> None:
         self._test = _pattern_test(pattern, "$", 1, _event_member)
         self._terms = tuple(_equality_terms(pattern, ()))
-        self.needs_data = not FIELDS_IN_VALUE.isdisjoint(_fields(pattern))
+        self.attributes = _attributes(pattern)
 
     def matches(self, event: FilterView) -> bool:
         """Whether the event satisfies it."""
@@ -294,8 +295,18 @@ def _equality_terms(pattern: dict[str, Any], path: tuple[str, ...]) -> Iterator[
             yield EqualityTerm((*path, name), keys)
 
 
-def _fields(pattern: dict[str, Any]) -> Iterator[str]:
-    """The fields of the event that a pattern looks at."""
+def _attributes(pattern: dict[str, Any]) -> frozenset[str] | None:
+    names: set[str] = set()
+    for field, inner in _fields(pattern):
+        if field in FIELDS_IN_VALUE:
+            if field != "data" or not isinstance(inner, dict):
+                return None
+            names.update(name for name, _ in _fields(inner))
+    return frozenset(names)
+
+
+def _fields(pattern: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The fields that a pattern looks at, and what it asks of each."""
     for name, inner in pattern.items():
         if name == "$not":
             yield from _fields(inner)
@@ -303,7 +314,7 @@ def _fields(pattern: dict[str, Any]) -> Iterator[str]:
             for part in inner:
                 yield from _fields(part)
         else:
-            yield name
+            yield name, inner
 
 
 def _child(path: str, name: str) -> str:

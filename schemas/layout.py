@@ -53,6 +53,28 @@ class Layout(msgspec.Struct, frozen=True):
     members: tuple[Member, ...]
     converted: tuple[tuple[str, Callable[[Any], Any]], ...]
 
+    def json_values(self, data: dict[str, Any], sent: dict[str, str] | None) -> dict[str, Any]:
+        """The data as a subscriber would read it from JSON, absent what is null and was not sent as null.
+
+        Args:
+            data: attribute name to value.
+            sent: ``lexical``: field to text, where a value does not print back as it was sent.
+
+        Raises:
+            ValueError: a json attribute's text is none.
+            RecursionError: it is nested too deeply.
+        """
+        found = {name: value for name, value in data.items() if value is not None}
+        for name, read_json in self.converted:
+            if name in found:
+                found[name] = read_json(found[name])
+        if sent:
+            for member in self.members:
+                text = sent.get(member.key)
+                if text is not None:
+                    found[member.name] = parse_json(member.as_sent(data[member.name], text))
+        return found
+
 
 def layout_of(attributes: Sequence[tuple[str, AttributeType]]) -> Layout:
     """The layout of attributes given as name and type."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from schemas.delivery import Headers
     from stream_processors.matching import Match
     from stream_processors.reader import ConsumedRecord
-    from stream_processors.record_view import Decode
+    from stream_processors.record_view import Decoding
 
 _ENCODER = msgspec.json.Encoder()
 _FRAME = 5
@@ -85,7 +85,7 @@ def wanted(message: ConsumedRecord, matches: Sequence[Match]) -> Sequence[Match]
 
 
 def delivery_records(
-    message: ConsumedRecord, event: str, matches: Sequence[Match], *, routed_at: int, decode: Decode
+    message: ConsumedRecord, event: str, matches: Sequence[Match], *, routed_at: int, decoding: Decoding
 ) -> list[Record]:
     """A record for each endpoint, and one for all contracts together; see ``delivery_record``.
 
@@ -94,7 +94,7 @@ def delivery_records(
     """
     own = event_headers(headers_of(message))
     records = [
-        delivery_record(message, own, event, endpoint, subscriptions, routed_at=routed_at, decode=decode)
+        delivery_record(message, own, event, endpoint, subscriptions, routed_at=routed_at, decoding=decoding)
         for endpoint, subscriptions, order in matches
         if order is None or endpoint.type is not EndpointType.WEB_HOOK
     ]
@@ -111,7 +111,7 @@ def delivery_record(
     subscriptions: Sequence[str],
     *,
     routed_at: int,
-    decode: Decode,
+    decoding: Decoding,
 ) -> Record:
     """One event for one endpoint: the event's bytes and headers unchanged, the delivery's headers beside them.
 
@@ -122,10 +122,10 @@ def delivery_record(
         endpoint: where it goes; decides the topic.
         subscriptions: ids of those that matched.
         routed_at: microseconds since the epoch.
-        decode: reads the event, should the endpoint's channel template look at its data.
+        decoding: reads the event, should the endpoint's channel template look at its data.
 
     Raises:
-        CorruptRecord: from ``decode``.
+        CorruptRecord: from ``decoding``.
     """
     delivery = Delivery(
         id=delivery_id(event, endpoint.id),
@@ -138,7 +138,7 @@ def delivery_record(
     )
     headers = own + delivery.to_headers()
     if endpoint.type is EndpointType.WEB_SOCKET:
-        key = delivery_channel(endpoint, RecordView(message, message.value() or b"", decode))
+        key = delivery_channel(endpoint, RecordView(message, message.value() or b"", decoding))
     else:
         key = delivery.record_key
     return Record(_TOPICS[endpoint.type], message.value(), key, headers)

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
     from backbone.kafka.records import Message
     from backbone.ledger.writer import LedgerWriter
-    from stream_processors.record_view import Decode
+    from schemas.codec import DecodedEvent
 
+    Decode = Callable[[bytes], DecodedEvent]
     SetAside = Callable[[Message, str], None]
 
 log = logging.getLogger(__name__)

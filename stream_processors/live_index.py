@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.avro import unframe
 from schemas.codec import DecodedEvent, EventDecoder
@@ -11,7 +11,7 @@ from schemas.errors import CorruptRecord
 from stream_processors.matching import MatchIndex, unlinked_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from backbone.catalog.reader import Catalog
     from backbone.kafka.admin import Admin
@@ -107,6 +107,7 @@ class Decoders:
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
         self._decoders: dict[int, EventDecoder] = {}
+        self._data_decoders: dict[tuple[int, frozenset[str]], Callable[[bytes], Any]] = {}
 
     def decode(self, value: bytes) -> DecodedEvent:
         """Decode a framed event.
@@ -114,11 +115,26 @@ class Decoders:
         Raises:
             CorruptRecord: it is not one, or its schema is not in the catalog.
         """
+        return self._decoder(unframe(value)[0]).decode(value)
+
+    def data_value(self, value: bytes, attributes: frozenset[str]) -> Any:
+        """The ``data_value`` of a framed event; of a typed one no other attributes than these are looked at.
+
+        Raises:
+            CorruptRecord: as in ``decode``.
+        """
         schema_id, _ = unframe(value)
+        decoder = self._data_decoders.get((schema_id, attributes))
+        if decoder is None:
+            decoder = self._decoder(schema_id).data_decoder(attributes)
+            self._data_decoders[schema_id, attributes] = decoder
+        return decoder(value)
+
+    def _decoder(self, schema_id: int) -> EventDecoder:
         decoder = self._decoders.get(schema_id)
         if decoder is None:
             schema = self._catalog.view.schema(schema_id)
             if schema is None:
                 raise CorruptRecord(f"schema {schema_id} is not registered")
             decoder = self._decoders[schema_id] = EventDecoder(schema.text)
-        return decoder.decode(value)
+        return decoder

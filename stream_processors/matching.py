@@ -2,7 +2,8 @@
 
 The cost of a record does not grow with the subscriptions that do not match it. They are found by topic, then by one
 equality term of their filter (the most selective it has); only what is left evaluates its whole condition. A record is
-decoded at most once, and not at all when no candidate looks beyond its headers.
+decoded at most once, and not at all when no candidate looks beyond its headers; of typed data only the attributes
+are read that the topic's conditions look at.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from backbone.catalog.view import CatalogView
     from schemas.filters import EqualityTerm
-    from stream_processors.record_view import Decode, RawRecord
+    from stream_processors.record_view import Decoding, RawRecord
 
     Compiled = dict[str, tuple[EventFilter, Condition | None]]
 
@@ -96,13 +97,11 @@ class MatchIndex:
         self.topics = frozenset(self._live)
         self.since = {topic: min(entry.since for entry in live) for topic, live in self._live.items()}
 
-    def match(self, message: RawRecord, decode: Decode) -> Sequence[Match]:
+    def match(self, message: RawRecord, decoding: Decoding) -> Sequence[Match]:
         """The endpoints that get this record's event; none for a tombstone.
 
-        ``decode`` is called at most once, with the record's value.
-
         Raises:
-            CorruptRecord: from ``decode``.
+            CorruptRecord: from ``decoding``.
         """
         topic = message.topic() or ""
         matcher = self._matchers.get(topic)
@@ -112,7 +111,7 @@ class MatchIndex:
                 return ()
             matcher = self._matchers[topic] = _TopicMatcher(live, self._compiled)
         value = message.value()
-        return () if value is None else matcher.match(message, value, decode)
+        return () if value is None else matcher.match(message, value, decoding)
 
     def still_valid(self, live: dict[str, list[LiveSubscription]]) -> tuple[dict[str, _TopicMatcher], Compiled]:
         """What of this index can be taken over by one of the subscriptions in ``live``."""
@@ -162,17 +161,18 @@ class _TopicMatcher:
             else:
                 self._always.append(candidate)
         self._index = TermIndex(indexed) if indexed else None
+        self._attributes = _attributes_of([*self._always, *(candidate for candidate, _ in indexed)])
         unconditional = not indexed and all(c.condition is None and c.socket is None for c in self._always)
         self._fixed = _merge(self._always) if unconditional else None
         """What every record appended at ``_fixed_since`` or later gets, when no condition has a say."""
         self._fixed_since = max((candidate.since for candidate in self._always), default=0)
 
-    def match(self, message: RawRecord, value: bytes, decode: Decode) -> Sequence[Match]:
+    def match(self, message: RawRecord, value: bytes, decoding: Decoding) -> Sequence[Match]:
         """The endpoints that get this record's event."""
         appended_at = message.timestamp()[1]
         if self._fixed is not None and appended_at >= self._fixed_since:
             return self._fixed
-        event = RecordView(message, value, decode)
+        event = RecordView(message, value, decoding, self._attributes)
         matched = [c for c in self._always if c.counts(appended_at) and (not c.condition or c.condition.matches(event))]
         if self._index is not None:
             for candidate in self._index.find(event):
@@ -180,6 +180,17 @@ class _TopicMatcher:
                 if candidate.counts(appended_at) and condition is not None and condition.matches(event):
                     matched.append(candidate)
         return _merge(matched)
+
+
+def _attributes_of(candidates: Sequence[_Candidate]) -> frozenset[str] | None:
+    """What their conditions look at in the data; None when one looks at something else that only the value holds."""
+    found: set[str] = set()
+    for candidate in candidates:
+        if candidate.condition is not None:
+            if candidate.condition.attributes is None:
+                return None
+            found |= candidate.condition.attributes
+    return frozenset(found)
 
 
 def _compile(event_filter: EventFilter, compiled: Compiled) -> Condition | None:

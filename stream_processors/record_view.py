@@ -9,12 +9,22 @@ from schemas import timestamps
 from schemas.topics import namespace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from schemas.codec import DecodedEvent
     from schemas.event import Identifier
 
-    Decode = Callable[[bytes], DecodedEvent]
+_UNREAD = object()
+
+
+class Decoding(Protocol):
+    """Reads the values of event records; both raise CorruptRecord."""
+
+    def decode(self, value: bytes) -> DecodedEvent:
+        """The event."""
+
+    def data_value(self, value: bytes, attributes: frozenset[str]) -> Any:
+        """The event's data as ``DecodedEvent.data_value`` has it, with at least these attributes if it has them."""
 
 
 class RawRecord(Protocol):
@@ -37,14 +47,24 @@ class RecordView:
     """A record as conditions see it: what its headers tell is read there, the rest is decoded at the first need.
 
     Records that another producer wrote without CloudEvents headers are decoded for everything.
+
+    Args:
+        message: the record.
+        value: its value.
+        decoding: reads it.
+        attributes: all that is looked at in ``data``, when nothing else is looked at that only the value holds.
     """
 
-    __slots__ = ("_decode", "_event", "_headers", "_message", "_value")
+    __slots__ = ("_attributes", "_data", "_decoding", "_event", "_headers", "_message", "_value")
 
-    def __init__(self, message: RawRecord, value: bytes, decode: Decode) -> None:
+    def __init__(
+        self, message: RawRecord, value: bytes, decoding: Decoding, attributes: frozenset[str] | None = None
+    ) -> None:
         self._message = message
         self._value = value
-        self._decode = decode
+        self._decoding = decoding
+        self._attributes = attributes
+        self._data: Any = _UNREAD
         self._event: DecodedEvent | None = None
         self._headers: dict[str, bytes] | None = None
 
@@ -90,7 +110,12 @@ class RecordView:
 
     def data_value(self) -> Any:
         """The data as Python values."""
-        return self._decoded().data_value()
+        if self._data is _UNREAD:
+            if self._attributes is None:
+                self._data = self._decoded().data_value()
+            else:
+                self._data = self._decoding.data_value(self._value, self._attributes)
+        return self._data
 
     def _header(self, name: str) -> str | None:
         if self._headers is None:
@@ -100,5 +125,5 @@ class RecordView:
 
     def _decoded(self) -> DecodedEvent:
         if self._event is None:
-            self._event = self._decode(self._value)
+            self._event = self._decoding.decode(self._value)
         return self._event

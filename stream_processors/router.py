@@ -170,11 +170,11 @@ class Router:
     ) -> Sequence[Record]:
         """The deliveries of one event; a poison record becomes a dead letter instead."""
         try:
-            matches = wanted(message, index.match(message, self._decoders.decode))
+            matches = wanted(message, index.match(message, self._decoders))
             if not matches:
                 return ()
             event = event_id(message.value() or b"")
-            records = delivery_records(message, event, matches, routed_at=routed_at, decode=self._decoders.decode)
+            records = delivery_records(message, event, matches, routed_at=routed_at, decoding=self._decoders)
         except CorruptRecord as error:
             return (self._set_aside(message, str(error)),)
         except Exception as error:

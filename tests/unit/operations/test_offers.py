@@ -22,5 +22,5 @@ def test_the_amounts_are_written_as_no_json_library_would_write_them_back() -> N
 
 
 def test_the_filter_compiles_and_is_the_one_that_is_shown() -> None:
-    assert compile_condition(json.dumps(CONDITION)).needs_data
+    assert compile_condition(json.dumps(CONDITION)).attributes == {"OfferAmount"}
     assert CONDITION["data"]["OfferAmount"][0]["numeric"][1] == LEAST_AMOUNT

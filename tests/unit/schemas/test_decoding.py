@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import fastavro
 import pytest
@@ -12,34 +12,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.attributes import parse_type
-from schemas.avro import frame, mangle
+from schemas.avro import HEADER_LENGTH, frame, mangle
 from schemas.codec import EventDecoder
 from schemas.decoding import read_long, read_map
 from schemas.errors import CorruptRecord
+from schemas.event_type import Attribute
+from schemas.lexical import key
 from tests.unit.schemas.event_types import event_type, schema_of
 from tests.unit.schemas.test_encoding import INSTANTS, INT64, MAYBE_TEXT, TEXT, fastavro_bytes, typed_events
 
-if TYPE_CHECKING:
-    from schemas.event_type import Attribute
+ENVELOPES = st.fixed_dictionaries(
+    {
+        "id": TEXT,
+        "type": TEXT,
+        "source": TEXT,
+        "subject": MAYBE_TEXT,
+        "time": INSTANTS,
+        "received_at": INSTANTS,
+        "channel": MAYBE_TEXT,
+        "identifiers": st.lists(st.fixed_dictionaries({"name": TEXT, "value": TEXT})),
+        "lexical": st.none() | st.dictionaries(TEXT, TEXT),
+    }
+)
 
 
 @settings(deadline=None)
-@given(
-    typed_events(),
-    st.fixed_dictionaries(
-        {
-            "id": TEXT,
-            "type": TEXT,
-            "source": TEXT,
-            "subject": MAYBE_TEXT,
-            "time": INSTANTS,
-            "received_at": INSTANTS,
-            "channel": MAYBE_TEXT,
-            "identifiers": st.lists(st.fixed_dictionaries({"name": TEXT, "value": TEXT})),
-            "lexical": st.none() | st.dictionaries(TEXT, TEXT),
-        }
-    ),
-)
+@given(typed_events(), ENVELOPES)
 def test_typed_events_are_read_as_fastavro_reads_them(
     event: tuple[tuple[Attribute, ...], dict[str, Any]], envelope: dict[str, Any]
 ) -> None:
@@ -56,6 +54,45 @@ def test_typed_events_are_read_as_fastavro_reads_them(
         name: value for name, value in envelope.items() if name != "identifiers"
     }
     assert [{"name": each.name, "value": each.value} for each in found.identifiers] == envelope["identifiers"]
+
+
+@settings(deadline=None)
+@given(typed_events(), ENVELOPES, st.data())
+def test_some_attributes_alone_are_what_they_are_among_all(
+    event: tuple[tuple[Attribute, ...], dict[str, Any]], envelope: dict[str, Any], draw: st.DataObject
+) -> None:
+    attributes, values = event
+    values = {each.name: sayable(each, values[each.name]) for each in attributes}
+    names = st.sampled_from([*values, "no attribute"])
+    sent = draw.draw(st.dictionaries(names.map(key), st.sampled_from(["null", "1.50", "2021-03-04T16:36Z", ".5"])))
+    wanted = frozenset(draw.draw(st.lists(names)))
+    schema = schema_of(event_type(*attributes))
+    payload = fastavro_bytes(
+        schema, envelope | {"lexical": sent, "data": {mangle(name): values[name] for name in values}}
+    )
+    decoder = EventDecoder(schema)
+
+    found = decoder.data_decoder(wanted)(frame(77) + payload)
+
+    whole = decoder.decode(frame(77) + payload).data_value()
+    assert found == {name: whole[name] for name in whole if name in wanted}
+
+
+@pytest.mark.parametrize("wanted", [frozenset(), frozenset({"a"}), frozenset({"a", "b"})])
+def test_what_breaks_off_is_corrupt_also_where_it_is_only_stepped_over(wanted: frozenset[str]) -> None:
+    schema = schema_of(event_type(Attribute(name="a", type="String"), Attribute(name="b", type="Time")))
+    envelope = dict.fromkeys(("id", "type", "source", "subject", "channel"), "x" * 100) | {"time": 1 << 50}
+    data = {"a": "y" * 200, "b": 1 << 50}
+    whole = frame(77) + fastavro_bytes(
+        schema, envelope | {"received_at": 1 << 50, "identifiers": [], "data": data, "lexical": {"t": "z"}}
+    )
+    read = EventDecoder(schema).data_decoder(wanted)
+    assert read(whole).keys() == wanted
+    for end in range(HEADER_LENGTH, len(whole)):
+        with pytest.raises(CorruptRecord):
+            read(whole[:end])
+    with pytest.raises(CorruptRecord):
+        read(whole + b"\x00")
 
 
 def sayable(attribute: Attribute, value: Any) -> Any:

@@ -235,16 +235,18 @@ def test_text_that_is_no_condition(text: str, part: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "needed"),
+    ("pattern", "attributes"),
     [
-        ({"source": ["a"], "type": ["b"], "subject": ["c"], "time": ["d"]}, False),
-        ({"source": ["a"], "$not": {"channel": ["b"]}}, True),
-        ({"$or": [{"source": ["a"]}, {"data": {"x": [1]}}]}, True),
-        ({"identifiers": {"a": ["b"]}}, True),
+        ({"source": ["a"], "type": ["b"], "subject": ["c"], "time": ["d"]}, set()),
+        ({"source": ["a"], "$not": {"channel": ["b"]}}, None),
+        ({"identifiers": {"a": ["b"]}, "data": {"x": [1]}}, None),
+        ({"$or": [{"source": ["a"]}, {"data": {"x": [1], "y": {"z": [2]}}}]}, {"x", "y"}),
+        ({"data": {"$and": [{"x": [1]}, {"$not": {"y": {"$or": [{"z": [2]}]}}}]}}, {"x", "y"}),
+        ({"data": {"x": [1]}, "$not": {"data": ["text"]}}, None),
     ],
 )
-def test_needs_data_tells_whether_the_value_must_be_decoded(pattern: Any, needed: bool) -> None:  # noqa: FBT001 -- a column
-    assert needed is condition(pattern).needs_data
+def test_attributes_are_all_that_a_condition_looks_at_in_the_value(pattern: Any, attributes: set[str] | None) -> None:
+    assert condition(pattern).attributes == attributes
 
 
 def test_equality_terms_are_those_that_every_match_satisfies() -> None:

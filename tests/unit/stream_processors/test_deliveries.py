@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -37,8 +37,15 @@ def endpoint(kind: EndpointType = EndpointType.WEB_HOOK) -> Endpoint:
     return Endpoint(id="e1", workspace="w", name="e", type=kind, url="https://x", created_at=0, updated_at=0)
 
 
-def undecodable(value: bytes) -> DecodedEvent:
-    raise AssertionError(f"nothing of this needs {value!r} decoded")
+class Undecodable:
+    def decode(self, value: bytes) -> DecodedEvent:
+        raise AssertionError(f"nothing of this needs {value!r} decoded")
+
+    def data_value(self, value: bytes, attributes: frozenset[str]) -> Any:
+        raise AssertionError(f"nothing of this needs {attributes} of {value!r}")
+
+
+UNDECODABLE = Undecodable()
 
 
 def read(records: list[Record]) -> list[RoutingReceipt]:
@@ -50,7 +57,7 @@ def test_a_delivery_is_the_event_unchanged_with_its_own_headers_beside() -> None
     event = FakeMessage(7, headers=[("ce_id", b"p-1"), ("hr_request", b"{}")])
 
     (record,) = delivery_records(
-        event, "event-7", [Match(endpoint(), ("s1", "s2"))], routed_at=NOON, decode=undecodable
+        event, "event-7", [Match(endpoint(), ("s1", "s2"))], routed_at=NOON, decoding=UNDECODABLE
     )
 
     delivery = Delivery.from_headers(record.headers)
@@ -77,7 +84,7 @@ def test_headers_of_the_event_cannot_pass_for_those_of_its_delivery() -> None:
     event = FakeMessage(7, headers=[("ce_id", b"p-1"), *forged, ("hr_request", b"{}"), ("note", None)])  # type: ignore[list-item]  # as another producer may write it
     alone, contract = Match(endpoint(), ("s1",)), Match(endpoint(), ("s2",), 1)
 
-    plain, grouped = delivery_records(event, "event-7", [alone, contract], routed_at=NOON, decode=undecodable)
+    plain, grouped = delivery_records(event, "event-7", [alone, contract], routed_at=NOON, decoding=UNDECODABLE)
 
     assert event_headers(plain.headers) == [("ce_id", b"p-1"), ("hr_request", b"{}"), ("note", None)]
     found, contracts = read_delivery(plain.headers or []), read_delivery(grouped.headers or [])
@@ -96,7 +103,7 @@ def test_headers_of_the_event_cannot_pass_for_those_of_its_delivery() -> None:
     ],
 )
 def test_each_kind_of_endpoint_has_its_topic_and_key(kind: EndpointType, topic: str, key: bytes) -> None:
-    record = delivery_record(FakeMessage(0), [], "x", endpoint(kind), ("s",), routed_at=NOON, decode=undecodable)
+    record = delivery_record(FakeMessage(0), [], "x", endpoint(kind), ("s",), routed_at=NOON, decoding=UNDECODABLE)
 
     assert (record.topic, record.key) == (topic, key)
 
@@ -105,7 +112,7 @@ def test_a_channel_template_is_filled_in_from_the_headers() -> None:
     message = FakeMessage(0, headers=[("ce_specversion", b"1.0"), ("ce_type", b"Order"), ("ce_subject", b"A-1")])
     templated = msgspec.structs.replace(endpoint(EndpointType.WEB_SOCKET), options={"channel": "{type}:{subject}"})
 
-    record = delivery_record(message, [], "x", templated, ("s",), routed_at=NOON, decode=undecodable)
+    record = delivery_record(message, [], "x", templated, ("s",), routed_at=NOON, decoding=UNDECODABLE)
 
     assert record.key == b"w/Order:A-1"
 
@@ -219,7 +226,7 @@ def test_contracts_share_a_record_that_carries_a_delivery_for_each() -> None:
         Match(endpoint(), ("early-a",), 1),
     ]
 
-    plain, grouped = delivery_records(event, "event-7", matches, routed_at=NOON, decode=undecodable)
+    plain, grouped = delivery_records(event, "event-7", matches, routed_at=NOON, decoding=UNDECODABLE)
 
     assert Delivery.from_headers(plain.headers).subscriptions == ("plain",)
     assert (grouped.topic, grouped.key, grouped.value) == (topics.WEBHOOK_DELIVERIES, b"event-7", framed("event-7"))
@@ -242,7 +249,7 @@ def test_contracts_that_cannot_be_read_are_a_corrupt_record(contracts: bytes) ->
 
 def _grouped_headers() -> list[tuple[str, bytes]]:
     matches = [Match(endpoint(), ("s",), 1)]
-    (record,) = delivery_records(FakeMessage(7), "event-7", matches, routed_at=NOON, decode=undecodable)
+    (record,) = delivery_records(FakeMessage(7), "event-7", matches, routed_at=NOON, decoding=UNDECODABLE)
     return record.headers or []
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from backbone.ledger.rows import LedgerRows
     from schemas.codec import DecodedEvent
-    from stream_processors.record_view import Decode
+    from stream_processors.ledger import Decode
 
 NOW = 1_700_000_000_000_000
 ATTRIBUTES = (Attribute(name="total", type="Number"), Attribute(name="paidAt", type="Time"))

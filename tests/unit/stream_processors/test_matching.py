@@ -14,6 +14,7 @@ from tests.unit.stream_processors.subscribed_world import (
     LINKED_AT,
     LINKED_MS,
     ORDERS,
+    FakeDecoding,
     Message,
     World,
     event,
@@ -144,12 +145,8 @@ def test_a_tombstone_matches_nothing(world: World) -> None:
 
 def test_a_value_that_cannot_be_decoded_is_the_routers_to_set_aside(world: World) -> None:
     world.subscribe("s", condition={"data": {"x": [1]}})
-
-    def decode(_: bytes) -> Any:
-        raise CorruptRecord("bad")
-
     with pytest.raises(CorruptRecord):
-        MatchIndex(world.view).match(Message(event()), decode)
+        MatchIndex(world.view).match(Message(event()), FakeDecoding(None))
 
 
 def test_a_filter_that_cannot_be_compiled_does_not_stop_the_others(world: World) -> None:
@@ -190,6 +187,6 @@ def test_ordered_subscriptions_of_one_endpoint_stay_apart(world: World) -> None:
         world.view.put(msgspec.structs.replace(link, order=order), LINKED_AT)
     message = Message(event({"total": 1}))
 
-    found = MatchIndex(world.view).match(message, lambda _: message.event)  # type: ignore[arg-type,return-value]
+    found = MatchIndex(world.view).match(message, FakeDecoding(message.event))
 
     assert {(match.subscriptions, match.order) for match in found} == {(("a", "b"), None), (("c",), 2), (("d",), 1)}

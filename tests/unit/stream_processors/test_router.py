@@ -99,7 +99,7 @@ class Bench:
             index=SimpleNamespace(  # type: ignore[arg-type]
                 catch_up=lambda: None, current=lambda: SimpleNamespace(match=match)
             ),
-            decoders=SimpleNamespace(decode=None),  # type: ignore[arg-type]
+            decoders=None,  # type: ignore[arg-type]
             reader=self.reader,  # type: ignore[arg-type]
             new_producer=self._new_producer,  # type: ignore[arg-type]
             transaction_deliveries=transaction_deliveries,

@@ -42,7 +42,7 @@ SETTINGS = settings(
 )
 
 pytestmark = [
-    pytest.mark.timeout(0 if "HEADRACE_FUZZ_EXAMPLES" in os.environ else 180),
+    pytest.mark.timeout(0 if "HEADRACE_FUZZ_EXAMPLES" in os.environ else 600),
     # Of the libraries that make the requests.
     pytest.mark.filterwarnings("ignore"),
 ]

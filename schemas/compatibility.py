@@ -75,6 +75,7 @@ class _Schema:
         self._named: dict[str, dict[str, Any]] = {}
         try:
             self.root: Any = parse_schema(json.loads(text), named_schemas=self._named)
+            _check_names(self._named)
         except (SchemaParseException, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InvalidRequest(f"not an Avro schema: {error}") from error
 
@@ -85,6 +86,19 @@ class _Schema:
         if isinstance(node, str):
             return self._named.get(node, {"type": node})
         return self.resolved(node["type"]) if isinstance(node["type"], dict | list) else node
+
+
+def _check_names(named: dict[str, dict[str, Any]]) -> None:
+    """See that all names are texts: those of fields, and aliases, the parser takes as they come.
+
+    Raises:
+        TypeError: one is something else.
+    """
+    for definition in named.values():
+        for each in (definition, *definition.get("fields", ())):
+            for name in (each["name"], each.get(NAME_PROPERTY, ""), *each.get("aliases", ())):
+                if not isinstance(name, str):
+                    raise TypeError(f"a name that is no text: {name!r}")
 
 
 class _Resolution:

@@ -55,6 +55,7 @@ def text(attributes: tuple[Attribute, ...]) -> str:
 
 TOPIC = order(FIRST, 1).topic
 SUBJECT = order(FIRST, 1).subject
+NUMBERED = text(FIRST).replace('"subject"', "7")
 
 
 class Gateway:
@@ -199,6 +200,7 @@ def test_a_lookup_does_not_mind_how_the_schema_is_printed(client: SchemaRegistry
         ("POST", f"/compatibility/subjects/{SUBJECT}/versions/1", {"schema": '{"type": "enum"}'}, 422, 42201),
         ("POST", f"/compatibility/subjects/{SUBJECT}/versions/1", {"schema": "[" * 50_000}, 422, 42201),
         ("POST", f"/compatibility/subjects/{SUBJECT}/versions/1", {"schema": NESTED}, 422, 42201),
+        ("POST", f"/compatibility/subjects/{SUBJECT}/versions", {"schema": NUMBERED}, 422, 42201),
         ("PUT", "/config", {"compatibility": "NONE"}, 422, 42205),
         ("PATCH", "/config", {"compatibility": "NONE"}, 422, 42205),
         ("PUT", f"/mode/{SUBJECT}", {"mode": "READWRITE"}, 422, 42205),

@@ -203,3 +203,22 @@ def test_what_is_called_compatible_can_be_read(new: dict[str, Any], old: dict[st
         except (fastavro.read.SchemaResolutionError, UnicodeDecodeError):
             readable = False
     assert readable is not bool(problems(json.dumps(general(new)), json.dumps(general(old))))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        record({"name": 7, "type": "string"}),
+        record({"name": None, "type": "string"}),
+        record({"name": ["a"], "type": "string"}),
+        record({"name": "a", "type": "string", "aliases": [{}]}),
+        record({"name": "a", "type": "string", "aliases": 7}),
+        record({"name": "a", "type": "string", "headrace.name": 7}),
+        record(aliases=None),
+        record(aliases=[7]),
+    ],
+)
+@pytest.mark.parametrize("level", [Compatibility.BACKWARD, Compatibility.FORWARD])
+def test_a_name_that_is_no_text_makes_it_no_schema(schema: str, level: Compatibility) -> None:
+    with pytest.raises(InvalidRequest):
+        check(schema, [record({"name": "a", "type": "string"})], level)

@@ -64,17 +64,6 @@ class Publication:
         return self._body
 
 
-def within(publications: Sequence[Publication], size: int) -> list[Publication]:
-    """The first of them, as many as have no more than ``size`` bytes together."""
-    found: list[Publication] = []
-    for publication in publications:
-        size -= publication.size
-        if size < 0:
-            break
-        found.append(publication)
-    return found
-
-
 class Subscriber(Protocol):
     """A subscription of a connection."""
 

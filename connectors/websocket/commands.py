@@ -10,7 +10,6 @@ import msgspec
 
 from connectors.websocket import protocol
 from connectors.websocket.admission import Ground
-from connectors.websocket.channel import within
 from connectors.websocket.protocol import ConnectResult, Disconnected, HistoryResult, ReplyError, SubscribeResult
 from schemas.channels import MAX_LENGTH, channel_key
 from schemas.errors import Unavailable
@@ -241,8 +240,9 @@ class Commands:
 
     def _fitting(self, publications: Sequence[Publication]) -> Sequence[Publication]:
         """Those that the reply has room for. A larger one would make its client a slow one, and again on its return."""
-        found = within(publications, self._room)
-        self._room -= sum(publication.size for publication in found)
+        hub = self._node.hub
+        found = hub.within(publications, self._room)
+        self._room -= sum(map(hub.size, found))
         return found
 
     def _bodies(self, publications: Iterable[Publication]) -> list[msgspec.Raw]:

@@ -22,6 +22,9 @@ _YIELD_AFTER = 5_000
 
 _FRAME_BYTES = 65_536
 
+_AROUND = 300
+"""Bytes around a publication in a frame, the channel's name among them; an estimate."""
+
 _WAIT_STEP = 0.01
 
 
@@ -117,6 +120,20 @@ class Hub:
     def body(self, publication: Publication) -> bytes | None:
         """The publication as the protocol spells it; None when its record cannot be read."""
         return publication.body(self._render)
+
+    def size(self, publication: Publication) -> int:
+        """How many bytes it takes of what is sent: its JSON can be many times as long as its record."""
+        return len(self.body(publication) or b"") + _AROUND
+
+    def within(self, publications: Sequence[Publication], size: int) -> list[Publication]:
+        """The first of them, as many as take no more than ``size`` bytes together."""
+        found: list[Publication] = []
+        for publication in publications:
+            size -= self.size(publication)
+            if size < 0:
+                break
+            found.append(publication)
+        return found
 
     def push_frames(self, channel: Channel, publications: Sequence[Publication]) -> list[PushFrame]:
         """Publications as frames of about 64 KiB at most, made once for all who are subscribed."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from connectors.websocket import protocol
-from connectors.websocket.channel import within
 from connectors.websocket.closing import close_socket
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ class Subscription:
                 self._task = None
                 self.channel.subscribers[self] = None
                 return
-            page = within(missed, session.room) or missed[:1]
+            page = hub.within(missed, session.room) or missed[:1]
             for frame, publications, _ in hub.push_frames(self.channel, page):
                 session.write_push(frame)
                 session.node.metrics.pushed.inc(publications)

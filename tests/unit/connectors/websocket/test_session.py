@@ -7,6 +7,7 @@ import weakref
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from backbone.realtime_tokens import ConnectionClaims
@@ -86,11 +87,11 @@ def test_a_timer_that_comes_too_early_is_set_anew() -> None:
 class Delivery:
     """As much of a consumed message as a channel looks at."""
 
-    def __init__(self, offset: int) -> None:
-        self._offset = offset
+    def __init__(self, offset: int, size: int) -> None:
+        self._offset, self._size = offset, size
 
     def value(self) -> bytes:
-        return b"x" * 100_000
+        return b"x" * self._size
 
     def offset(self) -> int:
         return self._offset
@@ -129,13 +130,14 @@ def test_a_client_that_catches_up_is_not_closed_for_being_pinged() -> None:
     assert session.closing is None
 
 
-async def test_who_catches_up_has_no_more_waiting_than_may_and_one_publication() -> None:
+@pytest.mark.parametrize("record", [100_000, 100])
+async def test_who_catches_up_has_no_more_waiting_than_may_and_one_publication(record: int) -> None:
     transport = Unread()
     session = session_on(transport)
     session.node.hub = Hub(lambda _: b'"%b"' % (b"x" * 100_000), Retention(1_000, 10**9), session.node.metrics)  # type: ignore[misc]
     channel = Channel(b"w/orders", 0)
     for offset in range(100):
-        channel.count(Publication(cast("Any", Delivery(offset)), offset))
+        channel.count(Publication(cast("Any", Delivery(offset, record)), offset))
 
     subscription = Subscription(session, channel)
     subscription.begin(0)

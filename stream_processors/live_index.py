@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from backbone.kafka.records import Partition
     from stream_processors.open_sockets import OpenSocket, OpenSockets
 
+_MOST_DATA_DECODERS = 10_000
+"""That are kept: what the conditions look at changes with each filter that comes or goes."""
+
 
 class LiveIndex:
     """Builds a ``MatchIndex`` when the catalog has changed since the last; callable from any thread.
@@ -127,6 +130,8 @@ class Decoders:
         decoder = self._data_decoders.get((schema_id, attributes))
         if decoder is None:
             decoder = self._decoder(schema_id).data_decoder(attributes)
+            if len(self._data_decoders) >= _MOST_DATA_DECODERS:
+                self._data_decoders.clear()
             self._data_decoders[schema_id, attributes] = decoder
         return decoder(value)
 

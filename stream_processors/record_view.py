@@ -111,7 +111,7 @@ class RecordView:
     def data_value(self) -> Any:
         """The data as Python values."""
         if self._data is _UNREAD:
-            if self._attributes is None:
+            if self._attributes is None or self._event is not None:
                 self._data = self._decoded().data_value()
             else:
                 self._data = self._decoding.data_value(self._value, self._attributes)

@@ -143,6 +143,12 @@ def test_a_tombstone_matches_nothing(world: World) -> None:
     assert world.matched(Message(event(), tombstone=True)) == {}
 
 
+def test_a_record_that_was_decoded_for_its_source_is_not_decoded_again_for_its_data(world: World) -> None:
+    world.subscribe("s", condition={"source": ["shop-1"], "data": {"total": [7]}})
+    assert world.matched(Message(event({"total": 7}), headers=False))
+    assert world.decoded == 1
+
+
 def test_a_value_that_cannot_be_decoded_is_the_routers_to_set_aside(world: World) -> None:
     world.subscribe("s", condition={"data": {"x": [1]}})
     with pytest.raises(CorruptRecord):

@@ -87,17 +87,25 @@ class HttpClient:
         self._body_limit = body_limit
         self._user_agent = user_agent
         self._session: aiohttp.ClientSession | None = None
+        self._fresh: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Open the connection pool on the running event loop."""
+        resolver = Resolver()
+        self._session = self._open(resolver, force_close=False)
+        # Each request gets a connection of its own.
+        self._fresh = self._open(resolver, force_close=True)
+
+    def _open(self, resolver: Resolver, *, force_close: bool) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_note_reuse)
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,  # the lanes bound what is in flight
-                resolver=Resolver(),
+                resolver=resolver,
                 ttl_dns_cache=_DNS_CACHE,
                 socket_factory=self._guard.connect_socket,
+                force_close=force_close,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),
@@ -111,9 +119,10 @@ class HttpClient:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in (self._session, self._fresh):
+            if session is not None:
+                await session.close()
+        self._session = self._fresh = None
 
     async def send(
         self,
@@ -150,20 +159,21 @@ class HttpClient:
         return Answer(error=error[:_LONGEST_ERROR], duration=time.monotonic() - started, forbidden=forbidden)
 
     async def _exchange(self, sent: _Sent) -> Answer:
-        while True:
-            reuse = {"reused": False}
-            try:
-                return await self._request(sent, reuse)
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                # The receiver closed an idle connection just as it was used again. That says nothing about the
-                # receiver, so it is no failed attempt; once no idle one is left, a new connection tells.
-                if not reuse["reused"]:
-                    raise
+        reuse = {"reused": False}
+        try:
+            return await self._request(self._session, sent, reuse)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            if not reuse["reused"]:
+                raise
+        # The receiver closed an idle connection just as it was used again. That says nothing about the receiver, so it
+        # is no failed attempt. A new connection tells, and not the next idle one: a receiver that cannot stand the
+        # event itself would get it again on each of them.
+        return await self._request(self._fresh, sent, reuse)
 
-    async def _request(self, sent: _Sent, reuse: dict[str, bool]) -> Answer:
-        if self._session is None:
+    async def _request(self, session: aiohttp.ClientSession | None, sent: _Sent, reuse: dict[str, bool]) -> Answer:
+        if session is None:
             raise aiohttp.ClientConnectionError("the client is not started")
-        async with self._session.request(
+        async with session.request(
             sent.method,
             sent.url,
             # Bytes as they are would be wrapped in the same, after a search for what they could be.

@@ -83,6 +83,25 @@ async def test_a_receiver_that_closed_all_its_idle_connections_is_no_failed_atte
     assert connections == 4
 
 
+async def test_a_receiver_that_cannot_stand_an_event_gets_it_no_more_than_twice(client: HttpClient) -> None:
+    received = 0
+    arrived = asyncio.Barrier(3)
+
+    async def drop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        while b"body" in await request_of(reader):
+            await arrived.wait()
+            writer.write(OK)
+        received += 1
+
+    async with server(drop) as url:
+        first = await asyncio.gather(*(client.send("POST", url, {}, b"body", 5.0) for _ in range(3)))
+        answer = await client.send("POST", url, {}, b"evil", 5.0)
+    assert [each.status for each in first] == [200] * 3
+    assert answer.status is None
+    assert received == 2
+
+
 async def test_a_new_connection_that_is_dropped_is_a_failed_attempt(client: HttpClient) -> None:
     requests = 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ from schemas.execution import Execution
 from schemas.ids import attempt_id
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from sqlalchemy import Engine
 
     from backbone.catalog.secrets import SecretBox
@@ -36,8 +38,17 @@ __all__ = ["ExecutedContract", "Executions", "ReceivedEvent", "ReceivedQuery"]
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 _ENCODER = msgspec.json.Encoder()
 _ABORTED = "aborted by hand"
+
+
+class Ask(Protocol):
+    """How the ledger is asked what blocks: on a thread, and for no longer than a request may wait."""
+
+    def __call__(self, question: Callable[[], T], /) -> Awaitable[T]:
+        """What the ledger answers."""
 
 
 class Executions:
@@ -47,6 +58,7 @@ class Executions:
         ledger: the SQL view.
         secrets: opens the accounts of calls.
         publisher, idempotency, producer: of this process.
+        ask: puts a question to the ledger.
     """
 
     def __init__(
@@ -57,12 +69,14 @@ class Executions:
         publisher: Publisher,
         idempotency: IdempotencyLog,
         producer: Producer,
+        ask: Ask = asyncio.to_thread,
     ) -> None:
         self._queries = ExecutionQueries(ledger)
         self._secrets = secrets
         self._publisher = publisher
         self._idempotency = idempotency
         self._producer = producer
+        self._ask = ask
 
     async def page(
         self, query: ReceivedQuery, *, limit: int, offset: int, newest_first: bool
@@ -73,23 +87,23 @@ class Executions:
             page = self._queries.page(query, limit=limit, offset=offset, newest_first=newest_first)
             return page, self._queries.count(query)
 
-        return await asyncio.to_thread(read)
+        return await self._ask(read)
 
     async def event(self, workspace: str, event_id: str) -> ReceivedEvent | None:
         """One event; None when the ledger does not have it (yet)."""
-        return await asyncio.to_thread(self._queries.event, workspace, event_id)
+        return await self._ask(lambda: self._queries.event(workspace, event_id))
 
     async def contracts(self, workspace: str, event_id: str) -> list[ExecutedContract]:
         """The contracts that were run for an event, in their order."""
-        return await asyncio.to_thread(self._queries.contracts, workspace, event_id)
+        return await self._ask(lambda: self._queries.contracts(workspace, event_id))
 
     async def contract(self, workspace: str, delivery: str) -> ExecutedContract | None:
         """One contract that was run, by its delivery's id."""
-        return await asyncio.to_thread(self._queries.contract, workspace, delivery)
+        return await self._ask(lambda: self._queries.contract(workspace, delivery))
 
     async def account(self, delivery: str) -> Execution | None:
         """What was sent and answered; None when nothing was sent, or when the secret key that sealed it is gone."""
-        sealed = await asyncio.to_thread(self._queries.execution, delivery)
+        sealed = await self._ask(lambda: self._queries.execution(delivery))
         if sealed is None:
             return None
         try:

@@ -128,7 +128,10 @@ class Gateway:
         ledger = open_ledger(self.settings.backbone.ledger_url)
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
         # A file that cannot be opened is a mistake of the installation; a server may come up later.
-        self._making_tables = await ledger_waits.opened(LedgerWriter(ledger), patient=ledger.dialect.name != "sqlite")
+        self._ledger_threads = ledger_waits.own_threads()
+        self._making_tables = await ledger_waits.opened(
+            LedgerWriter(ledger), patient=ledger.dialect.name != "sqlite", threads=self._ledger_threads
+        )
         self.ledger = LedgerQueries(ledger)
         self._searches = EventSearches(ledger)
         self.executions = Executions(
@@ -137,6 +140,7 @@ class Gateway:
             publisher=self.publisher,
             idempotency=self.idempotency,
             producer=self.producer,
+            ask=self._ask,
         )
         self.authenticator = Authenticator(self.catalog.view, self.lookup, secrets, self.tokens)
         self.first_use = FirstUse(
@@ -153,6 +157,7 @@ class Gateway:
         """Finish what is under way and disconnect."""
         if self._making_tables is not None:
             self._making_tables.cancel()
+        self._ledger_threads.shutdown(wait=False, cancel_futures=True)
         await self.producer.stop()
         await asyncio.to_thread(self.writer.stop)
         await asyncio.to_thread(self.idempotency.stop)
@@ -256,7 +261,9 @@ class Gateway:
         return None
 
     async def _ask(self, question: Callable[[], T]) -> T:
-        return await ledger_waits.answered(question, seconds=self.settings.request_timeout)
+        return await ledger_waits.answered(
+            question, seconds=self.settings.request_timeout, threads=self._ledger_threads
+        )
 
     def _catalog_record_set_aside(self, message: Message, reason: str) -> None:
         self.metrics.corrupt(str(message.topic()))

@@ -42,6 +42,9 @@ _MOST_WRITERS = 10_000
 _SMALL = 100_000
 """Bytes of what a record is made of, below which no limit can be passed: then its parts need not be added up."""
 
+_LONGEST_TRACEPARENT = 256
+"""Characters: those of today have 55. What is longer is no trace context, and one that is none is passed over (W3C)."""
+
 _SPECVERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/avro")
 
@@ -172,7 +175,7 @@ class Publisher:
             ]
             if draft.subject is not None:
                 headers.append(("ce_subject", draft.subject.encode()))
-            if draft.traceparent is not None:
+            if draft.traceparent is not None and len(draft.traceparent) <= _LONGEST_TRACEPARENT:
                 headers.append(("traceparent", draft.traceparent.encode()))
             if draft.request is not None:
                 headers.append(("hr_request", draft.request))

@@ -116,6 +116,15 @@ async def test_an_event_has_the_headers_of_the_cloudevents_binding(
     }
 
 
+async def test_what_is_too_long_for_a_trace_context_is_none(
+    worker: Worker, tenant: Tenant, client: Client, written: Written
+) -> None:
+    # A record full of it could be published, and its deliveries, which have headers of their own, could not.
+    await worker.publisher.publish([draft(tenant, client, traceparent="0" * 1_500_000)])
+    (message,) = await written("Order")
+    assert "traceparent" not in headers_of(message)
+
+
 async def test_events_of_one_key_are_in_one_partition_and_in_order(
     worker: Worker, tenant: Tenant, client: Client, written: Written
 ) -> None:

@@ -184,9 +184,9 @@ class FileSink:
             return
         was_failing = self._is_healthy is False
         for partition, part in self._parts.items():
-            end = self._consumer.ends.get(partition, -1)
-            at_end = end >= part.position
-            if at_end:
+            end = self._consumer.ends.get(partition)
+            at_end = end is not None and end >= part.position
+            if end is not None and at_end:
                 # What follows the last record is a commit marker, which no record shows.
                 part.passed(end - 1)
             for chain in part.open():

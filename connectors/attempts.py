@@ -25,6 +25,9 @@ MAX_RESPONSE = 2_048
 _TOGETHER = 1_000
 """Deliveries in one settlement, of about 250 bytes each."""
 
+_MOST_BYTES = 500_000
+"""Of a settlement. The ids that another producer wrote can be longer than ours."""
+
 _DELIVERIES = frozenset((topics.WEBHOOK_DELIVERIES, *topics.RETRY_TIERS.values()))
 
 _ENCODER = msgspec.json.Encoder()
@@ -75,10 +78,17 @@ def settlement_records(
     deliveries: Sequence[Settled], outcome: Outcome, *, ended_at: int, error: str | None = None
 ) -> list[Record]:
     """The attempts of deliveries that ended together, many in a record."""
-    parts = (deliveries[at : at + _TOGETHER] for at in range(0, len(deliveries), _TOGETHER))
-    return [
-        Record(topics.ATTEMPTS, _ENCODER.encode(Settlement(outcome, ended_at, error, tuple(part)))) for part in parts
-    ]
+    records: list[Record] = []
+    parts = [deliveries[at : at + _TOGETHER] for at in range(0, len(deliveries), _TOGETHER)]
+    while parts:
+        part = parts.pop()
+        value = _ENCODER.encode(Settlement(outcome, ended_at, error, tuple(part)))
+        if len(value) > _MOST_BYTES and len(part) > 1:
+            half = len(part) // 2
+            parts += [part[:half], part[half:]]
+        else:
+            records.append(Record(topics.ATTEMPTS, value))
+    return records
 
 
 def retry_record(message: Message, delivery: Delivery | GroupedDelivery, *, due: int, now: int) -> Record:

@@ -8,6 +8,11 @@ from schemas.delivery import Attempt, Micros, Outcome, SourceOffset
 from schemas.errors import CorruptRecord
 from schemas.ids import attempt_id
 
+_LONGEST = 512
+"""Characters of an id. The ledger takes no longer ones, and would refuse all deliveries that are named together."""
+
+_LARGEST = 2**62
+
 
 class Settled(msgspec.Struct, frozen=True, array_like=True):
     """A delivery as ``Settlement`` names it; fields as in ``Delivery``, the source as text."""
@@ -25,10 +30,10 @@ class Settled(msgspec.Struct, frozen=True, array_like=True):
         """Of a delivery's record: as little of it as will do, for it is in the file sink's data path.
 
         Raises:
-            CorruptRecord: a header is missing or cannot be read.
+            CorruptRecord: a header is missing, cannot be read, or holds what no delivery of ours does.
         """
         try:
-            return cls(
+            found = cls(
                 headers["hr_delivery"].decode(),
                 headers["hr_event"].decode(),
                 headers["hr_endpoint"].decode(),
@@ -37,8 +42,16 @@ class Settled(msgspec.Struct, frozen=True, array_like=True):
                 headers["hr_run"].decode(),
                 int(headers["hr_attempts"]),
             )
+            source = SourceOffset.parse(found.source)
         except (KeyError, ValueError, AttributeError, TypeError) as error:
             raise CorruptRecord(f"not a delivery: {error!r}") from error
+        for text in (found.id, found.event, found.endpoint, found.workspace, found.source, found.run):
+            if len(text) > _LONGEST or "\0" in text:
+                raise CorruptRecord(f"not a delivery: an id that no database takes, {text[:50]!r}")
+        for number in (found.attempts, source.partition, source.offset):
+            if not 0 <= number <= _LARGEST:
+                raise CorruptRecord("not a delivery: a number that no database takes")
+        return found
 
 
 class Settlement(msgspec.Struct, frozen=True, array_like=True):

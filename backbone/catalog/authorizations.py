@@ -102,6 +102,17 @@ def with_headers(endpoint: Endpoint, headers: Mapping[str, str], secrets: Secret
     return sealed_headers(msgspec.structs.replace(endpoint, headers=plain, sealed_headers=sealed), secrets)
 
 
+def unknown_headers(headers: Mapping[str, str], endpoint: Endpoint | None) -> list[Problem]:
+    """Which of the headers that are given as ``HIDDEN`` the endpoint does not have; a new one, None, has none."""
+    known = set() if endpoint is None else {name.lower() for name in endpoint.shown_headers}
+    message = f"{HIDDEN} stands for a value that is kept, and there is none: give it"
+    return [
+        Problem(path="$.headers", message=f"{name}: {message}")
+        for name, value in headers.items()
+        if value == HIDDEN and name.lower() not in known
+    ]
+
+
 def sealed_headers(endpoint: Endpoint, secrets: SecretBox) -> Endpoint:
     """An endpoint as the catalog keeps it: headers that are credentials by their name are sealed."""
     sealed = {name: secrets.seal(value) for name, value in endpoint.headers.items() if is_secret_header(name)}

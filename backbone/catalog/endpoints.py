@@ -89,7 +89,8 @@ class Endpoints:
         """
         plaintext = new_signing_secret() if signing_secret is None else signing_secret
         authorization = [] if endpoint.authorization is None else authorizations.problems(endpoint.authorization)
-        _check([*_problems(endpoint), *authorization, *_secret_problems(plaintext)])
+        hidden = authorizations.unknown_headers(endpoint.headers, None)
+        _check([*_problems(endpoint), *authorization, *hidden, *_secret_problems(plaintext)])
         now = timestamps.now()
         new = msgspec.structs.replace(
             authorizations.sealed_headers(endpoint, self._secrets),
@@ -146,6 +147,7 @@ class Endpoints:
         def change(found: Endpoint) -> Endpoint:
             wanted = msgspec.structs.replace(found, **changed)
             if headers is not None:
+                _check(authorizations.unknown_headers(headers, found))
                 wanted = authorizations.with_headers(wanted, headers, self._secrets)
             _check(_problems(wanted))
             _check(authorizations.sent_elsewhere(found, wanted))

@@ -61,9 +61,10 @@ class EndpointInput(Input):
     description: str = ""
     url: Url | None = None
     method: Annotated[str, Field(pattern="^(POST|PUT|PATCH|GET|DELETE)$")] = "POST"
-    headers: Annotated[dict[str, str], Field(description="Those named like a secret are kept encrypted.")] = Field(
-        default_factory=dict
-    )
+    headers: Annotated[
+        dict[str, str],
+        Field(description=f"Those named like a secret are kept encrypted; `{HIDDEN}` leaves one as it is."),
+    ] = Field(default_factory=dict)
     body: BodyFormat = BodyFormat.CLOUDEVENTS
     retry_schedule: Annotated[
         tuple[Annotated[float, Field(ge=0, le=LONGEST_DELAY)], ...] | None,

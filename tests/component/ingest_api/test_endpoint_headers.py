@@ -44,3 +44,18 @@ def test_a_secret_header_that_is_sent_back_as_it_was_shown_stays(subscriber: htt
     before = subscriber.get(address).json()["updated_at"]
     assert subscriber.patch(address, json={"headers": shown}).json()["updated_at"] == before
     assert subscriber.patch(address, json={"headers": shown | {"X-Team": "b"}}).json()["updated_at"] > before
+
+
+def test_a_header_given_as_hidden_must_be_there(subscriber: httpx.Client) -> None:
+    made = subscriber.post(ENDPOINTS, json=BODY | {"headers": {"X-Api-Key": "s3cret"}}).raise_for_status().json()
+    address = f"{ENDPOINTS}/{made['id']}"
+
+    # One endpoint made after another one's answer would send the placeholder for a credential.
+    copied = {member: made[member] for member in ("name", "url", "headers")}
+    for answer in (
+        subscriber.post(ENDPOINTS, json=copied),
+        subscriber.patch(address, json={"headers": {"X-Other-Key": "[hidden]"}}),
+    ):
+        assert answer.status_code == 400
+        assert [problem["path"] for problem in answer.json()["errors"]] == ["$.headers"]
+    assert subscriber.patch(address, json={"headers": {"x-api-key": "[hidden]"}}).status_code == 200

@@ -83,7 +83,8 @@ def create_control_app(
     async def on_invalid(request: Request, error: Exception) -> HttpResponse:
         found = error.errors() if isinstance(error, RequestValidationError) else []
         places = [Problem(path=_json_path(one["loc"]), message=one["msg"]) for one in found]
-        if any(one["loc"] == ("body",) for one in found) and "json" not in request.headers.get("content-type", ""):
+        content_type = request.headers.get("content-type", "").lower()
+        if "json" not in content_type and any(one["loc"] == ("body",) for one in found):
             # Only a body of that media type is read: of another one nothing more can be said.
             places = [Problem(path="$", message="must be JSON, sent with Content-Type: application/json")]
         return await answer(request, InvalidRequest("The request is not valid.", places))

@@ -74,6 +74,13 @@ def test_json_that_is_not_called_so_is_refused_in_words(operator: httpx.Client, 
     assert "Content-Type: application/json" in answer.json()["errors"][0]["message"]
 
 
+def test_json_whose_type_is_spelled_in_another_case_is_read(operator: httpx.Client) -> None:
+    answer = operator.post(f"{V1}/filters", content=b"[]", headers={"content-type": "Application/JSON"})
+
+    assert paths(answer) == ["$"]
+    assert "Content-Type" not in answer.text
+
+
 def test_the_registry_says_in_its_own_shape_that_a_body_is_too_large(gateway: RunningGateway) -> None:
     with gateway.client(None) as http:
         answer = http.post("/schema-registry/subjects/any", content=b" " * 9_000_000)

@@ -28,6 +28,9 @@ _TOGETHER = 1_000
 _MOST_BYTES = 500_000
 """Of a settlement. The ids that another producer wrote can be longer than ours."""
 
+_LONGEST_KEY = 65_536
+"""Bytes of a dead letter's key: far more than an endpoint's id has."""
+
 _DELIVERIES = frozenset((topics.WEBHOOK_DELIVERIES, *topics.RETRY_TIERS.values()))
 
 _ENCODER = msgspec.json.Encoder()
@@ -133,7 +136,8 @@ def smaller(record: Record, message: Message, reason: str) -> Record:
     records of other producers can be larger than any of ours.
     """
     if record.topic in _DELIVERIES:
-        record = dead_letter(message, reason=f"cannot be tried again: {reason}", kind="delivery", key=record.key)
+        key = record.key if len(record.key or b"") <= _LONGEST_KEY else None
+        record = dead_letter(message, reason=f"cannot be tried again: {reason}", kind="delivery", key=key)
     elif record.topic != topics.DEAD_LETTERS:
         return record
     return msgspec.structs.replace(record, value=None)

@@ -43,7 +43,13 @@ _HELD = 5_000
 _HELD_BYTES = 4 * 1024 * 1024
 _MOVES = 5_000
 """Records in one transaction. They share what it costs to commit: when an endpoint with a great backlog fails, the
-retries of all others wait behind it on the same tiers."""
+retries of all others wait behind it on the same partitions of the tiers."""
+
+_SHARE = 250
+"""Of them, those that each partition may move before others have what is left: none waits behind another's backlog."""
+
+_MOVED_BYTES = 16 * 1024 * 1024
+"""In one transaction: it has only seconds."""
 
 _BACKOFF = 1.0
 
@@ -67,18 +73,23 @@ class Tier:
     def hold(self, message: Message) -> None:
         """Keep a record until it has waited."""
         self._held.append(message)
-        self._bytes += len(message.value() or b"")
+        self._bytes += _bytes([message])
 
-    def ripe(self, now: float, most: int) -> list[Message]:
-        """Take out what has been on the tier for its delay; ``now`` in seconds since the epoch."""
+    def ripe(self, now: float, most: int, most_bytes: int) -> list[Message]:
+        """Take out what has been on the tier for its delay; ``now`` in seconds since the epoch.
+
+        At most ``most`` records, and none more once they have ``most_bytes``.
+        """
         found: list[Message] = []
-        while self._held and len(found) < most:
+        left = most_bytes
+        while self._held and len(found) < most and left > 0:
             appended = self._held[0].timestamp()[1] / 1_000
             if now < appended + self.delay:
                 break
             message = self._held.popleft()
-            self._bytes -= len(message.value() or b"")
             found.append(message)
+            left -= _bytes([message])
+        self._bytes -= most_bytes - left
         return found
 
 
@@ -153,9 +164,7 @@ class Hopper:
 
     def _move_ripe(self, consumer: BatchConsumer, producer: TransactionalProducer) -> None:
         now = time.time()
-        ripe: list[Message] = []
-        for tier in self._tiers.values():
-            ripe += tier.ripe(now, _MOVES - len(ripe))
+        ripe = self._ripe(now)
         if not ripe:
             return
         try:
@@ -166,6 +175,15 @@ class Hopper:
             raise
         for message in ripe:
             self._metrics.hops.labels(str(message.topic())).inc()
+
+    def _ripe(self, now: float) -> list[Message]:
+        """What is moved now: something of each partition, and then whatever fits."""
+        ripe: list[Message] = []
+        for tier in self._tiers.values():
+            ripe += tier.ripe(now, _SHARE, _MOVED_BYTES // len(self._tiers))
+        for tier in self._tiers.values():
+            ripe += tier.ripe(now, _MOVES - len(ripe), _MOVED_BYTES - _bytes(ripe))
+        return ripe
 
     def _move(
         self, consumer: BatchConsumer, producer: TransactionalProducer, messages: Iterable[Message], now: float
@@ -191,7 +209,8 @@ class Hopper:
             return dead_letter(message, reason=str(error))
         left = (delivery.due or 0) / 1_000 - now
         if left > 0:
-            return Record(tier_for(left)[1], message.value(), message.key(), header_list(message))
+            # Not the key that it has: another producer may have written one that only compression made small.
+            return Record(tier_for(left)[1], message.value(), delivery.record_key, header_list(message))
         returning = msgspec.structs.replace(delivery, due=None)
         headers = event_headers(header_list(message)) + returning.to_headers()
         return Record(topics.WEBHOOK_DELIVERIES, message.value(), returning.record_key, headers)
@@ -203,6 +222,10 @@ class Hopper:
     def _revoked(self, partitions: list[Partition]) -> None:
         for partition in partitions:
             self._tiers.pop(partition, None)
+
+
+def _bytes(messages: Iterable[Message]) -> int:
+    return sum(len(message.value() or b"") for message in messages)
 
 
 def _place(message: Message) -> Partition:

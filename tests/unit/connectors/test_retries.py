@@ -1,0 +1,140 @@
+"""What the hopper moves in one transaction, out of what it holds."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from backbone.kafka.producer import MAX_RECORD_BYTES
+from backbone.kafka.records import Message, Record
+from backbone.kafka.settings import KafkaSettings
+from connectors import retries
+from connectors.metrics import WebhookMetrics
+from connectors.retries import Hopper
+from schemas import timestamps, topics
+from schemas.delivery import Delivery, SourceOffset
+from schemas.errors import PayloadTooLarge
+
+if TYPE_CHECKING:
+    from backbone.kafka.records import Partition
+
+TIER = topics.RETRY_TIERS[5]
+BACKLOG, OTHER = (TIER, 0), (topics.RETRY_TIERS[30], 1)
+NOW_MS = timestamps.now() // 1_000
+
+
+def waited(
+    partition: Partition,
+    offset: int,
+    *,
+    due: int,
+    endpoint: str = "hook",
+    key: bytes = b"hook",
+    value: bytes = b"event",
+) -> Message:
+    """A record that has been on its tier for an hour."""
+    delivery = Delivery(
+        id=f"d{offset}",
+        event="e1",
+        endpoint=endpoint,
+        workspace="acme",
+        source=SourceOffset("events.acme.shop.order", 0, offset),
+        subscriptions=(),
+        routed_at=NOW_MS * 1_000,
+        due=due,
+    )
+    return Message(
+        topic=partition[0],
+        partition=partition[1],
+        offset=offset,
+        key=key,
+        value=value,
+        headers=list(delivery.to_headers()),
+        timestamp=(2, NOW_MS - 3_600_000),
+    )
+
+
+class World:
+    """A hopper, and the transactions that it commits."""
+
+    def __init__(self) -> None:
+        self.moved: list[Record] = []
+        self.offsets: dict[Partition, int] = {}
+        self.hopper = Hopper(
+            KafkaSettings(bootstrap_servers="127.0.0.1:1"),
+            transactional_id="h",
+            metrics=WebhookMetrics(CollectorRegistry()),
+        )
+        self.hopper._assigned([BACKLOG, OTHER])
+
+    def hold(self, partition: Partition, *messages: Message) -> None:
+        for message in messages:
+            self.hopper._tiers[partition].hold(message)
+
+    def move(self) -> list[Record]:
+        """One transaction."""
+        self.moved = []
+        self.hopper._move_ripe(self, self)  # type: ignore[arg-type]  # as much of both as is used
+        return self.moved
+
+    def begin(self) -> None:
+        pass
+
+    def produce(self, record: Record) -> None:
+        headers = sum(len(name) + len(value) for name, value in record.headers or [])
+        if len(record.value or b"") + len(record.key or b"") + headers > 2 * MAX_RECORD_BYTES:
+            raise PayloadTooLarge("too large")
+        self.moved.append(record)
+
+    def send_offsets(self, offsets: dict[Partition, int], _: Any) -> None:
+        self.offsets |= offsets
+
+    def commit(self) -> None:
+        pass
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_nobody_waits_behind_the_backlog_of_another_partition(world: World) -> None:
+    world.hold(BACKLOG, *(waited(BACKLOG, offset, due=NOW_MS) for offset in range(12_000)))
+    world.hold(OTHER, *(waited(OTHER, offset, endpoint="other", due=NOW_MS) for offset in range(200)))
+
+    assert [record.key for record in world.move()].count(b"other") == 200
+    assert len(world.moved) == retries._MOVES
+    first = [dict(record.headers or [])["hr_delivery"] for record in world.moved if record.key == b"hook"]
+    assert first == [b"d%d" % offset for offset in range(4_800)]
+    assert world.offsets == {BACKLOG: 4_800, OTHER: 200}
+
+
+def test_a_transaction_has_no_more_bytes_than_it_has_time_for(world: World) -> None:
+    large = b"x" * 900_000
+    world.hold(BACKLOG, *(waited(BACKLOG, offset, value=large, due=NOW_MS) for offset in range(60)))
+    world.hold(OTHER, waited(OTHER, 0, endpoint="other", due=NOW_MS))
+
+    rounds = []
+    while moved := world.move():
+        rounds.append(len(moved))
+        assert sum(len(record.value or b"") for record in moved) < retries._MOVED_BYTES + 2_000_000
+        assert (b"other" in [record.key for record in moved]) == (len(rounds) == 1)
+    assert sum(rounds) == 61
+    assert world.offsets == {BACKLOG: 60, OTHER: 1}
+
+
+@pytest.mark.parametrize("left", [0, 3_600_000])
+@pytest.mark.parametrize(("endpoint", "key"), [("hook", b"k" * 3_000_000), ("h" * 3_000_000, b"hook")])
+def test_what_only_compression_made_small_does_not_stop_retries(
+    world: World, left: int, endpoint: str, key: bytes
+) -> None:
+    due = int(time.time() * 1_000) + left
+    world.hold(BACKLOG, waited(BACKLOG, 0, endpoint=endpoint, key=key, due=due))
+
+    (moved,) = world.move()
+
+    assert (moved.topic == topics.DEAD_LETTERS) == (endpoint != "hook")
+    assert world.offsets == {BACKLOG: 1}

@@ -253,6 +253,9 @@ class BatchConsumer:
     def _assigned(self, client: Client, added: list[TopicPartition]) -> None:
         self._may_fall_back = False
         partitions = _partitions(added)
+        for partition in partitions:
+            # Met in the very poll that took the partition away; where its records will be read from lies before that.
+            self.ends.pop(partition, None)
         starts = (self._on_assigned(partitions) if self._on_assigned else None) or {}
         for entry in added:
             entry.offset = starts.get((entry.topic, entry.partition), entry.offset)

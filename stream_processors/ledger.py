@@ -105,7 +105,10 @@ class LedgerIndexer:
             self._writer.write(rows)
         except Unavailable:
             raise
-        except Exception as error:  # noqa: BLE001 -- whatever the database has against it
+        except CorruptRecord as error:
+            self._refuse(message, str(error))
+            return 0
+        except Exception as error:  # noqa: BLE001 -- whatever the database's driver has against it
             self._refuse(message, f"the ledger cannot hold it: {error}")
             return 0
         return len(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from schemas.errors import InvalidRequest, Unavailable
+from schemas.errors import CorruptRecord, InvalidRequest, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,6 +95,11 @@ def refuses_row(error: DBAPIError | NoConnection) -> bool:
         return True
     code = getattr(getattr(error, "orig", None), "sqlstate", None)
     return isinstance(code, str) and code.startswith(_LIMIT_EXCEEDED)
+
+
+def refusal(error: DBAPIError | NoConnection) -> CorruptRecord:
+    """What to raise for a row that is refused: the database's first line, for the next may show the row."""
+    return CorruptRecord(f"the ledger cannot hold it: {str(getattr(error, 'orig', error)).partition(chr(10))[0]}")
 
 
 def unavailable(error: DBAPIError | NoConnection, doing: str) -> Unavailable:

@@ -143,7 +143,8 @@ def open_ledger(url: str) -> Engine:
     """
     parsed = _with_driver(url)
     try:
-        engine = sqlalchemy_engine(parsed, pool_pre_ping=True)
+        # Errors are logged: they are not to show what people send in events.
+        engine = sqlalchemy_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     except (ImportError, NoSuchModuleError) as error:
         raise Misconfigured(f"HEADRACE_LEDGER_URL: its driver is not installed: {error}") from error
     if parsed.get_backend_name() == "sqlite":

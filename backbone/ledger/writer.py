@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from backbone.ledger.reading import refuses_row, unavailable
+from backbone.ledger.reading import refusal, refuses_row, unavailable
 from backbone.ledger.tables import ATTEMPTS, CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, METADATA, REQUESTS
 from schemas.delivery import Outcome
 from schemas.timestamps import LATEST
@@ -109,7 +109,8 @@ class LedgerWriter:
 
         Raises:
             Unavailable: the database cannot take it now.
-            Exception: it will never take one of the rows.
+            CorruptRecord: it will never take one of the rows; what it says does not show them.
+            Exception: likewise, for a value that cannot even be handed to it.
         """
         try:
             with self._engine.begin() as connection:
@@ -126,7 +127,8 @@ class LedgerWriter:
                 _upsert(connection, self._insert_execution, called)
         except (DBAPIError, NoConnection) as error:
             if refuses_row(error):
-                raise
+                # Without its cause, which shows the row.
+                raise refusal(error) from None
             raise unavailable(error, "the ledger cannot be written") from error
 
     def expire(self, before: int) -> int:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import base64
 import contextlib
 import random
+import traceback
 
+import msgspec
 import pytest
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import DBAPIError
 
 from backbone.ledger.queries import EventQuery, LedgerQueries
 from backbone.ledger.rows import EventRow, LedgerRows, RequestRow
 from backbone.ledger.searches import EventSearches
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
-from schemas.errors import InvalidRequest, Unavailable
+from schemas.errors import CorruptRecord, InvalidRequest, Unavailable
 from schemas.event_search import EventSearch
 
 NOW = 1_700_000_000_000_000
@@ -78,8 +79,16 @@ def test_a_text_too_large_for_an_index_is_the_rows_fault(engine: Engine, writer:
     row = RequestRow(workspace="acme", event="e1", request="{}", retry_of=retried, received_at=NOW)
     try:
         writer.write(LedgerRows(requests=[row]))
-    except DBAPIError:
+    except CorruptRecord:
         assert engine.dialect.name == "postgresql"
+
+
+def test_what_is_said_of_a_refused_row_does_not_show_it(writer: LedgerWriter) -> None:
+    """It goes to the log and to ``dead-letters``: neither is the place for what people send in events."""
+    row = msgspec.structs.replace(event_row("e1", '{"a": "s3cret"}'), topic=None)
+    with pytest.raises(CorruptRecord, match=r"the ledger cannot hold it: .*topic") as refused:
+        writer.write(LedgerRows(events=[row]))
+    assert "s3cret" not in "".join(traceback.format_exception(refused.value))
 
 
 def test_a_database_without_a_free_connection_is_unavailable(ledger_url: str) -> None:

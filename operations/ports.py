@@ -4,41 +4,53 @@ from __future__ import annotations
 
 import errno
 import socket
+from typing import Any
 
 from operations.errors import CannotStart
 
 
 def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen there now.
+    """Whether a server could listen there now; where a name stands for several addresses, on all that there are.
 
     Raises:
         CannotStart: it never could: the address is not one of this machine's, or the port not for this user.
     """
-    try:
-        _bound(host, port).close()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return False
-        raise CannotStart(f"A server cannot listen on {host}, port {port}: {error.strerror}.") from error
-    return True
+    refusals = _refusals(host, port)
+    if any(error is not None and error.errno == errno.EADDRINUSE for error in refusals):
+        return False
+    # localhost is often ::1 too, also on machines without IPv6.
+    if None in refusals:
+        return True
+    reason = refusals[0]
+    raise CannotStart(f"A server cannot listen on {host}, port {port}: {reason and reason.strerror}.") from reason
 
 
 def free_port(preferred: int | None = None, host: str = "127.0.0.1") -> int:
-    """``preferred`` if nothing listens there, else one that the system picks."""
+    """``preferred`` if nothing listens there, else one that the system picks; raises ``CannotStart`` as ``is_free``."""
     if preferred and is_free(preferred, host):
         return preferred
-    with _bound(host, 0) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if is_free(port, host):
+            return port
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    probe = socket.socket(family, kind, protocol)
+def _refusals(host: str, port: int) -> list[OSError | None]:
+    """For each address of the host why a server cannot listen there, None where it can; at least one."""
     try:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-    except OSError:
-        probe.close()
-        raise
-    return probe
+        places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        return [error]
+    return [_refusal(family, address) for family, _, _, _, address in places]
+
+
+def _refusal(family: int, address: Any) -> OSError | None:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None

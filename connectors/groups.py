@@ -173,7 +173,8 @@ class ContractGroups:
 
     def _postpone(self, job: GroupJob, seconds: float) -> None:
         records = self._outcomes.postponed(job, seconds, "busy")
-        self._tasks.start(job.progress, self._outcomes.write(job.message, job.progress, records))
+        work = partial(self._outcomes.write, job.message, job.progress, records)
+        self._tasks.start(job.progress, self._outcomes.guard(job.message, job.progress, work))
 
 
 def _remainder(job: GroupJob, left: Sequence[Contract]) -> Record:

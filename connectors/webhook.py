@@ -242,4 +242,5 @@ class WebhookConnector:
         self._write(job.message, job.progress, self._outcomes.postponed(job, seconds, reason))
 
     def _write(self, message: Message, progress: PartitionProgress, records: Sequence[Record]) -> None:
-        self._tasks.start(progress, self._outcomes.write(message, progress, records))
+        work = partial(self._outcomes.write, message, progress, records)
+        self._tasks.start(progress, self._outcomes.guard(message, progress, work))

@@ -350,6 +350,26 @@ async def test_a_delivery_that_our_own_code_cannot_even_accept_is_set_aside(
     await until(lambda: fault_of(office, delivery) == b"it cannot be handled: OverflowError", "set aside")
 
 
+async def test_a_delivery_of_which_nothing_can_be_written_is_set_aside(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    async def pause(_: web.Request, __: int) -> web.StreamResponse:
+        return web.Response(status=429, headers={"Retry-After": "600"})
+
+    mailbox.answering = pause
+    endpoint = await office.endpoint(url)
+    await office.deliver(endpoint)
+    await until(lambda: office.endpoint_state(endpoint) is not None, "paused")
+    # Too old to be put off once more, and its attempt is larger than its topic takes.
+    long_ago = timestamps.now() - 20 * 86_400 * 1_000_000
+    await office.deliver(endpoint, run="r" * 1_200_000, routed_at=long_ago)
+
+    def reasons() -> list[bytes | None]:
+        return [dict(message.headers() or ()).get("hr_dead_reason") for message in office._read(topics.DEAD_LETTERS)]
+
+    await until(lambda: b"it cannot be handled: PayloadTooLarge" in reasons(), "set aside")
+
+
 @pytest.mark.parametrize("trace", [b"00-1-2-01\r\nX-Injected: 1", b"\xff", b""])
 async def test_a_trace_context_that_is_no_header_does_not_keep_an_event_from_its_receiver(
     office: PostOffice, mailbox: Mailbox, url: str, trace: bytes

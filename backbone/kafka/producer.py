@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaException
 from confluent_kafka import Producer as Client
 
-from backbone.kafka.failures import failure
+from backbone.kafka.failures import failure, kafka_error
 from backbone.kafka.records import Ack
 from schemas.errors import NotAcknowledged, PayloadTooLarge, QueueFull, Unavailable
 
@@ -243,9 +243,15 @@ class Producer:
 
     def _replace_client(self) -> None:
         """An idempotent producer that met a fatal error fails everything from then on; a new one starts afresh."""
-        failed, self._client = self._client, Client(self._config)
-        self._failed = False
+        failed = self._client
         failed.purge()
+        try:
+            self._client = Client(self._config)
+        except KafkaException as error:
+            # For want of threads, say. The old one refuses what is sent meanwhile, and the next look tries again.
+            log.warning("kafka producer: no new client yet: %s", kafka_error(error).str())
+            return
+        self._failed = False
         # Tells of every record that was purged, which may take a moment.
         self._purge = self._loop.run_in_executor(None, failed.flush, _FLUSH)
 

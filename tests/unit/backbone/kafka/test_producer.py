@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Producer as Client
 
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES, Producer
 from backbone.kafka.records import Record
@@ -113,6 +114,31 @@ async def test_a_fatal_error_makes_room_for_a_new_client(producer_factory: Produ
         await asyncio.wait_for(pending, 5)
     assert producer._client is not failed
     assert producer.unacknowledged == 0
+
+
+async def test_a_new_client_that_cannot_be_had_at_once_is_asked_for_again(
+    producer_factory: ProducerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as acknowledgements are not looked for, every request would hang."""
+    producer = producer_factory()
+    await producer.start()
+    made = asyncio.Event()
+    refusals = [KafkaException(KafkaError(KafkaError._CRIT_SYS_RESOURCE, "no more threads"))] * 3
+
+    def client_or_none(config: dict[str, object]) -> Client:
+        if refusals:
+            raise refusals.pop()
+        made.set()
+        return Client(config)
+
+    monkeypatch.setattr("backbone.kafka.producer.Client", client_or_none)
+    pending = producer.send([Record("t", b"1")])
+    producer._on_error(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "out of order", True))
+    with pytest.raises(NotAcknowledged):
+        await asyncio.wait_for(pending, 5)
+    await asyncio.wait_for(made.wait(), 5)
+    with pytest.raises(NotAcknowledged):
+        await asyncio.wait_for(producer.send([Record("t", b"2")]), 5)
 
 
 async def test_what_still_gathers_when_the_producer_stops_is_sent(producer_factory: ProducerFactory) -> None:

@@ -82,7 +82,7 @@ class IngestApp:
     async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The control app, with its requests counted by route template as the hot app counts its own."""
         started = time.perf_counter()
-        status = 500
+        status: int | None = None
         scope = _as_get(scope)
 
         async def note_status(message: MutableMapping[str, Any]) -> None:
@@ -93,8 +93,10 @@ class IngestApp:
         try:
             await self._control(scope, _bounded(receive, self._gateway.settings.max_body_bytes), note_status)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
-            self._gateway.metrics.answered(route, status, time.perf_counter() - started)
+            # A client that has gone before its request was complete is not answered.
+            if status is not None:
+                route = getattr(scope.get("route"), "path", "other")
+                self._gateway.metrics.answered(route, status, time.perf_counter() - started)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI app
         error = HttpProblem(404, f"This worker serves only the {self._only} routes.")

@@ -8,6 +8,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response as HttpResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from ingest_api import problems
@@ -126,6 +127,8 @@ class _Failures:
 
         try:
             await self._app(scope, receive, note_start)
+        except ClientDisconnect:
+            return  # before its request was complete: there is nobody to answer
         except Exception as error:
             if started:
                 raise

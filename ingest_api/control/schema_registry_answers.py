@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from ingest_api.problems import internal, status_of
 from schemas.errors import HeadraceError, Unavailable
@@ -55,12 +56,14 @@ class RegistryRoute(APIRoute):
     """Answers every error in the registry's shape, whatever the rest of the app does."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler, which raises nothing."""
+        """The handler, which raises nothing but that the client has gone."""
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
             try:
                 return await handle(request)
+            except ClientDisconnect:
+                raise
             except Exception as error:  # noqa: BLE001 - a bug answers 500 in the registry's shape, and is logged
                 return _refusal(error)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
+import pytest
 
 from ingest_api.control.app import create_control_app
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import MutableMapping
 
     from ingest_api.state import Gateway
 
@@ -29,3 +30,23 @@ async def test_a_failure_is_answered_and_logged_once_and_goes_no_further(caplog:
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
     assert [record.message for record in caplog.records] == ["request failed"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/schema-registry/subjects/any"), ("GET", "/healthz")])
+async def test_a_client_that_goes_before_its_request_is_complete_is_no_failure(
+    caplog: pytest.LogCaptureFixture, method: str, path: str
+) -> None:
+    app = create_control_app((), cast("Gateway", None), version="1", hot_methods=lambda _: ())
+    scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": []}
+    sent = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+
+    assert sent == []
+    assert caplog.records == []

@@ -113,8 +113,9 @@ class PositionWriter:
             for record in position_records(*snapshot):
                 self._producer.produce(record)
             self._producer.commit()
-        except HeadraceError as error:
-            log.warning("channel positions were not written: %s", error)
+        except Exception as error:  # whatever it was: a later position without these marks would be counted from wrongly
+            unforeseen = not isinstance(error, HeadraceError)
+            log.warning("channel positions were not written: %s", error, exc_info=unforeseen)
             self._metrics.positions.labels("failed").inc()
             self._loop.call_soon_threadsafe(self._hub.not_written, snapshot)
             self._close()

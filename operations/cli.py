@@ -191,11 +191,6 @@ def reseal() -> None:
         raise typer.Exit(run(console))
 
 
-def main() -> None:
-    """The entry point of the ``headrace`` command."""
-    app()
-
-
 def _join_running() -> None:
     """Take the ports that ``headrace up`` decided on for this data directory, unless the environment names others."""
     from operations.installation import running_file

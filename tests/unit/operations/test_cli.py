@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner
 
+from operations.__main__ import main
 from operations.cli import app
 
 if TYPE_CHECKING:
@@ -19,6 +21,18 @@ def headrace(directory: Path, *arguments: str, **environment: str) -> tuple[int,
     unset = {name: None for name in os.environ if name.startswith(("HEADRACE_", "KAFKA_"))}
     done = CliRunner().invoke(app, arguments, env={**unset, "HEADRACE_DATA_DIR": str(directory), **environment})
     return done.exit_code, done.stdout, done.stderr.strip().rpartition("\n")[2]
+
+
+def test_ctrl_c_while_it_loads_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Loading:
+        @property
+        def app(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "operations.cli", Loading())
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
 
 
 def test_its_version(tmp_path: Path) -> None:

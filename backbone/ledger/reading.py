@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine, Row, Select
 
 MOST_DATA = 32 * 1024 * 1024
-"""Characters of data in one page of events."""
+"""Characters of text in one page of events."""
 
 _AT_ONCE = 10
 """Rows that are fetched together where each may be large."""
@@ -39,8 +39,9 @@ def read_rows(engine: Engine, statement: Select[Any]) -> Sequence[Row[Any]]:
 def read_page(engine: Engine, statement: Select[Any]) -> tuple[list[Row[Any]], bool]:
     """The first rows of a query for events, and whether they are all.
 
-    Their ``data`` has ``MOST_DATA`` characters together, or is that of one row: whoever asks for a thousand events of a
-    megabyte must not get the process that answers out of memory.
+    Their texts, such as ``data``, ``identifiers`` and the requests they came with, have ``MOST_DATA`` characters
+    together, or are those of one row: whoever asks for a thousand events of a megabyte must not get the process that
+    answers out of memory.
 
     Raises:
         InvalidRequest: as ``read_rows``.
@@ -54,7 +55,7 @@ def read_page(engine: Engine, statement: Select[Any]) -> tuple[list[Row[Any]], b
         connection.execution_options(yield_per=_AT_ONCE).execute(statement) as found,
     ):
         for row in found:
-            size += len(row.data)
+            size += sum(len(each) for each in row if isinstance(each, str))
             if rows and size > MOST_DATA:
                 return rows, False
             rows.append(row)

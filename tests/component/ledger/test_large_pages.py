@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from backbone.ledger import reading
 from backbone.ledger.executions import ExecutionQueries, ReceivedQuery
 from backbone.ledger.queries import EventQuery, LedgerQueries
-from backbone.ledger.rows import LedgerRows
+from backbone.ledger.rows import LedgerRows, RequestRow
 from backbone.ledger.searches import EventSearches
 from schemas.errors import InvalidRequest
 from schemas.event_search import EventSearch
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
     from backbone.ledger.writer import LedgerWriter
 
-LARGE = '"' + "x" * 98 + '"'
+LARGE = '"' + "x" * 998 + '"'
 QUERY = EventQuery(workspace="acme")
 
 
 @pytest.fixture
 def ids(writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Five events, two of which fit into a page; the last first, as they are shown."""
-    monkeypatch.setattr(reading, "MOST_DATA", 250)
+    monkeypatch.setattr(reading, "MOST_DATA", 2_500)
     names = [f"e{number}" for number in range(5)]
     writer.write(LedgerRows(events=[event_row(name, LARGE) for name in names]))
     return names[::-1]
@@ -53,6 +54,26 @@ def test_an_event_that_is_too_large_alone_is_a_page(
 
     assert [each.id for each in page.events] == ids[:1]
     assert page.cursor is not None
+
+
+def test_whatever_of_an_event_is_large_counts(
+    engine: Engine, writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_DATA", 2_500)
+    identifiers = f'[{{"name":"n","value":{LARGE}}}]'
+    events = [msgspec.structs.replace(event_row(f"e{number}"), identifiers=identifiers) for number in range(3)]
+    request = f'{{"url":{LARGE}}}'
+    requests = [
+        RequestRow(workspace="acme", event=each.id, request=request, retry_of=None, received_at=1) for each in events
+    ]
+    writer.write(LedgerRows(events=events, requests=requests))
+
+    page = LedgerQueries(engine).events(QUERY, limit=3)
+    assert len(page.events) == 2
+    assert page.cursor is not None
+    received = ReceivedQuery(workspace="acme", namespace="events")
+    with pytest.raises(InvalidRequest, match="ask for fewer"):
+        ExecutionQueries(engine).page(received, limit=3, offset=0, newest_first=True)
 
 
 @pytest.mark.usefixtures("ids")

@@ -113,7 +113,7 @@ class PositionWriter:
             for record in position_records(*snapshot):
                 self._producer.produce(record)
             self._producer.commit()
-        except Exception as error:  # whatever it was: a later position without these marks would be counted from wrongly
+        except Exception as error:  # whatever it was: without these marks a later position would be wrong
             unforeseen = not isinstance(error, HeadraceError)
             log.warning("channel positions were not written: %s", error, exc_info=unforeseen)
             self._metrics.positions.labels("failed").inc()

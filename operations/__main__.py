@@ -1,4 +1,4 @@
-"""``headrace``, also as ``python -m operations``: the command line, loaded where Ctrl-C already ends without a traceback."""
+"""``headrace``, also as ``python -m operations``: loads the command line, and ends quietly if Ctrl-C comes first."""
 
 from __future__ import annotations
 

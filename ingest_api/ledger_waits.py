@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+import threading
+from concurrent.futures import Executor, Future
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Executor
 
     from backbone.ledger.writer import LedgerWriter
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _START_SECONDS = 5.0
 """How long a start waits for an answer."""
@@ -28,9 +31,36 @@ _AT_ONCE = 8
 """Questions that are put to the ledger at the same time; the others wait for one of them to be answered."""
 
 
-def own_threads() -> ThreadPoolExecutor:
-    """Threads for the ledger alone: while a database hangs, all else that blocks needs others."""
-    return ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="ledger")
+class LedgerThreads(Executor):
+    """Threads for the ledger alone: while a database hangs, all else that blocks has others.
+
+    Nobody waits for them at the end of the process either, as for those of the standard library's pool.
+    """
+
+    def __init__(self) -> None:
+        self._questions: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._started = 0
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have it called on one of the threads, as soon as one is free. From one thread only."""
+        future: Future[T] = Future()
+        self._questions.put((future, functools.partial(fn, *args, **kwargs)))
+        if self._started < _AT_ONCE:
+            self._started += 1
+            threading.Thread(target=self._answer, name=f"ledger-{self._started}", daemon=True).start()
+        return future
+
+    def _answer(self) -> None:
+        while True:
+            future, question = self._questions.get()
+            if not future.set_running_or_notify_cancel():
+                continue  # given up before its turn
+            try:
+                answer = question()
+            except BaseException as error:  # noqa: BLE001 -- whatever it is, who asked is told
+                future.set_exception(error)
+            else:
+                future.set_result(answer)
 
 
 async def answered(question: Callable[[], T], *, seconds: float, threads: Executor | None = None) -> T:

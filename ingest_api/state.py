@@ -128,7 +128,7 @@ class Gateway:
         ledger = open_ledger(self.settings.backbone.ledger_url)
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
         # A file that cannot be opened is a mistake of the installation; a server may come up later.
-        self._ledger_threads = ledger_waits.own_threads()
+        self._ledger_threads = ledger_waits.LedgerThreads()
         self._making_tables = await ledger_waits.opened(
             LedgerWriter(ledger), patient=ledger.dialect.name != "sqlite", threads=self._ledger_threads
         )
@@ -157,7 +157,6 @@ class Gateway:
         """Finish what is under way and disconnect."""
         if self._making_tables is not None:
             self._making_tables.cancel()
-        self._ledger_threads.shutdown(wait=False, cancel_futures=True)
         await self.producer.stop()
         await asyncio.to_thread(self.writer.stop)
         await asyncio.to_thread(self.idempotency.stop)

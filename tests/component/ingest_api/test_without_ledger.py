@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
@@ -110,3 +112,34 @@ async def test_a_database_that_does_not_answer_is_not_waited_for() -> None:
     finally:
         answering.set()
     assert await ledger_waits.answered(answering.wait, seconds=15)
+
+
+async def test_questions_are_answered_on_threads_of_the_ledgers_own() -> None:
+    threads = ledger_waits.LedgerThreads()
+
+    def failing() -> None:
+        raise ZeroDivisionError
+
+    for _ in range(20):
+        name = await ledger_waits.answered(lambda: threading.current_thread().name, seconds=15, threads=threads)
+        assert name.startswith("ledger-")
+    with pytest.raises(ZeroDivisionError):
+        await ledger_waits.answered(failing, seconds=15, threads=threads)
+
+
+def test_a_process_ends_while_the_database_hangs() -> None:
+    program = """
+import asyncio, threading
+from ingest_api.ledger_waits import LedgerThreads, answered
+from schemas.errors import Unavailable
+
+async def main():
+    try:
+        await answered(threading.Event().wait, seconds=0.01, threads=LedgerThreads())
+    except Unavailable:
+        print("not answered")
+
+asyncio.run(main())
+"""
+    ended = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, timeout=60, check=True)
+    assert ended.stdout == b"not answered\n"

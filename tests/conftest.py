@@ -15,6 +15,8 @@ import pytest
 
 from operations.choice import BrokerKind, Choice, running
 from operations.errors import CannotStart
+from operations.jars import kafka_jars, user_cache
+from operations.java import find_java
 from operations.ports import free_port
 from tests.component.connectors.receiver import Mailbox, Receiver
 from tests.conformance.outcomes import Outcomes
@@ -66,6 +68,16 @@ def kafka_bootstrap(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
             environment.setenv(name, value)
         tell(f"Kafka: {broker.description}, at {broker.bootstrap_servers}")
         yield broker.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def jars(pytestconfig: pytest.Config) -> None:
+    """Apache Kafka's jars and a Java, for tests that start brokers; without them these are skipped and listed."""
+    try:
+        find_java()
+        kafka_jars(user_cache(), _teller(pytestconfig))
+    except CannotStart as error:
+        pytest.skip(f"NOT RUN, FOR WANT OF KAFKA'S JARS: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -42,7 +42,7 @@ def services() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def broker(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("compose-kafka")
     broker = JarBroker(home, java=find_java(), jars=kafka_jars(user_cache(), print), port=free_port())
     with running(broker, home / "log"):

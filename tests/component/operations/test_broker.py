@@ -35,6 +35,7 @@ def test_the_fixture_is_a_kafka_that_answers(kafka_bootstrap: str) -> None:
     assert AdminClient({"bootstrap.servers": kafka_bootstrap}).list_topics(timeout=10).brokers
 
 
+@pytest.mark.usefixtures("jars")
 def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
     # A name with what means something in Java's properties, and with letters that they are not read with.
     home = tmp_path / "données d'été \\ =: kafka"
@@ -53,6 +54,7 @@ def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
         assert end_offset(second.bootstrap_servers, "kept") == 1
 
 
+@pytest.mark.usefixtures("jars")
 def test_another_kafka_on_its_port_is_not_taken_for_it(kafka_bootstrap: str, tmp_path: Path) -> None:
     port = int(kafka_bootstrap.rpartition(":")[2])
     late = JarBroker(tmp_path, java=find_java(), jars=kafka_jars(user_cache(), print), port=port)
@@ -64,6 +66,7 @@ def test_another_kafka_on_its_port_is_not_taken_for_it(kafka_bootstrap: str, tmp
         late.close()
 
 
+@pytest.mark.usefixtures("jars")
 def test_one_directory_serves_one_broker_at_a_time(tmp_path: Path) -> None:
     first, second = jar_broker(tmp_path), jar_broker(tmp_path)
     first.prepare()
@@ -74,6 +77,7 @@ def test_one_directory_serves_one_broker_at_a_time(tmp_path: Path) -> None:
     second.close()
 
 
+@pytest.mark.usefixtures("jars")
 def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
     broker = jar_broker(tmp_path / "kafka")
     broker.prepare()
@@ -97,6 +101,7 @@ with running(jar_broker(home / "kafka"), home / "broker.log") as process:
 """
 
 
+@pytest.mark.usefixtures("jars")
 def test_a_broker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", _HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None

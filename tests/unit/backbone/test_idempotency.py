@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 from unittest.mock import AsyncMock
 
 import msgspec
@@ -16,6 +16,13 @@ from backbone.kafka.settings import KafkaSettings
 from schemas.errors import CorruptRecord, IdempotencyMismatch, Unavailable
 
 HOUR = 3_600_000
+NOW = 1_700_000_000_000
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ``NOW``, however long a test takes."""
+    monkeypatch.setattr(idempotency, "time", SimpleNamespace(time=lambda: NOW / 1_000))
 
 
 def log_of(**settings: int) -> IdempotencyLog:
@@ -71,24 +78,22 @@ def test_what_is_older_than_the_window_is_forgotten_with_its_client() -> None:
 
 def test_a_client_at_its_bound_loses_its_oldest_keys_and_no_other_clients() -> None:
     log = log_of(idempotency_keys=3)
-    now = int(time.time() * 1_000)
-    log._apply(record(key("x", client="quiet"), at=now - HOUR))
+    log._apply(record(key("x", client="quiet"), at=NOW - HOUR))
     for number in range(5):
-        log._apply(record(key(str(number)), at=now - 60_000 + number * 1_000))
+        log._apply(record(key(str(number)), at=NOW - 60_000 + number * 1_000))
     assert [offset_of(log, key(str(number))) for number in range(5)] == [None, None, 1, 1, 1]
     assert offset_of(log, key("x", client="quiet")) == 1
-    assert log.effective_window == pytest.approx(58, abs=1)
+    assert log.effective_window == pytest.approx(58)
 
 
 def test_after_a_start_the_newest_keys_are_known_however_the_partitions_were_read() -> None:
     log = log_of(idempotency_keys=4)
-    now = int(time.time() * 1_000)
     # Keys 0 to 11 were used one after the other, minute by minute; a start reads one partition before the next.
     for partition in (2, 0, 3, 1):
         for number in range(partition, 12, 4):
-            log._apply(record(key(str(number)), at=now - (12 - number) * 60_000, partition=partition))
+            log._apply(record(key(str(number)), at=NOW - (12 - number) * 60_000, partition=partition))
     assert [offset_of(log, key(str(number))) for number in range(12)] == [None] * 8 + [1] * 4
-    assert log.effective_window == pytest.approx(240, abs=1)
+    assert log.effective_window == pytest.approx(240)
 
 
 async def test_a_key_is_forgotten_after_the_window_though_no_other_key_is_used(
@@ -96,9 +101,8 @@ async def test_a_key_is_forgotten_after_the_window_though_no_other_key_is_used(
 ) -> None:
     log = log_of(idempotency_window=3_600)
     monkeypatch.setattr(log._tail, "caught_up", AsyncMock())
-    now = int(time.time() * 1_000)
-    log._apply(record(key("new"), at=now - HOUR // 2, partition=1))
-    log._apply(record(key("old"), at=now - HOUR - HOUR // 10))
+    log._apply(record(key("new"), at=NOW - HOUR // 2, partition=1))
+    log._apply(record(key("old"), at=NOW - HOUR - HOUR // 10))
     async with log.claim([key("old", body=b"other"), key("new")]) as (old, new):
         assert old is None
         assert new is not None

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _QUEUE_POLL = 0.05
 """Seconds to wait for room in the client's queue before trying again."""
 
+_AROUND_RECORD = 1_024
+"""Bytes, more than Kafka counts around a record. What the client takes the topic must take: its refusal would come with
+the commit, and not say of which record."""
+
 
 class TransactionalProducer:
     """One transaction at a time, used from one thread.
@@ -53,7 +57,7 @@ class TransactionalProducer:
                     "transactional.id": transactional_id,
                     "transaction.timeout.ms": milliseconds,
                     "message.timeout.ms": milliseconds,
-                    "message.max.bytes": MAX_RECORD_BYTES + 2 * MAX_HEADER_BYTES,
+                    "message.max.bytes": MAX_RECORD_BYTES + 2 * MAX_HEADER_BYTES - _AROUND_RECORD,
                     "linger.ms": 5,
                     # A commit is answered before its markers are written, and until they are the broker turns the next
                     # transaction away; librdkafka then waits this long, 100 ms by default.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import bisect
 import contextlib
 import uuid
 from collections.abc import Callable, Iterator
@@ -11,7 +12,9 @@ import pytest
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.producer import MAX_RECORD_BYTES
 from backbone.kafka.records import Record
+from backbone.kafka.topology import internal_topics
 from backbone.kafka.transaction import TransactionalProducer
+from schemas import topics
 from schemas.errors import Fenced, PayloadTooLarge, TransactionAborted, Unavailable
 from tests.records import records_of
 
@@ -155,3 +158,28 @@ def test_without_a_broker_starting_is_unavailable(kafka: KafkaSettings) -> None:
     with pytest.raises(Unavailable):
         producer.start()
     producer.close()
+
+
+async def test_the_largest_record_that_the_client_takes_fits_where_deliveries_go(
+    transactional_factory: Factory, topic_factory: TopicFactory, kafka: KafkaSettings
+) -> None:
+    """Else only the commit would fail, again and again, and nobody would know by which record."""
+    (deliveries,) = (spec for spec in internal_topics(kafka) if spec.topic == topics.WEBHOOK_DELIVERIES)
+    topic = await topic_factory(**{"max.message.bytes": deliveries.config["max.message.bytes"]})
+    producer = transactional_factory()
+    producer.start()
+
+    def is_taken(size: int) -> bool:
+        producer.begin()
+        try:
+            producer.produce(Record(topic, bytes(size), b"key", headers=[("n", b"1")]))
+        except PayloadTooLarge:
+            return False
+        finally:
+            producer.abort()
+        return True
+
+    too_large = bisect.bisect_left(range(2_100_000), 1, lo=2_000_000, key=lambda size: not is_taken(size))
+    producer.begin()
+    producer.produce(Record(topic, bytes(too_large - 1), b"key", headers=[("n", b"1")]))
+    producer.commit()

@@ -79,8 +79,9 @@ class Outcomes:
     def of_try(self, job: Job, endpoint: Endpoint, answer: Answer, started_at: int) -> list[Record]:
         """2xx is delivered; 410 disables the endpoint; all else fails and is tried again while the schedule lasts.
 
-        429 and 503 with ``Retry-After`` pause the endpoint for all of that time. ``started_at`` is in microseconds
-        since the epoch.
+        429 and 503 with ``Retry-After`` pause the endpoint for all of that time. ``endpoint`` is as it is now: the 410
+        of one that was edited after ``started_at`` (microseconds since the epoch) was another URL's, and a failure like
+        any other.
         """
         now = timestamps.now()
         if is_success(answer):
@@ -88,9 +89,9 @@ class Outcomes:
             return [self._tried(job.delivery, Outcome.DELIVERED, answer, started_at)]
         if job.progress.revoked:
             return []  # the partition's next owner makes this try again, and decides
-        if answer.status == HTTPStatus.GONE:
+        if answer.status == HTTPStatus.GONE and endpoint.updated_at <= started_at:
             reason = "the endpoint answered 410 Gone"
-            # As of the request: whoever has given the endpoint another URL since does not find that one disabled.
+            # As of the request: an edit that this process has not read yet counts as well.
             disabling = self._states.disable(endpoint.id, reason, started_at)
             return [disabling, *self._dead(job.message, job.delivery, f"{reason} and is disabled", answer, started_at)]
         asked = None if answer.retry_after is None else min(answer.retry_after, self._settings.max_pause)

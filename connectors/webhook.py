@@ -187,6 +187,7 @@ class WebhookConnector:
                 self._write(job.message, job.progress, self._outcomes.poison(job.message, str(error)))
                 return
             healthy = is_healthy(answer)
+            endpoint = self._catalog.view.endpoint(endpoint.id) or endpoint
             records = self._outcomes.of_try(job, endpoint, answer, started_at)
             if self._states.disabled_reason(endpoint) or self._states.pause_left(endpoint.id) > 0:
                 self._send_elsewhere(lane)

@@ -5,18 +5,24 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
 from backbone.kafka.records import Ack, Record
+from backbone.kafka.settings import KafkaSettings
 from connectors import outcomes as outcomes_module
 from connectors.attempts import smaller
+from connectors.endpoint_states import EndpointStates
+from connectors.http_client import Answer
 from connectors.metrics import WebhookMetrics
 from connectors.offsets import PartitionProgress
-from connectors.outcomes import Outcomes
+from connectors.outcomes import Job, Outcomes
 from connectors.settings import WebhookSettings
-from schemas import topics
+from schemas import timestamps, topics
+from schemas.delivery import Delivery, SourceOffset
 from schemas.errors import Unavailable
+from schemas.subscription import Endpoint, EndpointType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,11 +53,11 @@ MESSAGE: Any = FakeMessage()
 class World:
     """Outcomes whose producer refuses so many times."""
 
-    def __init__(self, refusals: int = 0) -> None:
+    def __init__(self, refusals: int = 0, states: EndpointStates | None = None) -> None:
         self.refusals = refusals
         self.written: list[Record] = []
         self.outcomes = Outcomes(
-            states=None,  # type: ignore[arg-type]  # nothing here needs them
+            states=states,  # type: ignore[arg-type]  # most do not need them
             producer=self,  # type: ignore[arg-type]
             metrics=WebhookMetrics(CollectorRegistry()),
             settings=WebhookSettings(),
@@ -80,6 +86,36 @@ async def test_kafkas_absence_is_told_once_however_many_wait_for_it(
         "outcomes wait for Kafka: not now",
         "outcomes are written again",
     ]
+
+
+def test_gone_disables_as_of_the_request() -> None:
+    states = EndpointStates(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    world = World(states=states)
+    delivery = Delivery(
+        id="d1",
+        event="e1",
+        endpoint="hook",
+        workspace="acme",
+        source=SourceOffset("events.acme.shop.order", 0, 7),
+        subscriptions=(),
+        routed_at=timestamps.now(),
+    )
+    job = Job(message=MESSAGE, headers=[], delivery=delivery, progress=PartitionProgress())
+    asked = timestamps.now()
+    endpoint = Endpoint(
+        id="hook", workspace="acme", name="hook", type=EndpointType.WEB_HOOK, created_at=asked - 1, updated_at=asked - 1
+    )
+    gone = Answer(status=410, duration=0.1)
+
+    edited = msgspec.structs.replace(endpoint, updated_at=asked + 1)
+    later = world.outcomes.of_try(job, edited, gone, asked)
+    assert [record.topic for record in later] == [topics.ATTEMPTS, topics.RETRY_TIERS[5]]
+    assert states.disabled_reason(edited) is None
+
+    at_once = world.outcomes.of_try(job, endpoint, gone, asked)
+    assert [record.topic for record in at_once] == [topics.ENDPOINT_STATE, topics.ATTEMPTS, topics.DEAD_LETTERS]
+    assert states.disabled_reason(endpoint) is not None
+    assert states.disabled_reason(edited) is None
 
 
 async def test_what_our_own_code_cannot_handle_is_set_aside_and_holds_up_no_offset() -> None:

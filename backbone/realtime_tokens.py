@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 import msgspec
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backbone.settings import check_long_enough
 from schemas.access import DEFAULT_WORKSPACE
 from schemas.errors import HeadraceError
 
@@ -89,6 +90,8 @@ class _Claims(msgspec.Struct, kw_only=True):
 class RealtimeTokenSettings(BaseSettings):
     """The same values for the HTTP plane, which issues tokens, and the realtime nodes, which verify them.
 
+    ``Misconfigured`` is raised for a secret that is too short.
+
     Attributes:
         secret: signs the tokens (``HEADRACE_REALTIME_TOKEN_SECRET``); by default ``HEADRACE_TOKEN_SECRET``.
         audience: that tokens must name (``HEADRACE_REALTIME_TOKEN_AUDIENCE``); empty takes those of another
@@ -99,6 +102,13 @@ class RealtimeTokenSettings(BaseSettings):
 
     secret: str = Field("", repr=False)
     audience: str = AUDIENCE
+
+    @field_validator("secret")
+    @classmethod
+    def _check(cls, secret: str) -> str:
+        if secret:
+            check_long_enough("HEADRACE_REALTIME_TOKEN_SECRET", secret)
+        return secret
 
     def tokens(self, backbone: BackboneSettings) -> RealtimeTokens:
         """Issues and verifies with these."""

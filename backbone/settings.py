@@ -65,9 +65,9 @@ class BackboneSettings(BaseSettings):
         self.ledger_url = self.ledger_url or f"sqlite:///{(self.data_dir / 'ledger.sqlite3').resolve()}"
         self.files_url = self.files_url or (self.data_dir / "files").resolve().as_uri()
         for name, value in (("HEADRACE_ADMIN_KEY", self.admin_key), ("HEADRACE_TOKEN_SECRET", self.token_secret)):
-            _long_enough(name, value)
+            check_long_enough(name, value)
         for key in self.secret_keys:
-            _long_enough("each of HEADRACE_SECRET_KEYS", key)
+            check_long_enough("each of HEADRACE_SECRET_KEYS", key)
         return self
 
 
@@ -109,6 +109,7 @@ def _random() -> str:
     return secrets.token_urlsafe(32)
 
 
-def _long_enough(name: str, value: str) -> None:
+def check_long_enough(name: str, value: str) -> None:
+    """Refuse a secret that could be guessed, naming the setting; ``Misconfigured``."""
     if len(value) < _SHORTEST_SECRET:
         raise Misconfigured(f"{name} must have at least {_SHORTEST_SECRET} characters")

@@ -72,6 +72,13 @@ def test_a_setting_that_cannot_be(tmp_path: Path, command: str, variable: str, v
     assert error.startswith(reason)
 
 
+@pytest.mark.parametrize("name", ["ADMIN_KEY", "SECRET_KEYS", "TOKEN_SECRET", "REALTIME_TOKEN_SECRET"])
+def test_a_secret_that_could_be_guessed(tmp_path: Path, name: str) -> None:
+    status, said, error = headrace(tmp_path, "ingest", **{f"HEADRACE_{name}": "t00-short"})
+    assert (status, said) == (1, "")
+    assert error.endswith(f"HEADRACE_{name} must have at least 16 characters")
+
+
 @pytest.mark.usefixtures("own_signals")
 def test_an_option_that_kafkas_client_does_not_know(tmp_path: Path) -> None:
     given = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "HEADRACE_KAFKA_OPTIONS": '{"a.b":"c"}'}

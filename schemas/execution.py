@@ -41,7 +41,7 @@ _CREDENTIAL = re.compile(
         authorization | cookie | passw(or)?d | passphrase | secret
         | (?<!continuation)(?<!cursor)(?<!next)(?<!page)
           (?<!continuation[-_])(?<!cursor[-_])(?<!next[-_])(?<!page[-_])token
-        | (access|api|auth|client|private|secret|subscription)[-_]?key
+        | (access|api|auth|client|functions|master|private|secret|subscription)[-_]?key
     )\Z""",
     re.IGNORECASE | re.VERBOSE,
 )

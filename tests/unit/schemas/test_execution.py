@@ -51,7 +51,15 @@ def test_credentials_are_known_by_their_names() -> None:
     credentials = ["Authorization", "ACCESS-KEY", "Set-Cookie", "token", "access_token", "X-Auth-Token", "X-Api-Key"]
     credentials += ["X-Api-Token", "apikey", "password", "client_secret", "clientSecret", "x-secret", "private-key"]
     credentials += ["X-Vault-Token", "X-Shopify-Access-Token", "x-amz-security-token", "PRIVATE-TOKEN", "csrfToken"]
-    credentials += ["Ocp-Apim-Subscription-Key", "X-RapidAPI-Key", "dd-api-key", "acme_client_secret", "db.password"]
+    credentials += [
+        "x-functions-key",
+        "X-Parse-Master-Key",
+        "Ocp-Apim-Subscription-Key",
+        "X-RapidAPI-Key",
+        "dd-api-key",
+        "acme_client_secret",
+        "db.password",
+    ]
     credentials += ["x" * 100_000 + "-token"]
     others = ["color", "key", "page_token", "monkey", "id", "secretary", "x-request-id", "tokens", "Idempotency-Key"]
     others += ["nextPageToken", "continuation-token", "partition_key", "token-type", "-" * 100_000]

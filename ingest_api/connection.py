@@ -29,6 +29,9 @@ class BoundedConnection(HttpToolsProtocol):
     _since_progress = 0
     """Bytes that have come since the last that were part of a body or ended a request."""
 
+    _upgrading = False
+    """Whether the head that was read last asks for another protocol."""
+
     def data_received(self, data: bytes) -> None:
         """Take what has come over the connection."""
         self._since_progress += len(data)
@@ -44,7 +47,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Begin a request, unless it is to be read again without its upgrade."""
-        if not self._asks_for_upgrade():
+        # To the parser CONNECT is one, too; it cannot be anything else.
+        self._upgrading = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
+        if not self._upgrading:
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -54,13 +59,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """Note that a request has come whole."""
-        if not self._asks_for_upgrade():
+        if not self._upgrading:
             self._since_progress = 0
             super().on_message_complete()
-
-    def _asks_for_upgrade(self) -> bool:
-        # To the parser CONNECT is one, too; it cannot be anything else.
-        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def _parse(self, data: bytes) -> None:
         left: bytes | memoryview = data
@@ -68,7 +69,7 @@ class BoundedConnection(HttpToolsProtocol):
             try:
                 self.parser.feed_data(left)
             except httptools.HttpParserUpgrade as upgrade:
-                if not self._asks_for_upgrade():
+                if not self._upgrading:
                     return
                 left = memoryview(left)[upgrade.args[0] :]
                 self._read_again()

@@ -38,11 +38,15 @@ _LONGEST_ID = 512
 
 _ENCODER = msgspec.json.Encoder()
 
-
 _OTHERS_POISON = frozenset(
     (topics.WEBHOOK_DELIVERIES, topics.WEBSOCKET_DELIVERIES, topics.FILE_DELIVERIES, topics.DEAD_LETTERS)
 )
 """Poison on these topics is set aside by the connectors, or is so already."""
+
+_SET_ASIDE = frozenset(
+    topic.encode() for topic in (topics.WEBHOOK_DELIVERIES, *topics.RETRY_TIERS.values(), topics.FILE_DELIVERIES)
+)
+"""Poison of these topics may be a delivery all the same: of an event that cannot be rendered, say."""
 
 
 class LedgerIndexer:
@@ -141,9 +145,7 @@ class LedgerIndexer:
 
     def _read_delivery(self, message: Message, rows: LedgerRows) -> None:
         found = read_delivery(headers_of(message))
-        deliveries = [found] if isinstance(found, Delivery) else found.deliveries()
-        for delivery in deliveries:
-            _check_lengths(delivery.id, delivery.run, delivery.event, delivery.workspace, str(delivery.source))
+        deliveries = _deliveries(found)
         source = found.source
         policy = self._policy(source.topic)
         if policy is not LedgerPolicy.NONE:
@@ -171,13 +173,19 @@ class LedgerIndexer:
 
     def _read_dead_letter(self, message: Message, rows: LedgerRows) -> None:
         headers = headers_of(message)
-        found = dict(headers)
-        if found.get("hr_dead_kind") != b"delivery":
+        why = dict(headers)
+        is_poison = why.get("hr_dead_kind") != b"delivery"
+        if is_poison and why.get("hr_dead_topic") not in _SET_ASIDE:
             return
-        delivery = Delivery.from_headers(headers)
-        _check_lengths(delivery.id, delivery.run, delivery.event, delivery.workspace, str(delivery.source))
-        if self._policy(delivery.source.topic) is not LedgerPolicy.NONE:
-            rows.dead.append(DeadDelivery(delivery, _text(found.get("hr_dead_reason"))))
+        try:
+            found = read_delivery(headers)
+        except CorruptRecord:
+            if is_poison:
+                return  # set aside because it is no delivery
+            raise
+        deliveries = _deliveries(found)
+        if self._policy(found.source.topic) is not LedgerPolicy.NONE:
+            rows.dead += [DeadDelivery(delivery, _text(why.get("hr_dead_reason"))) for delivery in deliveries]
 
     def _add_event(self, message: Message, topic: str, source_offset: str, rows: LedgerRows) -> None:
         kind = self._view.event_type(topic)
@@ -219,6 +227,18 @@ class LedgerIndexer:
                 producer_id=producer_id if producer_id and producer_id != event.id else None,
             )
         )
+
+
+def _deliveries(found: Delivery | GroupedDelivery) -> list[Delivery]:
+    """Each delivery of a record.
+
+    Raises:
+        CorruptRecord: its ids are longer than the ledger takes.
+    """
+    deliveries = [found] if isinstance(found, Delivery) else found.deliveries()
+    for each in deliveries:
+        _check_lengths(each.id, each.run, each.event, each.workspace, str(each.source))
+    return deliveries
 
 
 def _text(header: bytes | None) -> str:

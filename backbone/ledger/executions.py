@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import and_, case, exists, func, select
+from sqlalchemy import and_, case, exists, func, or_, select
 
 from backbone.ledger.reading import read_rows, read_whole_page
 from backbone.ledger.tables import CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, REQUESTS
@@ -27,8 +27,11 @@ _STATE = case(
     else_="error",
 )
 
-_RUN = and_(DELIVERIES.c.id == CONTRACTS.c.delivery, DELIVERIES.c.outcome.is_not(None))
-"""A contract is shown once it has been run."""
+_RUN = and_(
+    DELIVERIES.c.id == CONTRACTS.c.delivery,
+    or_(DELIVERIES.c.outcome.is_not(None), DELIVERIES.c.dead_reason.is_not(None)),
+)
+"""A contract is shown once it has been run, or given up because it cannot be."""
 
 
 class ReceivedQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,8 +192,8 @@ def _contract(row: Row[Any]) -> ExecutedContract:
         source=SourceOffset.parse(row.source_offset),
         run=row.run,
         state=row.state,
-        outcome=Outcome(row.outcome),
+        outcome=Outcome(row.outcome or Outcome.DEAD),
         attempts=row.attempts,
-        error=row.error,
+        error=row.error if row.outcome else row.dead_reason,
         changed_at=row.changed_at,
     )

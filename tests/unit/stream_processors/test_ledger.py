@@ -273,6 +273,43 @@ def test_a_dead_letter_tells_why_its_delivery_was_given_up(world: World) -> None
     assert (only.outcome, only.dead_reason) == (Outcome.DEAD, "Gone.")
 
 
+def set_aside(routed: Message, topic: str, reason: bytes = b"Never.") -> Message:
+    """What a connector writes of a delivery that it can do nothing with."""
+    why = [("hr_dead_reason", reason), ("hr_dead_kind", b"poison"), ("hr_dead_topic", topic.encode())]
+    return Message(topics.DEAD_LETTERS, routed.value(), [*(routed.headers() or []), *why])
+
+
+@pytest.mark.parametrize("topic", [topics.WEBHOOK_DELIVERIES, topics.RETRY_TIERS[5], topics.FILE_DELIVERIES])
+def test_a_delivery_that_was_set_aside_without_a_try_is_dead_with_its_reason(world: World, topic: str) -> None:
+    delivery, routed = world.delivery("e1")
+    world.indexer.index([routed, set_aside(routed, topic)])
+    (only,) = world.queries.deliveries("acme", delivery.event)
+    assert (only.outcome, only.dead_reason, only.attempts) == (Outcome.DEAD, "Never.", 0)
+
+
+def test_contracts_that_were_set_aside_together_are_all_dead_but_those_that_had_been_run(world: World) -> None:
+    grouped = GroupedDelivery(
+        event="e1",
+        workspace="acme",
+        source=SourceOffset(world.kinds[LedgerPolicy.ALL].topic, 2, 7),
+        contracts=(Contract(1, "s1", "hook"), Contract(2, "s2", "hook")),
+        routed_at=NOW + 2,
+    )
+    routed = Message(topics.WEBHOOK_DELIVERIES, b"?", grouped.to_headers())
+    tried = attempt_message(grouped.deliveries()[0])
+    world.indexer.index([routed, set_aside(routed, topics.WEBHOOK_DELIVERIES), tried])
+    found = {each.subscriptions: each.outcome for each in world.queries.deliveries("acme", "e1")}
+    assert found == {("s1",): Outcome.DELIVERED, ("s2",): Outcome.DEAD}
+    contracts = ExecutionQueries(world.engine).contracts("acme", "e1")
+    states = {each.contract: (each.state, each.error) for each in contracts}
+    assert states == {"s1": ("processed", None), "s2": ("error", "Never.")}
+
+
+def test_an_event_that_was_set_aside_is_no_delivery_whatever_its_headers_say(world: World) -> None:
+    _, routed = world.delivery("e1")
+    assert world.indexer.index([set_aside(routed, world.kinds[LedgerPolicy.ALL].topic)]) == 0
+
+
 def test_tombstones_and_records_of_deleted_types_are_passed_over(world: World) -> None:
     kind = world.kinds[LedgerPolicy.ALL]
     event = world.event("e1")

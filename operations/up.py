@@ -34,7 +34,11 @@ _STOPPED_BY = 128
 
 
 class StopRequest:
-    """Turns Ctrl-C, SIGTERM and a closed terminal into a flag; a second one ends everything without ceremony."""
+    """Turns Ctrl-C, SIGTERM and a closed terminal into a flag; a second Ctrl-C or SIGTERM ends everything at once.
+
+    A terminal that is closed says so more than once, through the shell and through the kernel, and systemd says it
+    right after SIGTERM: that is nobody's impatience.
+    """
 
     def __init__(self) -> None:
         self.made = False
@@ -46,9 +50,10 @@ class StopRequest:
             signal.signal(number, self._receive)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
-        if self.made:
+        if not self.made:
+            self.made, self.number = True, number
+        elif number != signal.SIGHUP:
             raise KeyboardInterrupt
-        self.made, self.number = True, number
 
 
 class Up:

@@ -15,7 +15,7 @@ from operations import up as up_module
 from operations.errors import CannotStart
 from operations.installation import running_file
 from operations.settings import OperationsSettings
-from operations.up import Up, welcome
+from operations.up import StopRequest, Up, welcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +67,17 @@ def test_an_interrupted_run_succeeds_unless_the_tours_verdict_was_wanted(
         return False
 
     assert up(tmp_path, interrupted, stay=stay).run() == status
+
+
+@pytest.mark.usefixtures("own_signals")
+def test_a_closed_terminal_that_says_so_again_ends_nothing_sooner() -> None:
+    request = StopRequest()
+    request.install()
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGHUP):
+        signal.raise_signal(number)
+    assert (request.made, request.number) == (True, signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.parametrize("given", ["", "an administrator's key"])

@@ -139,9 +139,10 @@ class Admin:
         wanted, deadline = tuple(partitions), time.monotonic() + self._timeout
         while True:
             futures = self._ask_ends(wanted)
-            done = asyncio.gather(*(asyncio.wrap_future(future) for future in futures.values()))
             try:
-                found = await asyncio.wait_for(done, self._timeout + 1)
+                # Not ``wait_for``: it would leave a gathering that is cancelled with it to complain to the log.
+                async with asyncio.timeout(self._timeout + 1):
+                    found = await asyncio.gather(*(asyncio.wrap_future(future) for future in futures.values()))
             except (KafkaException, TimeoutError) as error:
                 if not is_passing(error) or time.monotonic() > deadline:
                     raise _no_end(error) from error

@@ -238,8 +238,10 @@ class Producer:
             batch.future.set_exception(batch.error)
 
     def _on_error(self, error: KafkaError) -> None:
-        log.warning("kafka producer: %s", error.str(), extra={"code": error.name(), "fatal": error.fatal()})
-        self._failed = self._failed or error.fatal()
+        # What passes is in the client's own log, which does not repeat it several times a second.
+        if error.fatal():
+            log.warning("kafka producer: %s", error.str(), extra={"code": error.name()})
+            self._failed = True
 
     def _replace_client(self) -> None:
         """An idempotent producer that met a fatal error fails everything from then on; a new one starts afresh."""

@@ -148,3 +148,17 @@ async def test_what_still_gathers_when_the_producer_stops_is_sent(producer_facto
     await producer.stop()
     with pytest.raises(NotAcknowledged):
         await asyncio.wait_for(pending, 5)
+
+
+async def test_an_error_that_passes_is_left_to_the_clients_own_log(
+    producer_factory: ProducerFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a broker there are several a second, for each producer, for as long as it is away."""
+    producer = producer_factory()
+    await producer.start()
+    caplog.set_level("INFO", "backbone.kafka.producer")
+    producer._on_error(KafkaError(KafkaError._TRANSPORT, "connection refused"))
+    producer._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "1/1 brokers are down"))
+    assert caplog.records == []
+    producer._on_error(KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "out of order", True))
+    assert [record.getMessage() for record in caplog.records] == ["kafka producer: out of order"]

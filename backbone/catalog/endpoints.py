@@ -127,6 +127,8 @@ class Endpoints:
     async def update_endpoint(self, workspace: str, endpoint_id: str, **changed: Any) -> Endpoint:
         """Give some of an endpoint's properties other values; what is not named stays as it is at that moment.
 
+        One that is said to be enabled counts as edited even if it was: its connector may have found it gone.
+
         Args:
             workspace: that it belongs to.
             endpoint_id: its id.
@@ -153,7 +155,7 @@ class Endpoints:
             _check(authorizations.sent_elsewhere(found, wanted))
             return wanted
 
-        return await self._change(workspace, endpoint_id, change)
+        return await self._change(workspace, endpoint_id, change, enabling=changed.get("enabled") is True)
 
     async def enable_endpoint(self, workspace: str, endpoint_id: str, *, enabled: bool = True) -> Endpoint:
         """Enable or disable an endpoint; an enabled one gets events from now on, not those it missed.
@@ -162,7 +164,12 @@ class Endpoints:
             Conflict: it is an action of eventhos.
             NotFound: there is no such endpoint in the workspace.
         """
-        return await self._change(workspace, endpoint_id, lambda found: msgspec.structs.replace(found, enabled=enabled))
+        return await self._change(
+            workspace,
+            endpoint_id,
+            lambda found: msgspec.structs.replace(found, enabled=enabled),
+            enabling=enabled,
+        )
 
     async def rotate_secret(self, workspace: str, endpoint_id: str) -> tuple[Endpoint, str]:
         """A new signing secret in plaintext; the one before signs along until the next rotation.
@@ -220,13 +227,21 @@ class Endpoints:
 
         await self._writer.write(decide)
 
-    async def _change(self, workspace: str, endpoint_id: str, change: Callable[[Endpoint], Endpoint]) -> Endpoint:
+    async def _change(
+        self,
+        workspace: str,
+        endpoint_id: str,
+        change: Callable[[Endpoint], Endpoint],
+        *,
+        enabling: bool = False,
+    ) -> Endpoint:
         def decide(view: CatalogView) -> Changes[Endpoint]:
             found = existing_endpoint(view, workspace, endpoint_id)
             check_not_kept(view, found)
             changed = change(found)
-            if changed == found:
+            if changed == found and not enabling:
                 return Changes(result=found)
+            # What a connector has disabled since the last edit is enabled by a later one.
             changed = msgspec.structs.replace(changed, updated_at=timestamps.now())
             put: list[Resource] = [changed]
             if changed.enabled and not found.enabled:

@@ -313,6 +313,17 @@ async def test_linking_is_idempotent_and_a_new_link_counts_from_now(place: Place
         await place.routes.link("another", event_filter.id, endpoint.id)
 
 
+async def test_an_endpoint_that_is_enabled_counts_as_edited_even_if_it_was(place: Place) -> None:
+    """A connector that met 410 sends nothing more to it until it is edited, and the catalog does not know of that."""
+    created, _ = await place.routes.create_endpoint(place.endpoint())
+    changed = await place.routes.update_endpoint(place.workspace, created.id, enabled=True)
+    assert changed.updated_at > created.updated_at
+    enabled = await place.routes.enable_endpoint(place.workspace, created.id)
+    assert enabled.updated_at > changed.updated_at
+    assert place.node.catalog.view.endpoint(created.id) == enabled
+    assert await place.routes.update_endpoint(place.workspace, created.id, name=created.name) == enabled
+
+
 async def test_what_is_enabled_again_counts_from_then(place: Place) -> None:
     endpoint, _ = await place.routes.create_endpoint(place.endpoint())
     event_filter = await place.routes.create_filter(place.filter())

@@ -11,7 +11,7 @@ from backbone.catalog.accounts import existing_workspace
 from backbone.catalog.view import CatalogView
 from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace
-from ingest_api.control.models import Input, Name, Output, Time, example
+from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from schemas import timestamps
 from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
@@ -51,7 +51,7 @@ class ClientInput(Input):
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
 
 
-class ClientChange(Input):
+class ClientChange(Change):
     """What of a client shall change."""
 
     model_config = example(disabled=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from backbone.catalog.authorizations import is_secret_header
 from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
-from ingest_api.control.models import Input, Name, Output, example
+from ingest_api.control.models import Change, Input, Name, Output, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
@@ -85,7 +85,7 @@ class EndpointInput(Input):
         return headers
 
 
-class EndpointChange(EndpointInput):
+class EndpointChange(Change, EndpointInput):
     """What of an endpoint shall change."""
 
     model_config = example(max_in_flight=4)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
-from ingest_api.control.models import Input, Name, Output, example
+from ingest_api.control.models import Change, Input, Name, Output, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from schemas.access import Role
 from schemas.errors import NotFound
@@ -58,7 +58,7 @@ class EventTypeInput(Input):
     compacted: bool = False
 
 
-class EventTypeChange(Input):
+class EventTypeChange(Change):
     """What of an event type shall change."""
 
     model_config = example(description="Offers as they come in")
@@ -107,7 +107,7 @@ class RegistrationInput(Input):
     partitions: Annotated[int, Field(ge=1, le=1_000)] | None = None
 
 
-class RegistrationChange(Input):
+class RegistrationChange(Change):
     """What of a registration shall change."""
 
     model_config = example(description="Offers of the web shop")

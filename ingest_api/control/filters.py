@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
-from ingest_api.control.models import Input, Name, Output, example
+from ingest_api.control.models import Change, Input, Name, Output, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
@@ -50,7 +50,7 @@ class EventFilterInput(Input):
     ] = None
 
 
-class EventFilterChange(EventFilterInput):
+class EventFilterChange(Change, EventFilterInput):
     """What of a filter shall change."""
 
     model_config = example(condition=None)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from schemas import timestamps
 
@@ -25,6 +27,22 @@ class Input(BaseModel):
     def given(self) -> dict[str, Any]:
         """The members that the caller sent."""
         return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Change(Input):
+    """A body of which only the members sent change anything: what is left out has no default.
+
+    A client that is generated from the OpenAPI document would send a default that it finds there, and so change what
+    its caller never spoke of.
+    """
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """The schema without the defaults of its members."""
+        schema = handler(core_schema)
+        for member in handler.resolve_ref_schema(schema)["properties"].values():
+            member.pop("default", None)
+        return schema
 
 
 def example(**members: Any) -> ConfigDict:

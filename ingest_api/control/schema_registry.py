@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -41,7 +42,7 @@ _BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            media_type: {
+            MEDIA_TYPE: {
                 "schema": {
                     "type": "object",
                     "required": ["schema"],
@@ -52,7 +53,6 @@ _BODY: dict[str, Any] = {
                 },
                 "example": {"schema": '"string"'},
             }
-            for media_type in (MEDIA_TYPE, "application/json")
         },
     },
 }
@@ -218,27 +218,26 @@ async def subject_config(
 
 
 @router.post("/compatibility/subjects/{subject}/versions", openapi_extra=_BODY)
+async def could_follow_all(
+    gateway: TheGateway,
+    subject: str,
+    body: TheSchema,
+    verbose: bool = False,  # noqa: FBT001, FBT002 -- a query parameter
+) -> dict[str, Any]:
+    """Whether the schema in the body could follow all versions of the subject."""
+    return await _compatible(gateway, subject, body, await _versions(gateway, subject), verbose=verbose)
+
+
 @router.post("/compatibility/subjects/{subject}/versions/{version}", openapi_extra=_BODY)
 async def could_follow(
     gateway: TheGateway,
     subject: str,
+    version: str,
     body: TheSchema,
-    version: str | None = None,
     verbose: bool = False,  # noqa: FBT001, FBT002 -- a query parameter
 ) -> dict[str, Any]:
-    """Whether the schema in the body could follow one version of the subject, or all of them."""
-    if version is None:
-        earlier = [each.text for each in await _versions(gateway, subject)]
-    else:
-        earlier = [(await _version(gateway, subject, version)).text]
-    messages = []
-    try:
-        compatibility.check(body.schema, earlier, await _level(gateway, subject) or _GLOBAL_LEVEL)
-    except IncompatibleSchema as error:
-        messages = [f"{problem.path}: {problem.message}" for problem in error.problems]
-    except (InvalidRequest, RecursionError) as error:
-        raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema: {error}") from error
-    return {"is_compatible": not messages} | ({"messages": messages} if verbose else {})
+    """Whether the schema in the body could follow one version of the subject."""
+    return await _compatible(gateway, subject, body, [await _version(gateway, subject, version)], verbose=verbose)
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
@@ -275,6 +274,20 @@ async def _version(gateway: TheGateway, subject: str, version: str) -> Registere
         if each.version == int(version):
             return each
     raise RegistryError(answers.VERSION_NOT_FOUND, f"Version {version} not found.")
+
+
+async def _compatible(
+    gateway: TheGateway, subject: str, body: SchemaBody, earlier: Sequence[RegisteredSchema], *, verbose: bool
+) -> dict[str, Any]:
+    messages = []
+    try:
+        level = await _level(gateway, subject) or _GLOBAL_LEVEL
+        compatibility.check(body.schema, [each.text for each in earlier], level)
+    except IncompatibleSchema as error:
+        messages = [f"{problem.path}: {problem.message}" for problem in error.problems]
+    except (InvalidRequest, RecursionError) as error:
+        raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema: {error}") from error
+    return {"is_compatible": not messages} | ({"messages": messages} if verbose else {})
 
 
 async def _level(gateway: TheGateway, subject: str) -> Compatibility | None:

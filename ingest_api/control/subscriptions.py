@@ -9,7 +9,7 @@ from pydantic import Field
 
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owned, owner_for
-from ingest_api.control.models import Input, Output, Time, example
+from ingest_api.control.models import Change, Input, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
@@ -26,7 +26,7 @@ class SubscriptionInput(Input):
     endpoint: str
 
 
-class SubscriptionChange(Input):
+class SubscriptionChange(Change):
     """What of a subscription shall change."""
 
     model_config = example(enabled=False)

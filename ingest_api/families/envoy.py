@@ -41,7 +41,7 @@ _METHODS = ("GET", "POST")
 _Body = TypeVar("_Body")
 
 
-class TokenOutput(BaseModel):
+class EnvoyTokenOutput(BaseModel):
     """A token for a client of the Centrifugo protocol: a JSON Web Token."""
 
     token: str
@@ -98,7 +98,7 @@ async def connection_token(gateway: TheGateway, user: EnvoyUser) -> JSONResponse
         lifetime=LIFETIME,
         channels=Grants.of(user, gateway.settings).automatic(user),
     )
-    return _answer(TokenOutput(token=token))
+    return _answer(EnvoyTokenOutput(token=token))
 
 
 async def subscription_token(
@@ -118,7 +118,7 @@ async def subscription_token(
     token, _ = gateway.realtime_tokens.issue_subscription(
         user=user.id, workspace=user.workspace, issuer=user.id, lifetime=LIFETIME, channel=wanted
     )
-    return _answer(TokenOutput(token=token))
+    return _answer(EnvoyTokenOutput(token=token))
 
 
 async def provision(
@@ -196,8 +196,8 @@ async def _read(request: Request, kind: type[_Body]) -> _Body:
 def _router() -> APIRouter:
     router = APIRouter(prefix="/events", tags=["Envoy event streaming"], responses=ERRORS)
     routes: tuple[tuple[str, Callable[..., Any], type[BaseModel], str, dict[str, Any]], ...] = (
-        ("/connection_token", connection_token, TokenOutput, "Get a token to connect with", {}),
-        ("/subscription_token", subscription_token, TokenOutput, "Get a token to join a channel", _CHANNEL_BODY),
+        ("/connection_token", connection_token, EnvoyTokenOutput, "Get a token to connect with", {}),
+        ("/subscription_token", subscription_token, EnvoyTokenOutput, "Get a token to join a channel", _CHANNEL_BODY),
         ("/provision", provision, ProvisionedOutput, "Provision event streaming for the organisation", _OPTIONS_BODY),
         ("/deprovision", deprovision, DeprovisionedOutput, "Deprovision event streaming for the organisation", {}),
     )

@@ -39,7 +39,7 @@ class RoleChoice(Input):
     id: int
 
 
-class ClientInput(Input):
+class EventhosClientInput(Input):
     """A client to create."""
 
     identifier: Identifier
@@ -48,7 +48,7 @@ class ClientInput(Input):
     description: Text | None = None
 
 
-class ClientChange(Input):
+class EventhosClientChange(Input):
     """What of a client shall change."""
 
     name: Name | None = None
@@ -72,7 +72,7 @@ class Revocation(Input):
 )
 async def create_client(
     gateway: TheGateway,
-    body: ClientInput,
+    body: EventhosClientInput,
     *,
     long_live: Annotated[bool, Query(alias="longLive", description="With a long-lived token.")] = False,
 ) -> Answer:
@@ -109,7 +109,7 @@ async def list_clients(gateway: TheGateway, pages: Pages) -> Answer:
     dependencies=needs("OAUTH2_client:update"),
     **ANSWERS,
 )
-async def change_client(gateway: TheGateway, client_id: int, body: ClientChange) -> Answer:
+async def change_client(gateway: TheGateway, client_id: int, body: EventhosClientChange) -> Answer:
     """Its name or description."""
     await gateway.in_time(gateway.eventhos_accounts.change(client_id, **body.changes()))
     return done("Client updated")

@@ -53,7 +53,7 @@ class SystemInput(Input):
 class SystemChange(Input):
     """What of a system shall change."""
 
-    name: Name = ""
+    name: Name | None = None
     system_class: Annotated[SystemClass | None, Field(alias="systemClass")] = None
     type: Text | None = None
     client_id: Annotated[int | None, Field(alias="clientId")] = None

@@ -16,7 +16,13 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.families.exchange_access import KeyHolder, endpoint_of
-from ingest_api.families.exchange_eventtypes import EVENT_TYPES, AttributeModel, EventTypeOutput, Text, listed
+from ingest_api.families.exchange_eventtypes import (
+    EVENT_TYPES,
+    ExchangeAttributeModel,
+    ExchangeEventTypeOutput,
+    Text,
+    listed,
+)
 from ingest_api.families.exchange_openapi import ERRORS, NOT_FOUND, WITH_BODY
 from schemas.access import Role
 from schemas.errors import InvalidRequest, MalformedBody, Problem
@@ -36,10 +42,10 @@ class AttributesInput(BaseModel):
 
     code: Text | None = None
     namespace: Text | None = None
-    attributes: tuple[AttributeModel, ...]
+    attributes: tuple[ExchangeAttributeModel, ...]
 
 
-_LIST = TypeAdapter(tuple[AttributeModel, ...])
+_LIST = TypeAdapter(tuple[ExchangeAttributeModel, ...])
 
 
 async def _body(
@@ -93,7 +99,7 @@ _OPENAPI: dict[str, Any] = {
 @router.post(ATTRIBUTES + "/publisher/{endpoint_id}", include_in_schema=False)
 async def replace_of_publisher(
     gateway: TheGateway, caller: KeyHolder, endpoint_id: str, body: Attributes
-) -> list[EventTypeOutput]:
+) -> list[ExchangeEventTypeOutput]:
     """The event types as they are now. Events that carry an attribute which is no longer listed are refused."""
     return await _replace(gateway, caller, endpoint_id, RegistrationKind.PUBLISH, body)
 
@@ -106,14 +112,14 @@ async def replace_of_publisher(
 @router.post(ATTRIBUTES + "/subscriber/{endpoint_id}", include_in_schema=False)
 async def replace_of_subscriber(
     gateway: TheGateway, caller: KeyHolder, endpoint_id: str, body: Attributes
-) -> list[EventTypeOutput]:
+) -> list[ExchangeEventTypeOutput]:
     """The event types as they are now. What is pushed stays what the publisher sends."""
     return await _replace(gateway, caller, endpoint_id, RegistrationKind.SUBSCRIBE, body)
 
 
 async def _replace(
     gateway: TheGateway, caller: KeyHolder, endpoint_id: str, kind: RegistrationKind, body: AttributesInput
-) -> list[EventTypeOutput]:
+) -> list[ExchangeEventTypeOutput]:
     endpoint = await endpoint_of(gateway, caller, endpoint_id)
     if _KINDS[kind] not in endpoint.roles:
         what = "a source" if kind is RegistrationKind.PUBLISH else "a destination"
@@ -122,4 +128,4 @@ async def _replace(
     changing = gateway.exchange_event_types.replace_attributes(
         endpoint.id, kind, listed(body.attributes), code=body.code, namespace=body.namespace
     )
-    return [EventTypeOutput.of(each) for each in await gateway.in_time(changing)]
+    return [ExchangeEventTypeOutput.of(each) for each in await gateway.in_time(changing)]

@@ -119,7 +119,7 @@ class ApplicationOutput(Model):
     authentication_key: str | None = None
 
 
-class EndpointInput(Model):
+class ExchangeEndpointInput(Model):
     """An endpoint to register; what is left out stays as it is, and roles are registered together."""
 
     name: Text | None = None
@@ -141,7 +141,7 @@ class DatabasesOutput(Model):
     marketing_databases: tuple[dict[str, Any], ...]
 
 
-class EndpointOutput(Model):
+class ExchangeEndpointOutput(Model):
     """A registered endpoint."""
 
     endpoint_id: str
@@ -153,7 +153,7 @@ class EndpointOutput(Model):
     marketing_databases_definition: DatabasesOutput
 
     @classmethod
-    def of(cls, client: Client, destination: Endpoint | None, details: Details) -> EndpointOutput:
+    def of(cls, client: Client, destination: Endpoint | None, details: Details) -> ExchangeEndpointOutput:
         """As the catalog has it."""
         receives = DestinationModel()
         if destination is not None:
@@ -180,7 +180,7 @@ class EndpointOutput(Model):
         )
 
 
-class NewEndpointOutput(EndpointOutput):
+class NewExchangeEndpointOutput(ExchangeEndpointOutput):
     """An endpoint that was just registered; its key is shown once."""
 
     authentication_key: str
@@ -192,7 +192,7 @@ def push_url(url: str) -> str:
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + PUSH_SUFFIX, fragment=""))
 
 
-def _definition(said: ApplicationInput | EndpointInput, name: str | None = None) -> Definition:
+def _definition(said: ApplicationInput | ExchangeEndpointInput, name: str | None = None) -> Definition:
     return Definition(
         name=name,
         description=said.description,

@@ -16,9 +16,9 @@ from ingest_api.families.exchange_access import KeyHolder, endpoint_of, is_endpo
 from ingest_api.families.exchange_endpoint_models import (
     ApplicationInput,
     ApplicationOutput,
-    EndpointInput,
-    EndpointOutput,
-    NewEndpointOutput,
+    ExchangeEndpointInput,
+    ExchangeEndpointOutput,
+    NewExchangeEndpointOutput,
 )
 from ingest_api.families.exchange_openapi import ERRORS, NOT_FOUND, WITH_BODY
 from schemas.access import Client
@@ -42,8 +42,8 @@ async def register_application(gateway: TheGateway, caller: KeyHolder, body: App
 
 @router.put("/v1/endpoint", summary="Register an endpoint, or change it", responses=WITH_BODY)
 async def put_endpoint(
-    gateway: TheGateway, caller: KeyHolder, body: EndpointInput
-) -> NewEndpointOutput | EndpointOutput:
+    gateway: TheGateway, caller: KeyHolder, body: ExchangeEndpointInput
+) -> NewExchangeEndpointOutput | ExchangeEndpointOutput:
     """With an endpoint-level key its own; else the one of that name, a new one being answered with its key."""
     return _answer(gateway, await gateway.in_time(gateway.exchange.put_endpoint(caller, body.definition())))
 
@@ -58,8 +58,8 @@ async def put_deployment(
     caller: KeyHolder,
     application_id: str,
     deployment_id: Annotated[str, Path(max_length=200, description="The application's own name for it.")],
-    body: EndpointInput,
-) -> NewEndpointOutput | EndpointOutput:
+    body: ExchangeEndpointInput,
+) -> NewExchangeEndpointOutput | ExchangeEndpointOutput:
     """There is one for each deployment; a new one is answered with its key.
 
     What a new one does not say of its roles it takes over from the application.
@@ -69,7 +69,7 @@ async def put_deployment(
 
 
 @router.get("/v1/endpoint", summary="List endpoints")
-async def list_endpoints(gateway: TheGateway, caller: KeyHolder) -> list[EndpointOutput]:
+async def list_endpoints(gateway: TheGateway, caller: KeyHolder) -> list[ExchangeEndpointOutput]:
     """Those of the account or the application; with an endpoint-level key its own."""
     view = await gateway.view()
     found = [one for one in view.clients(caller.workspace) if is_endpoint(one) and may_see(caller, one)]
@@ -77,17 +77,17 @@ async def list_endpoints(gateway: TheGateway, caller: KeyHolder) -> list[Endpoin
 
 
 @router.get("/v1/endpoint/{endpoint_id}", summary="Get an endpoint", responses=NOT_FOUND)
-async def get_endpoint(gateway: TheGateway, caller: KeyHolder, endpoint_id: str) -> EndpointOutput:
+async def get_endpoint(gateway: TheGateway, caller: KeyHolder, endpoint_id: str) -> ExchangeEndpointOutput:
     """One's own, or one of the account or the application."""
     return _shown(gateway.catalog.view, await endpoint_of(gateway, caller, endpoint_id))
 
 
-def _shown(view: CatalogView, client: Client) -> EndpointOutput:
-    return EndpointOutput.of(client, view.endpoint(client.id), details_of(view, client.id))
+def _shown(view: CatalogView, client: Client) -> ExchangeEndpointOutput:
+    return ExchangeEndpointOutput.of(client, view.endpoint(client.id), details_of(view, client.id))
 
 
-def _answer(gateway: TheGateway, made: Registered) -> NewEndpointOutput | EndpointOutput:
+def _answer(gateway: TheGateway, made: Registered) -> NewExchangeEndpointOutput | ExchangeEndpointOutput:
     output = _shown(gateway.catalog.view, made.client)
     if made.key is None:
         return output
-    return NewEndpointOutput(**output.model_dump(), authentication_key=made.key)
+    return NewExchangeEndpointOutput(**output.model_dump(), authentication_key=made.key)

@@ -55,7 +55,7 @@ def _free_namespace(namespace: str) -> str:
 Text = Annotated[str, Field(min_length=1, max_length=255)]
 
 
-class AttributeModel(BaseModel):
+class ExchangeAttributeModel(BaseModel):
     """An attribute of an event type."""
 
     model_config = ConfigDict(frozen=True)
@@ -64,12 +64,12 @@ class AttributeModel(BaseModel):
     type: Annotated[str, AfterValidator(_attribute_type), Field(description="String, Number, Boolean or Time.")]
 
 
-def listed(attributes: Iterable[AttributeModel]) -> list[Attribute]:
+def listed(attributes: Iterable[ExchangeAttributeModel]) -> list[Attribute]:
     """Attributes as the catalog takes them."""
     return [Attribute(name=one.name, type=one.type) for one in attributes]
 
 
-class EventTypeInput(BaseModel):
+class ExchangeEventTypeInput(BaseModel):
     """An event type to register; members that the document does not know are ignored."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -80,10 +80,10 @@ class EventTypeInput(BaseModel):
     namespace: Annotated[Text, AfterValidator(_free_namespace)] | None = None
     version: Annotated[Literal[1], BeforeValidator(_only_version)] = 1
     registration_type: Annotated[RegistrationKind, Field(alias="registrationType")] = RegistrationKind.PUBLISH
-    attributes: tuple[AttributeModel, ...] | None = None
+    attributes: tuple[ExchangeAttributeModel, ...] | None = None
 
 
-class EventTypeOutput(BaseModel):
+class ExchangeEventTypeOutput(BaseModel):
     """A registered event type; the document's members in the document's order."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
@@ -93,11 +93,11 @@ class EventTypeOutput(BaseModel):
     namespace: str
     name: str
     description: str
-    attributes: tuple[AttributeModel, ...]
+    attributes: tuple[ExchangeAttributeModel, ...]
     registration_type: Annotated[RegistrationKind, Field(alias="registrationType")]
 
     @classmethod
-    def of(cls, registration: Registration) -> EventTypeOutput:
+    def of(cls, registration: Registration) -> ExchangeEventTypeOutput:
         """What a registration says."""
         return cls(
             code=registration.code,
@@ -106,7 +106,7 @@ class EventTypeOutput(BaseModel):
             name=registration.name,
             description=registration.description,
             attributes=tuple(
-                AttributeModel(name=one.name, type=BASIC_KINDS[parse_type(one.type).kind])
+                ExchangeAttributeModel(name=one.name, type=BASIC_KINDS[parse_type(one.type).kind])
                 for one in registration.attributes
             ),
             registration_type=registration.registration,
@@ -114,7 +114,9 @@ class EventTypeOutput(BaseModel):
 
 
 @router.post(EVENT_TYPES, summary="Register an event type for this endpoint", responses=WITH_BODY)
-async def register_event_type(gateway: TheGateway, endpoint: ExchangeEndpoint, body: EventTypeInput) -> EventTypeOutput:
+async def register_event_type(
+    gateway: TheGateway, endpoint: ExchangeEndpoint, body: ExchangeEventTypeInput
+) -> ExchangeEventTypeOutput:
     """The same again changes nothing; the same code with something different is a conflict.
 
     A code that publishes and one that subscribes are two registrations. An endpoint that lists no attributes may send
@@ -134,14 +136,14 @@ async def register_event_type(gateway: TheGateway, endpoint: ExchangeEndpoint, b
         )
     )
     assert registration is not None  # noqa: S101  # a client was given, so it has one
-    return EventTypeOutput.of(registration)
+    return ExchangeEventTypeOutput.of(registration)
 
 
 @router.get(EVENT_TYPES, summary="List the event types of this endpoint")
-async def list_event_types(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[EventTypeOutput]:
+async def list_event_types(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[ExchangeEventTypeOutput]:
     """Everything that the endpoint has registered, the oldest first."""
     found = (await gateway.view()).registrations_of(endpoint.id)
-    return [EventTypeOutput.of(one) for one in sorted(found, key=lambda one: one.created_at)]
+    return [ExchangeEventTypeOutput.of(one) for one in sorted(found, key=lambda one: one.created_at)]
 
 
 async def _endpoint_or_403(

@@ -14,7 +14,7 @@ from backbone.catalog.consumption import consumed_by, consumed_from
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.families.exchange_access import ExchangeEndpoint, source
-from ingest_api.families.exchange_eventtypes import EventTypeOutput
+from ingest_api.families.exchange_eventtypes import ExchangeEventTypeOutput
 from ingest_api.families.exchange_openapi import ERRORS
 from schemas.access import Role
 from schemas.errors import InvalidRequest, PermissionDenied, Problem
@@ -28,7 +28,7 @@ EXTRA_FIELDS = frozenset(("provider", "publisher"))
 router = APIRouter(tags=["Exchange event types"], responses=ERRORS)
 
 
-class ConsumedOutput(EventTypeOutput):
+class ConsumedOutput(ExchangeEventTypeOutput):
     """An event type that the endpoint receives from one publisher."""
 
     publisher: Annotated[str | None, Field(description="The endpoint that publishes, when asked for.")] = None
@@ -45,9 +45,9 @@ async def subscribed_codes(gateway: TheGateway, endpoint: ExchangeEndpoint) -> l
 
 @router.get(f"{SUBSCRIBED}/producer", summary="List this endpoint's event types that others receive")
 @router.get(f"{MISSPELT}/producer", include_in_schema=False)
-async def subscribed_producer(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[EventTypeOutput]:
+async def subscribed_producer(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[ExchangeEventTypeOutput]:
     """As this endpoint has registered them."""
-    return [EventTypeOutput.of(each) for each in await _consumed_from(gateway, endpoint)]
+    return [ExchangeEventTypeOutput.of(each) for each in await _consumed_from(gateway, endpoint)]
 
 
 @router.get(
@@ -76,7 +76,9 @@ async def _consumed_from(gateway: TheGateway, endpoint: ExchangeEndpoint) -> lis
 
 
 def _consumed(view: CatalogView, publication: Registration, extra: frozenset[str]) -> ConsumedOutput:
-    output = EventTypeOutput.of(publication).model_copy(update={"registration_type": RegistrationKind.SUBSCRIBE})
+    output = ExchangeEventTypeOutput.of(publication).model_copy(
+        update={"registration_type": RegistrationKind.SUBSCRIBE}
+    )
     publisher = view.client(publication.client)
     names = {"publisher": publisher and publisher.name, "provider": publisher and publisher.provider}
     shown = {name: value or "" for name, value in names.items() if name in extra}

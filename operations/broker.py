@@ -61,6 +61,11 @@ class JarBroker:
         """For the person who started it."""
         return f"Apache Kafka {KAFKA_VERSION} from jars, data in {self.home}"
 
+    @property
+    def resumes(self) -> bool:
+        """Whether its storage was formatted already."""
+        return (self._data / "meta.properties").exists()
+
     def prepare(self) -> None:
         """Take the directory, write the configuration for this start, and format the storage on the first one.
 
@@ -77,7 +82,7 @@ class JarBroker:
             self._config.write_text(config.substitute(values), encoding="ascii")
         except OSError as error:
             raise CannotStart(f"The broker cannot keep its data in {self.home}: {error.strerror}.") from error
-        if not (self._data / "meta.properties").exists():
+        if not self.resumes:
             self._format()
 
     def command(self) -> list[str]:

@@ -54,6 +54,10 @@ class Broker(Protocol):
     def client_environment(self) -> Mapping[str, str]:
         """What its clients need to be told besides where it is, as settings."""
 
+    @property
+    def resumes(self) -> bool:
+        """Whether earlier starts may have left data, which a start after an unclean end reads first, however much."""
+
     def prepare(self) -> None:
         """Make what the command needs; CannotStart when that is impossible."""
 
@@ -75,6 +79,7 @@ class GivenBroker:
         self.description = f"the Kafka of {BOOTSTRAP_VARIABLE}"
         self.client_environment: Mapping[str, str] = {}
         self._options = KafkaSettings().options
+        self.resumes = False
 
     def prepare(self) -> None:
         """It is there already."""

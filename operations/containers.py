@@ -43,6 +43,8 @@ class ContainerBroker:
         self.home = home
         self.port = free_port(DEFAULT_PORT) if port is None else port
         self.client_environment: Mapping[str, str] = {}
+        # Only the engine knows whether the volume is new, and whether it has the image or has to fetch it first.
+        self.resumes = True
 
     @property
     def bootstrap_servers(self) -> str:

@@ -155,6 +155,7 @@ def broker_parts(broker: Broker, home: Path) -> list[Part]:
             ready=functools.partial(broker.answers, 0.5),
             note=f"{broker.description}, at {broker.bootstrap_servers}",
             start_timeout=READY_TIMEOUT,
+            patient=broker.resumes,
             stop_grace=STOP_GRACE,
         )
     ]

@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 _STYLES = {
     PartState.WAITING: "dim",
     PartState.STARTING: "yellow",
+    PartState.LATE: "yellow",
     PartState.READY: "green",
     PartState.RESTARTING: "red",
     PartState.STOPPING: "yellow",
     PartState.STOPPED: "dim",
 }
-_BUSY = {PartState.STARTING, PartState.RESTARTING, PartState.STOPPING}
+_BUSY = {PartState.STARTING, PartState.LATE, PartState.RESTARTING, PartState.STOPPING}
+_SINCE_START = {PartState.STARTING, PartState.LATE, PartState.READY}
+_TROUBLED = {PartState.LATE, PartState.RESTARTING}
 
 
 class Progress:
@@ -73,10 +76,14 @@ class Progress:
         elif part.state is PartState.READY:
             took = part.changed_at - part.started_at
             self._console.print(
-                f"{part.name}: ready after {took:.1f} s{_note(part)}", markup=False, highlight=False, soft_wrap=True
+                f"{part.name}: ready after {took:.1f} s{_in_brackets(part.note)}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
             )
         else:
-            self._console.print(f"{part.name}: {part.state}", markup=False, highlight=False, soft_wrap=True)
+            why = _in_brackets(part.trouble) if part.state in _TROUBLED else ""
+            self._console.print(f"{part.name}: {part.state}{why}", markup=False, highlight=False, soft_wrap=True)
 
     def refresh(self) -> None:
         """Draw the spinners and seconds of this moment."""
@@ -99,9 +106,9 @@ class Progress:
         if part.state is PartState.WAITING:
             return "", ""
         end = part.changed_at if part.state is PartState.READY else time.monotonic()
-        seconds = end - (part.started_at if part.state in {PartState.STARTING, PartState.READY} else part.changed_at)
-        return Text(f"{seconds:.1f} s", "dim", justify="right"), Text(part.note, "dim")
+        seconds = end - (part.started_at if part.state in _SINCE_START else part.changed_at)
+        return Text(f"{seconds:.1f} s", "dim", justify="right"), Text(part.trouble or part.note, "dim")
 
 
-def _note(part: Part) -> str:
-    return f" ({part.note})" if part.note else ""
+def _in_brackets(text: str) -> str:
+    return f" ({text})" if text else ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
+import signal
 import time
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -17,9 +20,12 @@ if TYPE_CHECKING:
 BACKOFF_FIRST = 0.5
 BACKOFF_MOST = 15.0
 STEADY_AFTER = 30.0
-"""Seconds of running after which an end counts as the first again."""
+"""Seconds of being ready after which an end counts as the first again."""
 
 TRIES_TO_BECOME_READY = 3
+
+LINE_END = 80
+"""Characters at each end of a part's last line that are shown with what is the matter with it."""
 
 
 class PartState(StrEnum):
@@ -27,6 +33,7 @@ class PartState(StrEnum):
 
     WAITING = "waiting"
     STARTING = "starting"
+    LATE = "late"
     READY = "ready"
     RESTARTING = "restarting"
     STOPPING = "stopping"
@@ -40,7 +47,9 @@ class Part:
     Attributes:
         ready: asked while it starts, until it says True.
         note: a line for the person who watches.
-        start_timeout: seconds it may take to become ready.
+        trouble: another, while it is late or ended of itself: what is the matter and where to look.
+        start_timeout: seconds it may take to become ready; past them it is late.
+        patient: whether it is waited for even when it is late at its first start.
         stop_grace: seconds between SIGTERM and SIGKILL.
         before_start: called before each start.
         changed_at: on the monotonic clock, seconds.
@@ -49,7 +58,9 @@ class Part:
     process: Process
     ready: Callable[[], bool]
     note: str = ""
+    trouble: str = ""
     start_timeout: float = 90.0
+    patient: bool = False
     stop_grace: float = 15.0
     before_start: Callable[[], None] = lambda: None
     state: PartState = PartState.WAITING
@@ -68,8 +79,8 @@ class Supervisor:
     """Stages of parts: a stage starts when all of the one before it are ready.
 
     Call ``tick`` a few times a second, from one thread; nothing happens in between. A part that ends after it was ready
-    is started again, after 0.5 s at first and then ever later up to 15 s, and so is one that then does not become ready
-    in time; one that never becomes ready is given up.
+    is started again, after 0.5 s at first and then ever later up to 15 s. One that then is late is left alone while it
+    runs: what it has to read first does not get less by beginning again. One that never becomes ready is given up.
     """
 
     def __init__(
@@ -131,14 +142,18 @@ class Supervisor:
                 self._start(part)
         elif not part.process.running():
             self._ended(part, now)
-        elif part.state is PartState.STARTING:
-            if part.ready():
-                part.was_ready = True
-                self._set(part, PartState.READY)
-            elif now - part.started_at > part.start_timeout:
-                if not part.was_ready:
-                    self._give_up(part, f"is not ready after {part.start_timeout:.0f} s")
-                self._ended(part, now)
+        elif part.state in {PartState.STARTING, PartState.LATE}:
+            self._await(part, now)
+
+    def _await(self, part: Part, now: float) -> None:
+        if part.ready():
+            part.was_ready, part.trouble = True, ""
+            self._set(part, PartState.READY)
+        elif part.state is PartState.STARTING and now - part.started_at > part.start_timeout:
+            if not (part.was_ready or part.patient):
+                self._give_up(part, f"is not ready after {part.start_timeout:.0f} s")
+            part.trouble = f"not ready after {part.start_timeout:.0f} s, still running and waited for; {_said(part)}"
+            self._set(part, PartState.LATE)
 
     def _start(self, part: Part) -> None:
         part.before_start()
@@ -149,11 +164,13 @@ class Supervisor:
     def _ended(self, part: Part, now: float) -> None:
         # What it left in its process group would keep ports and files from the next one.
         part.process.kill()
-        if now - part.started_at > STEADY_AFTER:
+        if part.state is PartState.READY and now - part.changed_at > STEADY_AFTER:
             part.ends = 0
         part.ends += 1
         if not part.was_ready and part.ends >= TRIES_TO_BECOME_READY:
             self._give_up(part, f"ended {part.ends} times before it was ready")
+        end, pause = _end(part.process.exit_status()), self._backoff(part)
+        part.trouble = f"{end}, to be started again in {pause:.1f} s; {_said(part)}"
         self._set(part, PartState.RESTARTING)
 
     def _backoff(self, part: Part) -> float:
@@ -167,3 +184,23 @@ class Supervisor:
     @staticmethod
     def _give_up(part: Part, why: str) -> None:
         raise CannotStart(f"{part.name} {why}. Its log, {part.process.log}, ends:\n{part.process.last_words()}")
+
+
+def _end(status: int | None) -> str:
+    """How a process with that exit status ended, for a person."""
+    if status is None or status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"ended by signal {-status}"
+
+
+def _said(part: Part) -> str:
+    """Where to read on, and the last line there, of a plane's JSON the message, without its middle if it is long."""
+    last = part.process.last_words(1)
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        last = str(json.loads(last)["message"])
+    if len(last) > 2 * LINE_END:
+        last = f"{last[:LINE_END]} … {last[-LINE_END:]}"
+    return f"its log is {part.process.log}" + (f": {last}" if last else "")

@@ -40,6 +40,7 @@ class TansuBroker:
     def __init__(self, *, binary: str, port: int | None = None) -> None:
         self.port = free_port(DEFAULT_PORT) if port is None else port
         self._binary = binary
+        self.resumes = False
 
     @property
     def bootstrap_servers(self) -> str:

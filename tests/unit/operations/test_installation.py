@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from operations.broker import JarBroker
 from operations.errors import CannotStart
-from operations.installation import Installation, running_file
+from operations.installation import Installation, broker_parts, running_file
 from operations.settings import OperationsSettings
 from operations.tansu import TansuBroker
 
@@ -69,3 +70,11 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     for home in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(CannotStart, match=f"{home} cannot hold the data: .*HEADRACE_DATA_DIR"):
             installation(home).prepare()
+
+
+def test_a_broker_that_has_data_is_given_all_the_time_it_needs_to_read_it(tmp_path: Path) -> None:
+    broker = JarBroker(tmp_path / "kafka", java=tmp_path / "java", jars=tmp_path, port=9092)
+    assert [part.patient for part in broker_parts(broker, tmp_path)] == [False]
+    (tmp_path / "kafka" / "data").mkdir(parents=True)
+    (tmp_path / "kafka" / "data" / "meta.properties").touch()
+    assert [part.patient for part in broker_parts(broker, tmp_path)] == [True]

@@ -41,6 +41,16 @@ def test_a_log_gets_a_line_for_each_change(parts: list[Part]) -> None:
     assert written(console) == "kafka: starting\nkafka: ready after 2.5 s (Apache Kafka, at 127.0.0.1:9092)\n"
 
 
+def test_what_is_the_matter_with_a_part_is_said(parts: list[Part], terminal: Console) -> None:
+    log = Console(file=io.StringIO(), width=40)
+    parts[1].state, parts[1].trouble = PartState.RESTARTING, "ended by SIGKILL; its log is ingest.log"
+    for console in (log, terminal):
+        with Progress(console, parts) as progress:
+            progress.changed(parts[1])
+    assert written(log) == "ingest: restarting (ended by SIGKILL; its log is ingest.log)\n"
+    assert "ended by SIGKILL; its log is ingest.log" in written(terminal)
+
+
 def test_a_terminal_shows_every_part_and_what_it_waits_for(parts: list[Part], terminal: Console) -> None:
     with Progress(terminal, parts) as progress:
         parts[0].state = PartState.READY

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from operations import supervisor as supervisor_module
 from operations.errors import CannotStart
 from operations.processes import Process
 from operations.supervisor import Part, PartState, Supervisor
@@ -19,13 +20,25 @@ if TYPE_CHECKING:
 
 READY_THEN_WAIT = "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(600)"
 FAIL = "import sys; sys.exit('no database')"
-READY_BUT_FOR_THE_SECOND_TIME = """
+FAIL_AFTER_THE_FIRST_TIME = """
 import pathlib, sys, time
-starts = pathlib.Path(sys.argv[1]).with_suffix(".starts")
-with starts.open("a") as file:
-    file.write("x")
-if starts.read_text() != "xx":
-    pathlib.Path(sys.argv[1]).touch()
+started = pathlib.Path(sys.argv[1]).with_suffix(".started")
+if started.exists():
+    sys.exit('{"level": "error", "message": "no database"}')
+started.touch()
+pathlib.Path(sys.argv[1]).touch()
+time.sleep(600)
+"""
+SLOW_FROM_THE_SECOND_TIME_ON = """
+import pathlib, sys, time
+ready = pathlib.Path(sys.argv[1])
+started, read = ready.with_suffix(".started"), ready.with_suffix(".read")
+if started.exists():
+    print("reading", flush=True)
+    while not read.exists():
+        time.sleep(0.01)
+started.touch()
+ready.touch()
 time.sleep(600)
 """
 IGNORE_TERM = (
@@ -122,22 +135,64 @@ def test_what_is_not_ready_in_time_is_given_up(tmp_path: Path) -> None:
     assert not slow.process.running()
 
 
-def test_what_was_ready_once_and_is_not_in_time_is_started_again(tmp_path: Path) -> None:
-    worker = part(tmp_path, "worker", READY_BUT_FOR_THE_SECOND_TIME)
-    starts = tmp_path / "worker.starts"
-    supervisor = Supervisor([[worker]], on_change=lambda _part: None, backoff_first=0.01)
+def test_what_was_ready_once_and_then_is_late_is_waited_for_and_told(tmp_path: Path) -> None:
+    worker = part(tmp_path, "worker", SLOW_FROM_THE_SECOND_TIME_ON)
+    seen: list[tuple[PartState, str]] = []
+    supervisor = Supervisor([[worker]], on_change=lambda p: seen.append((p.state, p.trouble)), backoff_first=0.01)
     try:
         tick_until(supervisor, lambda: supervisor.ready)
         worker.process.kill()
-        tick_until(supervisor, lambda: starts.read_text() == "xx")
+        tick_until(supervisor, lambda: "reading" in (tmp_path / "worker.log").read_text())
+        second = worker.process.pid
         worker.start_timeout = 0
+        tick_until(supervisor, lambda: worker.state is PartState.LATE)
         supervisor.tick()
-        assert worker.state is PartState.RESTARTING
-        worker.start_timeout = 60
+        assert worker.process.pid == second
+        (tmp_path / "worker.read").touch()
         tick_until(supervisor, lambda: supervisor.ready)
-        assert starts.read_text() == "xxx"
+        assert worker.process.pid == second
     finally:
         supervisor.stop()
+    late = [trouble for state, trouble in seen if state is PartState.LATE]
+    assert late == [f"not ready after 0 s, still running and waited for; its log is {worker.process.log}: reading"]
+    assert worker.trouble == ""
+
+
+def test_a_patient_part_is_waited_for_at_its_first_start(tmp_path: Path) -> None:
+    broker = part(tmp_path, "broker", "import time; time.sleep(600)", start_timeout=0.0)
+    broker.patient = True
+    supervisor = Supervisor([[broker]], on_change=lambda _part: None)
+    try:
+        tick_until(supervisor, lambda: broker.state is PartState.LATE)
+        supervisor.tick()
+        assert broker.process.running()
+    finally:
+        supervisor.kill()
+
+
+def test_why_a_part_is_started_again_is_told(tmp_path: Path) -> None:
+    worker = part(tmp_path, "worker", FAIL_AFTER_THE_FIRST_TIME)
+    seen: list[tuple[PartState, str]] = []
+    supervisor = Supervisor([[worker]], on_change=lambda p: seen.append((p.state, p.trouble)), backoff_first=0.01)
+    try:
+        tick_until(supervisor, lambda: supervisor.ready)
+        worker.process.kill()
+        tick_until(supervisor, lambda: worker.ends == 3)
+    finally:
+        supervisor.kill()
+    log = f"its log is {worker.process.log}"
+    assert [trouble for state, trouble in seen if state is PartState.RESTARTING] == [
+        f"ended by SIGKILL, to be started again in 0.0 s; {log}",
+        f"ended with status 1, to be started again in 0.0 s; {log}: no database",
+        f"ended with status 1, to be started again in 0.0 s; {log}: no database",
+    ]
+
+
+def test_time_spent_on_starting_is_no_steady_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "STEADY_AFTER", 0.0)
+    supervisor = Supervisor([[part(tmp_path, "worker", FAIL)]], on_change=lambda _part: None, backoff_first=0.01)
+    with pytest.raises(CannotStart, match="worker ended 3 times before it was ready"):
+        tick_until(supervisor, lambda: supervisor.ready)
 
 
 def test_what_does_not_heed_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:

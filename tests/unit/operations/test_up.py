@@ -27,6 +27,7 @@ class Broker:
     bootstrap_servers = "127.0.0.1:9092"
     description = "given"
     client_environment: ClassVar[dict[str, str]] = {}
+    resumes = False
 
     def __init__(self, answers: Callable[[], bool]) -> None:
         self._answers = answers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _BOUND = Path(__file__).with_name("bound.py")
+
+LOG_BYTES = 10 * 1024 * 1024
+"""Past which a log goes on in an empty file; what was in it is kept beside it, once."""
 
 
 class Process:
@@ -54,6 +58,20 @@ class Process:
             self._child = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, process_group=0
             )
+
+    def bound_log(self) -> None:
+        """Move a log that has become long to ``<name>.log.1``, in place of what was there; call it now and then.
+
+        Its content is copied and the file emptied, since the process goes on writing to the same one. What is written
+        between the two, a moment, is lost; so is what no disk has room for.
+        """
+        with contextlib.suppress(OSError):
+            if self.log is None or self.log.stat().st_size <= LOG_BYTES:
+                return
+            with contextlib.suppress(OSError):
+                shutil.copyfile(self.log, self.log.with_name(f"{self.log.name}.1"))
+            os.truncate(self.log, 0)
+            self._log_start = 0
 
     def exit_status(self) -> int | None:
         """Its exit status, or None while it runs or before it was started."""

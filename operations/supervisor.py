@@ -144,6 +144,7 @@ class Supervisor:
             self._ended(part, now)
         elif part.state in {PartState.STARTING, PartState.LATE}:
             self._await(part, now)
+        part.process.bound_log()
 
     def _await(self, part: Part, now: float) -> None:
         if part.ready():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from operations import processes as processes_module
 from operations import supervisor as supervisor_module
 from operations.errors import CannotStart
 from operations.processes import Process
@@ -238,3 +239,34 @@ def test_last_words_are_those_of_the_last_start(tmp_path: Path) -> None:
     process.start()
     assert process.wait(10) == 0
     assert process.last_words() == "of this run"
+
+
+def test_a_log_that_has_become_long_goes_on_in_an_empty_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes_module, "LOG_BYTES", 1000)
+    log, older = tmp_path / "part.log", tmp_path / "part.log.1"
+    go = tmp_path / "go"
+    code = (
+        "import pathlib, sys, time\nprint('a' * 1000, flush=True)\n"
+        "while not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\nprint('b', flush=True)"
+    )
+    process = Process("part", [sys.executable, "-c", code, go], log=log)
+    log.write_text("of an earlier run\n")
+    worker = Part(process=process, ready=lambda: True)
+    supervisor = Supervisor([[worker]], on_change=lambda _part: None)
+    try:
+        tick_until(supervisor, older.exists)
+        assert (older.read_text(), log.read_text()) == (f"of an earlier run\n{'a' * 1000}\n", "")
+        go.touch()
+        process.wait(20)
+        assert log.read_text() == process.last_words() + "\n" == "b\n"
+    finally:
+        supervisor.kill()
+
+
+def test_a_log_is_bounded_where_there_is_no_room_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes_module, "LOG_BYTES", 1000)
+    log = tmp_path / "part.log"
+    log.write_text("a" * 1001)
+    (tmp_path / "part.log.1").mkdir()
+    Process("part", ["true"], log=log).bound_log()
+    assert log.read_text() == ""

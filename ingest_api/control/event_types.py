@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
-from ingest_api.control.models import Change, Input, Name, Output, example
+from ingest_api.control.models import Change, Input, Output, TypeName, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from schemas.access import Role
 from schemas.errors import NotFound
@@ -28,14 +28,22 @@ _EXAMPLE = {
 }
 
 
-class AttributeModel(BaseModel):
-    """One attribute of an event type's data."""
+class AttributeInput(Input):
+    """One attribute to register."""
 
-    model_config = ConfigDict(extra="forbid", from_attributes=True, frozen=True)
-
-    name: Annotated[Name, Field(description='Without quotation marks (`"`), backslashes and control characters.')]
+    name: Annotated[TypeName, Field(description='Without quotation marks (`"`), backslashes and control characters.')]
     type: Annotated[str, Field(description="String, Number, Boolean, Time, integer, decimal(p,s) or json.")]
     required: bool = False
+
+
+class AttributeOutput(BaseModel):
+    """One attribute of an event type's data."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    name: str
+    type: str
+    required: bool
 
 
 class EventTypeInput(Input):
@@ -43,11 +51,11 @@ class EventTypeInput(Input):
 
     model_config = example(**_EXAMPLE, partition_key="data.ListingId")
 
-    namespace: Name = "events"
-    code: Name
+    namespace: TypeName = "events"
+    code: TypeName
     name: str = ""
     description: str = ""
-    attributes: tuple[AttributeModel, ...] = ()
+    attributes: tuple[AttributeInput, ...] = ()
     open: Annotated[bool, Field(description="`data` is any JSON, kept as text.")] = False
     partition_key: Annotated[
         str | None, Field(description="`source`, `data.<attribute>`, `identifier.<name>`, or null for none.")
@@ -65,7 +73,7 @@ class EventTypeChange(Change):
 
     name: str = ""
     description: str = ""
-    attributes: tuple[AttributeModel, ...] = ()
+    attributes: tuple[AttributeInput, ...] = ()
     partitions: Annotated[int, Field(ge=1, le=1_000)] = 1
     compatibility: Compatibility = Compatibility.BACKWARD
     ledger: LedgerPolicy = LedgerPolicy.ALL
@@ -81,7 +89,7 @@ class EventTypeOutput(Output):
     topic: str
     subject: str
     schema_id: int
-    attributes: tuple[AttributeModel, ...]
+    attributes: tuple[AttributeOutput, ...]
     open: bool
     partition_key: str | None
     effective_partitions: int
@@ -95,13 +103,13 @@ class RegistrationInput(Input):
 
     model_config = example(**_EXAMPLE, kind="PUBLISH")
 
-    namespace: Name = "events"
-    code: Name
+    namespace: TypeName = "events"
+    code: TypeName
     kind: RegistrationKind = RegistrationKind.PUBLISH
     client: Annotated[str | None, Field(description="Operators register for any client; others for themselves.")] = None
     name: str = ""
     description: str = ""
-    attributes: tuple[AttributeModel, ...] = ()
+    attributes: tuple[AttributeInput, ...] = ()
     open: bool = False
     partition_key: str | None = None
     partitions: Annotated[int, Field(ge=1, le=1_000)] | None = None
@@ -114,7 +122,7 @@ class RegistrationChange(Change):
 
     name: str = ""
     description: str = ""
-    attributes: tuple[AttributeModel, ...] = ()
+    attributes: tuple[AttributeInput, ...] = ()
 
 
 class RegistrationOutput(Output):
@@ -128,7 +136,7 @@ class RegistrationOutput(Output):
     name: str
     description: str
     version: int
-    attributes: tuple[AttributeModel, ...]
+    attributes: tuple[AttributeOutput, ...]
 
 
 @router.get("/event-types", summary="List event types")

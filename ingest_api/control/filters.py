@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
-from ingest_api.control.models import Change, Input, Name, Output, example
+from ingest_api.control.models import Change, Input, Name, Output, TypeName, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
@@ -22,13 +22,20 @@ from schemas.subscription import EventFilter, TypeSelection
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
 
 
-class TypeSelectionModel(BaseModel):
+class TypeSelectionInput(Input):
+    """An event type to select."""
+
+    namespace: Annotated[TypeName, Field(description="`*` with code `*`: every type.")] = "events"
+    code: Annotated[TypeName, Field(description="`*`: every type of the namespace.")]
+
+
+class TypeSelectionOutput(BaseModel):
     """An event type that a filter selects."""
 
-    model_config = ConfigDict(extra="forbid", from_attributes=True, frozen=True)
+    model_config = ConfigDict(from_attributes=True, frozen=True)
 
-    namespace: Annotated[Name, Field(description="`*` with code `*`: every type.")] = "events"
-    code: Annotated[Name, Field(description="`*`: every type of the namespace.")]
+    namespace: str
+    code: str
 
 
 class EventFilterInput(Input):
@@ -41,7 +48,7 @@ class EventFilterInput(Input):
     )
 
     name: Name
-    types: Annotated[tuple[TypeSelectionModel, ...], Field(min_length=1)]
+    types: Annotated[tuple[TypeSelectionInput, ...], Field(min_length=1)]
     sources: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     identifiers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -56,7 +63,7 @@ class EventFilterChange(Change, EventFilterInput):
     model_config = example(condition=None)
 
     name: Name = ""
-    types: Annotated[tuple[TypeSelectionModel, ...], Field(min_length=1)] = ()
+    types: Annotated[tuple[TypeSelectionInput, ...], Field(min_length=1)] = ()
 
 
 class EventFilterOutput(Output):
@@ -64,7 +71,7 @@ class EventFilterOutput(Output):
 
     id: str
     name: str
-    types: tuple[TypeSelectionModel, ...]
+    types: tuple[TypeSelectionOutput, ...]
     sources: tuple[str, ...]
     channels: tuple[str, ...]
     identifiers: dict[str, tuple[str, ...]]

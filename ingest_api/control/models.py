@@ -9,6 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from schemas import timestamps
+from schemas.attributes import LONGEST_NAME
 
 
 def _time_text(value: object) -> object:
@@ -17,6 +18,8 @@ def _time_text(value: object) -> object:
 
 Time = Annotated[str, BeforeValidator(_time_text)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+TypeName = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+"""A namespace, a code or an attribute's name: as long as any family may make it."""
 
 
 class Input(BaseModel):
@@ -51,7 +54,10 @@ def example(**members: Any) -> ConfigDict:
 
 
 class Output(BaseModel):
-    """An answer, made from a catalog resource."""
+    """An answer, made from a catalog resource.
+
+    Its members have types and no limits: what any family has put into the catalog must be shown.
+    """
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 

@@ -1,0 +1,54 @@
+"""What one family has put into the catalog is shown by our own API, whatever the limits of that one's bodies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.event_service_client import event_service
+from tests.eventhos_calls import eventhos_on, unique
+from tests.exchange_account import exchange_account
+
+if TYPE_CHECKING:
+    from tests.running_gateway import RunningGateway
+
+V1 = "/headrace/v1"
+
+
+@pytest.mark.parametrize("code", ["", "x" * 300, "\x00"])
+def test_filters_of_the_event_service_are_listed(gateway: RunningGateway, code: str) -> None:
+    service = event_service(gateway)
+    query = "mutation ($codes: [String!]) { createEventFilters(eventFiltersInput: {in: {eventTypes: $codes}}) { id } }"
+    made = service.data(query, {"codes": [code]})["createEventFilters"]["id"]
+    with gateway.client(params={"workspace": service.workspace}) as admin:
+        listed = admin.get(f"{V1}/filters")
+        assert [each["id"] for each in listed.raise_for_status().json()["items"]] == [made]
+        assert admin.get(f"{V1}/filters/{made}").raise_for_status().json()["types"][0]["code"] == code
+
+
+def test_an_eventhos_event_with_the_longest_identifier_is_listed(gateway: RunningGateway) -> None:
+    eventhos = eventhos_on(gateway)
+    identifier = unique().ljust(200, "i")
+    body = {"identifier": identifier, "name": "An event", "operation": "new", "description": ""}
+    eventhos.make("/event", "eventId", system_id=eventhos.system(eventhos.client()), **body)
+    with gateway.client() as admin:
+        page = admin.get(f"{V1}/filters", params={"limit": 1000}).raise_for_status().json()
+    codes = [type_["code"] for each in page["items"] for type_ in each["types"]]
+    assert [code for code in codes if code.startswith(identifier)]
+
+
+def test_an_exchange_code_and_attribute_of_the_longest_name_are_listed_and_can_be_selected(
+    gateway: RunningGateway,
+) -> None:
+    account = exchange_account(gateway)
+    publisher = account.endpoint(source=True, identifiers=("email",))
+    code, attribute = "c" * 255, "a" * 255
+    registered = publisher.register(code, name="A code", attributes=[{"name": attribute, "type": "String"}])
+    assert registered.status_code == 200, registered.text
+    with gateway.client(params={"workspace": account.workspace}) as admin:
+        for resource in ("event-types", "registrations"):
+            (item,) = admin.get(f"{V1}/{resource}").raise_for_status().json()["items"]
+            assert (item["code"], item["attributes"][0]["name"]) == (code, attribute)
+        wanted = {"name": "All", "types": [{"namespace": "exchange", "code": code}]}
+        assert admin.post(f"{V1}/filters", json=wanted).status_code == 201

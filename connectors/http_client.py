@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 import msgspec
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
 
 from connectors.destinations import ForbiddenDestination
 from connectors.names import Resolver
 from connectors.schedule import parse_retry_after
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connectors.destinations import DestinationGuard
 
 log = logging.getLogger(__name__)
@@ -33,7 +40,11 @@ _LONGEST_HEADER = 65_536
 """Bytes of one of the response's headers. A receiver that took the event must not get it again for its cookies."""
 
 _LONGEST_ERROR = 500
-"""Characters. An error may hold the URL, and a URL that an event fills in can be of any length."""
+"""Characters. An error may quote the receiver's answer."""
+
+_LONE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SENDABLE = "%/?:@!$&'()*+,;="
+"""What stands for itself in a path or query besides letters, digits and ``-._~`` (RFC 3986 section 3.4)."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,14 +110,17 @@ class HttpClient:
     def _open(self, resolver: Resolver, *, force_close: bool) -> aiohttp.ClientSession:
         trace = aiohttp.TraceConfig()
         trace.on_connection_reuseconn.append(_note_reuse)
+        connector = aiohttp.TCPConnector(
+            limit=0,  # the lanes bound what is in flight
+            resolver=resolver,
+            ttl_dns_cache=_DNS_CACHE,
+            socket_factory=self._guard.connect_socket,
+            force_close=force_close,
+        )
+        reader: Callable[..., ResponseHandler] = _ResponseReader
+        connector._factory = partial(reader, loop=asyncio.get_running_loop())  # noqa: SLF001  # there is no other way
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=0,  # the lanes bound what is in flight
-                resolver=resolver,
-                ttl_dns_cache=_DNS_CACHE,
-                socket_factory=self._guard.connect_socket,
-                force_close=force_close,
-            ),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(),
             auto_decompress=False,
@@ -146,8 +160,15 @@ class HttpClient:
         except TimeoutError:
             error = f"no complete answer within {timeout:g} s"
         except aiohttp.ClientConnectorError as failure:
-            forbidden = isinstance(failure.os_error, ForbiddenDestination)
-            error = str(failure.os_error) if forbidden else f"cannot connect: {failure}"
+            cause = failure.os_error
+            forbidden = isinstance(cause, ForbiddenDestination)
+            why = cause.strerror or str(cause) or type(cause).__name__
+            error = why if forbidden else f"cannot connect to {failure.host}:{failure.port}: {why}"
+        except aiohttp.InvalidURL as failure:
+            # What it says by itself has the URL in it, which may hold credentials; the next one's, too.
+            error = f"the URL cannot be used: {failure.description or 'it is not one'}"
+        except aiohttp.ClientResponseError as failure:
+            error = f"the answer is no HTTP: {' '.join(failure.message.split())}"
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             # ValueError: a URL or header that cannot be sent.
             error = f"{type(failure).__name__}: {failure}"
@@ -175,7 +196,7 @@ class HttpClient:
             raise aiohttp.ClientConnectionError("the client is not started")
         async with session.request(
             sent.method,
-            sent.url,
+            _as_written(sent.url),
             # Bytes as they are would be wrapped in the same, after a search for what they could be.
             data=aiohttp.BytesPayload(sent.body),
             headers=sent.headers,
@@ -192,6 +213,46 @@ class HttpClient:
                 retry_after=parse_retry_after(response.headers.get("Retry-After"), time.time()),
                 duration=0.0,
             )
+
+
+class _ResponseReader(ResponseHandler):
+    """Keeps an answer that is complete, whatever comes behind it.
+
+    A receiver that counts characters for its ``Content-Length``, or sends a body with 204, has taken the event all the
+    same. aiohttp would fail the answer because of the rest if both come at once, and only then.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        head, end, rest = data.partition(b"\r\n\r\n")
+        super().data_received(head + end)
+        if rest and self.exception() is None:
+            super().data_received(rest)
+
+
+def _as_written(url: str) -> URL:
+    """The URL with its percent-encodings as they are.
+
+    By itself yarl decodes those that it thinks need none. But ``;`` divides in some servers what ``%3B`` does not, and
+    what an event fills in must not divide anything.
+
+    Raises:
+        aiohttp.InvalidURL: it is another protocol's.
+        ValueError: it is no URL.
+    """
+    whole, parts = URL(url), urlsplit(url)
+    if whole.scheme not in {"http", "https"}:
+        raise aiohttp.InvalidURL(url, "it is neither http nor https")
+    return URL.build(
+        scheme=whole.scheme,
+        authority=whole.raw_authority,
+        path=_sendable(parts.path) or "/",
+        query_string=_sendable(parts.query),
+        encoded=True,
+    )
+
+
+def _sendable(text: str) -> str:
+    return quote(_LONE_PERCENT.sub("%25", text), safe=_SENDABLE)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:

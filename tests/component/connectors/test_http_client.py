@@ -151,6 +151,72 @@ async def test_headers_that_are_of_no_use_do_not_make_a_failure_of_a_success(cli
     assert (answered.status, answered.retry_after) == (200, None)
 
 
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        (b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", 204),
+        (b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\nhello", 204),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nßü".encode(), 200),
+        (OK + b"HTTP/1.1 500 Unasked\r\nContent-Length: 0\r\n\r\n", 200),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n\0", 200),
+    ],
+)
+async def test_what_comes_behind_an_answer_does_not_make_a_failure_of_it(
+    client: HttpClient, answer: bytes, status: int
+) -> None:
+    async def say_too_much(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(answer)
+
+    async with server(say_too_much) as url:
+        answered = [await client.send("POST", url, {}, b"body", 5.0) for _ in range(3)]
+    assert [(each.status, each.error) for each in answered] == [(status, None)] * 3
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("a%2Fb%3Bc%7e/%40,%2C?sig=a%2Bb%3D%2F&x=a+b%3Bc;d#part", "a%2Fb%3Bc%7e/%40,%2C?sig=a%2Bb%3D%2F&x=a+b%3Bc;d"),
+        ("ü b?q=ö|[1]", "%C3%BC%20b?q=%C3%B6%7C%5B1%5D"),
+        ("100%?p=%zz&q=%", "100%25?p=%25zz&q=%25"),
+        ("a/../b/./c//%2e%2e/d", "a/../b/./c//%2e%2e/d"),
+    ],
+)
+async def test_a_url_is_sent_as_it_is_written(client: HttpClient, written: str, sent: str) -> None:
+    targets = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        targets.append((await request_of(reader)).split(b" ")[1].decode())
+        writer.write(OK)
+
+    async with server(note) as url:
+        answer = await client.send("POST", url + written, {}, b"body", 5.0)
+    assert (answer.error, targets) == (None, [f"/{sent}"])
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("http://me:s3cret@127.0.0.1:{port}/?token=s3cret", "the answer is no HTTP: Bad status line"),
+        ("http://me:s3cret@1.2/?token=s3cret", "the URL cannot be used: is not a canonical IPv4 address"),
+        ("http://me:s3cret@10.0.0.1\\x/?token=s3cret", "ValueError: Invalid URL: backslash"),
+        ("http://me:s3cret@a..b/?token=s3cret", "cannot connect to a..b:80: 'a..b' is no host name"),
+        ("ftp://me:s3cret@10.0.0.1/?token=s3cret", "the URL cannot be used: it is neither http nor https"),
+    ],
+)
+async def test_an_error_says_what_is_wrong_without_the_credentials_of_a_url(
+    client: HttpClient, url: str, error: str
+) -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await request_of(reader)
+        writer.write(b"SSH-2.0-OpenSSH_9.6\r\n")
+
+    async with server(babble) as running:
+        answer = await client.send("POST", url.format(port=running.split(":")[2][:-1]), {}, b"body", 5.0)
+    assert str(answer.error).startswith(error)
+    assert "s3cret" not in str(answer.error)
+
+
 async def test_retry_after_is_read(client: HttpClient) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_of(reader)

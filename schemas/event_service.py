@@ -23,6 +23,9 @@ CAMERAS, AGENTS = "cameraId", "agentId"
 PROFILE_GROUPS = ("profileGroupIds", "profileGroupId")
 """Members of an event's data that may name profile groups: a list, or one."""
 
+_LONGEST_MICROS = 18
+"""Digits: no time that a record can have has more."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENCODER = msgspec.json.Encoder()
 
@@ -95,6 +98,25 @@ def date_text(micros: int) -> str:
 def is_socket(endpoint: Endpoint) -> bool:
     """Whether it is one of this family's WEB_SOCKET endpoints: without an event filter they get all events."""
     return endpoint.type is EndpointType.WEB_SOCKET and endpoint.body is BodyFormat.EVENT_SERVICE
+
+
+def is_ours(endpoint: Endpoint) -> bool:
+    """Whether this family shows an endpoint: it knows websockets and webhooks only."""
+    return endpoint.body is BodyFormat.EVENT_SERVICE and endpoint.type is not EndpointType.FILE
+
+
+def is_unlinked_at(text: str) -> bool:
+    """Whether a text is one that the option ``UNLINKED`` can have."""
+    return text == "" or (text.isascii() and text.isdigit() and len(text) <= _LONGEST_MICROS)
+
+
+def unlinked_at(endpoint: Endpoint) -> int:
+    """Since when an endpoint has no event filter, microseconds since the epoch; 0 where nothing says so.
+
+    Options are the client's own: what is in there must not stop the router.
+    """
+    text = endpoint.options.get(UNLINKED, "")
+    return int(text or 0) if is_unlinked_at(text) else 0
 
 
 class ConditionFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):

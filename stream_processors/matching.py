@@ -17,7 +17,7 @@ import msgspec
 
 from backbone.catalog.consumption import selected_topics
 from schemas.errors import InvalidFilter
-from schemas.event_service import UNLINKED, is_socket
+from schemas.event_service import is_socket, unlinked_at
 from schemas.filters import Condition, compile_filter
 from schemas.subscription import Endpoint, EventFilter, Subscription
 from stream_processors.open_sockets import OpenSocket
@@ -236,9 +236,8 @@ def _by_topic(
     for endpoint in unlinked_sockets(view) if sockets else ():
         if endpoint.id in sockets:
             opened_at, socket = sockets[endpoint.id]
-            unlinked_at = int(endpoint.options.get(UNLINKED) or 0) // 1_000
             subscription, event_filter = _all_events(endpoint)
-            since = max(opened_at, unlinked_at) - skew
+            since = max(opened_at, unlinked_at(endpoint) // 1_000) - skew
             for kind in view.event_types(endpoint.workspace):
                 live[kind.topic].append(LiveSubscription(subscription, event_filter, endpoint, since, socket))
     return dict(live)

@@ -17,7 +17,7 @@ from schemas import timestamps
 from schemas.access import ApiKey
 from schemas.channels import TEMPLATE, ChannelTemplate
 from schemas.errors import IdempotencyMismatch, InvalidRequest, Misconfigured, NotFound, Problem
-from schemas.event_service import UNLINKED, is_socket
+from schemas.event_service import UNLINKED, is_socket, is_unlinked_at
 from schemas.ids import derived, new_id
 from schemas.subscription import Endpoint, EndpointType
 from schemas.urls import is_absolute
@@ -324,6 +324,8 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
         problems.append(Problem(path="$.timeout", message="must be more than 0 seconds"))
     if endpoint.max_in_flight < 1:
         problems.append(Problem(path="$.max_in_flight", message="must be at least 1"))
+    if not is_unlinked_at(endpoint.options.get(UNLINKED, "")):
+        problems.append(Problem(path=f"$.options.{UNLINKED}", message="must be microseconds since 1970"))
     if endpoint.type is EndpointType.WEB_SOCKET and TEMPLATE in endpoint.options:
         try:
             ChannelTemplate(endpoint.options[TEMPLATE])

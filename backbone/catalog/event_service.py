@@ -12,6 +12,7 @@ from backbone.catalog.routes import selections
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.errors import IdempotencyMismatch, NotFound
+from schemas.event_service import is_ours
 from schemas.family_record import FamilyRecord
 from schemas.filters import compile_condition
 from schemas.ids import derived, new_id
@@ -46,7 +47,7 @@ def as_given(view: CatalogView, event_filter: EventFilter) -> dict[str, Any] | N
 
 def endpoints_of(view: CatalogView, workspace: str) -> list[Endpoint]:
     """The family's endpoints of a workspace."""
-    return [each for each in view.endpoints(workspace) if each.body is BodyFormat.EVENT_SERVICE]
+    return [each for each in view.endpoints(workspace) if is_ours(each)]
 
 
 class EventServiceRoutes:
@@ -236,7 +237,7 @@ def _endpoints(view: CatalogView, workspace: str, endpoint_ids: Collection[str])
     found = []
     for endpoint_id in dict.fromkeys(endpoint_ids):
         endpoint = view.endpoint(endpoint_id)
-        if endpoint is None or endpoint.workspace != workspace or endpoint.body is not BodyFormat.EVENT_SERVICE:
+        if endpoint is None or endpoint.workspace != workspace or not is_ours(endpoint):
             return None
         found.append(endpoint)
     return found

@@ -16,7 +16,7 @@ from ingest_api.state import Gateway
 from schemas import event_service, timestamps
 from schemas.access import Client
 from schemas.errors import InvalidRequest
-from schemas.subscription import BodyFormat, Endpoint, EndpointType, EventFilter
+from schemas.subscription import Endpoint, EndpointType, EventFilter
 
 DateTime = NewType("DateTime", int)
 """Microseconds since the epoch; in answers ``2024-05-22T08:55:23.460103+00:00``."""
@@ -140,11 +140,7 @@ class EventFiltersOutput:
         """The family's endpoints, the oldest link first."""
         view = info.context.gateway.catalog.view
         found = [view.endpoint(link.endpoint) for link in view.subscriptions_of(self.id)]
-        return [
-            EndpointOutput.of(each, view)
-            for each in found
-            if each is not None and each.body is BodyFormat.EVENT_SERVICE
-        ]
+        return [EndpointOutput.of(each, view) for each in found if each is not None and event_service.is_ours(each)]
 
     @classmethod
     def of(cls, event_filter: EventFilter, view: CatalogView) -> EventFiltersOutput:

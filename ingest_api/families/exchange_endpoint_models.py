@@ -28,7 +28,9 @@ def _absolute(url: str) -> str:
     return url
 
 
-Url = Annotated[str, Field(max_length=2_000), AfterValidator(_absolute)]
+_LONGEST_URL = 2_000
+
+Url = Annotated[str, Field(max_length=_LONGEST_URL), AfterValidator(_absolute)]
 
 
 class Model(BaseModel):
@@ -162,7 +164,7 @@ class ExchangeEndpointOutput(Model):
                 destination_type=DestinationType.PULL
                 if destination.type is EndpointType.FILE
                 else DestinationType.PUSH,
-                url=destination.options.get(REGISTERED_URL),
+                url=_shown_url(destination),
             )
         databases = details.databases
         if databases is None:
@@ -184,6 +186,12 @@ class NewExchangeEndpointOutput(ExchangeEndpointOutput):
     """An endpoint that was just registered; its key is shown once."""
 
     authentication_key: str
+
+
+def _shown_url(destination: Endpoint) -> str | None:
+    """The URL that was registered; our own API takes any text for an option."""
+    url = destination.options.get(REGISTERED_URL, "")
+    return url if is_absolute(url) and len(url) <= _LONGEST_URL else None
 
 
 def push_url(url: str) -> str:

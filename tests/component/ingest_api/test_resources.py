@@ -198,6 +198,7 @@ def test_an_endpoint_changes_only_what_is_sent(workplace: Workplace) -> None:
         ({"type": "PIGEON"}, "$.type"),
         ({"max_in_flight": 0}, "$.max_in_flight"),
         ({"unheard_of": 1}, "$.unheard_of"),
+        ({"options": {"unlinked_at": "soon"}}, "$.options.unlinked_at"),
     ],
 )
 def test_an_endpoint_that_cannot_be_is_refused(workplace: Workplace, members: dict[str, Any], path: str) -> None:

@@ -52,3 +52,28 @@ def test_an_exchange_code_and_attribute_of_the_longest_name_are_listed_and_can_b
             assert (item["code"], item["attributes"][0]["name"]) == (code, attribute)
         wanted = {"name": "All", "types": [{"namespace": "exchange", "code": code}]}
         assert admin.post(f"{V1}/filters", json=wanted).status_code == 201
+
+
+def test_an_option_that_our_own_api_took_keeps_no_exchange_endpoint_from_being_listed(gateway: RunningGateway) -> None:
+    account = exchange_account(gateway)
+    consumer = account.endpoint(destination={"enabled": True, "url": "https://example.com"})
+    with gateway.client(params={"workspace": account.workspace}) as admin:
+        changed = admin.patch(f"{V1}/endpoints/{consumer.id}", json={"options": {"url": "nonsense"}})
+        assert changed.status_code == 200, changed.text
+    with gateway.client(account.account_key) as http:
+        (listed,) = http.get("/v1/endpoint").raise_for_status().json()
+    assert listed["endpointTypes"]["event"]["destination"]["url"] is None
+
+
+def test_an_event_file_of_the_event_service_keeps_none_of_its_endpoints_from_being_listed(
+    gateway: RunningGateway,
+) -> None:
+    service = event_service(gateway)
+    socket = service.websocket()
+    body = {"name": "file", "type": "FILE", "body": "event_service"}
+    with gateway.client(params={"workspace": service.workspace}) as admin:
+        made = admin.post(f"{V1}/endpoints", json=body).raise_for_status().json()["id"]
+    found = service.data("{ endpoints { totalCount collectionItems { id } } }")["endpoints"]
+    assert found == {"totalCount": 1, "collectionItems": [{"id": socket}]}
+    delete = "mutation ($ids: [ID!]!) { deleteEndpoints(endpointIds: $ids) { ok } }"
+    assert service.data(delete, {"ids": [made]}) == {"deleteEndpoints": {"ok": False}}

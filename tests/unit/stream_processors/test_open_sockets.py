@@ -150,6 +150,12 @@ def test_after_its_last_filter_was_unlinked_it_gets_what_comes_from_then_on(worl
     assert matched(world, LINKED_MS + 5) == {"ws": (ALL_EVENTS,)}
 
 
+@pytest.mark.parametrize("nonsense", ["soon", "-1", "1.5", "\u00b2", "9" * 5_000])
+def test_an_option_of_that_name_which_is_no_time_stops_nothing(world: World, nonsense: str) -> None:
+    endpoint(world, unlinked_at=nonsense)
+    assert matched(world) == {"ws": (ALL_EVENTS,)}
+
+
 def test_the_time_of_unlinking_is_the_append_time_of_its_record(world: World) -> None:
     endpoint(world, unlinked_at="")
     found = world.view.endpoint("ws")

@@ -1,13 +1,32 @@
-"""One connection of the server, which takes a bounded amount of what is not a body, and speaks HTTP/1.1 only."""
+"""One connection of the server: bounded in what it holds and in how long it waits, and HTTP/1.1 only."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import httptools
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 MAX_HEAD_BYTES = 65_536
 """Of request line and headers, or of trailers: as much as other servers take."""
 
+LOOK_EVERY = 30.0
+"""Seconds between two looks at a connection: what has not moved on from one to the next stands still."""
+
+LEAST_BODY_BYTES = 4_096
+"""Of a body, that come between two looks if it does not stand still."""
+
+_READ_AT_ONCE = 8_192
+"""Bytes: the most requests that wait in line, each some kilobytes of memory, are those that fit."""
+
+_BAD_REQUEST = 400
+_TIMEOUT = 408
 _TOO_LARGE = 431
 """Request Header Fields Too Large (RFC 6585)."""
 
@@ -17,33 +36,107 @@ _OF_UPGRADES = frozenset((b"upgrade", b"http2-settings"))
 """Headers, and members of ``Connection``, that ask for another protocol."""
 
 
-class BoundedConnection(HttpToolsProtocol):
-    """uvicorn's connection, closed when a head or a trailer has no end.
+class _Flow(FlowControl):
+    """Reads no more while the connection has requests that wait in line, or is about to end.
 
-    The parser collects one for as long as it comes: a client without any credential could fill the memory.
+    The server's own goes on with each of those requests: a client that sends them without end filled the memory.
+    """
+
+    def __init__(self, connection: BoundedConnection, transport: asyncio.Transport) -> None:
+        super().__init__(transport)
+        self._connection = connection
+
+    def resume_reading(self) -> None:
+        """Read on, if there is nothing left that was read before."""
+        if self.read_paused and not self._connection.is_behind():
+            super().resume_reading()
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """uvicorn's connection, without what a client that has no credential could do to it.
+
+    A head or a trailer without end closes it: the parser collects one for as long as it comes. So does a client that
+    stands still within a request, or while it is sent an answer.
+
+    Requests that came whole are answered before anything is said of what came after them: an event that Kafka has
+    must not be answered 400 for the sake of some bytes too many, nor left without an answer because its client has
+    closed its own half of the connection.
 
     An ``Upgrade`` is passed over, as a server may (RFC 9110, 7.8); Java's HTTP client asks for one first of all. The
     parser would take the request's body for the other protocol: an event would be accepted without its data.
     """
 
-    _since_progress = 0
-    """Bytes that have come since the last that were part of a body or ended a request."""
+    _received = 0
+    """Bytes that have been read."""
+
+    _progress = 0
+    """``_received`` when something last was part of a body or ended a request."""
 
     _upgrading = False
     """Whether the head that was read last asks for another protocol."""
 
+    _unread: bytes | memoryview = b""
+    """What came behind requests that wait in line."""
+
+    _last_words: bytes | None = None
+    """What is said before the connection is closed, once all requests that came whole have been answered."""
+
+    _pauses = 0
+    """How often an answer had to wait for the client to read it."""
+
+    _stood: tuple[object, ...] | None = None
+    """How the connection stood at the last look, if its client had something to do."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin: a connection on which nothing comes is closed like one on which nothing comes any more."""
+        super().connection_made(transport)
+        self.flow = _Flow(self, transport)
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        self._looking = self.loop.call_later(LOOK_EVERY, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._looking.cancel()
+        super().connection_lost(exc)
+
+    def is_behind(self) -> bool:
+        """Whether nothing more should be read now."""
+        return bool(self.pipeline or self._unread) or self._last_words is not None
+
     def data_received(self, data: bytes) -> None:
         """Take what has come over the connection."""
-        self._since_progress += len(data)
         self._unset_keepalive_if_required()
-        try:
-            self._parse(data)
-        except httptools.HttpParserError:
-            message = "Invalid HTTP request received."
-            self.logger.warning(message)
-            self.send_400_response(message)
-        if self._since_progress > MAX_HEAD_BYTES and not self.transport.is_closing():
-            self._refuse()
+        if len(data) <= _READ_AT_ONCE:
+            self._read(data)
+        else:
+            self._unread = memoryview(data)
+            self._read_on()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # true: the connection stays open
+        """Take note that the client sends no more; it may still wait for answers (RFC 9112, 9.6)."""
+        self._end(b"")
+        return not self.transport.is_closing()
+
+    def on_response_complete(self) -> None:
+        """Go on with what came behind the request that has been answered."""
+        was_last = not self.pipeline
+        super().on_response_complete()
+        if self.transport.is_closing():
+            return
+        if self._last_words is not None:
+            if was_last:
+                self._say_last_words()
+        elif self._unread and not self.pipeline:
+            self._unset_keepalive_if_required()
+            self._read_on()
+            if self.cycle.response_complete:
+                # No request is under way that would read on.
+                self.flow.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read as fast as it is sent."""
+        self._pauses += 1
+        super().pause_writing()
 
     def on_headers_complete(self) -> None:
         """Begin a request, unless it is to be read again without its upgrade."""
@@ -54,17 +147,35 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, which the app bounds."""
-        self._since_progress = 0
+        self._progress = self._received
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that a request has come whole."""
         if not self._upgrading:
-            self._since_progress = 0
+            self._progress = self._received
             super().on_message_complete()
 
-    def _parse(self, data: bytes) -> None:
-        left: bytes | memoryview = data
+    def _read_on(self) -> None:
+        while self._unread and not self.pipeline:
+            part, self._unread = self._unread[:_READ_AT_ONCE], self._unread[_READ_AT_ONCE:]
+            self._read(part)
+
+    def _read(self, data: bytes | memoryview) -> None:
+        self._received += len(data)
+        try:
+            self._parse(data)
+        except httptools.HttpParserError:
+            message = b"Invalid HTTP request received."
+            self.logger.warning(message.decode())
+            self._end(_answer(_BAD_REQUEST, message))
+        else:
+            if self._received - self._progress > MAX_HEAD_BYTES:
+                message = b"A request's line and headers may have %d bytes." % MAX_HEAD_BYTES
+                self._end(_answer(_TOO_LARGE, message))
+
+    def _parse(self, data: bytes | memoryview) -> None:
+        left = data
         while left:
             try:
                 self.parser.feed_data(left)
@@ -90,8 +201,58 @@ class BoundedConnection(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
-    def _refuse(self) -> None:
-        message = b"A request's line and headers may have %d bytes." % MAX_HEAD_BYTES
-        answer = (STATUS_LINE[_TOO_LARGE], _HEADERS % len(message), message)
-        self.transport.write(b"".join(answer))
+    def _end(self, words: bytes) -> None:
+        """Read no more; close with these words when the requests that came whole have been answered."""
+        if self._last_words is not None or self.transport.is_closing():
+            return
+        self._last_words, self._unread = words, b""
+        self.flow.pause_reading()
+        latest = self._latest
+        if self.pipeline:
+            # The latest of them comes first.
+            if self.pipeline[0][0].more_body:
+                self.pipeline.popleft()
+        elif latest is None or latest.response_complete or latest.more_body:
+            self._say_last_words()
+
+    def _say_last_words(self) -> None:
+        latest = self._latest
+        half_answered = latest is not None and latest.response_started and not latest.response_complete
+        if self._last_words and not half_answered:
+            self.transport.write(self._last_words)
         self.transport.close()
+
+    def _look(self) -> None:
+        """Close the connection if its client stands still; one look costs less than a timer for each request."""
+        self._looking = self.loop.call_later(LOOK_EVERY, self._look)
+        stood, self._stood = self._stood, self._standing()
+        if self._stood is None or self._stood != stood:
+            return
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+            return
+        latest = self._latest
+        # Without a word if it is an answered request whose body has no end.
+        answered = latest is not None and latest.response_complete and self._received == self._progress
+        self._end(b"" if answered else _answer(_TIMEOUT, b"The request takes too long to come."))
+
+    def _standing(self) -> tuple[object, ...] | None:
+        """How the connection stands, if its client has something to do: to read, or to send the rest of a request."""
+        unsent = self.transport.get_write_buffer_size()
+        if unsent:
+            return self.cycle, self._pauses, unsent
+        if self.timeout_keep_alive_task is not None or self.flow.read_paused:
+            return None
+        latest = self._latest
+        if latest is None or latest.response_complete:
+            return (latest,)
+        return (latest, self._received // LEAST_BODY_BYTES) if latest.more_body else None
+
+    @property
+    def _latest(self) -> RequestResponseCycle | None:
+        """The request whose head came last; before the first there is none."""
+        return self.cycle
+
+
+def _answer(status: int, message: bytes) -> bytes:
+    return b"".join((STATUS_LINE[status], _HEADERS % len(message), message))

@@ -135,6 +135,17 @@ def test_a_head_without_end_closes_the_connection(gateway: RunningGateway, parts
             assert answered.splitlines()[0].split()[1] in {b"400", b"431"}
 
 
+def test_who_closes_its_own_half_of_the_connection_is_answered(gateway: RunningGateway) -> None:
+    host, port = gateway.url.removeprefix("http://").split(":")
+    answered = b""
+    with socket.create_connection((host, int(port)), timeout=15) as connection:
+        connection.sendall(b"POST /api/token HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\njunk")
+        connection.shutdown(socket.SHUT_WR)
+        while received := connection.recv(65_536):
+            answered += received
+    assert b"The query parameter apiKey is missing." in answered
+
+
 def test_head_is_answered_like_get_without_the_body(gateway: RunningGateway, operator: httpx.Client) -> None:
     for path in ("/healthz", "/docs/swagger/index.html", f"{V1}/endpoints", "/schema-registry/subjects"):
         answer, like = operator.head(path), operator.get(path)

@@ -107,6 +107,16 @@ class _Token(NamedTuple):
     expires_at: float | None
 
 
+class _Turn:
+    """Who gets an endpoint's next token, one at a time; the others wait for what comes of it."""
+
+    def __init__(self) -> None:
+        self.lock = asyncio.Lock()
+        self.refused: Authorization | None = None
+        self.refused_at = 0.0
+        self.why = ""
+
+
 class Authorizer:
     """Sends requests with the authorization of their endpoint.
 
@@ -123,10 +133,16 @@ class Authorizer:
         self._states = states
         self._producer = producer
         self._tokens: dict[str, _Token] = {}
-        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
 
-    async def send(self, request: Request, endpoint: Endpoint, seconds: float) -> Answer:
-        """Send it; where its access token is refused with 401, once more with a new one.
+    async def send(self, make: Callable[[], Awaitable[Request]], endpoint: Endpoint, seconds: float) -> Answer:
+        """Send a request; where its access token is refused with 401, once more with a new one.
+
+        Args:
+            make: makes the request, each time that it is to be sent: a signature says when, and must not age while a
+                token is waited for.
+            endpoint: whose authorization it gets.
+            seconds: that it may take, and so may the request for a token.
 
         Raises:
             NoAccessToken: there is none to be had.
@@ -134,19 +150,19 @@ class Authorizer:
         """
         authorization = endpoint.authorization
         if authorization is None:
-            return await self._client.send(
-                request.method, request.url, request.headers, request.body, seconds, body_limit=request.body_limit
-            )
+            return await self._send(await make(), None, seconds)
         header = await self._header(endpoint.id, authorization, seconds)
-        answer = await self._send(request, header, seconds)
+        answer = await self._send(await make(), header, seconds)
         if answer.status != HTTPStatus.UNAUTHORIZED or authorization.token_url is None:
             return answer
         renewed = await self._header(endpoint.id, authorization, seconds, refused=header)
-        return answer if renewed == header else await self._send(request, renewed, seconds)
+        return answer if renewed == header else await self._send(await make(), renewed, seconds)
 
-    async def _send(self, request: Request, header: str, seconds: float) -> Answer:
-        headers = {name: value for name, value in request.headers.items() if name.lower() != "authorization"}
-        headers["Authorization"] = header
+    async def _send(self, request: Request, header: str | None, seconds: float) -> Answer:
+        headers = request.headers
+        if header is not None:
+            headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
+            headers["Authorization"] = header
         return await self._client.send(
             request.method, request.url, headers, request.body, seconds, body_limit=request.body_limit
         )
@@ -163,14 +179,27 @@ class Authorizer:
             return f"Bearer {self._secrets.open(stored.secret or '')}"
         if stored.type is AuthorizationType.BASIC:
             return basic(stored.user or "", self._secrets.open(stored.secret or ""))
-        async with self._locks.setdefault(endpoint, asyncio.Lock()):
+        asked_at = time.monotonic()
+        turn = self._turns.setdefault(endpoint, _Turn())
+        async with turn.lock:
             known = self._tokens.get(endpoint)
             if known is None or known.authorization != stored or known.header == refused or _expired(known):
-                known = await self._new_token(endpoint, stored, seconds)
-                if len(self._tokens) >= _MOST_TOKENS:
-                    self._tokens.clear()
-                self._tokens[endpoint] = known
+                if turn.refused == stored and turn.refused_at >= asked_at:
+                    # It came while this one waited. If each asked again, the last would wait as many times as long.
+                    raise NoAccessToken(turn.why)
+                known = await self._first_in_turn(turn, endpoint, stored, seconds)
             return known.header
+
+    async def _first_in_turn(self, turn: _Turn, endpoint: str, stored: Authorization, seconds: float) -> _Token:
+        try:
+            token = await self._new_token(endpoint, stored, seconds)
+        except NoAccessToken as error:
+            turn.refused, turn.refused_at, turn.why = stored, time.monotonic(), str(error)
+            raise
+        if len(self._tokens) >= _MOST_TOKENS:
+            self._tokens.clear()
+        self._tokens[endpoint] = token
+        return token
 
     async def _new_token(self, endpoint: str, stored: Authorization, seconds: float) -> _Token:
         plain = authorizations.opened(stored, self._secrets)

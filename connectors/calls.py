@@ -102,8 +102,9 @@ class Calls:
         token, hide = None, Redaction()
         try:
             token = await self._token(endpoint)
+            # Signed now: the token may have taken its time.
             request = await self._renderer.request(
-                value, headers, delivery, endpoint, started_at // 1_000_000, token=token
+                value, headers, delivery, endpoint, timestamps.now() // 1_000_000, token=token
             )
             request = _authorized(request, endpoint, token)
             hide = _redaction(request, token)
@@ -143,7 +144,11 @@ class Calls:
     async def _send(self, request: Request, endpoint: Endpoint, token: TokenAnswer | None) -> Answer:
         seconds = endpoint.timeout or TIMEOUT
         if token is None:
-            return await self._authorizer.send(request, endpoint, seconds)
+
+            async def made() -> Request:
+                return request
+
+            return await self._authorizer.send(made, endpoint, seconds)
         return await self._client.send(
             request.method, request.url, request.headers, request.body, seconds, body_limit=request.body_limit
         )

@@ -200,8 +200,8 @@ class WebhookConnector:
         try:
             if endpoint.request is not None:
                 return await self._calls.make(job.message.value(), job.headers, job.delivery, endpoint, started_at)
-            request = await self._render(job, endpoint, started_at)
-            answer = await self._authorizer.send(request, endpoint, endpoint.timeout or self._settings.timeout)
+            made = partial(self._render, job, endpoint)
+            answer = await self._authorizer.send(made, endpoint, endpoint.timeout or self._settings.timeout)
         except CorruptRecord:
             raise
         except HeadraceError as error:
@@ -216,11 +216,12 @@ class WebhookConnector:
             self._metrics.refused.inc()
         return answer
 
-    async def _render(self, job: Job, endpoint: Endpoint, started_at: int) -> Request:
+    async def _render(self, job: Job, endpoint: Endpoint) -> Request:
+        """As it is sent now, with a signature of this second."""
         while True:
             try:
                 return await self._renderer.request(
-                    job.message.value(), job.headers, job.delivery, endpoint, started_at // 1_000_000
+                    job.message.value(), job.headers, job.delivery, endpoint, timestamps.now() // 1_000_000
                 )
             except Unavailable:
                 await asyncio.sleep(AGAIN)

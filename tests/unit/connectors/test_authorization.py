@@ -30,6 +30,10 @@ REQUEST = Request(method="POST", url=HOOK, headers={"Content-Type": "text/plain"
 SECRETS = SecretBox(["a key for these tests"])
 
 
+async def request() -> Request:
+    return REQUEST
+
+
 class Server:
     """The receiver and the token server; what they were sent, and what they answer."""
 
@@ -93,7 +97,7 @@ class World:
         )
 
     async def deliver(self, endpoint: Endpoint) -> int | None:
-        return (await self.authorizer.send(REQUEST, endpoint, 5)).status
+        return (await self.authorizer.send(request, endpoint, 5)).status
 
 
 @pytest.fixture
@@ -212,6 +216,32 @@ async def test_no_token_is_said_without_secrets(world: World, answer: tuple[int 
         await world.deliver(client_credentials())
     assert str(caught.value) == f"no access token: login.example {message}"
     assert world.server.hooks == []
+
+
+async def test_who_waits_for_a_token_that_is_refused_does_not_ask_again(world: World) -> None:
+    """Or else the last of a window would wait for all the others' requests that a silent server lets run out."""
+    world.server.answers = [(None, ""), (200, {"access_token": "T2"})]
+    same = client_credentials()
+    tries = await asyncio.gather(*(world.deliver(same) for _ in range(5)), return_exceptions=True)
+    assert [str(each) for each in tries] == ["no access token: login.example cannot connect"] * 5
+    assert len(world.server.forms) == 1
+    assert await world.deliver(same) == 200
+
+
+async def test_a_request_is_made_when_its_token_is_there_and_anew_with_the_next(world: World) -> None:
+    """Its signature says when it is sent."""
+    made = 0
+
+    async def make() -> Request:
+        nonlocal made
+        assert len(world.server.forms) == made + 1
+        made += 1
+        return REQUEST
+
+    world.server.answers = [(200, {"access_token": "T1"}), (200, {"access_token": "T2"})]
+    world.server.accepts = lambda header: header == "Bearer T2"
+    assert (await world.authorizer.send(make, client_credentials(), 5)).status == 200
+    assert made == 2
 
 
 async def test_an_answer_with_nonsense_beside_its_token_is_used(world: World) -> None:

@@ -114,6 +114,9 @@ class JarBroker:
     def _java_command(self) -> list[str]:
         logging = resources.files("operations").joinpath("log4j2.properties")
         return [
+            # Java takes file names to be written as the locale says, and in that of a bare machine there is only ASCII.
+            "env",
+            "LC_ALL=C.UTF-8",
             str(self._java),
             *self._options,
             f"-Dlog4j2.configurationFile={logging}",

@@ -36,8 +36,10 @@ def test_the_fixture_is_a_kafka_that_answers(kafka_bootstrap: str) -> None:
 
 
 @pytest.mark.usefixtures("jars")
-def test_data_survives_a_restart_on_another_port(tmp_path: Path) -> None:
-    # A name with what means something in Java's properties, and with letters that they are not read with.
+def test_data_survives_a_restart_on_another_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A name with what means something in Java's properties, and with letters that they are not read with, nor are file
+    # names where the environment asks for plain ASCII.
+    monkeypatch.setenv("LC_ALL", "C")
     home = tmp_path / "données d'été \\ =: kafka"
     first = jar_broker(home)
     with running(first, tmp_path / "broker.log"):

@@ -35,8 +35,15 @@ _POM = """<project><modelVersion>4.0.0</modelVersion>
 
 
 def user_cache() -> Path:
-    """Where what was fetched is kept between runs and between checkouts: ``$XDG_CACHE_HOME/headrace``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
+    """Where what was fetched is kept between runs and between checkouts: ``$XDG_CACHE_HOME/headrace``.
+
+    Raises:
+        CannotStart: it is not set, and the user has no home directory.
+    """
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
+    except RuntimeError as error:
+        raise CannotStart("This user has no home directory to keep Kafka's jars in; set XDG_CACHE_HOME.") from error
 
 
 def pinned() -> dict[str, str]:

@@ -161,6 +161,16 @@ def fetcher(content: bytes) -> Callable[[object, Path, Path], None]:
     return fetch
 
 
+def test_a_user_without_a_home_directory_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(CannotStart, match="set XDG_CACHE_HOME"):
+        jars.user_cache()
+
+
 def test_jars_are_fetched_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     told: list[str] = []
     monkeypatch.setattr(jars, "_FETCHERS", {"one": fetcher(JAR)})

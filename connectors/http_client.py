@@ -210,7 +210,7 @@ class HttpClient:
                 headers=response.headers,
                 body=body.decode(errors="replace"),
                 truncated=truncated,
-                retry_after=parse_retry_after(response.headers.get("Retry-After"), time.time()),
+                retry_after=_retry_after(response),
                 duration=0.0,
             )
 
@@ -253,6 +253,13 @@ def _as_written(url: str) -> URL:
 
 def _sendable(text: str) -> str:
     return quote(_LONE_PERCENT.sub("%25", text), safe=_SENDABLE)
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    """The longest that it asks for: a proxy may have added a header to the receiver's."""
+    now = time.time()
+    asked = [parse_retry_after(text, now) for text in response.headers.getall("Retry-After", ())]
+    return max((seconds for seconds in asked if seconds is not None), default=None)
 
 
 async def _read(response: aiohttp.ClientResponse, limit: int) -> tuple[bytes, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -33,6 +34,10 @@ def next_delay(schedule: Sequence[float], attempts: int, retry_after: float | No
     return retry_after + random.random() * JITTER * min(delay, retry_after)
 
 
+_SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
+"""With a fraction, which some send although RFC 9110 knows of none: without it we would come back far too early."""
+
+
 def tier_for(left: float) -> tuple[float, str]:
     """The retry tier to wait on with ``left`` seconds to go: its delay in seconds, and its topic.
 
@@ -56,7 +61,7 @@ def parse_retry_after(text: str | None, now: float) -> float | None:
     if text is None:
         return None
     text = text.strip()
-    if text.isascii() and text.isdecimal():
+    if _SECONDS.fullmatch(text):
         return float(text)
     try:
         when = parsedate_to_datetime(text)

@@ -217,10 +217,18 @@ async def test_an_error_says_what_is_wrong_without_the_credentials_of_a_url(
     assert "s3cret" not in str(answer.error)
 
 
-async def test_retry_after_is_read(client: HttpClient) -> None:
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"Retry-After: 30\r\n",
+        b"Retry-After: soon\r\nRetry-After: 2\r\nretry-after: 30\r\n",
+        b"Retry-After: 30\r\nRetry-After: 2\r\n",
+    ],
+)
+async def test_the_longest_retry_after_is_read(client: HttpClient, headers: bytes) -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await request_of(reader)
-        writer.write(b"HTTP/1.1 429 Slow down\r\nRetry-After: 30\r\nContent-Length: 0\r\n\r\n")
+        writer.write(b"HTTP/1.1 429 Slow down\r\n" + headers + b"Content-Length: 0\r\n\r\n")
 
     async with server(refuse) as url:
         answer = await client.send("POST", url, {}, b"body", 5.0)

@@ -2,7 +2,8 @@
 
 An event that is posted here needs ``specversion`` and ``type``. ``id`` may be left out (the gateway makes one) and so
 may ``source``: the event's source is the client that posts it, and a ``source`` of the producer's own is kept as an
-identifier, as extension attributes are, except ``channel`` and ``traceparent``, which the event has a place for.
+identifier, as ``dataschema`` and extension attributes are, except ``channel`` and ``traceparent``, which the event has
+a place for.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import base64
 import binascii
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -31,6 +32,8 @@ BATCH = b"application/cloudevents-batch+json"
 _LONGEST_TYPE = 511
 """Characters of a namespace, a slash and a code."""
 
+_QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
+_ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _EXTENSION_NAME = re.compile(r"[a-z0-9]+")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PLACED_ERROR = re.compile(r"(?P<message>.*) - at `(?P<path>\$.*)`", re.DOTALL)
@@ -58,6 +61,8 @@ class _PlainCloudEvent(CloudEvent, frozen=True, forbid_unknown_fields=True):
 
 
 _NAMED = frozenset(CloudEvent.__struct_fields__)
+_BODY = frozenset(("data", "data_base64", "datacontenttype"))
+"""What the body and its media type say in binary mode."""
 _PLAIN = msgspec.json.Decoder(_PlainCloudEvent)
 _PLAIN_BATCH = msgspec.json.Decoder(list[_PlainCloudEvent])
 _RAW = msgspec.json.Decoder(msgspec.Raw)
@@ -111,13 +116,13 @@ class Translator:
             return self._collect(_read(_ANY_BATCH, body), members, "$[{}]")
 
     def binary(self, headers: Mapping[bytes, bytes], body: bytes) -> EventDraft:
-        """One event whose attributes are ``ce-*`` headers (percent-encoded) and whose data is the body.
+        """One event whose attributes are ``ce-*`` headers and whose data is the body.
 
         Raises:
             InvalidEvent: an attribute is missing or wrong.
         """
         attributes = {
-            name[3:].decode("latin-1"): unquote(value.decode("latin-1"))
+            name[3:].decode("latin-1"): _header(name, value)
             for name, value in headers.items()
             if name.startswith(b"ce-")
         }
@@ -127,7 +132,7 @@ class Translator:
                 "This is not a CloudEvent: send application/cloudevents+json, or ce-* headers.",
                 [Problem(path=f"ce-{name}", message="the header is missing") for name in missing],
             )
-        named = {name: value for name, value in attributes.items() if name in _NAMED and not name.startswith("data")}
+        named = {name: value for name, value in attributes.items() if name in _NAMED and name not in _BODY}
         event = CloudEvent(**named, data=msgspec.Raw(body))
         extensions = {name: value for name, value in attributes.items() if name not in _NAMED}
         return self._collect([event], [extensions], "$")[0]
@@ -172,19 +177,42 @@ class Translator:
             time=time,
             time_text=time_text,
             channel=event.channel,
-            identifiers=self._identifiers(event.source, extensions) if event.source or extensions else (),
+            identifiers=self._identifiers(event, extensions) if event.source or extensions or event.dataschema else (),
             producer_id=event.id,
             traceparent=event.traceparent or self._traceparent,
         )
 
-    def _identifiers(self, source: str | None, extensions: dict[str, Any] | None) -> tuple[Identifier, ...]:
+    def _identifiers(self, event: CloudEvent, extensions: dict[str, Any] | None) -> tuple[Identifier, ...]:
         own: tuple[Identifier, ...] = ()
+        source = event.source
         if source and source != self._client:
             # The same object for each event of a batch: what is made of it further on is then made once, too.
             own = self._sources.get(source) or self._sources.setdefault(source, (Identifier("source", source),))
+        if event.dataschema:
+            own = (*own, Identifier("dataschema", event.dataschema))
         if not extensions:
             return own
         return own + tuple([Identifier(name, _text(value)) for name, value in extensions.items()])
+
+
+def _header(name: bytes, value: bytes) -> str:
+    """The text that a header's value says: percent-encoded UTF-8, perhaps quoted (CloudEvents HTTP binding, 3.1.3.2).
+
+    Producers that do not encode it, as some libraries do not, send it in UTF-8 or else in HTTP's old Latin-1.
+
+    Raises:
+        InvalidEvent: what is percent-encoded is not UTF-8.
+    """
+    quoted = _QUOTED.fullmatch(value)
+    plain = _ESCAPED.sub(rb"\1", quoted[1]) if quoted else value
+    encoded = unquote_to_bytes(plain) if b"%" in plain else plain
+    try:
+        return encoded.decode()
+    except UnicodeDecodeError:
+        if encoded is plain:
+            return plain.decode("latin-1")
+    place = Problem(path=f"$.{name[3:].decode('latin-1')}", message="is not percent-encoded UTF-8")
+    raise InvalidEvent("The event is not valid.", [place])
 
 
 def _needs_a_look(event: CloudEvent) -> bool:
@@ -195,13 +223,14 @@ def _needs_a_look(event: CloudEvent) -> bool:
         or event.id == ""
         or event.source == ""
         or event.subject == ""
+        or event.dataschema == ""
         or event.data_base64 is not None
         or (event.datacontenttype is not None and event.datacontenttype != "application/json")
     )
 
 
 def _problems(event: CloudEvent, extensions: dict[str, Any] | None) -> list[Problem]:
-    empty = (name for name in ("type", "id", "source", "subject") if getattr(event, name) == "")
+    empty = (name for name in ("type", "id", "source", "subject", "dataschema") if getattr(event, name) == "")
     problems = [Problem(path=f"$.{name}", message="must not be empty") for name in empty]
     if event.specversion != "1.0":
         problems.append(Problem(path="$.specversion", message='must be "1.0"'))

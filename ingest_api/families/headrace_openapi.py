@@ -34,7 +34,7 @@ SCHEMAS: dict[str, Any] = {
             "subject": {"type": "string"},
             "time": {"type": "string", "format": "date-time"},
             "datacontenttype": {"type": "string", "default": "application/json"},
-            "dataschema": {"type": "string"},
+            "dataschema": {"type": "string", "description": "Kept as the identifier `dataschema`."},
             "data": {"description": "What the event type's registration says; any JSON for an open type."},
             "data_base64": {"type": "string", "format": "byte"},
             "channel": {"type": "string", "description": "The device or method it happened on."},

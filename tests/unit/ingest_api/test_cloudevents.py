@@ -79,6 +79,7 @@ def test_an_event_without_data_has_none() -> None:
         ({"type": 7}, "$.type"),
         ({"type": "x" * 512}, "$.type"),
         ({"id": ""}, "$.id"),
+        ({"dataschema": ""}, "$.dataschema"),
         ({"time": "yesterday"}, "$.time"),
         ({"time": "2021-03-04T16:36:54"}, "$.time"),
         ({"datacontenttype": "text/xml"}, "$.datacontenttype"),
@@ -131,6 +132,44 @@ def test_binary_mode_takes_attributes_from_headers() -> None:
 
     assert (draft.subject, draft.data) == ("café", b'{"a":1}')
     assert draft.identifiers == (Identifier(name="region", value="eu"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"Z%C3%BCrich%20%22%E2%98%83%22%20100%25%20%2541", 'Zürich "☃" 100% %41'),
+        (b'"Z%C3%BCrich"', "Zürich"),
+        (rb'"a \"b\" \\ %25"', 'a "b" \\ %'),
+        (rb'a "b" \"', r'a "b" \"'),
+        ("Zürich ☃".encode(), "Zürich ☃"),
+        ("Zürich".encode("latin-1"), "Zürich"),
+        (b"100% 5%", "100% 5%"),
+    ],
+)
+def test_a_headers_value_is_what_its_producer_meant(value: bytes, text: str) -> None:
+    headers = {b"ce-specversion": b"1.0", b"ce-type": b"Offer", b"ce-subject": value, b"ce-region": value}
+
+    draft = translator().binary(headers, b"{}")
+
+    assert (draft.subject, draft.identifiers) == (text, (Identifier(name="region", value=text),))
+
+
+@pytest.mark.parametrize("value", [b"%ff", b"%C3", b"\xfc%20", b"%ed%a0%80"])
+def test_a_headers_value_that_is_no_text_is_refused(value: bytes) -> None:
+    headers = {b"ce-specversion": b"1.0", b"ce-type": b"Offer", b"ce-region": value}
+
+    with pytest.raises(InvalidEvent) as refused:
+        translator().binary(headers, b"{}")
+
+    assert [problem.path for problem in refused.value.problems] == ["$.region"]
+
+
+def test_the_schema_of_the_data_is_kept() -> None:
+    headers = {b"ce-specversion": b"1.0", b"ce-type": b"Offer", b"ce-dataschema": b"http://x/y"}
+    kept = (Identifier(name="dataschema", value="http://x/y"),)
+
+    assert translator().binary(headers, b"{}").identifiers == kept
+    assert translator().structured(structured(dataschema="http://x/y")).identifiers == kept
 
 
 def test_binary_mode_without_attributes_is_refused() -> None:

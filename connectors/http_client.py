@@ -168,7 +168,7 @@ class HttpClient:
             # What it says by itself has the URL in it, which may hold credentials; the next one's, too.
             error = f"the URL cannot be used: {failure.description or 'it is not one'}"
         except aiohttp.ClientResponseError as failure:
-            error = f"the answer is no HTTP: {' '.join(failure.message.split())}"
+            error = f"the answer cannot be read: {' '.join(failure.message.split())}"
         except (aiohttp.ClientError, OSError, ValueError) as failure:
             # ValueError: a URL or header that cannot be sent.
             error = f"{type(failure).__name__}: {failure}"

@@ -197,7 +197,7 @@ async def test_a_url_is_sent_as_it_is_written(client: HttpClient, written: str, 
 @pytest.mark.parametrize(
     ("url", "error"),
     [
-        ("http://me:s3cret@127.0.0.1:{port}/?token=s3cret", "the answer is no HTTP: Bad status line"),
+        ("http://me:s3cret@127.0.0.1:{port}/?token=s3cret", "the answer cannot be read: Bad status line"),
         ("http://me:s3cret@1.2/?token=s3cret", "the URL cannot be used: is not a canonical IPv4 address"),
         ("http://me:s3cret@10.0.0.1\\x/?token=s3cret", "ValueError: Invalid URL: backslash"),
         ("http://me:s3cret@a..b/?token=s3cret", "cannot connect to a..b:80: 'a..b' is no host name"),

@@ -62,8 +62,11 @@ class Accounts:
         Raises:
             InvalidRequest: the name is empty, too long or not printable.
         """
-        if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
-            message = f"a workspace's name has 1 to {LONGEST_NAME} printable characters and no space around them"
+        # As a part of a path "." and ".." are taken away, by most clients before they send it.
+        if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip() or name in {".", ".."}:
+            message = (
+                f"a workspace's name has 1 to {LONGEST_NAME} printable characters, no space around, and is no dots"
+            )
             raise InvalidRequest(message, [Problem(path="$.name", message=message)])
 
         def decide(view: CatalogView) -> Changes[Workspace]:
@@ -158,7 +161,9 @@ class Accounts:
                 level=level,
             )
             if found != same:
-                raise AlreadyExists(f"there is another client {name} in workspace {workspace}")
+                raise AlreadyExists(
+                    f"another client has the name {name} in workspace {workspace}, or the id that was asked for"
+                )
             return Changes(result=found)
 
         return await self._writer.write(decide)

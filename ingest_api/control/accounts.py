@@ -13,6 +13,7 @@ from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, TheGateway, Workspace
 from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
+from ingest_api.state import Gateway
 from schemas import timestamps
 from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
 from schemas.errors import NotFound, PermissionDenied
@@ -48,7 +49,7 @@ class ClientInput(Input):
     roles: tuple[Role, ...] = (Role.PRODUCER,)
     scopes: tuple[str, ...] = ()
     level: Annotated[ClientLevel, Field(description="Of an Exchange client's keys.")] = ClientLevel.ENDPOINT
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")] | None = None
 
 
 class ClientChange(Change):
@@ -115,14 +116,14 @@ async def create_workspace(gateway: TheGateway, caller: Caller, body: WorkspaceI
     return WorkspaceOutput.model_validate(await gateway.accounts.create_workspace(body.name))
 
 
-@router.get("/workspaces/{name}", summary="Get a workspace")
+@router.get("/workspaces/{name:path}", summary="Get a workspace")
 async def get_workspace(gateway: TheGateway, caller: Caller, name: str) -> WorkspaceOutput:
     """One's own, or any for an administrator."""
     await gateway.workspace(caller, name)
     return WorkspaceOutput.model_validate(existing_workspace(await gateway.view(), name))
 
 
-@router.delete("/workspaces/{name}", status_code=204, summary="Delete an empty workspace")
+@router.delete("/workspaces/{name:path}", status_code=204, summary="Delete an empty workspace")
 async def delete_workspace(gateway: TheGateway, caller: Caller, name: str) -> None:
     """For administrators. 409 while anything belongs to it."""
     require(caller)
@@ -189,9 +190,8 @@ async def list_keys(
     cursor: Cursor = None,
 ) -> Page[KeyOutput]:
     """Without the keys themselves, of which only keyed hashes are kept."""
-    view = await gateway.view()
-    _may_manage_keys(caller, _client(view, workspace, client_id))
-    return Page.of(KeyOutput, *page_of(view.api_keys(client_id), limit, cursor))
+    await _check_may_manage_keys(gateway, caller, workspace, client_id)
+    return Page.of(KeyOutput, *page_of((await gateway.view()).api_keys(client_id), limit, cursor))
 
 
 @router.post("/clients/{client_id}/keys", status_code=201, summary="Issue an API key")
@@ -199,7 +199,7 @@ async def issue_key(
     gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, body: KeyInput | None = None
 ) -> NewKeyOutput:
     """The answer is the only place where the key can be read."""
-    _may_manage_keys(caller, _client(await gateway.view(), workspace, client_id))
+    await _check_may_manage_keys(gateway, caller, workspace, client_id)
     lifetime = None if body is None else body.lifetime
     expires_at = None if lifetime is None else timestamps.now() + lifetime * _MICROS
     issued, key = await gateway.accounts.issue_key(client_id, expires_at=expires_at)
@@ -209,9 +209,8 @@ async def issue_key(
 @router.delete("/clients/{client_id}/keys/{key_id}", status_code=204, summary="Revoke an API key")
 async def revoke_key(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, key_id: str) -> None:
     """It is refused from now on."""
-    view = await gateway.view()
-    _may_manage_keys(caller, _client(view, workspace, client_id))
-    if all(key.id != key_id for key in view.api_keys(client_id)):
+    await _check_may_manage_keys(gateway, caller, workspace, client_id)
+    if all(key.id != key_id for key in (await gateway.view()).api_keys(client_id)):
         raise NotFound(f"The client has no key {key_id}.")
     await gateway.accounts.revoke(key_id)
 
@@ -229,7 +228,10 @@ def _may_grant(caller: Client, roles: tuple[Role, ...]) -> None:
         raise PermissionDenied("Only an administrator may manage administrators.")
 
 
-def _may_manage_keys(caller: Client, client: Client) -> None:
-    if client.id != caller.id:
+async def _check_may_manage_keys(gateway: Gateway, caller: Client, workspace: str, client_id: str) -> None:
+    """Its own, or for operators those of any client of the workspace; others are not told which clients there are."""
+    if client_id != caller.id:
         require(caller, Role.OPERATOR)
+    client = _client(await gateway.view(), workspace, client_id)
+    if client.id != caller.id:
         _may_grant(caller, client.roles)

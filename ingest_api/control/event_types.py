@@ -28,6 +28,9 @@ _EXAMPLE = {
 }
 
 
+Namespace = Annotated[TypeName, Field(pattern="^[^/]*$", description="Without slashes: paths and types have them.")]
+
+
 class AttributeInput(Input):
     """One attribute to register."""
 
@@ -51,7 +54,7 @@ class EventTypeInput(Input):
 
     model_config = example(**_EXAMPLE, partition_key="data.ListingId")
 
-    namespace: TypeName = "events"
+    namespace: Namespace = "events"
     code: TypeName
     name: str = ""
     description: str = ""
@@ -103,7 +106,7 @@ class RegistrationInput(Input):
 
     model_config = example(**_EXAMPLE, kind="PUBLISH")
 
-    namespace: TypeName = "events"
+    namespace: Namespace = "events"
     code: TypeName
     kind: RegistrationKind = RegistrationKind.PUBLISH
     client: Annotated[str | None, Field(description="Operators register for any client; others for themselves.")] = None

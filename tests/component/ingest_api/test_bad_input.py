@@ -53,6 +53,35 @@ def test_a_condition_that_is_none_is_refused(operator: httpx.Client, condition: 
         assert path.startswith("$.condition")
 
 
+@pytest.mark.parametrize(
+    ("resource", "member", "body"),
+    [
+        ("clients", "id", {"name": "dots", "id": ".."}),
+        ("event-types", "namespace", {"namespace": "a/b", "code": "c"}),
+        ("registrations", "namespace", {"namespace": "a/b", "code": "c"}),
+    ],
+)
+def test_a_name_that_no_path_could_say_is_refused(
+    operator: httpx.Client, resource: str, member: str, body: dict[str, Any]
+) -> None:
+    assert paths(operator.post(f"{V1}/{resource}", json=body)) == [f"$.{member}"]
+
+
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_workspace_that_no_path_could_say_is_refused(gateway: RunningGateway, name: str) -> None:
+    with gateway.client() as admin:
+        assert paths(admin.post(f"{V1}/workspaces", json={"name": name})) == ["$.name"]
+
+
+def test_who_may_not_manage_keys_is_not_told_which_clients_there_are(gateway: RunningGateway, workspace: str) -> None:
+    somebody, _ = gateway.create_client(workspace, "producer")
+    with gateway.client(gateway.create_client(workspace, "producer")[1]) as http:
+        for client in (somebody, "nobody"):
+            assert http.get(f"{V1}/clients/{client}/keys").status_code == 403
+            assert http.post(f"{V1}/clients/{client}/keys").status_code == 403
+            assert http.delete(f"{V1}/clients/{client}/keys/none").status_code == 403
+
+
 @pytest.mark.parametrize("cursor", ["x", "é", base64.urlsafe_b64encode(b"9" * 30 + b":e").decode(), "%00"])
 @pytest.mark.parametrize("resource", ["events", "filters"])
 def test_a_cursor_that_no_page_ended_with_is_refused(operator: httpx.Client, resource: str, cursor: str) -> None:

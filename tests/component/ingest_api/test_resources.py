@@ -75,6 +75,16 @@ def test_a_workspace_is_created_once_and_deleted_when_empty(workplace: Workplace
     assert workplace.admin.get(f"{V1}/workspaces/{name}").status_code == 404
 
 
+def test_a_workspace_with_a_slash_in_its_name_is_read_and_deleted(workplace: Workplace) -> None:
+    name = f"a/{uuid4()}"
+    address = f"{V1}/workspaces/{name.replace('/', '%2F')}"
+    made = created(workplace.admin.post(f"{V1}/workspaces", json={"name": name}))
+
+    assert workplace.admin.get(address).json() == made
+    assert workplace.admin.delete(address).status_code == 204
+    assert workplace.admin.get(address).status_code == 404
+
+
 def test_a_client_is_changed_and_deleted(workplace: Workplace) -> None:
     client_id, key = workplace.gateway.create_client(workplace.name, "producer")
     address = f"{V1}/clients/{client_id}"

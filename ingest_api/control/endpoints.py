@@ -6,7 +6,8 @@ import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from backbone.catalog.authorizations import is_secret_header
 from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
@@ -19,7 +20,15 @@ from schemas.subscription import HIDDEN, Authorization, AuthorizationType, BodyF
 LONGEST_DELAY = 14 * 86_400
 """Seconds between two attempts: a delivery is kept no longer."""
 
-Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://[^\s/]+")]
+
+def _without_credentials(url: str) -> str:
+    """A URL is kept and shown as it is: a password in it would be, too."""
+    if "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]:
+        raise PydanticCustomError("url", "must not have credentials: give them as authorization")
+    return url
+
+
+Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://[^\s/]+"), AfterValidator(_without_credentials)]
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

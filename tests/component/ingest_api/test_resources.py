@@ -204,6 +204,7 @@ def test_an_endpoint_changes_only_what_is_sent(workplace: Workplace) -> None:
         ({"url": "example.com"}, "$.url"),
         ({"url": "ftp://example.com/"}, "$.url"),
         ({"url": None}, "$.url"),
+        ({"url": "https://user:password@example.com/"}, "$.url"),
         ({"name": ""}, "$.name"),
         ({"type": "PIGEON"}, "$.type"),
         ({"max_in_flight": 0}, "$.max_in_flight"),

@@ -19,7 +19,7 @@ from ingest_api.families import crmls, envoy, event_service, eventhos, exchange,
 from ingest_api.hot import HotApp
 from ingest_api.problems import HttpProblem
 from ingest_api.state import Gateway
-from ingest_api.wire import send_response
+from ingest_api.wire import CODED, is_coded, send_response
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -91,7 +91,7 @@ class IngestApp:
             await send(message)
 
         try:
-            await self._control(scope, _bounded(receive, self._gateway.settings.max_body_bytes), note_status)
+            await self._control(scope, _bounded(scope, receive, self._gateway.settings.max_body_bytes), note_status)
         finally:
             # A client that has gone before its request was complete is not answered.
             if status is not None:
@@ -141,9 +141,10 @@ def _as_get(scope: Scope) -> Scope:
     return scope if any(family.owns(scope["path"]) for family in others) else {**scope, "method": "GET"}
 
 
-def _bounded(receive: Receive, most: int) -> Receive:
-    """``receive`` for bodies of at most ``most`` bytes: the control app holds a body whole before it looks at it."""
+def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
+    """``receive`` for uncoded bodies of at most ``most`` bytes: the control app reads one whole before all else."""
     size = 0
+    coded = is_coded(dict(scope["headers"]))
 
     async def receive_bounded() -> MutableMapping[str, Any]:
         nonlocal size
@@ -151,6 +152,8 @@ def _bounded(receive: Receive, most: int) -> Receive:
         size += len(message.get("body", b""))
         if size > most:
             raise HTTPException(413, f"The body is over the limit of {most} bytes.")
+        if coded and size:
+            raise HTTPException(415, CODED)
         return message
 
     return receive_bounded

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -18,6 +18,8 @@ PROBLEM_JSON = b"application/problem+json"
 
 MAX_KEY_LENGTH = 255
 """Characters of an ``Idempotency-Key``."""
+
+CODED = "Content codings are not accepted: send the body as it is."
 
 
 class ClientGone(Exception):
@@ -76,8 +78,8 @@ class Request:
             UnsupportedMediaType: a charset other than UTF-8, or a content coding.
         """
         declared = self.headers.get(b"content-type", b"")
-        if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            raise UnsupportedMediaType("Content codings are not accepted: send the body as it is.")
+        if is_coded(self.headers):
+            raise UnsupportedMediaType(CODED)
         if declared == JSON:
             return JSON
         media_type, *parameters = declared.lower().split(b";")
@@ -107,6 +109,11 @@ class Request:
         if key is not None and not 0 < len(key) <= MAX_KEY_LENGTH:
             raise InvalidRequest(f"Idempotency-Key must have 1 to {MAX_KEY_LENGTH} characters.")
         return key
+
+
+def is_coded(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a body is said to be compressed, or coded in another way."""
+    return headers.get(b"content-encoding", b"identity").lower() != b"identity"
 
 
 async def send_response(send: Send, response: Response) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Depends, FastAPI, Request
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 DESCRIPTION = "A Kafka-native event gateway: every accepted event is in Kafka before it is answered."
+
+_NO_JSON = Problem(path="$", message="must be JSON in UTF-8, sent with Content-Type: application/json")
 
 
 def create_control_app(
@@ -69,6 +72,8 @@ def create_control_app(
     async def on_http_error(request: Request, error: Exception) -> HttpResponse:
         if not isinstance(error, HTTPException):
             return await on_headrace_error(request, error)
+        if error.status_code == HTTPStatus.BAD_REQUEST:
+            return await answer(request, InvalidRequest("The body cannot be read.", [_NO_JSON]))
         named = {name.lower(): value for name, value in (error.headers or {}).items()}
         if "allow" in named:
             # The router names only the methods of the first route on the path.
@@ -82,13 +87,7 @@ def create_control_app(
         return await answer(request, HttpProblem(error.status_code, str(error.detail), headers))
 
     async def on_invalid(request: Request, error: Exception) -> HttpResponse:
-        found = error.errors() if isinstance(error, RequestValidationError) else []
-        places = [Problem(path=_json_path(one["loc"]), message=one["msg"]) for one in found]
-        content_type = request.headers.get("content-type", "").lower()
-        if "json" not in content_type and any(one["loc"] == ("body",) for one in found):
-            # Only a body of that media type is read: of another one nothing more can be said.
-            places = [Problem(path="$", message="must be JSON, sent with Content-Type: application/json")]
-        return await answer(request, InvalidRequest("The request is not valid.", places))
+        return await answer(request, InvalidRequest("The request is not valid.", _places(request, error)))
 
     app.add_exception_handler(HeadraceError, on_headrace_error)
     app.add_exception_handler(HTTPException, on_http_error)
@@ -134,6 +133,15 @@ class _Failures:
                 raise
             response = await self._answer(Request(scope), error)
             await response(scope, receive, send)
+
+
+def _places(request: Request, error: Exception) -> list[Problem]:
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    content_type = request.headers.get("content-type", "").lower()
+    if "json" not in content_type and any(one["loc"] == ("body",) for one in found):
+        # Only a body of that media type is read: of another one nothing more can be said.
+        return [_NO_JSON]
+    return [Problem(path=_json_path(one["loc"]), message=one["msg"]) for one in found]
 
 
 def _json_path(location: Sequence[str | int]) -> str:

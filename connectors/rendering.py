@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from schemas.subscription import Endpoint, RequestTemplate
 
 _RESERVED = frozenset(
-    ("host", "connection", "content-length", "content-type", "transfer-encoding", "upgrade", "te", "trailer")
+    ("host", "connection", "content-length", "content-type", "expect", "transfer-encoding", "upgrade", "te", "trailer")
 )
 """Headers that an endpoint cannot set, besides all that begin with ``webhook-``: they frame the message."""
 

@@ -43,7 +43,7 @@ class EndpointStates:
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self._pauses: dict[str, int] = {}
+        self._pauses: dict[str, EndpointState] = {}
         self._disablings: dict[str, EndpointState] = {}
         self._refresh_tokens: dict[str, KeptToken] = {}
         self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self.apply, name="endpoint-state")
@@ -60,10 +60,15 @@ class EndpointStates:
         """Stop reading."""
         self._tail.stop()
 
-    def pause_left(self, endpoint: str) -> float:
-        """Seconds until the endpoint's pause ends; 0 or less when it is not paused."""
-        until = self._pauses.get(endpoint)
-        return 0.0 if until is None else until / 1_000 - time.time()
+    def pause_left(self, endpoint: Endpoint) -> float:
+        """Seconds until the endpoint's pause ends; 0 or less when it is not paused, or was edited since.
+
+        Who asked for the pause may not be who answers now, and it can be for days.
+        """
+        pause = self._pauses.get(endpoint.id)
+        if pause is None or pause.edited_at < endpoint.updated_at:
+            return 0.0
+        return (pause.paused_until or 0) / 1_000 - time.time()
 
     def disabled_reason(self, endpoint: Endpoint) -> str | None:
         """Why nothing may be sent to it, or None. Editing or enabling it afterwards lifts what connectors found."""
@@ -72,17 +77,16 @@ class EndpointStates:
         state = self._disablings.get(endpoint.id)
         return None if state is None or state.changed_at < endpoint.updated_at else state.disabled_reason
 
-    def pause(self, endpoint: str, until: int, now: int) -> Record | None:
+    def pause(self, endpoint: Endpoint, until: int, now: int) -> Record | None:
         """Send nothing before ``until`` (milliseconds since the epoch); None when that is so already.
 
         Args:
-            endpoint: its id.
+            endpoint: as it was when it was asked.
             until: milliseconds since the epoch.
             now: microseconds since the epoch.
         """
-        if self._pauses.get(endpoint, 0) >= until:
-            return None
-        return self._change(EndpointState(endpoint=endpoint, paused_until=until, changed_at=now), endpoint + _PAUSE)
+        pause = EndpointState(endpoint=endpoint.id, paused_until=until, edited_at=endpoint.updated_at, changed_at=now)
+        return self._change(pause, endpoint.id + _PAUSE) if self._outlasts(pause) else None
 
     def disable(self, endpoint: str, reason: str, now: int) -> Record:
         """Send nothing any more, until the endpoint is edited or enabled; ``now`` in microseconds since the epoch."""
@@ -123,10 +127,17 @@ class EndpointStates:
         return Record(topics.ENDPOINT_STATE, _ENCODER.encode(state), key.encode())
 
     def _note(self, state: EndpointState) -> None:
-        if state.paused_until is not None:
-            self._pauses[state.endpoint] = max(state.paused_until, self._pauses.get(state.endpoint, 0))
+        if state.paused_until is not None and self._outlasts(state):
+            self._pauses[state.endpoint] = state
         known = self._disablings.get(state.endpoint)
         if state.disabled_reason is not None and (known is None or state.changed_at >= known.changed_at):
             self._disablings[state.endpoint] = state
         if state.refresh_token is not None and state.succeeds is not None:
             self._refresh_tokens[state.endpoint] = KeptToken(state.refresh_token, state.succeeds)
+
+    def _outlasts(self, pause: EndpointState) -> bool:
+        """Whether it is longer than the one that is known, or of an endpoint that was edited since that one."""
+        known = self._pauses.get(pause.endpoint)
+        if known is None:
+            return True
+        return (pause.edited_at, pause.paused_until or 0) > (known.edited_at, known.paused_until or 0)

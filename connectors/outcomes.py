@@ -79,9 +79,9 @@ class Outcomes:
     def of_try(self, job: Job, endpoint: Endpoint, answer: Answer, started_at: int) -> list[Record]:
         """2xx is delivered; 410 disables the endpoint; all else fails and is tried again while the schedule lasts.
 
-        429 and 503 with ``Retry-After`` pause the endpoint for all of that time. ``endpoint`` is as it is now: the 410
-        of one that was edited after ``started_at`` (microseconds since the epoch) was another URL's, and a failure like
-        any other.
+        429 and 503 with ``Retry-After`` pause the endpoint for all of that time. ``endpoint`` is as it is now: what was
+        asked of one that was edited after ``started_at`` (microseconds since the epoch) another URL asked for, and it
+        is a failure like any other.
         """
         now = timestamps.now()
         if is_success(answer):
@@ -89,15 +89,16 @@ class Outcomes:
             return [self._tried(job.delivery, Outcome.DELIVERED, answer, started_at)]
         if job.progress.revoked:
             return []  # the partition's next owner makes this try again, and decides
-        if answer.status == HTTPStatus.GONE and endpoint.updated_at <= started_at:
+        edited = endpoint.updated_at > started_at
+        if answer.status == HTTPStatus.GONE and not edited:
             reason = "the endpoint answered 410 Gone"
             # As of the request: an edit that this process has not read yet counts as well.
             disabling = self._states.disable(endpoint.id, reason, started_at)
             return [disabling, *self._dead(job.message, job.delivery, f"{reason} and is disabled", answer, started_at)]
-        asked = None if answer.retry_after is None else min(answer.retry_after, self._settings.max_pause)
+        asked = None if answer.retry_after is None or edited else min(answer.retry_after, self._settings.max_pause)
         pausing = None
         if asked and answer.status in _PAUSING:
-            pausing = self._states.pause(endpoint.id, now // 1_000 + int(asked * 1_000), now)
+            pausing = self._states.pause(endpoint, now // 1_000 + int(asked * 1_000), now)
         records = [] if pausing is None else [pausing]
         number = job.delivery.attempts + 1
         schedule = DEFAULT_SCHEDULE if endpoint.retry_schedule is None else endpoint.retry_schedule

@@ -157,7 +157,7 @@ class WebhookConnector:
     def _hand_to_lane(self, job: Job, endpoint: Endpoint) -> None:
         now = self._clock.now()
         lane = self._lanes.of(endpoint.id, endpoint.max_in_flight)
-        pause = self._states.pause_left(endpoint.id)
+        pause = self._states.pause_left(endpoint)
         if pause > 0:
             self._postpone(job, lane.reserve(now, now + pause) - now, "paused")
         elif lane.offer(job, now):
@@ -189,7 +189,7 @@ class WebhookConnector:
             healthy = is_healthy(answer)
             endpoint = self._catalog.view.endpoint(endpoint.id) or endpoint
             records = self._outcomes.of_try(job, endpoint, answer, started_at)
-            if self._states.disabled_reason(endpoint) or self._states.pause_left(endpoint.id) > 0:
+            if self._states.disabled_reason(endpoint) or self._states.pause_left(endpoint) > 0:
                 self._send_elsewhere(lane)
         finally:
             lane.done(ticket, self._clock.now(), healthy=healthy)

@@ -286,12 +286,14 @@ class EndpointState(msgspec.Struct, frozen=True, kw_only=True):
 
     A disabling has the endpoint's id as key, a pause the id and ``/pause``, a refresh token the id and ``/refresh``, a
     socket a ``SocketKey``.
-    ``paused_until`` is in milliseconds since the epoch. ``refresh_token``, encrypted, is what an OAuth server gave in
+    ``paused_until`` is in milliseconds since the epoch; the pause is of the endpoint as it was last edited at
+    ``edited_at``. ``refresh_token``, encrypted, is what an OAuth server gave in
     place of the registered one with the keyed hash ``succeeds``. ``socket_window``: see ``SocketKey``.
     """
 
     endpoint: str
     paused_until: Millis | None = None
+    edited_at: Micros = 0
     disabled_reason: str | None = None
     refresh_token: str | None = None
     succeeds: str | None = None

@@ -65,9 +65,8 @@ async def outcomes(office: PostOffice, endpoint: Endpoint, count: int, seconds: 
 async def test_a_delivery_arrives_signed_as_the_cloudevent_that_was_sent(
     office: PostOffice, mailbox: Mailbox, url: str
 ) -> None:
-    endpoint = await office.endpoint(
-        url, SECRET, OLD_SECRET, headers={"X-Api-Key": "k", "webhook-id": "forged", "Content-Type": "text/plain"}
-    )
+    framing = {"webhook-id": "forged", "Content-Type": "text/plain", "Expect": "100-continue"}
+    endpoint = await office.endpoint(url, SECRET, OLD_SECRET, headers={"X-Api-Key": "k", **framing})
     (delivery,) = await office.deliver(endpoint)
     await until(lambda: bool(mailbox.received), "received")
     (received,) = mailbox.received
@@ -77,6 +76,7 @@ async def test_a_delivery_arrives_signed_as_the_cloudevent_that_was_sent(
     assert received.method == "POST"
     assert received.headers["content-type"] == "application/cloudevents+json; charset=utf-8"
     assert received.headers["x-api-key"] == "k"
+    assert "expect" not in received.headers
     assert received.headers["traceparent"] == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     event = json.loads(received.body)
     assert event.pop("time")
@@ -198,6 +198,21 @@ async def test_gone_says_nothing_of_the_url_that_the_endpoint_has_since(
     assert len(mailbox.received) == routed
     assert set(made()) == {Outcome.RETRYING, Outcome.DELIVERED}
     assert office.endpoint_state(endpoint) is None
+
+
+async def test_an_edit_ends_the_pause_that_another_url_asked_for(
+    office: PostOffice, mailbox: Mailbox, url: str
+) -> None:
+    mailbox.answers = [429, 200]
+    mailbox.headers = {"Retry-After": "86400"}
+    endpoint = await office.endpoint(url)
+    await office.deliver(endpoint)
+    assert await outcomes(office, endpoint, 1) == [Outcome.RETRYING]
+    await office.put(msgspec.structs.replace(endpoint, updated_at=timestamps.now()))
+    while len(mailbox.received) < 2:
+        # Until the connector has read of the edit, they go to the tier of the pause's end.
+        await office.deliver(endpoint)
+        await asyncio.sleep(0.1)
 
 
 async def test_retry_after_pauses_the_endpoint_for_all_of_that_time(

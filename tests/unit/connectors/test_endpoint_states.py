@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import msgspec
 import pytest
 
 from backbone.kafka.settings import KafkaSettings
@@ -51,41 +52,58 @@ def in_a_minute(now: int) -> int:
 def test_a_pause_does_not_undo_a_disabling_that_its_worker_has_not_read() -> None:
     now = timestamps.now()
     disabling = worker().disable("e", "gone", now)
-    pausing = worker().pause("e", in_a_minute(now), now + 1)
+    pausing = worker().pause(ENDPOINT, in_a_minute(now), now + 1)
     assert pausing is not None
     for written in ([disabling, pausing], [pausing, disabling]):
         later = worker(written)
         assert later.disabled_reason(ENDPOINT) == "gone"
-        assert later.pause_left("e") == pytest.approx(60, abs=5)
+        assert later.pause_left(ENDPOINT) == pytest.approx(60, abs=5)
 
 
 def test_a_shorter_pause_changes_nothing() -> None:
     now = timestamps.now()
     states = worker()
-    longer = states.pause("e", in_a_minute(now), now)
+    longer = states.pause(ENDPOINT, in_a_minute(now), now)
     assert longer is not None
-    assert states.pause("e", in_a_minute(now) - 30_000, now + 1) is None
+    assert states.pause(ENDPOINT, in_a_minute(now) - 30_000, now + 1) is None
     states.apply(cast("Message", Read(longer.key, longer.value)))
-    assert states.pause_left("e") == pytest.approx(60, abs=5)
+    assert states.pause_left(ENDPOINT) == pytest.approx(60, abs=5)
 
 
 def test_an_edit_lifts_a_disabling_whatever_pause_came_after_it() -> None:
     now = timestamps.now()
     states = worker()
     states.disable("e", "gone", now - 10)
-    states.pause("e", in_a_minute(now), now + 10)
+    states.pause(ENDPOINT, in_a_minute(now), now + 10)
     edited = Endpoint(id="e", workspace="w", name="e", type=EndpointType.WEB_HOOK, created_at=1, updated_at=now)
     assert states.disabled_reason(ENDPOINT) == "gone"
     assert states.disabled_reason(edited) is None
 
 
+def test_an_edit_ends_a_pause_and_the_next_one_may_be_shorter() -> None:
+    now = timestamps.now()
+    edited = msgspec.structs.replace(ENDPOINT, updated_at=now)
+    one = worker()
+    longer = one.pause(ENDPOINT, in_a_minute(now), now - 10)
+    assert one.pause_left(edited) == 0
+    shorter = one.pause(edited, in_a_minute(now) - 30_000, now + 10)
+    assert longer is not None
+    assert shorter is not None
+    for written in ([longer, shorter], [shorter]):
+        later = worker(written)
+        assert later.pause_left(edited) == pytest.approx(30, abs=5)
+        # What is read late is not taken for news.
+        later.apply(cast("Message", Read(longer.key, longer.value)))
+        assert later.pause_left(edited) == pytest.approx(30, abs=5)
+
+
 def test_tombstones_lift_what_their_key_said() -> None:
     now = timestamps.now()
     states = worker()
-    disabling, pausing = states.disable("e", "gone", now), states.pause("e", in_a_minute(now), now)
+    disabling, pausing = states.disable("e", "gone", now), states.pause(ENDPOINT, in_a_minute(now), now)
     assert pausing is not None
     states.apply(cast("Message", Read(pausing.key, None)))
-    assert (states.pause_left("e"), states.disabled_reason(ENDPOINT)) == (0, "gone")
+    assert (states.pause_left(ENDPOINT), states.disabled_reason(ENDPOINT)) == (0, "gone")
     states.apply(cast("Message", Read(disabling.key, None)))
     assert states.disabled_reason(ENDPOINT) is None
 

@@ -88,9 +88,22 @@ async def test_kafkas_absence_is_told_once_however_many_wait_for_it(
     ]
 
 
-def test_gone_disables_as_of_the_request() -> None:
-    states = EndpointStates(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
-    world = World(states=states)
+@pytest.fixture
+def asked() -> int:
+    """When a try began, microseconds since the epoch."""
+    return timestamps.now()
+
+
+@pytest.fixture
+def endpoint(asked: int) -> Endpoint:
+    """As it was when the try began."""
+    return Endpoint(
+        id="hook", workspace="acme", name="hook", type=EndpointType.WEB_HOOK, created_at=asked - 1, updated_at=asked - 1
+    )
+
+
+@pytest.fixture
+def job() -> Job:
     delivery = Delivery(
         id="d1",
         event="e1",
@@ -100,11 +113,12 @@ def test_gone_disables_as_of_the_request() -> None:
         subscriptions=(),
         routed_at=timestamps.now(),
     )
-    job = Job(message=MESSAGE, headers=[], delivery=delivery, progress=PartitionProgress())
-    asked = timestamps.now()
-    endpoint = Endpoint(
-        id="hook", workspace="acme", name="hook", type=EndpointType.WEB_HOOK, created_at=asked - 1, updated_at=asked - 1
-    )
+    return Job(message=MESSAGE, headers=[], delivery=delivery, progress=PartitionProgress())
+
+
+def test_gone_disables_as_of_the_request(job: Job, endpoint: Endpoint, asked: int) -> None:
+    states = EndpointStates(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    world = World(states=states)
     gone = Answer(status=410, duration=0.1)
 
     edited = msgspec.structs.replace(endpoint, updated_at=asked + 1)
@@ -116,6 +130,24 @@ def test_gone_disables_as_of_the_request() -> None:
     assert [record.topic for record in at_once] == [topics.ENDPOINT_STATE, topics.ATTEMPTS, topics.DEAD_LETTERS]
     assert states.disabled_reason(endpoint) is not None
     assert states.disabled_reason(edited) is None
+
+
+def test_retry_after_pauses_the_endpoint_that_asked_and_not_what_it_was_edited_to(
+    job: Job, endpoint: Endpoint, asked: int
+) -> None:
+    states = EndpointStates(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
+    world = World(states=states)
+    busy = Answer(status=429, retry_after=3_600.0, duration=0.1)
+    edited = msgspec.structs.replace(endpoint, updated_at=asked + 1)
+
+    later = world.outcomes.of_try(job, edited, busy, asked)
+    assert [record.topic for record in later] == [topics.ATTEMPTS, topics.RETRY_TIERS[5]]
+    assert states.pause_left(edited) == 0
+
+    paused = world.outcomes.of_try(job, endpoint, busy, asked)
+    assert [record.topic for record in paused] == [topics.ENDPOINT_STATE, topics.ATTEMPTS, topics.RETRY_TIERS[1_800]]
+    assert states.pause_left(endpoint) == pytest.approx(3_600, abs=60)
+    assert states.pause_left(edited) == 0
 
 
 async def test_what_our_own_code_cannot_handle_is_set_aside_and_holds_up_no_offset() -> None:

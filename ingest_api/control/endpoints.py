@@ -171,8 +171,8 @@ async def change_endpoint(
 ) -> EndpointOutput:
     """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back.
 
-    An endpoint that answered 410 Gone gets nothing more, and one that asked for a pause (`Retry-After`) nothing until its
-    end, unless it is changed after that; `enabled: true` is a change for any.
+    An endpoint that answered 410 Gone gets nothing more, and one that asked for a pause (`Retry-After`) nothing until
+    its end, unless it is changed after that; `enabled: true` is a change for any.
 
     Where the scheme, host or port of the URL changes, `authorization` and secret headers are to be given again.
     """

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 BACKOFF_FIRST = 0.5
 BACKOFF_MOST = 15.0
+BACKOFF_DOUBLINGS = 10
+"""At most: a number that is doubled for hours is beyond all numbers."""
+
 STEADY_AFTER = 30.0
 """Seconds of being ready after which an end counts as the first again."""
 
@@ -175,7 +178,7 @@ class Supervisor:
         self._set(part, PartState.RESTARTING)
 
     def _backoff(self, part: Part) -> float:
-        return min(self._backoff_first * 2.0 ** (part.ends - 1), BACKOFF_MOST)
+        return min(self._backoff_first * 2.0 ** min(part.ends - 1, BACKOFF_DOUBLINGS), BACKOFF_MOST)
 
     def _set(self, part: Part, state: PartState) -> None:
         part.state = state

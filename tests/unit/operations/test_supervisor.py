@@ -189,6 +189,18 @@ def test_why_a_part_is_started_again_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_what_ends_for_hours_is_started_again_all_the_time(tmp_path: Path) -> None:
+    worker = part(tmp_path, "worker", FAIL_AFTER_THE_FIRST_TIME)
+    supervisor = Supervisor([[worker]], on_change=lambda _part: None, backoff_first=0.0)
+    try:
+        tick_until(supervisor, lambda: supervisor.ready)
+        worker.ends = 2_000
+        worker.process.kill()
+        tick_until(supervisor, lambda: worker.ends == 2_003)
+    finally:
+        supervisor.kill()
+
+
 def test_time_spent_on_starting_is_no_steady_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor_module, "STEADY_AFTER", 0.0)
     supervisor = Supervisor([[part(tmp_path, "worker", FAIL)]], on_change=lambda _part: None, backoff_first=0.01)

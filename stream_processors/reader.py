@@ -256,7 +256,7 @@ class BatchReader:
     def _committed(
         self, consumer: BatchConsumer, partitions: Sequence[Partition]
     ) -> tuple[dict[Partition, int], dict[Partition, int]]:
-        """The committed offsets, after committing one where there was none; and where to go on reading."""
+        """The committed offsets, after committing one where there was none to go by; and where to go on reading."""
         if not partitions:
             return {}, {}
         unknown = [partition for partition in partitions if partition not in self._starts]
@@ -264,11 +264,23 @@ class BatchReader:
             self._starts.update(self._start(consumer, unknown))
         starts = self._starts
         committed = consumer.committed(partitions)
-        fresh = {partition: starts[partition] for partition in partitions if committed[partition] is None}
-        consumer.commit(fresh)
-        resumed = {partition: offset for partition, offset in committed.items() if offset is not None} | fresh
+        known = {partition: offset for partition, offset in committed.items() if offset is not None}
+        fresh = {partition: starts[partition] for partition in partitions if partition not in known}
+        # Committed at once: the next look would take an event that comes meanwhile for handled.
+        changed = fresh | self._beyond_end(consumer, known)
+        consumer.commit(changed)
+        resumed = known | changed
         # Nobody subscribed to what lies before the start: it is passed over, with a receipt.
         return resumed, {partition: max(offset, starts[partition]) for partition, offset in resumed.items()}
+
+    def _beyond_end(self, consumer: BatchConsumer, committed: Mapping[Partition, int]) -> dict[Partition, int]:
+        """The ends of partitions that have lost records which were handled: what comes next has their offsets."""
+        ends = consumer.known_ends(committed) if committed else {}
+        beyond = {partition: end for partition, end in ends.items() if committed[partition] > end}
+        for (topic, number), end in beyond.items():
+            place = {"agent": self.agent, "topic": topic, "partition": number, "end": end}
+            log.error("records that were handled are gone from Kafka; reading on at the end", extra=place)
+        return beyond
 
     def _on_assigned(self, partitions: list[Partition]) -> dict[Partition, int]:
         with self.gate:

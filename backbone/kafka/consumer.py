@@ -7,7 +7,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Consumer as Client
 
 from backbone.kafka.failures import PAUSE, failure, is_passing, kafka_error
@@ -45,7 +45,7 @@ class BatchConsumer:
         group: the consumer group; None to read assigned partitions without one.
         on_assigned: called inside ``consume`` with partitions that were added, before any of their records is fetched;
             may return offsets for those that shall start elsewhere than at their committed offset, and may call
-            ``commit``, ``committed`` and ``offsets_for_times``.
+            ``commit``, ``committed``, ``known_ends`` and ``offsets_for_times``.
         on_revoked: called inside ``consume`` or ``close`` with partitions that are about to go to another member (or
             have gone, if this one was away for too long: a ``commit`` then fails).
         read_committed: False shows records of open and aborted transactions too.
@@ -206,6 +206,11 @@ class BatchConsumer:
             lambda: self._client.offsets_for_times(_positions(times), timeout), "look up offsets by time", timeout
         )
         return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
+
+    def known_ends(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, int]:
+        """``end_offsets`` in one question, of those partitions that can answer it: one without a leader is left out."""
+        found = self.offsets_for_times(dict.fromkeys(partitions, OFFSET_END), timeout)
+        return {partition: end for partition, end in found.items() if end is not None}
 
     def partitions_of(self, topics: Iterable[str], timeout: float = _TIMEOUT) -> list[Partition]:
         """Every partition of these topics; a topic that does not exist has none."""

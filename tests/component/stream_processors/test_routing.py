@@ -3,6 +3,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
 from schemas.delivery import ReceiptKind
@@ -54,6 +57,30 @@ async def test_poison_in_an_event_topic_is_set_aside_and_the_rest_is_routed(inst
     dead = await asyncio.to_thread(installation.dead_letters, orders.topic)
     assert sorted(int(each["hr_dead_offset"]) for each in dead) == [1, 2, 3, 4]
     assert {each["hr_dead_kind"] for each in dead} == {b"poison"}
+    await asyncio.to_thread(installation.assert_receipts_tile, orders.topic, await installation.ends(orders))
+
+
+async def test_events_of_a_partition_that_lost_its_last_records_are_routed(installation: Installation) -> None:
+    """A broker that lost power may know the group's offsets and not the events: new ones get the same offsets."""
+    orders = await installation.event_type("Order", partitions=1)
+    everything = await installation.endpoint("everything")
+    await installation.link(await installation.event_filter("Order"), everything)
+    with installation.worker(0) as worker:
+        await installation.publish(orders, "before")
+        await asyncio.to_thread(installation.wait_for_deliveries, {everything.id}, 1)
+        assert await asyncio.to_thread(worker.terminate) == 0, worker.log
+
+    admin = AdminClient(installation.settings.client_config())
+    ahead = ConsumerGroupTopicPartitions(f"router-{installation.workspace}", [TopicPartition(orders.topic, 0, 100)])
+    for moved in admin.alter_consumer_group_offsets([ahead]).values():
+        await asyncio.to_thread(moved.result, 30)
+
+    with installation.worker(0) as worker:
+        wait_until(lambda: "are gone from Kafka" in worker.log, 30, "it is told")
+        await installation.publish(orders, "after")
+        found = await asyncio.to_thread(installation.wait_for_deliveries, {everything.id}, 2)
+        assert await asyncio.to_thread(worker.terminate) == 0, worker.log
+    assert [each.event for each in found] == ["before", "after"]
     await asyncio.to_thread(installation.assert_receipts_tile, orders.topic, await installation.ends(orders))
 
 

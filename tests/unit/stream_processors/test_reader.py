@@ -26,6 +26,7 @@ class FakeConsumer:
         self.steps = steps
         self.stop = stop
         self.committed_offsets: dict[Partition, int] = {}
+        self.ends: dict[Partition, int] = {}
         self.seeks: list[Mapping[Partition, int]] = []
         self.log: list[str] = []
         self.on_assigned: Callable[[list[Partition]], Mapping[Partition, int]]
@@ -42,6 +43,10 @@ class FakeConsumer:
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
         return {partition: self.committed_offsets.get(partition) for partition in partitions}
+
+    def known_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        assert list(partitions), "librdkafka refuses to be asked of none"
+        return {partition: self.ends[partition] for partition in partitions if partition in self.ends}
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         self.committed_offsets.update(offsets)
@@ -61,6 +66,7 @@ def run(
     *,
     starts: Mapping[Partition, int],
     committed: Mapping[Partition, int] | None = None,
+    ends: Mapping[Partition, int] | None = None,
     batches: list[Batch] | None = None,
     gather: float = 0.0,
 ) -> tuple[list[Batch], FakeConsumer, BatchReader]:
@@ -81,6 +87,7 @@ def run(
     )
     consumer = FakeConsumer(steps, reader.stop)
     consumer.committed_offsets.update(committed or {})
+    consumer.ends.update(ends or {})
     batches = [] if batches is None else batches
     steps[:] = [_bound(step, consumer, reader) for step in steps]
     thread = threading.Thread(target=reader.run, args=(batches.append,), daemon=True)
@@ -118,6 +125,19 @@ def test_a_committed_partition_resumes_there_or_where_the_first_subscription_sta
     assert consumer.seeks == [{P: 50, Q: 90}]
     assert batches[0].resumed == {P: 50, Q: 50}
     assert consumer.committed_offsets == {P: 50, Q: 50}
+
+
+def test_a_partition_that_lost_what_was_handled_is_read_on_at_its_end() -> None:
+    """Else all that is appended up to the committed offset would pass for handled."""
+    batches, consumer, _ = run(
+        [lambda consumer, _: consumer.on_assigned([P, Q]) and None, lambda *_: [FakeMessage(40)]],
+        starts={P: 3, Q: 3},
+        committed={P: 50, Q: 50},
+        ends={P: 40, Q: 51},
+    )
+
+    assert consumer.seeks == [{P: 40, Q: 50}]
+    assert batches[0].resumed == consumer.committed_offsets == {P: 40, Q: 50}
 
 
 def test_what_is_fetched_while_the_generation_ends_is_not_handed_over() -> None:

@@ -197,6 +197,7 @@ async def test_ends_and_times(consumer_factory: Factory, producer: Producer, top
     both = consumer.partitions_of([topic, "no-such-topic"])
     assert both == [(topic, 0), (topic, 1)]
     assert consumer.end_offsets(both) == {(topic, 0): 5, (topic, 1): 0}
+    assert consumer.known_ends([*both, (topic, 7), ("no-such-topic", 0)]) == {(topic, 0): 5, (topic, 1): 0}
     consumer.assign(dict.fromkeys(both, 0))
     first, *_ = await asyncio.to_thread(read, consumer, 5)
     appended = first.timestamp()[1]

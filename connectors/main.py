@@ -20,6 +20,7 @@ from backbone.kafka.topology import ensure_internal_topics
 from backbone.publisher import Publisher
 from backbone.readiness import mark_ready
 from backbone.slots import claimed_slot
+from backbone.startup import persist
 from connectors import file_main
 from connectors.authorization import Authorizer
 from connectors.calls import Calls
@@ -31,7 +32,6 @@ from connectors.outcomes import Outcomes
 from connectors.rendering import Renderer
 from connectors.replies import Replies
 from connectors.retries import Hopper
-from connectors.startup import persist
 from connectors.webhook import WebhookConnector
 from connectors.websocket.main import serve_realtime
 from connectors.worker import Worker

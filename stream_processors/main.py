@@ -22,6 +22,7 @@ from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
 from backbone.readiness import mark_ready
 from backbone.slots import claimed_slot
+from backbone.startup import persist
 from stream_processors.app import create_app, run_app
 from stream_processors.dead_letters import DeadLetters
 from stream_processors.faults import parse_fault
@@ -56,10 +57,9 @@ _READER_OPTIONS: dict[str, Any] = {
 
 
 def run(settings: ProcessorSettings) -> None:
-    """Work until SIGTERM or SIGINT; what is in flight is finished first.
+    """Work until SIGTERM or SIGINT; what is in flight is finished first. Kafka may start later.
 
     Raises:
-        Unavailable: Kafka did not answer at start.
         Misconfigured: a setting cannot be obeyed.
     """
     logs.configure("processors", settings.log_level)
@@ -72,13 +72,15 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     admin = Admin(settings.kafka)
-    await ensure_internal_topics(admin)
+    if not await persist(stop, lambda: ensure_internal_topics(admin)):
+        return
     catalog = Catalog(settings.kafka)
     catalog.start()
     sockets = OpenSockets(settings.kafka)
     agents: list[BatchAgent] = []
     try:
-        await catalog.caught_up()
+        if not await persist(stop, catalog.caught_up):
+            return
         registry = CollectorRegistry()
         metrics = ProcessorMetrics(registry)
         identity = f"headrace-router-{settings.backbone.node_id}-{slot}"

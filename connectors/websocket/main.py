@@ -12,7 +12,7 @@ from backbone.catalog.secrets import SecretBox
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
-from connectors.startup import persist
+from backbone.startup import persist
 from connectors.websocket.admission import Admission, Doorkeeper
 from connectors.websocket.clock import Clock
 from connectors.websocket.event_service import EventSockets

@@ -1,0 +1,36 @@
+"""How the processors start."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING
+
+from backbone.kafka.settings import KafkaSettings
+from backbone.settings import BackboneSettings
+from schemas.errors import Unavailable
+from stream_processors import main
+from stream_processors.settings import ProcessorSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+async def test_they_wait_for_kafka_until_they_are_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = 0
+
+    async def away(_admin: object) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise Unavailable("nobody answers")
+
+    monkeypatch.setattr(main, "ensure_internal_topics", away)
+    kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1")
+    settings = ProcessorSettings(kafka=kafka, backbone=BackboneSettings(data_dir=tmp_path))
+    await asyncio.wait_for(main._serve(settings, 0), 30)
+    assert asked > 1

@@ -8,6 +8,7 @@ import secrets
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Self
+from urllib.parse import quote
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -62,7 +63,7 @@ class BackboneSettings(BaseSettings):
         self.secret_keys = self.secret_keys or _keys(kept(self.data_dir / "secret-keys", _random))
         self.token_secret = self.token_secret or kept(self.data_dir / "token-secret", _random)
         self.node_id = self.node_id or kept(self.data_dir / "node-id", lambda: secrets.token_hex(6))
-        self.ledger_url = self.ledger_url or f"sqlite:///{(self.data_dir / 'ledger.sqlite3').resolve()}"
+        self.ledger_url = self.ledger_url or f"sqlite:///{quote(str((self.data_dir / 'ledger.sqlite3').resolve()))}"
         self.files_url = self.files_url or (self.data_dir / "files").resolve().as_uri()
         for name, value in (("HEADRACE_ADMIN_KEY", self.admin_key), ("HEADRACE_TOKEN_SECRET", self.token_secret)):
             check_long_enough(name, value)

@@ -4,8 +4,11 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
+from sqlalchemy import make_url
 
 from backbone.settings import BackboneSettings, kept
 from schemas.errors import Misconfigured
@@ -34,6 +37,13 @@ def test_what_is_not_set_is_generated_once_for_the_owner_only(tmp_path: Path) ->
     assert {stat.S_IMODE(each.stat().st_mode) for each in files} == {0o600}
     assert len({each.read_text() for each in files}) == 4
     assert first.ledger_url == f"sqlite:///{home}/ledger.sqlite3"
+
+
+@pytest.mark.parametrize("name", ["what?", "100%20", "a#b", "données d'été"])
+def test_the_ledger_and_the_files_are_in_the_data_directory_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    settings = BackboneSettings(data_dir=tmp_path / name)
+    assert make_url(settings.ledger_url).database == str(tmp_path / name / "ledger.sqlite3")
+    assert url2pathname(urlsplit(settings.files_url).path) == str(tmp_path / name / "files")
 
 
 def test_what_is_set_is_taken_and_no_file_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,19 +17,26 @@ _REPEAT = 10.0
 """Seconds for which a client says the same thing only once."""
 
 
+_FENCED = ("fenced by a newer instance", "with an old epoch")
+"""How the client tells that another one has taken its transactional id: critical to itself, but it is how writers of
+the catalog take turns, and how a router that was away learns of it. Who it happens to goes on, and says so."""
+
+
 class ClientLog:
     """Takes one client's log lines; while a broker is away librdkafka would repeat itself many times a second."""
 
     def __init__(self) -> None:
         self._log = logging.getLogger("backbone.kafka.client")
-        self._said: dict[str, float] = {}
+        self._said: dict[tuple[str, int], float] = {}
 
     def log(self, level: int, message: str, *args: object) -> None:
         """Called by librdkafka's client; the first argument is the facility, such as ``FAIL``."""
         now = time.monotonic()
         facility = str(args[0]) if args else message
-        if now - self._said.get(facility, -_REPEAT) >= _REPEAT:
-            self._said[facility] = now
+        if any(sign in str(arg) for arg in args for sign in _FENCED):
+            level = logging.INFO
+        if now - self._said.get((facility, level), -_REPEAT) >= _REPEAT:
+            self._said[facility, level] = now
             self._log.log(level, message, *args)
 
 

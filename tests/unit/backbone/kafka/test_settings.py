@@ -82,5 +82,15 @@ def test_a_client_repeats_itself_only_after_a_while(caplog: pytest.LogCaptureFix
     client = KafkaSettings().client_config()["logger"]
     for _ in range(3):
         client.log(logging.ERROR, "%s [%s] %s", "FAIL", "headrace#producer-1", "connection refused")
-    client.log(logging.ERROR, "%s [%s] %s", "FATAL", "headrace#producer-1", "fenced")
+    client.log(logging.ERROR, "%s [%s] %s", "FATAL", "headrace#producer-1", "out of order")
     assert [record.getMessage().split(" ", 1)[0] for record in caplog.records] == ["FAIL", "FATAL"]
+
+
+def test_that_another_client_took_a_transactional_id_is_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    """Writers of the catalog take turns that way."""
+    caplog.set_level(logging.INFO)
+    client = KafkaSettings().client_config()["logger"]
+    fenced = "Fatal error: Local: This instance has been fenced by a newer instance: Failed to end transaction"
+    client.log(logging.CRITICAL, "%s [%s] %s", "FATAL", "headrace#producer-1", fenced)
+    client.log(logging.CRITICAL, "%s [%s] %s", "FATAL", "headrace#producer-1", "Fatal error: out of order")
+    assert [record.levelno for record in caplog.records] == [logging.INFO, logging.CRITICAL]

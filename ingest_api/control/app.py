@@ -16,14 +16,24 @@ from ingest_api import problems
 from ingest_api.control import docs, health, schema_registry
 from ingest_api.control.dependencies import refuse_half_characters
 from ingest_api.problems import HttpProblem
+from schemas.attributes import member
 from schemas.errors import HeadraceError, InvalidRequest, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 
     from ingest_api.family import Family
     from ingest_api.state import Gateway
     from ingest_api.wire import Asgi, Receive, Scope, Send
+
+_PLAINLY = {
+    "tuple_type": "must be an array",
+    "list_type": "must be an array",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+"""Types of pydantic's errors that it tells in the words of Python."""
 
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -141,11 +151,28 @@ def _places(request: Request, error: Exception) -> list[Problem]:
     if "json" not in content_type and any(one["loc"] == ("body",) for one in found):
         # Only a body of that media type is read: of another one nothing more can be said.
         return [_NO_JSON]
-    return [Problem(path=_json_path(one["loc"]), message=one["msg"]) for one in found]
+    places = [one["loc"] for one in found]
+    # An array with a wrong element counts as too short without it.
+    return [_problem(one) for one in found if one["type"] != "too_short" or not _has_below(places, one["loc"])]
+
+
+def _has_below(places: Sequence[Sequence[str | int]], place: Sequence[str | int]) -> bool:
+    return any(len(one) > len(place) and one[: len(place)] == place for one in places)
+
+
+def _problem(found: Mapping[str, Any]) -> Problem:
+    """What pydantic found, for people who do not write Python."""
+    if found["type"] == "json_invalid":
+        # It counts characters, which would pass for the index of an element.
+        return Problem(path="$", message=f"is no JSON, from character {found['loc'][-1]} on: {found['ctx']['error']}")
+    return Problem(path=_json_path(found["loc"]), message=_PLAINLY.get(found["type"], found["msg"]))
 
 
 def _json_path(location: Sequence[str | int]) -> str:
     """``("body", "attributes", 0, "type")`` as ``$.attributes[0].type``; a parameter by its name."""
     if not location or location[0] != "body":
         return ".".join(str(part) for part in location[1:]) or "$"
-    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location[1:])
+    path = "$"
+    for part in location[1:]:
+        path = f"{path}[{part}]" if isinstance(part, int) else member(path, part)
+    return path

@@ -67,6 +67,33 @@ def test_a_name_that_no_path_could_say_is_refused(
     assert paths(operator.post(f"{V1}/{resource}", json=body)) == [f"$.{member}"]
 
 
+@pytest.mark.parametrize(
+    ("resource", "body", "problem"),
+    [
+        ("clients", '{"name": "a"} {}', ("$", "is no JSON, from character 14 on: Extra data")),
+        ("clients", "[]", ("$", "must be an object")),
+        ("clients", '{"name": "a", "roles": "producer"}', ("$.roles", "must be an array")),
+        ("endpoints", '{"name": "a", "headers": []}', ("$.headers", "must be an object")),
+        (
+            "endpoints",
+            '{"name": "a", "options": {"a b": 1}}',
+            ("$.options['a b']", "Input should be a valid string"),
+        ),
+        (
+            "filters",
+            '{"name": "a", "types": [{"code": ""}]}',
+            ("$.types[0].code", "String should have at least 1 character"),
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_once_where_it_is_and_in_words_of_json(
+    operator: httpx.Client, resource: str, body: str, problem: tuple[str, str]
+) -> None:
+    answer = operator.post(f"{V1}/{resource}", content=body, headers=JSON)
+    assert answer.status_code == 400
+    assert [(each["path"], each["message"]) for each in answer.json()["errors"]] == [problem]
+
+
 @pytest.mark.parametrize("name", [".", ".."])
 def test_a_workspace_that_no_path_could_say_is_refused(gateway: RunningGateway, name: str) -> None:
     with gateway.client() as admin:

@@ -56,7 +56,7 @@ class Broker(Protocol):
 
     @property
     def resumes(self) -> bool:
-        """Whether earlier starts may have left data, which a start after an unclean end reads first, however much."""
+        """Whether it may hold data of earlier starts: Kafka and the planes read of it first, however much that is."""
 
     def prepare(self) -> None:
         """Make what the command needs; CannotStart when that is impossible."""
@@ -79,7 +79,7 @@ class GivenBroker:
         self.description = f"the Kafka of {BOOTSTRAP_VARIABLE}"
         self.client_environment: Mapping[str, str] = {}
         self._options = KafkaSettings().options
-        self.resumes = False
+        self.resumes = True
 
     def prepare(self) -> None:
         """It is there already."""

@@ -127,7 +127,9 @@ class Installation:
         process = Process(name, [*HEADRACE, *arguments], env=environment, log=_log(self._home, name))
         note = {"ingest": self._settings.base_url, "realtime": self._settings.realtime_url}.get(name, "")
         forget = functools.partial(ready_file.unlink, missing_ok=True)
-        return Part(process=process, ready=ready_file.exists, note=note, before_start=forget)
+        return Part(
+            process=process, ready=ready_file.exists, note=note, before_start=forget, patient=self._broker.resumes
+        )
 
 
 def make_home(home: Path) -> None:

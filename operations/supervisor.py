@@ -52,7 +52,7 @@ class Part:
         note: a line for the person who watches.
         trouble: another, while it is late or ended of itself: what is the matter and where to look.
         start_timeout: seconds it may take to become ready; past them it is late.
-        patient: whether it is waited for even when it is late at its first start.
+        patient: whether it is waited for even when it is late at its first start: there may be much to read.
         stop_grace: seconds between SIGTERM and SIGKILL.
         before_start: called before each start.
         changed_at: on the monotonic clock, seconds.

@@ -8,7 +8,7 @@ import pytest
 
 from operations.broker import JarBroker
 from operations.errors import CannotStart
-from operations.installation import Installation, broker_parts, running_file
+from operations.installation import Installation, running_file
 from operations.settings import OperationsSettings
 from operations.tansu import TansuBroker
 
@@ -72,9 +72,15 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
             installation(home).prepare()
 
 
-def test_a_broker_that_has_data_is_given_all_the_time_it_needs_to_read_it(tmp_path: Path) -> None:
+def test_where_there_is_data_all_are_given_the_time_they_need_to_read_it(tmp_path: Path) -> None:
     broker = JarBroker(tmp_path / "kafka", java=tmp_path / "java", jars=tmp_path, port=9092)
-    assert [part.patient for part in broker_parts(broker, tmp_path)] == [False]
+    settings = OperationsSettings(data_dir=tmp_path, http_port=1, realtime_port=1)
+
+    def patient() -> set[bool]:
+        started = Installation(settings, broker)
+        return {part.patient for part in (*started.broker_parts(), *started.plane_parts())}
+
+    assert patient() == {False}
     (tmp_path / "kafka" / "data").mkdir(parents=True)
     (tmp_path / "kafka" / "data" / "meta.properties").touch()
-    assert [part.patient for part in broker_parts(broker, tmp_path)] == [True]
+    assert patient() == {True}

@@ -194,9 +194,12 @@ class HttpClient:
     async def _request(self, session: aiohttp.ClientSession | None, sent: _Sent, reuse: dict[str, bool]) -> Answer:
         if session is None:
             raise aiohttp.ClientConnectionError("the client is not started")
+        url = _as_written(sent.url)
+        if any(name.lower() == "authorization" for name in sent.headers):
+            url = url.with_user(None)  # two at once cannot be sent, and the header is the one that was asked for
         async with session.request(
             sent.method,
-            _as_written(sent.url),
+            url,
             # Bytes as they are would be wrapped in the same, after a search for what they could be.
             data=aiohttp.BytesPayload(sent.body),
             headers=sent.headers,

@@ -195,6 +195,25 @@ async def test_a_url_is_sent_as_it_is_written(client: HttpClient, written: str, 
 
 
 @pytest.mark.parametrize(
+    ("headers", "sent"),
+    [({}, b"Authorization: Basic bWU6czNjcmV0"), ({"authorization": "Bearer key"}, b"authorization: Bearer key")],
+)
+async def test_credentials_of_a_url_are_sent_unless_there_are_others(
+    client: HttpClient, headers: dict[str, str], sent: bytes
+) -> None:
+    heads = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await request_of(reader))
+        writer.write(OK)
+
+    async with server(note) as url:
+        answer = await client.send("POST", url.replace("//", "//me:s3cret@"), headers, b"body", 5.0)
+    assert (answer.status, len(heads)) == (200, 1)
+    assert [line for line in heads[0].split(b"\r\n") if line.lower().startswith(b"authorization")] == [sent]
+
+
+@pytest.mark.parametrize(
     ("url", "error"),
     [
         ("http://me:s3cret@127.0.0.1:{port}/?token=s3cret", "the answer cannot be read: Bad status line"),

@@ -177,7 +177,7 @@ async def test_who_goes_without_a_request_is_gone(session: Session) -> None:
 
 async def test_few_of_many_requests_wait_in_memory(session: Session) -> None:
     """Each costs kilobytes, and anybody may send any number at once."""
-    count, tiny = 5_000, b"GET /1 HTTP/1.1\r\n\r\n"
+    count, tiny = 2_000, b"GET /1 HTTP/1.1\r\n\r\n"
     session.writer.write(tiny * count)
     session.writer.write_eof()
     most = 0

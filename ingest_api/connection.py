@@ -95,8 +95,9 @@ class BoundedConnection(HttpToolsProtocol):
         self._looking = self.loop.call_later(LOOK_EVERY, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """End, and keep nothing for the sake of a timer."""
         self._looking.cancel()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
     def is_behind(self) -> bool:

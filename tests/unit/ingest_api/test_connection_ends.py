@@ -113,7 +113,8 @@ async def session() -> AsyncIterator[Session]:
         await made.writer.wait_closed()
     server.close()
     await server.wait_closed()
-    assert all(timer.over for timer in made.clock.timers if timer.callback == made.connection._look)
+    await made.until(lambda: made.connection not in made.connection.connections)
+    assert [timer.callback for timer in made.clock.timers if not timer.over] == []
 
 
 @pytest.mark.parametrize("behind", [b"junk \x00 junk\r\n\r\n", b"POST /3 HTTP/1.1\r\nContent-Length: some\r\n\r\n"])
@@ -269,6 +270,13 @@ async def test_who_does_not_read_its_answer_is_cut_off(session: Session) -> None
     await session.until(is_cut_off)
     with contextlib.suppress(ConnectionError):
         assert len(await session.reader.read()) < session.padding
+
+
+async def test_a_connection_that_is_reset_leaves_no_timer(session: Session) -> None:
+    session.connection.transport.abort()
+    session.connection.connection_lost(ConnectionResetError())
+
+    assert [timer.callback for timer in session.clock.timers if not timer.over] == []
 
 
 async def test_a_connection_without_a_request_is_idle(session: Session) -> None:

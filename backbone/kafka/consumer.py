@@ -202,15 +202,23 @@ class BatchConsumer:
         self, times: Mapping[Partition, int], timeout: float = _TIMEOUT
     ) -> dict[Partition, int | None]:
         """The first offset with a timestamp at or after a time (milliseconds since the epoch), or None."""
-        found = _answer(
-            lambda: self._client.offsets_for_times(_positions(times), timeout), "look up offsets by time", timeout
-        )
+        doing = "look up offsets by time"
+        found = _answer(lambda: self._offsets_for_times(times, timeout), doing, timeout)
         return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
+
+    def _offsets_for_times(self, times: Mapping[Partition, int], timeout: float) -> list[TopicPartition]:
+        found = self._client.offsets_for_times(_positions(times), timeout)
+        for entry in found:
+            if entry.error:
+                # Its offset is still the time: where it is taken for an offset, nothing is read ever again.
+                raise KafkaException(entry.error)
+        return found
 
     def known_ends(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, int]:
         """``end_offsets`` in one question, of those partitions that can answer it: one without a leader is left out."""
-        found = self.offsets_for_times(dict.fromkeys(partitions, OFFSET_END), timeout)
-        return {partition: end for partition, end in found.items() if end is not None}
+        asked = _positions(dict.fromkeys(partitions, OFFSET_END))
+        found = _answer(lambda: self._client.offsets_for_times(asked, timeout), "ask for ends", timeout)
+        return {(entry.topic, entry.partition): entry.offset for entry in found if not entry.error}
 
     def partitions_of(self, topics: Iterable[str], timeout: float = _TIMEOUT) -> list[Partition]:
         """Every partition of these topics; a topic that does not exist has none."""

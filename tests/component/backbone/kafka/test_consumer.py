@@ -203,6 +203,9 @@ async def test_ends_and_times(consumer_factory: Factory, producer: Producer, top
     appended = first.timestamp()[1]
     assert consumer.offsets_for_times({(topic, 0): appended})[topic, 0] == 0
     assert consumer.offsets_for_times({(topic, 0): appended + 60_000})[topic, 0] is None
+    with pytest.raises(Unavailable, match="Unknown partition"):
+        # A partition that was added a moment ago: its own time came back for an offset.
+        consumer.offsets_for_times({(topic, 0): appended, (topic, 7): appended})
 
     def until_ends_are_met() -> None:
         while len(consumer.ends) < 2:

@@ -40,7 +40,7 @@ class BackboneSettings(BaseSettings):
         node_id: tells this machine's transactional ids from others' (``HEADRACE_NODE_ID``, else file ``node-id``).
     """
 
-    model_config = SettingsConfigDict(extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True, populate_by_name=True)
 
     data_dir: Path = Field(default=Path(".headrace"), validation_alias="HEADRACE_DATA_DIR")
     admin_key: str = Field(default="", validation_alias="HEADRACE_ADMIN_KEY", repr=False)

@@ -28,7 +28,7 @@ class OperationsSettings(BaseSettings):
         webhook_allow: CIDRs that webhooks may go to besides public addresses (``HEADRACE_WEBHOOK_ALLOW``).
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True)
 
     data_dir: Path = Field(Path(".headrace"), validation_alias="HEADRACE_DATA_DIR")
     http_host: str = Field("127.0.0.1", validation_alias="HEADRACE_HTTP_HOST")

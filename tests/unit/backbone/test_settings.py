@@ -46,6 +46,14 @@ def test_the_ledger_and_the_files_are_in_the_data_directory_whatever_it_is_calle
     assert url2pathname(urlsplit(settings.files_url).path) == str(tmp_path / name / "files")
 
 
+def test_a_variable_that_is_empty_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEADRACE_DATA_DIR", "")
+    settings = BackboneSettings()
+    assert settings.ledger_url == f"sqlite:///{tmp_path}/.headrace/ledger.sqlite3"
+    assert [entry.name for entry in tmp_path.iterdir()] == [".headrace"]
+
+
 def test_what_is_set_is_taken_and_no_file_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("HEADRACE_ADMIN_KEY", "an-admin-key-of-the-test")

@@ -17,6 +17,13 @@ def has_ipv6() -> bool:
     return False
 
 
+def test_a_variable_that_is_empty_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    unset = OperationsSettings()
+    for name in ("HEADRACE_DATA_DIR", "HEADRACE_HTTP_HOST", "HEADRACE_HTTP_PORT"):
+        monkeypatch.setenv(name, "")
+    assert OperationsSettings() == unset
+
+
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "192.0.2.1"])
 def test_an_address_of_another_machine_is_refused(host: str) -> None:
     with pytest.raises(CannotStart, match=f"cannot listen on {host}"):

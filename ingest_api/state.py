@@ -23,6 +23,7 @@ from backbone.catalog.reader import Catalog
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
+from backbone.dry_run import Looked, dry_run
 from backbone.executions import Executions
 from backbone.files import EventFiles, event_files
 from backbone.idempotency import IdempotencyLog
@@ -53,12 +54,15 @@ if TYPE_CHECKING:
     from ingest_api.settings import IngestSettings
     from schemas.event import EventDraft, Receipt
     from schemas.event_search import EventSearch, FoundEvent
+    from schemas.subscription import EventFilter
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 _RETRY_SECONDS = 1.0
+_DRY_RUNS = 2
+"""At the same time; each has a Kafka consumer and a thread of its own."""
 
 
 class Gateway:
@@ -99,6 +103,7 @@ class Gateway:
             Unavailable: Kafka has not been reachable within ``start_timeout`` seconds, or the ledger's file not at all.
         """
         self._patience = Patience(self.settings.request_timeout)
+        self._dry_runs = asyncio.Semaphore(_DRY_RUNS)
         kafka = self.settings.kafka
         secrets = SecretBox(self.settings.backbone.secret_keys)
         admin = Admin(kafka)
@@ -250,6 +255,13 @@ class Gateway:
         """
         page = functools.partial(self._searches.page, search, offset=offset, limit=limit)
         return await self._ask(lambda: page(by_time=by_time, newest_first=newest_first))
+
+    async def dry_run(self, event_filter: EventFilter, *, last: int) -> list[Looked]:
+        """The last events of a filter's types, and whether it matches each: see ``backbone.dry_run``."""
+        view = await self.view()
+        async with self._dry_runs:
+            seconds = self.settings.request_timeout
+            return await asyncio.to_thread(dry_run, self.settings.kafka, view, event_filter, last=last, seconds=seconds)
 
     async def unready(self) -> str | None:
         """Why this worker cannot do its work, or None."""

@@ -99,8 +99,8 @@ async def create_filter(
 ) -> EventFilterOutput:
     """A condition that cannot be compiled is refused with its position."""
     owner_for(caller, Role.SUBSCRIBER)
-    with _condition_errors():
-        members = _stored(body.model_dump())
+    with condition_errors():
+        members = stored(body.model_dump())
         wanted = EventFilter(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
         created = await gateway.routes.create_filter(wanted, key=key)
     return EventFilterOutput.model_validate(created)
@@ -119,8 +119,8 @@ async def change_filter(
     """Only the members sent change. Types that stay keep their start; a type that is added starts now."""
     await _filter(gateway, caller, workspace, filter_id)
     # Of a member that was sent all is said: a type without a namespace is one of ``events``.
-    members = _stored(body.model_dump(include=body.model_fields_set))
-    with _condition_errors():
+    members = stored(body.model_dump(include=body.model_fields_set))
+    with condition_errors():
         changed = await gateway.routes.update_filter(workspace, filter_id, **members)
     return EventFilterOutput.model_validate(changed)
 
@@ -138,7 +138,7 @@ async def _filter(gateway: Gateway, caller: Client, workspace: str, filter_id: s
     return owned(found, f"filter {filter_id}", workspace=workspace, owner=owner)
 
 
-def _stored(members: dict[str, Any]) -> dict[str, Any]:
+def stored(members: dict[str, Any]) -> dict[str, Any]:
     """The members as the catalog keeps them: the condition is JSON text."""
     if "types" in members:
         members["types"] = tuple(TypeSelection(**one) for one in members["types"])
@@ -149,7 +149,7 @@ def _stored(members: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _condition_errors() -> Iterator[None]:
+def condition_errors() -> Iterator[None]:
     """Positions inside the condition, as positions inside the request."""
     try:
         yield

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ingest_api.control import accounts, endpoints, event_types, events, filters, realtime, subscriptions
+from ingest_api.control import accounts, dry_runs, endpoints, event_types, events, filters, realtime, subscriptions
 from ingest_api.families.headrace_openapi import ERRORS, problem
 
 PREFIX = "/headrace/v1"
@@ -22,6 +22,6 @@ _OF_RESOURCES: dict[int | str, dict[str, Any]] = {
 def router() -> APIRouter:
     """All of its resources under one prefix."""
     own = APIRouter(prefix=PREFIX, responses={**ERRORS, **_OF_RESOURCES})
-    for part in (accounts, event_types, endpoints, filters, subscriptions, events, realtime):
+    for part in (accounts, event_types, endpoints, filters, dry_runs, subscriptions, events, realtime):
         own.include_router(part.router)
     return own

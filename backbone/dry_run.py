@@ -1,0 +1,129 @@
+"""What an event filter would have matched of the last events: read from Kafka, and nothing is written."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from backbone.catalog.consumption import selected_topics
+from backbone.kafka.consumer import BatchConsumer
+from schemas.avro import unframe
+from schemas.codec import DecodedEvent, EventDecoder
+from schemas.errors import CorruptRecord, Unavailable
+from schemas.filters import compile_filter
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from backbone.catalog.view import CatalogView
+    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.settings import KafkaSettings
+    from schemas.subscription import EventFilter
+
+_BATCH = 500
+_POLL = 0.05
+"""Seconds."""
+
+
+class Looked(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that was looked at; ``appended_at`` in milliseconds, ``time`` in microseconds since the epoch."""
+
+    appended_at: int
+    topic: str
+    partition: int
+    offset: int
+    id: str
+    type: str
+    source: str
+    time: int
+    matches: bool
+
+
+def dry_run(
+    settings: KafkaSettings, view: CatalogView, event_filter: EventFilter, *, last: int, seconds: float
+) -> list[Looked]:
+    """The last events of the types that a filter selects, the latest first, and whether it matches each.
+
+    Blocks. Records that are no events (the router would set them aside) are passed over.
+
+    Args:
+        settings: how to reach Kafka.
+        view: the catalog.
+        event_filter: need not be in the catalog.
+        last: how many events at most.
+        seconds: that it may take.
+
+    Raises:
+        InvalidFilter: its condition is not in the filter language.
+        Unavailable: not all could be read within that time.
+    """
+    condition = compile_filter(event_filter)
+    decoders = _Decoders(view)
+    topics = {topic for each in event_filter.types for topic in selected_topics(view, event_filter.workspace, each)}
+    found = []
+    for message in _last_of_each(settings, topics, last, time.monotonic() + seconds):
+        try:
+            event = decoders.decode(message.value())
+            matches = condition is None or condition.matches(event)
+        except CorruptRecord:
+            continue
+        found.append(_looked(message, event, matches=matches))
+        if len(found) > 2 * last:
+            found = _latest(found, last)
+    return _latest(found, last)
+
+
+def _latest(events: list[Looked], count: int) -> list[Looked]:
+    return sorted(events, key=lambda event: (event.appended_at, event.offset), reverse=True)[:count]
+
+
+def _looked(message: Message, event: DecodedEvent, *, matches: bool) -> Looked:
+    return Looked(
+        appended_at=message.timestamp()[1],
+        topic=message.topic() or "",
+        partition=message.partition() or 0,
+        offset=message.offset() or 0,
+        id=event.id,
+        type=event.type,
+        source=event.source,
+        time=event.time,
+        matches=matches,
+    )
+
+
+def _last_of_each(settings: KafkaSettings, topics: Collection[str], last: int, deadline: float) -> Iterator[Message]:
+    """The last records of every partition; tombstones are none."""
+    consumer = BatchConsumer(settings, group=None)
+    try:
+        bounds = consumer.watermarks(consumer.partitions_of(sorted(topics)))
+        ends = {partition: end for partition, (first, end) in bounds.items() if end > first}
+        consumer.assign({partition: max(bounds[partition][0], end - last) for partition, end in ends.items()})
+        read: dict[Partition, int] = {}
+        while any(max(read.get(each, 0), consumer.ends.get(each, 0)) < end for each, end in ends.items()):
+            if time.monotonic() > deadline:
+                raise Unavailable("The events could not be read in time; select fewer event types.")
+            for message in consumer.consume(_BATCH, _POLL):
+                partition, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
+                read[partition] = offset + 1
+                if offset < ends[partition] and message.value() is not None:
+                    yield message
+    finally:
+        consumer.close()
+
+
+class _Decoders:
+    def __init__(self, view: CatalogView) -> None:
+        self._view = view
+        self._decoders: dict[int, EventDecoder] = {}
+
+    def decode(self, value: bytes | None) -> DecodedEvent:
+        schema_id, _ = unframe(value)
+        decoder = self._decoders.get(schema_id)
+        if decoder is None:
+            schema = self._view.schema(schema_id)
+            if schema is None:
+                raise CorruptRecord(f"schema {schema_id} is not registered")
+            decoder = self._decoders[schema_id] = EventDecoder(schema.text)
+        return decoder.decode(value)

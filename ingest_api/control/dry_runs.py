@@ -1,0 +1,56 @@
+"""What an event filter would have matched: to try one out before anything depends on it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict
+
+from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.filters import EventFilterInput, condition_errors, stored
+from ingest_api.control.models import Time
+from schemas.access import Role
+from schemas.subscription import EventFilter
+
+router = APIRouter(tags=["Endpoints, filters and subscriptions"])
+
+
+class LookedAt(BaseModel):
+    """An event of the types that the filter selects."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    id: str
+    type: str
+    source: str
+    time: Time
+    topic: str
+    partition: int
+    offset: int
+    matches: bool
+
+
+class DryRunOutput(BaseModel):
+    """The last events, the latest first."""
+
+    matched: int
+    events: list[LookedAt]
+
+
+@router.post("/filters/dry-run", summary="Which of the last events would a filter have matched?")
+async def dry_run(
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Workspace,
+    body: EventFilterInput,
+    last: Annotated[int, Query(ge=1, le=1_000, description="How many events to look at, at most.")] = 100,
+) -> DryRunOutput:
+    """Nothing is created and nothing is sent. The events are read from Kafka as they are there now."""
+    owner_for(caller, Role.SUBSCRIBER)
+    with condition_errors():
+        wanted = EventFilter(id="", workspace=workspace, created_at=0, updated_at=0, **stored(body.model_dump()))
+        looked = await gateway.dry_run(wanted, last=last)
+    return DryRunOutput(
+        matched=sum(event.matches for event in looked), events=[LookedAt.model_validate(event) for event in looked]
+    )

@@ -62,7 +62,7 @@ class Tier:
     def __init__(self, topic: str) -> None:
         self.delay = _DELAYS[topic]
         self.paused = False
-        self._held: deque[Message] = deque()
+        self._held: deque[tuple[float, Message]] = deque()
         self._bytes = 0
 
     @property
@@ -71,8 +71,11 @@ class Tier:
         return len(self._held) >= _HELD or self._bytes >= _HELD_BYTES
 
     def hold(self, message: Message) -> None:
-        """Keep a record until it has waited."""
-        self._held.append(message)
+        """Keep a record until it has waited: since it was appended, or since now if its time is still to come.
+
+        A broker whose clock is ahead would otherwise hold up the tier, and all behind the record, for as long as that.
+        """
+        self._held.append((min(message.timestamp()[1] / 1_000, time.time()), message))
         self._bytes += _bytes([message])
 
     def ripe(self, now: float, most: int, most_bytes: int) -> list[Message]:
@@ -83,10 +86,10 @@ class Tier:
         found: list[Message] = []
         left = most_bytes
         while self._held and len(found) < most and left > 0:
-            appended = self._held[0].timestamp()[1] / 1_000
-            if now < appended + self.delay:
+            since, message = self._held[0]
+            if now < since + self.delay:
                 break
-            message = self._held.popleft()
+            self._held.popleft()
             found.append(message)
             left -= _bytes([message])
         self._bytes -= most_bytes - left

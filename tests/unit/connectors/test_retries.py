@@ -13,7 +13,7 @@ from backbone.kafka.records import Message, Record
 from backbone.kafka.settings import KafkaSettings
 from connectors import retries
 from connectors.metrics import WebhookMetrics
-from connectors.retries import Hopper
+from connectors.retries import Hopper, Tier
 from schemas import timestamps, topics
 from schemas.delivery import Delivery, SourceOffset
 from schemas.errors import PayloadTooLarge
@@ -138,3 +138,13 @@ def test_what_only_compression_made_small_does_not_stop_retries(
 
     assert (moved.topic == topics.DEAD_LETTERS) == (endpoint != "hook")
     assert world.offsets == {BACKLOG: 1}
+
+
+def test_a_record_from_the_future_waits_no_longer_than_others() -> None:
+    tier = Tier(TIER)
+    now = time.time()
+    early = Message(topic=TIER, partition=0, offset=0, timestamp=(2, int((now + 86_400) * 1_000)))
+    tier.hold(early)
+
+    assert tier.ripe(now + 4, 10, 1_000) == []
+    assert tier.ripe(now + 6, 10, 1_000) == [early]

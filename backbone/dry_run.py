@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backbone.catalog.consumption import selected_topics
+from backbone.catalog.decoders import Decoders
 from backbone.kafka.consumer import BatchConsumer
-from schemas.avro import unframe
-from schemas.codec import DecodedEvent, EventDecoder
 from schemas.errors import CorruptRecord, Unavailable
 from schemas.filters import compile_filter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from backbone.catalog.view import CatalogView
+    from backbone.catalog.reader import Catalog
     from backbone.kafka.records import Message, Partition
     from backbone.kafka.settings import KafkaSettings
+    from schemas.codec import DecodedEvent
     from schemas.subscription import EventFilter
 
 _BATCH = 500
@@ -42,7 +42,7 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def dry_run(
-    settings: KafkaSettings, view: CatalogView, event_filter: EventFilter, *, last: int, seconds: float
+    settings: KafkaSettings, catalog: Catalog, event_filter: EventFilter, *, last: int, seconds: float
 ) -> list[Looked]:
     """The last events of the types that a filter selects, the latest first, and whether it matches each.
 
@@ -50,7 +50,7 @@ def dry_run(
 
     Args:
         settings: how to reach Kafka.
-        view: the catalog.
+        catalog: caught up.
         event_filter: need not be in the catalog.
         last: how many events at most.
         seconds: that it may take.
@@ -60,12 +60,13 @@ def dry_run(
         Unavailable: not all could be read within that time.
     """
     condition = compile_filter(event_filter)
-    decoders = _Decoders(view)
+    decoders = Decoders(catalog)
+    view = catalog.view
     topics = {topic for each in event_filter.types for topic in selected_topics(view, event_filter.workspace, each)}
     found = []
     for message in _last_of_each(settings, topics, last, time.monotonic() + seconds):
         try:
-            event = decoders.decode(message.value())
+            event = decoders.decode(message.value() or b"")
             matches = condition is None or condition.matches(event)
         except CorruptRecord:
             continue
@@ -111,19 +112,3 @@ def _last_of_each(settings: KafkaSettings, topics: Collection[str], last: int, d
                     yield message
     finally:
         consumer.close()
-
-
-class _Decoders:
-    def __init__(self, view: CatalogView) -> None:
-        self._view = view
-        self._decoders: dict[int, EventDecoder] = {}
-
-    def decode(self, value: bytes | None) -> DecodedEvent:
-        schema_id, _ = unframe(value)
-        decoder = self._decoders.get(schema_id)
-        if decoder is None:
-            schema = self._view.schema(schema_id)
-            if schema is None:
-                raise CorruptRecord(f"schema {schema_id} is not registered")
-            decoder = self._decoders[schema_id] = EventDecoder(schema.text)
-        return decoder.decode(value)

@@ -258,10 +258,15 @@ class Gateway:
 
     async def dry_run(self, event_filter: EventFilter, *, last: int) -> list[Looked]:
         """The last events of a filter's types, and whether it matches each: see ``backbone.dry_run``."""
-        view = await self.view()
-        async with self._dry_runs:
+        await self.view()
+        await self.in_time(self._dry_runs.acquire())
+        try:
             seconds = self.settings.request_timeout
-            return await asyncio.to_thread(dry_run, self.settings.kafka, view, event_filter, last=last, seconds=seconds)
+            return await asyncio.to_thread(
+                dry_run, self.settings.kafka, self.catalog, event_filter, last=last, seconds=seconds
+            )
+        finally:
+            self._dry_runs.release()
 
     async def unready(self) -> str | None:
         """Why this worker cannot do its work, or None."""

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from schemas.avro import unframe
-from schemas.codec import DecodedEvent, EventDecoder
-from schemas.errors import CorruptRecord
 from stream_processors.matching import MatchIndex, unlinked_sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from backbone.catalog.reader import Catalog
     from backbone.kafka.admin import Admin
     from backbone.kafka.consumer import BatchConsumer
     from backbone.kafka.records import Partition
     from stream_processors.open_sockets import OpenSocket, OpenSockets
-
-_MOST_DATA_DECODERS = 10_000
-"""That are kept: what the conditions look at changes with each filter that comes or goes."""
 
 
 class LiveIndex:
@@ -102,44 +96,3 @@ def _offsets_at(consumer: BatchConsumer, times: Mapping[Partition, int]) -> dict
         return {}
     found = consumer.offsets_for_times(times)
     return {partition: offset for partition, offset in found.items() if offset is not None}
-
-
-class Decoders:
-    """One prepared decoder per schema id, from the catalog's schemas."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        self._decoders: dict[int, EventDecoder] = {}
-        self._data_decoders: dict[tuple[int, frozenset[str]], Callable[[bytes], Any]] = {}
-
-    def decode(self, value: bytes) -> DecodedEvent:
-        """Decode a framed event.
-
-        Raises:
-            CorruptRecord: it is not one, or its schema is not in the catalog.
-        """
-        return self._decoder(unframe(value)[0]).decode(value)
-
-    def data_value(self, value: bytes, attributes: frozenset[str]) -> Any:
-        """The ``data_value`` of a framed event; of a typed one no other attributes than these are looked at.
-
-        Raises:
-            CorruptRecord: as in ``decode``.
-        """
-        schema_id, _ = unframe(value)
-        decoder = self._data_decoders.get((schema_id, attributes))
-        if decoder is None:
-            decoder = self._decoder(schema_id).data_decoder(attributes)
-            if len(self._data_decoders) >= _MOST_DATA_DECODERS:
-                self._data_decoders.clear()
-            self._data_decoders[schema_id, attributes] = decoder
-        return decoder(value)
-
-    def _decoder(self, schema_id: int) -> EventDecoder:
-        decoder = self._decoders.get(schema_id)
-        if decoder is None:
-            schema = self._catalog.view.schema(schema_id)
-            if schema is None:
-                raise CorruptRecord(f"schema {schema_id} is not registered")
-            decoder = self._decoders[schema_id] = EventDecoder(schema.text)
-        return decoder

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from backbone import logs
+from backbone.catalog.decoders import Decoders
 from backbone.catalog.reader import Catalog
 from backbone.kafka.admin import Admin
 from backbone.kafka.consumer import BatchConsumer
@@ -28,7 +29,7 @@ from stream_processors.dead_letters import DeadLetters
 from stream_processors.faults import parse_fault
 from stream_processors.ledger import LedgerIndexer
 from stream_processors.ledger_agent import LedgerAgent
-from stream_processors.live_index import Decoders, LiveIndex
+from stream_processors.live_index import LiveIndex
 from stream_processors.metrics import ProcessorMetrics
 from stream_processors.open_sockets import OpenSockets
 from stream_processors.reader import BatchReader, from_the_beginning

@@ -18,11 +18,12 @@ from stream_processors.faults import no_fault
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from backbone.catalog.decoders import Decoders
     from backbone.catalog.reader import Catalog
     from backbone.kafka.records import Message, Partition, Record
     from backbone.kafka.transaction import TransactionalProducer
     from stream_processors.faults import BeforeCommit
-    from stream_processors.live_index import Decoders, LiveIndex
+    from stream_processors.live_index import LiveIndex
     from stream_processors.matching import MatchIndex
     from stream_processors.metrics import ProcessorMetrics
     from stream_processors.reader import Batch, BatchReader, ConsumedRecord

@@ -1,4 +1,4 @@
-"""The decoders that the router keeps for the schemas of the catalog."""
+"""The decoders that are kept for the schemas of the catalog."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from backbone.catalog import decoders as module
+from backbone.catalog.decoders import Decoders
 from schemas.avro import frame
 from schemas.errors import CorruptRecord
 from schemas.event_type import Attribute
-from stream_processors import live_index
-from stream_processors.live_index import Decoders
 from tests.unit.schemas.event_types import event_type, schema_of
 from tests.unit.schemas.test_encoding import fastavro_bytes
 
@@ -38,7 +38,7 @@ def test_of_the_data_only_what_is_asked_for_is_read() -> None:
 
 
 def test_filters_that_come_and_go_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_index, "_MOST_DATA_DECODERS", 10)
+    monkeypatch.setattr(module, "_MOST_DATA_DECODERS", 10)
     found = decoders()
     for count in range(25):
         assert found.data_value(VALUE, frozenset({"a", f"at some time {count}"})) == {"a": 1.5}

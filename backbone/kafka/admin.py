@@ -15,8 +15,10 @@ from backbone.kafka.failures import PAUSE, failure, is_passing, kafka_error
 from schemas.errors import Conflict, Misconfigured, NotFound, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
+
+    from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]  # not re-exported for mypy
 
     from backbone.kafka.records import Partition
     from backbone.kafka.settings import KafkaSettings
@@ -187,13 +189,14 @@ class Admin:
             await asyncio.to_thread(self._wait, future, f"grow topic {topic}")
 
     async def delete_topics(self, topics: Iterable[str]) -> None:
-        """Delete topics with all their records; one that does not exist is fine."""
+        """Delete topics with all their records, and return when none is listed any more; a missing one is fine."""
         names = list(topics)
         if not names:
             return
         for topic, future in self._client.delete_topics(names, request_timeout=self._timeout).items():
             tolerated = KafkaError.UNKNOWN_TOPIC_OR_PART
             await asyncio.to_thread(self._wait, future, f"delete topic {topic}", tolerated=tolerated)
+        await asyncio.to_thread(self._wait_until_gone, set(names))
 
     def _wait(self, future: Future[None], doing: str, *, tolerated: int | None = None) -> None:
         try:
@@ -209,22 +212,32 @@ class Admin:
 
     def _wait_for_leaders(self, topics: set[str]) -> None:
         """A topic that was just created exists a moment before its partitions can be written to."""
+
+        def without(found: Mapping[str, TopicMetadata]) -> set[str]:
+            return {topic for topic in topics if topic not in found or not _is_led(found[topic])}
+
+        self._wait_until_none(without, "no leader yet for")
+
+    def _wait_until_gone(self, topics: set[str]) -> None:
+        """A topic that was just deleted is listed a moment longer, and would pass for one that need not be created."""
+        self._wait_until_none(lambda found: topics & found.keys(), "deleted but still listed:")
+
+    def _wait_until_none(self, remaining: Callable[[Mapping[str, TopicMetadata]], set[str]], doing: str) -> None:
         deadline = time.monotonic() + self._timeout
         while True:
             try:
-                found = self._client.list_topics(timeout=self._timeout).topics
+                left = remaining(self._client.list_topics(timeout=self._timeout).topics)
             except KafkaException as exception:
                 raise failure(exception, "list topics") from exception
-            led = {
-                name
-                for name in topics & found.keys()
-                if found[name].partitions and all(part.leader >= 0 for part in found[name].partitions.values())
-            }
-            if led == topics:
+            if not left:
                 return
             if time.monotonic() > deadline:
-                raise Unavailable(f"no leader yet for {', '.join(sorted(topics - led))}")
+                raise Unavailable(f"{doing} {', '.join(sorted(left))}")
             time.sleep(PAUSE)
+
+
+def _is_led(topic: TopicMetadata) -> bool:
+    return bool(topic.partitions) and all(part.leader >= 0 for part in topic.partitions.values())
 
 
 def _no_end(error: Exception) -> Exception:

@@ -37,6 +37,15 @@ async def test_a_topic_grows_and_goes(admin: Admin) -> None:
         await admin.partition_count(topic)
 
 
+async def test_a_topic_can_be_made_again_as_soon_as_it_is_deleted(admin: Admin) -> None:
+    topic = f"test-{uuid.uuid4()}"
+    for partitions in range(1, 11):
+        assert not await admin.ensure_topics([TopicSpec(topic, partitions)])
+        assert await admin.partition_count(topic) == partitions
+        await admin.delete_topics([topic])
+        assert topic not in await admin.topics()
+
+
 async def test_a_name_that_kafka_takes_for_another_ones_is_a_conflict(admin: Admin) -> None:
     name = uuid.uuid4().hex
     await admin.ensure_topics([TopicSpec(f"test.{name}", 1)])

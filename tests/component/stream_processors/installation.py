@@ -318,7 +318,10 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None
 
 @contextlib.asynccontextmanager
 async def installation_on(bootstrap_servers: str, directory: Path) -> AsyncIterator[Installation]:
-    """An installation on a broker: internal topics, a catalog that is caught up, and a workspace of its own."""
+    """An installation on a broker: internal topics, a catalog that is caught up, and a workspace of its own.
+
+    Its routers have nothing to do but for this test: the broker's other subscriptions are deleted.
+    """
     settings = KafkaSettings(bootstrap_servers=bootstrap_servers)
     admin = Admin(settings)
     await ensure_internal_topics(admin)
@@ -335,12 +338,13 @@ async def installation_on(bootstrap_servers: str, directory: Path) -> AsyncItera
         began = await admin.end_offsets(
             [(topic, partition) for topic, count in counts.items() for partition in range(count)]
         )
-        made = Installation(settings, directory, f"ws-{uuid.uuid4().hex[:12]}", catalog, writer, producer, admin, began)
-        yield made
-        # The routers of later tests read every topic that has a subscription.
+        # Routers share out every topic that has a subscription: one of an earlier test could leave some idle.
         await writer.write(
-            lambda view: Changes(result=None, delete=[each.key for each in view.subscriptions(made.workspace)])
+            lambda view: Changes(
+                result=None, delete=[subscription.key for subscription, *_ in view.live_subscriptions()]
+            )
         )
+        yield Installation(settings, directory, f"ws-{uuid.uuid4().hex[:12]}", catalog, writer, producer, admin, began)
     finally:
         await producer.stop()
         writer.stop()

@@ -8,9 +8,7 @@ import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.component.stream_processors.installation import wait_until
+from tests.component.stream_processors.installation import PARTITIONS, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,11 +21,11 @@ if TYPE_CHECKING:
 
 RATE = 6_000
 """Events per second."""
-SECONDS = 18
-"""Longer than a stopped router's session and its transaction take to time out."""
 KEYS = 24
 _ROUND = 120
-"""Events of one publish."""
+"""Events of one publish; each round has every key equally often."""
+_AFTERWARDS = 2
+"""Seconds of publishing at ``RATE`` after the last strike."""
 
 
 async def test_an_abort_drops_the_batches_queued_behind_it(installation: Installation) -> None:
@@ -44,29 +42,28 @@ async def test_an_abort_drops_the_batches_queued_behind_it(installation: Install
     await _assert_exactly_once(installation, orders, endpoints, events, found)
 
 
-@pytest.mark.timeout(180)
 async def test_killed_stopped_and_aborted_routers_route_every_event_once(
     installation: Installation, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
     orders, endpoints = await _two_endpoints(installation)
-    events = [f"event-{number}" for number in range(RATE * SECONDS)]
-    records = _records(installation, orders, events)
+    struck = asyncio.Event()
 
     with (
         installation.worker(0, fault="kill:15") as killed,
         installation.worker(1, fault="stop:25") as stopped,
     ):
-        publishing = asyncio.create_task(_publish_at_rate(installation, records))
-        await asyncio.to_thread(wait_until, lambda: killed.exit_code is not None, 30, "the first worker is killed")
+        publishing = asyncio.create_task(_publish_until(struck, installation, orders))
+        await asyncio.to_thread(wait_until, lambda: killed.exit_code is not None, 60, "the first worker is killed")
         with installation.worker(0, fault="abort:5", HEADRACE_PROCESSORS_BATCH_EVENTS="500") as successor:
-            await asyncio.to_thread(wait_until, lambda: stopped.is_stopped, 30, "the second worker is stopped")
+            await asyncio.to_thread(wait_until, lambda: stopped.is_stopped, 60, "the second worker is stopped")
             # Long enough for the group to give its partitions away and for its open transaction to time out.
-            taken_over = '"now": 4'
+            taken_over = f'"now": {PARTITIONS}'
             await asyncio.to_thread(
-                wait_until, lambda: taken_over in successor.log, 20, "its partitions are taken over"
+                wait_until, lambda: taken_over in successor.log, 60, "its partitions are taken over"
             )
             stopped.resume()
-            rate = await publishing
+            struck.set()
+            events, rate = await publishing
             found = await asyncio.to_thread(_wait, installation, endpoints, len(events))
             assert await asyncio.to_thread(successor.terminate) == 0, successor.log
         assert await asyncio.to_thread(stopped.terminate) == 0, stopped.log
@@ -90,17 +87,29 @@ def _records(installation: Installation, event_type: EventType, events: Sequence
     return [installation.event(event_type, event, key=key) for event, key in zip(events, keys, strict=False)]
 
 
-async def _publish_at_rate(installation: Installation, records: Sequence[Record]) -> float:
-    """Publish at ``RATE``, or as fast as a busy machine lets us; returns the events per second that came of it."""
+async def _publish_until(
+    struck: asyncio.Event, installation: Installation, event_type: EventType
+) -> tuple[list[str], float]:
+    """Publish at ``RATE``, or as fast as a busy machine lets us, until a while after every router was struck.
+
+    Returns:
+        The ids of the events, and how many a second there were.
+    """
+    events: list[str] = []
     began = time.monotonic()
-    for first in range(0, len(records), _ROUND):
-        await installation.producer.send(records[first : first + _ROUND])
-        await asyncio.sleep(max(0.0, began + first / RATE - time.monotonic()))
-    return len(records) / (time.monotonic() - began)
+    last: int | None = None
+    while last is None or len(events) < last:
+        if last is None and struck.is_set():
+            last = len(events) + RATE * _AFTERWARDS
+        batch = [f"event-{number}" for number in range(len(events), len(events) + _ROUND)]
+        await installation.producer.send(_records(installation, event_type, batch))
+        events += batch
+        await asyncio.sleep(max(0.0, began + len(events) / RATE - time.monotonic()))
+    return events, len(events) / (time.monotonic() - began)
 
 
 def _wait(installation: Installation, endpoints: Sequence[Endpoint], events: int) -> list[Delivery]:
-    return installation.wait_for_deliveries({each.id for each in endpoints}, len(endpoints) * events, 45)
+    return installation.wait_for_deliveries({each.id for each in endpoints}, len(endpoints) * events, 120)
 
 
 async def _assert_exactly_once(

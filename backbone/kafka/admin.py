@@ -74,7 +74,8 @@ class Admin:
         new = [NewTopic(spec.topic, spec.partitions, replicas, config=spec.config) for spec in missing]
         for topic, future in self._client.create_topics(new, request_timeout=self._timeout).items():
             self._wait(future, f"create topic {topic}", tolerated=KafkaError.TOPIC_ALREADY_EXISTS)
-        self._wait_for_leaders({spec.topic for spec in missing})
+        # One that somebody else created meanwhile may have fewer partitions than were wanted.
+        self._wait_for_leaders({spec.topic: 1 for spec in missing})
         return found
 
     async def is_compacted(self, topic: str) -> bool:
@@ -183,10 +184,14 @@ class Admin:
         return len(metadata.brokers)
 
     async def grow(self, topic: str, partitions: int) -> None:
-        """Give a topic more partitions. Records stay where they are, so keys move unless the producer takes care."""
+        """Give a topic more partitions, and return when all can be written to.
+
+        Records stay where they are, so keys move unless the producer takes care.
+        """
         new = [NewPartitions(topic, partitions)]
         for future in self._client.create_partitions(new, request_timeout=self._timeout).values():
             await asyncio.to_thread(self._wait, future, f"grow topic {topic}")
+        await asyncio.to_thread(self._wait_for_leaders, {topic: partitions})
 
     async def delete_topics(self, topics: Iterable[str]) -> None:
         """Delete topics with all their records, and return when none is listed any more; a missing one is fine."""
@@ -210,11 +215,14 @@ class Admin:
         except TimeoutError as late:
             raise Unavailable(f"{doing}: no answer") from late
 
-    def _wait_for_leaders(self, topics: set[str]) -> None:
-        """A topic that was just created exists a moment before its partitions can be written to."""
+    def _wait_for_leaders(self, partitions: Mapping[str, int]) -> None:
+        """What was just created or grown is listed a moment later, and can be written to another one later.
+
+        ``partitions`` says of each topic how many there are at least.
+        """
 
         def without(found: Mapping[str, TopicMetadata]) -> set[str]:
-            return {topic for topic in topics if topic not in found or not _is_led(found[topic])}
+            return {topic for topic, count in partitions.items() if not _is_led(found.get(topic), count)}
 
         self._wait_until_none(without, "no leader yet for")
 
@@ -236,8 +244,9 @@ class Admin:
             time.sleep(PAUSE)
 
 
-def _is_led(topic: TopicMetadata) -> bool:
-    return bool(topic.partitions) and all(part.leader >= 0 for part in topic.partitions.values())
+def _is_led(topic: TopicMetadata | None, partitions: int) -> bool:
+    found = [] if topic is None else list(topic.partitions.values())
+    return len(found) >= partitions and all(part.leader >= 0 for part in found)
 
 
 def _no_end(error: Exception) -> Exception:

@@ -37,6 +37,16 @@ async def test_a_topic_grows_and_goes(admin: Admin) -> None:
         await admin.partition_count(topic)
 
 
+async def test_a_topic_that_was_grown_can_be_written_to(admin: Admin, kafka: KafkaSettings) -> None:
+    topic = f"test-{uuid.uuid4()}"
+    await admin.ensure_topics([TopicSpec(topic, 1)])
+    for partitions in range(2, 12):
+        await admin.grow(topic, partitions)
+        assert await admin.partition_count(topic) == partitions
+        last = (topic, partitions - 1)
+        assert await admin.end_offsets([last]) == {last: 0}
+
+
 async def test_a_topic_can_be_made_again_as_soon_as_it_is_deleted(admin: Admin) -> None:
     topic = f"test-{uuid.uuid4()}"
     for partitions in range(1, 11):

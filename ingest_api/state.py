@@ -24,6 +24,7 @@ from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
 from backbone.dry_run import Looked, dry_run
+from backbone.endpoint_states import EndpointStateView
 from backbone.executions import Executions
 from backbone.files import EventFiles, event_files
 from backbone.idempotency import IdempotencyLog
@@ -129,6 +130,7 @@ class Gateway:
         self.eventhos_accounts = EventhosAccounts(self.writer, secrets)
         self.eventhos_systems = EventhosSystems(self.writer, self.event_types)
         self.eventhos_actions = EventhosActions(self.writer, secrets)
+        self._endpoint_states = EndpointStateView(kafka)
         self.files = event_files(self.settings.backbone.files_url)
         ledger = open_ledger(self.settings.backbone.ledger_url)
         # The ledger agent may start after us, or never have run: until it has, the ledger is empty, not missing.
@@ -166,6 +168,7 @@ class Gateway:
         await asyncio.to_thread(self.writer.stop)
         await asyncio.to_thread(self.idempotency.stop)
         await asyncio.to_thread(self.catalog.stop)
+        await asyncio.to_thread(self._endpoint_states.stop)
 
     async def publish(self, family: str, drafts: Sequence[EventDraft], key: IdempotencyKey | None) -> list[Receipt]:
         """Publish and count.
@@ -219,6 +222,15 @@ class Gateway:
         """
         await self.in_time(self.catalog.caught_up())
         return self.catalog.view
+
+    async def endpoint_states(self) -> EndpointStateView:
+        """What connectors found of endpoints, brought up to date; nothing is read before this is called once.
+
+        Raises:
+            Unavailable: Kafka does not answer: whether an endpoint is sent anything cannot be said then.
+        """
+        await self.in_time(self._endpoint_states.caught_up())
+        return self._endpoint_states
 
     async def event(self, workspace: str, event_id: str) -> LedgerEvent | None:
         """An event with its deliveries and attempts; None when the ledger does not have it (yet).

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+import msgspec
+from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from backbone.catalog.authorizations import is_secret_header
+from backbone.endpoint_states import EndpointStateView, EndpointStatus
 from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
-from ingest_api.control.models import Change, Input, Name, Output, example
+from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
@@ -129,6 +131,34 @@ class EndpointOutput(Output):
         return {name: HIDDEN if is_secret_header(name) else value for name, value in headers.items()}
 
 
+class EndpointStateOutput(BaseModel):
+    """Whether deliveries to an endpoint are tried (`enabled`), wait (`paused`) or are cancelled (`disabled`)."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+    status: EndpointStatus
+    reason: Annotated[str | None, Field(description="Why it is not `enabled`.")]
+    since: Annotated[Time | None, Field(description="When a connector found it so; null where none did.")]
+    until: Annotated[Time | None, Field(description="When the pause ends.")]
+
+
+class EndpointWithState(EndpointOutput):
+    """Where events go, and whether they do now.
+
+    `enabled` is what was set. `state` is what holds: an endpoint that answered 410 Gone is `disabled` too, and one that
+    answered 429 or 503 with `Retry-After` is `paused`. Any change of the endpoint ends both, `enabled: true` included.
+    """
+
+    state: EndpointStateOutput
+
+    @classmethod
+    def of(cls, endpoint: Endpoint, states: EndpointStateView) -> EndpointWithState:
+        """The endpoint as it stands."""
+        members = msgspec.structs.asdict(endpoint)
+        members |= {"shown_headers": endpoint.shown_headers, "state": states.standing(endpoint)}
+        return cls.model_validate(members)
+
+
 class NewEndpointOutput(EndpointOutput):
     """An endpoint that was just made, or given a new secret."""
 
@@ -139,12 +169,21 @@ class NewEndpointOutput(EndpointOutput):
 
 @router.get("/endpoints", summary="List endpoints")
 async def list_endpoints(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, limit: Limit = 100, cursor: Cursor = None
-) -> Page[EndpointOutput]:
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Workspace,
+    limit: Limit = 100,
+    cursor: Cursor = None,
+    status: Annotated[EndpointStatus | None, Query(description="Only those with this `state.status`.")] = None,
+) -> Page[EndpointWithState]:
     """One's own; for operators, those of the workspace."""
     owner = owner_for(caller, Role.SUBSCRIBER)
-    found = (await gateway.view()).endpoints(workspace)
-    return Page.of(EndpointOutput, *page_of([one for one in found if owner in (None, one.client)], limit, cursor))
+    found = [one for one in (await gateway.view()).endpoints(workspace) if owner in (None, one.client)]
+    states = await gateway.endpoint_states()
+    if status is not None:
+        found = [one for one in found if states.standing(one).status is status]
+    page, following = page_of(found, limit, cursor)
+    return Page(items=[EndpointWithState.of(one, states) for one in page], next_cursor=following)
 
 
 @router.post("/endpoints", status_code=201, summary="Create an endpoint")
@@ -160,9 +199,12 @@ async def create_endpoint(
 
 
 @router.get("/endpoints/{endpoint_id}", summary="Get an endpoint")
-async def get_endpoint(gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str) -> EndpointOutput:
+async def get_endpoint(
+    gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str
+) -> EndpointWithState:
     """One's own, or any of the workspace for operators."""
-    return EndpointOutput.model_validate(await _endpoint(gateway, caller, workspace, endpoint_id))
+    found = await _endpoint(gateway, caller, workspace, endpoint_id)
+    return EndpointWithState.of(found, await gateway.endpoint_states())
 
 
 @router.patch("/endpoints/{endpoint_id}", summary="Change an endpoint")
@@ -172,7 +214,7 @@ async def change_endpoint(
     """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back.
 
     An endpoint that answered 410 Gone gets nothing more, and one that asked for a pause (`Retry-After`) nothing until
-    its end, unless it is changed after that; `enabled: true` is a change for any.
+    its end (`GET` shows either as `state`), unless it is changed after that; `enabled: true` is a change for any.
 
     Where the scheme, host or port of the URL changes, `authorization` and secret headers are to be given again.
     """

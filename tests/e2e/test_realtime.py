@@ -11,6 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import pytest
 from centrifuge import Client, PublicationContext, SubscribedContext, SubscriptionEventHandler
 
 from backbone.readiness import READY_FILE
@@ -18,12 +19,21 @@ from operations.ports import free_port
 from tests.running_gateway import ADMIN_KEY, TOKEN_SECRET
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.running_gateway import RunningGateway
 
 EVENTS = 3_000
 _BATCH = 20
+_SECONDS = 120
+
+
+async def until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {_SECONDS} s: {what}"
+        await asyncio.sleep(0.02)
 
 
 class Node:
@@ -49,15 +59,21 @@ class Node:
         command = [sys.executable, "-m", "operations", "connector", "websocket"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self._environment, stderr=log)  # noqa: ASYNC220  # short
-        deadline = time.monotonic() + 60
-        while not self._ready.exists():
-            running = self.process.poll() is None and time.monotonic() < deadline
-            assert running, self._log.read_text()[-4_000:]
-            await asyncio.sleep(0.05)
+        await until(lambda: self._ready.exists() or self.process.poll() is not None, "the node is ready")
+        assert self.process.poll() is None, self._log.read_text()[-4_000:]
 
     async def end(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
-        await asyncio.to_thread(self.process.wait, 30)
+        await asyncio.to_thread(self.process.wait, _SECONDS)
+
+
+@pytest.fixture
+def node(gateway: RunningGateway, tmp_path: Path) -> Iterator[Node]:
+    made = Node(gateway, tmp_path)
+    yield made
+    # The test has ended it, unless it failed.
+    made.process.kill()
+    made.process.wait()
 
 
 class Listener(SubscriptionEventHandler):
@@ -103,10 +119,9 @@ async def publish(api: httpx.AsyncClient, code: str, numbers: range) -> None:
 
 
 async def test_the_official_client_misses_nothing_across_restarts(
-    gateway: RunningGateway, processors: None, tmp_path: Path
+    gateway: RunningGateway, processors: None, node: Node
 ) -> None:
     code = f"Tick{uuid.uuid4().hex}"
-    node = Node(gateway, tmp_path)
     await node.start()
     headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
     async with httpx.AsyncClient(base_url=gateway.url, headers=headers, timeout=30) as api:
@@ -125,26 +140,22 @@ async def test_the_official_client_misses_nothing_across_restarts(
         subscription = client.new_subscription(channel, listener, get_token=subscription_token)
         await client.connect()
         await subscription.subscribe()
-        await subscription.ready()
+        await subscription.ready(_SECONDS)
 
-        async def publish_all() -> None:
-            for first in range(0, EVENTS, _BATCH):
+        async def publish_all(numbers: range) -> None:
+            for first in range(numbers.start, numbers.stop, _BATCH):
                 await publish(api, code, range(first, first + _BATCH))
 
-        publishing = asyncio.create_task(publish_all())
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            arrived = len(listener.numbers)
-            deadline = time.monotonic() + 60
-            while len(listener.numbers) < arrived + EVENTS // 10:
-                assert time.monotonic() < deadline, "publications arrive"
-                await asyncio.sleep(0.01)
+        for restart, number in enumerate((signal.SIGTERM, signal.SIGKILL)):
+            # Each end strikes in the middle of events of its own, however fast those of the one before came.
+            share = range(restart * EVENTS // 2, (restart + 1) * EVENTS // 2)
+            publishing = asyncio.create_task(publish_all(share))
+            await until(lambda least=share.start + EVENTS // 20: len(listener.numbers) > least, "publications arrive")
             await node.end(number)
             await node.start()
-        await publishing
-        deadline = time.monotonic() + 60
-        while len(listener.numbers) < EVENTS:
-            assert time.monotonic() < deadline, f"{len(listener.numbers)} of {EVENTS} arrived"
-            await asyncio.sleep(0.02)
+            await publishing
+            await until(lambda least=restart + 1: len(listener.subscribed) > least, "the client is back")
+        await until(lambda: len(listener.numbers) >= EVENTS, "all publications arrive")
         await client.disconnect()
     await node.end(signal.SIGTERM)
     assert listener.offsets == list(range(1, EVENTS + 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 import httptools
@@ -44,7 +45,8 @@ class _Flow(FlowControl):
 
     def __init__(self, connection: BoundedConnection, transport: asyncio.Transport) -> None:
         super().__init__(transport)
-        self._connection = connection
+        # It refers to this, too: in a circle, both would stay in memory for many more connections.
+        self._connection = weakref.proxy(connection)
 
     def resume_reading(self) -> None:
         """Read on, if there is nothing left that was read before."""
@@ -95,10 +97,13 @@ class BoundedConnection(HttpToolsProtocol):
         self._looking = self.loop.call_later(LOOK_EVERY, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End, and keep nothing for the sake of a timer."""
+        """End, and leave nothing behind that a timer or the garbage collector would have to find."""
         self._looking.cancel()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
+        # Requests that have not begun refer to the connection.
+        self.pipeline.clear()
+        self.cycle = None  # type: ignore[assignment]  # as before the first
 
     def is_behind(self) -> bool:
         """Whether nothing more should be read now."""

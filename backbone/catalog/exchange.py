@@ -255,8 +255,8 @@ def _destination(view: CatalogView, client: Client, roles: Roles | None) -> list
     """What changes of where the client receives."""
     found = view.endpoint(client.id)
     wanted = found
-    if roles is not None and roles.destination is not None:
-        said = roles.destination
+    said = None if roles is None else roles.destination
+    if said is not None:
         now = timestamps.now()
         before = found or Endpoint(
             id=client.id,
@@ -278,7 +278,8 @@ def _destination(view: CatalogView, client: Client, roles: Roles | None) -> list
     elif found is not None:
         enabled = found.enabled and roles is None
         wanted = msgspec.structs.replace(found, name=client.name, enabled=enabled)
-    if wanted is None or wanted == found:
+    # One that is said to receive counts as edited even if it did before: its connector may have found it gone.
+    if wanted is None or (wanted == found and said is None):
         return []
     put: list[Resource] = [msgspec.structs.replace(wanted, updated_at=timestamps.now())]
     if found is not None and wanted.enabled and not found.enabled:

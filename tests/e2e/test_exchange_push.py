@@ -112,6 +112,39 @@ def test_A_162_what_is_not_subscribed_to_is_not_pushed(
     assert sorted(totals) == ["3", "4"]
 
 
+def test_a_consumer_that_is_gone_is_shown_as_disabled_until_it_says_again_that_it_receives(
+    account: ExchangeAccount, publisher: ExchangeEndpoint, mailbox: tuple[str, Mailbox]
+) -> None:
+    url, received = mailbox
+    received.answers = [410, 204]
+    code = f"code-{uuid4()}"
+    push = {"enabled": True, "url": url}
+    consumer = account.endpoint(destination=push)
+    publisher.register(code).raise_for_status()
+    account.subscribe(consumer, publisher, code)
+    with account.gateway.client(params={"workspace": account.workspace}) as admin, consumer.client() as http:
+
+        def state() -> dict[str, Any]:
+            answer = admin.get(f"/headrace/v1/endpoints/{consumer.id}").raise_for_status()
+            shown: dict[str, Any] = answer.json()["state"]
+            return shown
+
+        assert state()["status"] == "enabled"
+        publish(publisher, code, "1")
+        bodies(received, 1)
+        deadline = time.monotonic() + 60
+        while (gone := state())["status"] == "enabled":
+            assert time.monotonic() < deadline, "what the connector found is written"
+            time.sleep(0.05)
+        assert (gone["status"], gone["reason"]) == ("disabled", "the endpoint answered 410 Gone")
+
+        http.put("/v1/endpoint", json={"endpointTypes": {"event": {"destination": push}}}).raise_for_status()
+
+        assert state()["status"] == "enabled"
+        publish(publisher, code, "2")
+    assert [body["events"][0]["attributes"][1]["value"] for body in bodies(received, 2)] == ["1", "2"]
+
+
 def test_a_consumer_that_stops_receiving_gets_no_more(
     account: ExchangeAccount, publisher: ExchangeEndpoint, mailbox: tuple[str, Mailbox]
 ) -> None:

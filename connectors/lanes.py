@@ -48,21 +48,31 @@ class Lane(Generic[Item]):
 
     Args:
         limit: the endpoint's most simultaneous requests.
+        edited_at: when the endpoint was last edited, in microseconds since the epoch; see ``begin_anew``.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, edited_at: int = 0) -> None:
         self.limit = limit
-        self._window = min(FIRST_WINDOW, limit)
         self._queue: deque[tuple[float, Item]] = deque()
         self._started: dict[int, float] = {}
         self._ticket = 0
+        self.used_at = 0.0
+        self.begin_anew(edited_at)
+
+    def begin_anew(self, edited_at: int) -> None:
+        """Forget how the endpoint answered: it was edited, and may be another server now.
+
+        What is under way keeps its place, but says nothing of the endpoint as it is.
+        """
+        self.edited_at = edited_at
+        self._began_with = self._ticket
+        self._window = min(FIRST_WINDOW, self.limit)
         self._latency: float | None = None
         self._quickest = float("inf")
         self._failures = 0
         self._cooldown = FIRST_COOLDOWN
         self._closed_until = 0.0
         self._free_at = 0.0
-        self.used_at = 0.0
 
     @property
     def queued(self) -> int:
@@ -107,7 +117,7 @@ class Lane(Generic[Item]):
             healthy: whether the endpoint works, not whether it liked the event; None when nothing was sent.
         """
         taken = now - self._started.pop(ticket)
-        if healthy is None:
+        if healthy is None or ticket <= self._began_with:
             return
         known = taken if self._latency is None else self._latency
         self._latency = known + (taken - known) * _SMOOTHING
@@ -165,12 +175,14 @@ class Lanes(Generic[Item]):
     def __init__(self) -> None:
         self._lanes: dict[str, Lane[Item]] = {}
 
-    def of(self, endpoint: str, limit: int) -> Lane[Item]:
-        """An endpoint's lane, with the limit that it has now."""
+    def of(self, endpoint: str, limit: int, edited_at: int = 0) -> Lane[Item]:
+        """An endpoint's lane, with the limit that it has now; it begins anew when the endpoint has been edited."""
         lane = self._lanes.get(endpoint)
         if lane is None:
-            lane = self._lanes[endpoint] = Lane(limit)
+            lane = self._lanes[endpoint] = Lane(limit, edited_at)
         lane.limit = max(1, limit)
+        if lane.edited_at < edited_at:
+            lane.begin_anew(edited_at)
         return lane
 
     def all(self) -> list[Lane[Item]]:

@@ -156,7 +156,7 @@ class WebhookConnector:
 
     def _hand_to_lane(self, job: Job, endpoint: Endpoint) -> None:
         now = self._clock.now()
-        lane = self._lanes.of(endpoint.id, endpoint.max_in_flight)
+        lane = self._lanes.of(endpoint.id, endpoint.max_in_flight, endpoint.updated_at)
         pause = self._states.pause_left(endpoint)
         if pause > 0:
             self._postpone(job, lane.reserve(now, now + pause) - now, "paused")

@@ -18,6 +18,7 @@ from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
 from backbone.kafka.transaction import TransactionalProducer
+from connectors import lanes
 from connectors.authorization import Authorizer
 from connectors.endpoint_states import EndpointStates
 from connectors.main import GROUP
@@ -213,6 +214,22 @@ async def test_an_edit_ends_the_pause_that_another_url_asked_for(
         # Until the connector has read of the edit, they go to the tier of the pause's end.
         await office.deliver(endpoint)
         await asyncio.sleep(0.1)
+
+
+async def test_an_edit_reopens_an_endpoint_that_another_url_had_closed(
+    office: PostOffice, mailbox: Mailbox, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "FIRST_COOLDOWN", 3_600.0)
+    mailbox.answers = [*[500] * lanes.TRIP_AFTER, 200]
+    endpoint = await office.endpoint(url, retry_schedule=())
+    await office.deliver(endpoint, lanes.TRIP_AFTER)
+    assert await outcomes(office, endpoint, lanes.TRIP_AFTER) == [Outcome.DEAD] * lanes.TRIP_AFTER
+    await office.put(msgspec.structs.replace(endpoint, updated_at=timestamps.now()))
+    async with asyncio.timeout(30):
+        while len(mailbox.received) == lanes.TRIP_AFTER:
+            # Until the connector has read of the edit, they go to the tier of the cool-down's end.
+            await office.deliver(endpoint)
+            await asyncio.sleep(0.1)
 
 
 async def test_retry_after_pauses_the_endpoint_for_all_of_that_time(

@@ -188,3 +188,29 @@ def test_lanes_are_kept_while_they_have_work_or_memory() -> None:
     lanes.forget_idle(10_000.0)
     assert lanes.of("busy", 4) is busy
     assert lanes.of("idle", 4) is not idle
+
+
+def test_an_endpoint_that_was_edited_is_tried_at_once() -> None:
+    lanes: Lanes[int] = Lanes()
+    trip(lanes.of("mended", 16, 1))
+    assert lanes.of("mended", 16, 1).window(1.0) == 0
+    lane = lanes.of("mended", 16, 2)
+    assert lane.window(1.0) == FIRST_WINDOW
+    assert lane.offer(0, 1.0)
+
+
+def test_what_was_under_way_when_it_was_edited_says_nothing_of_the_endpoint() -> None:
+    lanes: Lanes[int] = Lanes()
+    lane = lanes.of("edited", 32, 1)
+    for _ in range(40):
+        run(lane, 0.0, 0.01)
+    fill(lane, 2 * TRIP_AFTER)
+    before = [taken[0] for _ in range(TRIP_AFTER) if (taken := lane.take(0.0))]
+    lanes.of("edited", 32, 2)
+    for ticket in before:
+        lane.done(ticket, 1.0, healthy=False)
+    assert lane.window(1.0) == FIRST_WINDOW
+    assert lane.in_flight == 0
+    after = [taken[0] for _ in range(FIRST_WINDOW) if (taken := lane.take(1.0))]
+    lane.done(after[0], 1.01, healthy=False)
+    assert lane.window(1.01) < FIRST_WINDOW

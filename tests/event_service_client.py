@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.running_gateway import RunningGateway
 
 PATH = "/event-service/graphql"
-_SECONDS = 30
+_SECONDS = 120
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.eventhos_calls import Eventhos, EventhosEvent
 
-_SHOWN_WITHIN = 60.0
+_SHOWN_WITHIN = 120.0
 """Seconds until an execution must be in the log."""
 
 

@@ -30,6 +30,7 @@ ORIGIN = "https://console.example"
 
 START = "from ingest_api.main import run; from ingest_api.settings import IngestSettings; run(IngestSettings())"
 _START_SECONDS = 120
+_STOP_SECONDS = 90
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +118,17 @@ def running_gateway(bootstrap: str, directory: Path, **environment: str) -> Iter
                 url=f"http://127.0.0.1:{port}", bootstrap=bootstrap, directory=directory, process=process
             )
         finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(20)
+            stop(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a plane to end, and wait until it has; one that does not is ended all the same, and raises."""
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
 
 
 def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -36,8 +36,9 @@ class Installation:
 
 def run_processors(gateway: RunningGateway) -> Iterator[None]:
     """Route events, and index them in the ledger of the gateway."""
+    deliveries = (topics.WEBHOOK_DELIVERIES, topics.WEBSOCKET_DELIVERIES, topics.FILE_DELIVERIES)
     ledger = ProcessorSettings().ledger_group
-    pass_over(gateway.bootstrap, ledger, topics.WEBHOOK_DELIVERIES, topics.FILE_DELIVERIES, topics.ATTEMPTS)
+    pass_over(gateway.bootstrap, ledger, *deliveries, topics.ATTEMPTS, topics.DEAD_LETTERS)
     with running_plane(gateway.bootstrap, gateway.directory, "processors"):
         yield
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from backbone.readiness import READY_FILE
-from tests.running_gateway import SECRET_KEYS
+from tests.running_gateway import SECRET_KEYS, stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,4 @@ def running_plane(
                 time.sleep(0.05)
             yield process
         finally:
-            if process.poll() is None:
-                process.terminate()
-                process.wait(20)
+            stop(process)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.component.connectors.receiver import Mailbox
     from tests.running_installation import Installation
 
-_SECONDS = 30
+_SECONDS = 120
 
 
 async def until(holds: Callable[[], bool], what: str) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from tests.running_gateway import RunningGateway
     from tests.running_installation import Installation
 
+SECONDS = 120
+"""That anything may take which the planes do behind the API."""
+
 MEMBERS = ["id", "date", "creationDate", "lastModified", "type", "cameraId", "agentId", "workspaceId", "data"]
 
 
@@ -38,11 +41,12 @@ def socket_url(installation: Installation) -> str:
 
 def opened(url: str, endpoint: str, key: str, **query: str) -> ClientConnection:
     extra = "".join(f"&{name}={text}" for name, text in query.items())
-    return connect(f"{url}?endpoint_id={endpoint}{extra}", additional_headers={"Authorization": f"Bearer {key}"})
+    headers = {"Authorization": f"Bearer {key}"}
+    return connect(f"{url}?endpoint_id={endpoint}{extra}", additional_headers=headers, open_timeout=SECONDS)
 
 
 def received(socket: ClientConnection, count: int) -> list[Any]:
-    return [json.loads(socket.recv(timeout=30)) for _ in range(count)]
+    return [json.loads(socket.recv(timeout=SECONDS)) for _ in range(count)]
 
 
 def ids(socket: ClientConnection, count: int) -> list[str]:
@@ -50,7 +54,7 @@ def ids(socket: ClientConnection, count: int) -> list[str]:
 
 
 def status_of(url: str, **headers: str) -> int:
-    with pytest.raises(InvalidStatus) as refused, connect(url, additional_headers=headers):
+    with pytest.raises(InvalidStatus) as refused, connect(url, additional_headers=headers, open_timeout=SECONDS):
         pass
     return refused.value.response.status_code
 
@@ -76,7 +80,7 @@ def test_G_50_without_a_key_of_the_workspace_it_is_refused(service: EventService
     assert status_of(url, Authorization="Bearer nothing") == 401
     assert status_of(f"{url}&access={service.producer_key}") == 401
     assert status_of(url, Authorization=f"Bearer {other.key}") == 404
-    with connect(f"{url}&access={service.key}"):
+    with connect(f"{url}&access={service.key}", open_timeout=SECONDS):
         pass
 
 
@@ -194,7 +198,7 @@ def test_G_56_a_deleted_endpoint_gets_nothing_more_and_its_socket_is_closed(
         assert service.delete(endpoint)
         service.publish("HAR", {"after": True})
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=30)
+            socket.recv(timeout=SECONDS)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 3501
     assert status_of(f"{socket_url}?endpoint_id={endpoint}&access={service.key}") == 404
@@ -206,7 +210,7 @@ def test_a_socket_is_closed_when_its_key_is_revoked(service: EventService, socke
         with service.gateway.client(params={"workspace": service.workspace}) as admin:
             admin.delete(f"/headrace/v1/clients/{client}").raise_for_status()
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=30)
+            socket.recv(timeout=SECONDS)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 3500
 

@@ -38,7 +38,7 @@ class Mailbox:
     answering: Answering | None = None
     received: list[Received] = field(default_factory=list)
 
-    def wait(self, count: int = 1, timeout: float = 60) -> list[Received]:
+    def wait(self, count: int = 1, timeout: float = 120) -> list[Received]:
         """What came, as soon as it is at least ``count`` requests."""
         deadline = time.monotonic() + timeout
         while len(self.received) < count:
@@ -59,7 +59,7 @@ class Receiver:
 
     def start(self) -> None:
         self._thread.start()
-        assert self._started.wait(10)
+        assert self._started.wait(60)
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -26,15 +26,32 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
 
 
 def free_port(preferred: int | None = None, host: str = "127.0.0.1") -> int:
-    """``preferred`` if nothing listens there, else one that the system picks; raises ``CannotStart`` as ``is_free``."""
+    """``preferred`` if nothing listens there, else one that the system picks; raises ``CannotStart`` as ``is_free``.
+
+    What the system has picked it picks for nobody else in the next minute: the server may take its time to start.
+    """
     if preferred and is_free(preferred, host):
         return preferred
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
+        port = _reserved_port()
         if is_free(port, host):
             return port
+
+
+def _reserved_port() -> int:
+    """A port on which a connection has just ended: its traces keep it for a server, which asks for it by number."""
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", 0))
+        # Not before: the system would pick ports that bear such traces already.
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.listen()
+        client.connect(server.getsockname())
+        accepted, _ = server.accept()
+        # The traces stay with the end that closes first.
+        accepted.close()
+        client.recv(1)
+        port: int = server.getsockname()[1]
+    return port
 
 
 def _refusals(host: str, port: int) -> list[OSError | None]:

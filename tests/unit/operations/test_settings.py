@@ -68,6 +68,15 @@ def test_a_port_is_free_where_it_is_on_every_address_of_the_name(monkeypatch: py
         assert free_port(port, "localhost") != port
 
 
+def test_a_port_that_was_found_free_is_kept_for_who_asks_for_it() -> None:
+    """Until its server has started, others who look for a port must not be given it."""
+    port = free_port()
+    with socket.socket() as another, pytest.raises(OSError, match="in use"):
+        another.bind(("127.0.0.1", port))
+    with socket.create_server(("127.0.0.1", port)) as server:
+        assert server.getsockname()[1] == port
+
+
 def test_an_address_that_this_machine_does_not_have_does_not_count_beside_one_that_it_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

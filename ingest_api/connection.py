@@ -150,6 +150,8 @@ class BoundedConnection(HttpToolsProtocol):
         self._upgrading = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if not self._upgrading:
             super().on_headers_complete()
+            # What comes behind the body, such as an Authorization, is no header (RFC 9110, 6.5.1), and is dropped.
+            self.headers = []
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, which the app bounds."""

@@ -96,6 +96,14 @@ async def test_a_body_in_chunks_and_the_request_after_it_are_read() -> None:
     assert second == b"GET /next?|host|"
 
 
+@pytest.mark.parametrize("upgrade", [b"", UPGRADE])
+async def test_what_comes_behind_a_body_is_no_header(upgrade: bytes) -> None:
+    head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n" + upgrade + b"\r\n"
+    sent = head + b"2\r\nok\r\n0\r\nAuthorization: Bearer key\r\nX-Own: kept\r\n\r\n"
+    names = b"transfer-encoding,host,connection" if upgrade else b"transfer-encoding"
+    assert await answers(2, sent * 2) == [b"POST /?|" + names + b"|ok"] * 2
+
+
 async def test_many_in_a_row_are_all_answered() -> None:
     assert (
         await answers(50, (WHOLE + BODY) * 50) == [b"POST /there?a=b|x-own,host,connection,content-length|" + BODY] * 50

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from backbone.kafka.failures import is_passing
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
 
 
 def records_of(bootstrap: str, topic: str) -> list[Message]:
-    """Every committed record of a topic, from its first to the end as of now."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": f"read-{uuid4()}",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-        }
-    )
+    """Every record of a topic that has been committed, from its first on.
+
+    A commit is answered a moment before it can be read: what is open when this is called is waited for.
+    """
+    config = {"bootstrap.servers": bootstrap, "group.id": f"read-{uuid4()}", "enable.auto.commit": False}
+    consumer = Consumer({**config, "isolation.level": "read_committed"})
+    whole = Consumer({**config, "isolation.level": "read_uncommitted"})
     try:
         found: list[Message] = []
-        for partition in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10) or (0, 0)
+        for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
+            first, end = bounds(whole, TopicPartition(topic, partition))
             if first == end:
                 continue
             consumer.assign([TopicPartition(topic, partition, first)])
@@ -33,3 +34,19 @@ def records_of(bootstrap: str, topic: str) -> list[Message]:
         return found
     finally:
         consumer.close()
+        whole.close()
+
+
+def bounds(consumer: Consumer, partition: TopicPartition) -> tuple[int, int]:
+    """The first offset of a partition and the one after its last; a new one may have no leader for a moment."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            found = consumer.get_watermark_offsets(partition, timeout=30)
+        except KafkaException as error:
+            if not is_passing(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            assert found is not None, "Kafka did not answer in time"
+            return found

@@ -13,11 +13,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from backbone.kafka.failures import is_passing
 from operations.ports import free_port
 from schemas.topics import event_topic
+from tests.records import bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class RunningGateway:
         """An HTTP client; ``key`` goes along as bearer."""
         options["headers"] = options.get("headers", {}) | ({"Authorization": f"Bearer {key}"} if key else {})
         # It is plain HTTP. Loading the certificates that it does not need takes 28 ms for every client.
-        return httpx.Client(base_url=self.url, timeout=15, verify=False, **options)  # noqa: S501
+        return httpx.Client(base_url=self.url, timeout=60, verify=False, **options)  # noqa: S501
 
     def create_workspace(self) -> str:
         """A workspace of the test's own; its name."""
@@ -72,24 +72,9 @@ class RunningGateway:
             if metadata.error is not None:
                 assert metadata.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART, metadata.error
                 return 0
-            return sum(_end(consumer, TopicPartition(topic, partition)) for partition in metadata.partitions)
+            return sum(bounds(consumer, TopicPartition(topic, partition))[1] for partition in metadata.partitions)
         finally:
             consumer.close()
-
-
-def _end(consumer: Consumer, partition: TopicPartition) -> int:
-    """How many records a partition has ever had; a new one may have no leader for a moment."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            found = consumer.get_watermark_offsets(partition, timeout=30)
-        except KafkaException as error:
-            if not is_passing(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            assert found is not None, "Kafka did not answer in time"
-            return found[1]
 
 
 @contextlib.contextmanager

@@ -95,19 +95,19 @@ async def test_markers_and_aborted_records_do_not_keep_it_from_the_end(
 ) -> None:
     topic, view = await topic_factory(), View()
     tail = tail_factory([topic], view.apply)
-    writer = TransactionalProducer(kafka, f"test-{uuid.uuid4()}")
+    writer = TransactionalProducer(kafka, f"test-{uuid.uuid4()}", timeout=60)
     writer.start()
     for value in (b"1", b"2", b"3"):
         writer.begin()
         writer.produce(Record(topic, value))
         if value == b"2":
-            writer._client.flush(5)
+            writer._client.flush(60)
             writer.abort()
         else:
             writer.commit()
-        await tail.caught_up(5)
+        await tail.caught_up()
     # Offsets: record and marker of each of the three transactions.
-    await tail.wait_past(topic, 0, 5, 5)
+    await tail.wait_past(topic, 0, 5)
     assert view == [b"1", b"3"]
     writer.close()
 
@@ -116,19 +116,19 @@ async def test_an_open_transaction_is_no_part_of_the_end(
     tail_factory: Factory, producer: Producer, topic_factory: TopicFactory, kafka: KafkaSettings
 ) -> None:
     topic, view = await topic_factory(), View()
-    writer = TransactionalProducer(kafka, f"test-{uuid.uuid4()}")
+    writer = TransactionalProducer(kafka, f"test-{uuid.uuid4()}", timeout=60)
     writer.start()
     writer.begin()
     writer.produce(Record(topic, b"open"))
-    writer._client.flush(5)
+    writer._client.flush(60)
     (ack,) = await producer.send([Record(topic, b"behind it")])
     tail = tail_factory([topic], view.apply)
-    await tail.caught_up(5)
+    await tail.caught_up()
     assert view == []
     with pytest.raises(Unavailable, match="did not catch up"):
         await tail.wait_past(topic, 0, ack.offset, 0.2)
     writer.commit()
-    await tail.wait_past(topic, 0, ack.offset, 5)
+    await tail.wait_past(topic, 0, ack.offset)
     assert view == [b"open", b"behind it"]
     writer.close()
 
@@ -202,9 +202,9 @@ async def test_it_reads_on_where_it_stood_when_its_consumer_fails_for_good(
     monkeypatch.setattr(tail._stopping, "wait", note_pause)
     monkeypatch.setattr(BatchConsumer, "consume", consume_or_fail)
     monkeypatch.setattr(BatchConsumer, "assign", assign_or_fail)
-    assert await asyncio.to_thread(paused.wait, 5)
+    assert await asyncio.to_thread(paused.wait, 60)
     await producer.send([Record(topic, b"2")])
-    await tail.caught_up(5)
+    await tail.caught_up()
     assert view == [b"1", b"2"]
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10]
 

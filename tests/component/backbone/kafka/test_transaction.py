@@ -134,24 +134,6 @@ async def test_a_record_over_the_topics_limit_aborts_and_says_why(
             producer.commit()
 
 
-async def test_transactions_back_to_back_do_not_wait_for_a_retry_backoff(
-    transactional_factory: Factory, topic_factory: TopicFactory
-) -> None:
-    """With librdkafka's default each waits 100 ms for the markers of the one before."""
-    topic = await topic_factory()
-    producer = transactional_factory()
-    producer.start()
-    loop = asyncio.get_running_loop()
-    taken = []
-    for _ in range(20):
-        began = loop.time()
-        producer.begin()
-        producer.produce(Record(topic, b"1"))
-        producer.commit()
-        taken.append(loop.time() - began)
-    assert sorted(taken)[len(taken) // 2] < 0.08
-
-
 def test_without_a_broker_starting_is_unavailable(kafka: KafkaSettings) -> None:
     nowhere = kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
     producer = TransactionalProducer(nowhere, "nobody", timeout=1)

@@ -52,15 +52,7 @@ class LedgerThreads(Executor):
 
     def _answer(self) -> None:
         while True:
-            future, question = self._questions.get()
-            if not future.set_running_or_notify_cancel():
-                continue  # given up before its turn
-            try:
-                answer = question()
-            except BaseException as error:  # noqa: BLE001 -- whatever it is, who asked is told
-                future.set_exception(error)
-            else:
-                future.set_result(answer)
+            _settle(*self._questions.get())
 
 
 async def answered(question: Callable[[], T], *, seconds: float, threads: Executor | None = None) -> T:
@@ -107,3 +99,15 @@ async def _made(ledger: LedgerWriter, threads: Executor | None) -> None:
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             return
+
+
+def _settle(future: Future[Any], question: Callable[[], Any]) -> None:
+    # A function of its own: what is named here would be kept until the next question, and answers can be large.
+    if not future.set_running_or_notify_cancel():
+        return  # given up before its turn
+    try:
+        answer = question()
+    except BaseException as error:  # noqa: BLE001 -- whatever it is, who asked is told
+        future.set_exception(error)
+    else:
+        future.set_result(answer)

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, cast
 from uuid import uuid4
@@ -125,6 +126,14 @@ async def test_questions_are_answered_on_threads_of_the_ledgers_own() -> None:
         assert name.startswith("ledger-")
     with pytest.raises(ZeroDivisionError):
         await ledger_waits.answered(failing, seconds=15, threads=threads)
+
+
+async def test_an_answer_is_not_kept() -> None:
+    threads = ledger_waits.LedgerThreads()
+    kept = weakref.ref(await ledger_waits.answered(threading.Event, seconds=15, threads=threads))
+    async with asyncio.timeout(15):
+        while kept() is not None:  # noqa: ASYNC110  # a thread that tells nobody has it
+            await asyncio.sleep(0.001)
 
 
 def test_a_process_ends_while_the_database_hangs() -> None:

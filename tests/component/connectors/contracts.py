@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backbone.kafka.records import Record
 from schemas import timestamps, topics
@@ -26,10 +26,10 @@ class Contracts:
         self.endpoints: list[Endpoint] = []
         self.mailboxes: list[Mailbox] = []
 
-    async def add(self) -> Mailbox:
+    async def add(self, **fields: Any) -> Mailbox:
         mailbox = self._receiver.mailbox(f"contract-{uuid.uuid4()}")
         self.mailboxes.append(mailbox)
-        endpoint = await self.office.endpoint(mailbox.url, request=RequestTemplate(), retry_schedule=())
+        endpoint = await self.office.endpoint(mailbox.url, request=RequestTemplate(), retry_schedule=(), **fields)
         self.endpoints.append(endpoint)
         return mailbox
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from backbone.kafka.settings import KafkaSettings
+    from tests.component.connectors.receiver import Receiver
 
 SECRET_KEY = "a secret key that the tests share"
 ATTRIBUTES = (
@@ -182,12 +183,19 @@ class PostOffice:
             consumer.close()
 
 
-async def until(condition: Callable[[], bool], what: str, seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
     """Wait for a condition, which may read Kafka."""
     deadline = time.monotonic() + seconds
     while not await asyncio.to_thread(condition):
         assert time.monotonic() < deadline, f"after {seconds:g} s: not {what}"
         await asyncio.sleep(0.02)
+
+
+async def read_by_connector(office: PostOffice, receiver: Receiver) -> None:
+    """Wait until the connector has read what the catalog says now: of an endpoint that is new to it, it asks there."""
+    mailbox = receiver.mailbox(f"mark-{uuid.uuid4()}")
+    await office.deliver(await office.endpoint(mailbox.url))
+    await until(lambda: bool(mailbox.received), "the connector has read the catalog")
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,7 @@ from backbone.kafka.records import Record
 from schemas import topics
 from schemas.delivery import Delivery, Outcome, event_headers, read_delivery
 from tests.component.connectors.contracts import Contracts
-from tests.component.connectors.post_office import until
+from tests.component.connectors.post_office import read_by_connector, until
 
 if TYPE_CHECKING:
     from tests.component.connectors.post_office import PostOffice
@@ -98,7 +98,7 @@ async def test_a_contract_that_hangs_holds_up_no_others(contracts: Contracts, re
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(released.wait(), loop))
         return web.Response()
 
-    slow = await contracts.add()
+    slow = await contracts.add(timeout=300)
     slow.answering = hang
     healthy = receiver.mailbox(f"healthy-{uuid.uuid4()}")
     office, endpoint = contracts.office, await contracts.office.endpoint(healthy.url)
@@ -122,11 +122,11 @@ async def test_a_contract_that_hangs_holds_up_no_others(contracts: Contracts, re
 
 
 @pytest.mark.usefixtures("connector")
-async def test_a_contract_whose_endpoint_is_gone_is_cancelled(contracts: Contracts) -> None:
+async def test_a_contract_whose_endpoint_is_gone_is_cancelled(contracts: Contracts, receiver: Receiver) -> None:
     await contracts.add()
     good = await contracts.add()
     await contracts.office.delete(contracts.endpoints[0])
-
+    await read_by_connector(contracts.office, receiver)
     await contracts.deliver(1, 2)
 
     await until(lambda: len(contracts.attempts()) == 2, "both came to an end")

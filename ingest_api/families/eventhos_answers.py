@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import msgspec
 from fastapi import Depends, Query
 from fastapi.responses import Response as HttpResponse
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from backbone.catalog.eventhos import Refused
@@ -74,6 +74,14 @@ def _printable(text: str) -> str:
 Identifier = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Text = Annotated[str, Field(max_length=2_000)]
+
+
+def _said(given: object) -> object:
+    return None if given == "" else given
+
+
+Said = BeforeValidator(_said)
+"""Of a list's condition: an empty one is none, as in the original. Forms send what was left empty, too."""
 
 
 class Paging(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
@@ -18,6 +18,7 @@ from ingest_api.families.eventhos_answers import (
     Input,
     Name,
     Pages,
+    Said,
     Text,
     contains,
     done,
@@ -88,7 +89,7 @@ async def create_event(gateway: TheGateway, body: EventInput) -> Answer:
 async def list_events(
     gateway: TheGateway,
     pages: Pages,
-    systemId: int | None = None,  # noqa: N803  # the document's name
+    systemId: Annotated[int | None, Said] = None,  # noqa: N803  # the document's name
     eventName: str | None = None,  # noqa: N803  # likewise
 ) -> Answer:
     """All, or those of a system, or with a part of a name."""

@@ -16,7 +16,7 @@ from backbone.catalog.view import CatalogView
 from backbone.executions import ExecutedContract, ReceivedEvent, ReceivedQuery
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.families.eventhos_access import UNREADABLE, needs
-from ingest_api.families.eventhos_answers import ANSWERS, Pages, as_json, iso, verbatim
+from ingest_api.families.eventhos_answers import ANSWERS, Pages, Said, as_json, iso, verbatim
 from ingest_api.families.eventhos_openapi import ERRORS
 from schemas import timestamps
 from schemas.execution import Execution
@@ -43,12 +43,12 @@ class Conditions(NamedTuple):
 
 def _conditions(
     *,
-    system_id: Annotated[int | None, Query(alias="systemId")] = None,
+    system_id: Annotated[int | None, Query(alias="systemId"), Said] = None,
     since: Annotated[str | None, Query(alias="fromTime", description="ISO 8601; a date means its beginning.")] = None,
     until: Annotated[str | None, Query(alias="toTime", description="ISO 8601; a date means its end.")] = None,
-    state: Annotated[State | None, Query(description="Of one of its contracts.")] = None,
-    received_id: Annotated[str | None, Query(alias="idSearch")] = None,
-    identifier: Annotated[str | None, Query(alias="eventIdentifierSearch")] = None,
+    state: Annotated[State | None, Query(description="Of one of its contracts."), Said] = None,
+    received_id: Annotated[str | None, Query(alias="idSearch"), Said] = None,
+    identifier: Annotated[str | None, Query(alias="eventIdentifierSearch"), Said] = None,
 ) -> Conditions:
     return Conditions(system_id, since, until, state, received_id, identifier)
 

@@ -20,6 +20,7 @@ from ingest_api.families.eventhos_answers import (
     Input,
     Name,
     Pages,
+    Said,
     Text,
     done,
     iso,
@@ -77,7 +78,11 @@ async def create_system(gateway: TheGateway, body: SystemInput) -> Answer:
 
 
 @router.get("/system", summary="List systems", dependencies=needs("system:select"), **ANSWERS)
-async def list_systems(gateway: TheGateway, pages: Pages, systemClass: SystemClass | None = None) -> Answer:  # noqa: N803  # the document's name
+async def list_systems(
+    gateway: TheGateway,
+    pages: Pages,
+    systemClass: Annotated[SystemClass | None, Said] = None,  # noqa: N803  # the document's name
+) -> Answer:
     """Those of a class, and the hybrid ones; without a class all."""
     view = await gateway.view()
     wanted = {systemClass, SystemClass.HYBRID}

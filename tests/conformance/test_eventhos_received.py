@@ -89,6 +89,15 @@ def test_E_46_received_events_are_listed(log: EventLog, mailbox: Mailbox) -> Non
     assert log.page(fromTime="2020-01-01", toTime="2100-01-01T00:00:00+02:00")["totalItems"] == 2
 
 
+def test_E_46_a_condition_that_is_left_empty_is_none(log: EventLog) -> None:
+    assert log.eventhos.send(log.event, json={}).json()["code"] == 200310
+    row = log.row(None)
+
+    empty = dict.fromkeys(("systemId", "fromTime", "toTime", "state", "eventIdentifierSearch"), "")
+    assert log.content("/event/received", **empty, idSearch=row["id"])["items"] == [row]
+    assert log.page(idSearch="")["items"] == [row]
+
+
 @pytest.mark.parametrize(
     "condition", [{"fromTime": "yesterday"}, {"state": "lost"}, {"idSearch": "\0"}, {"activeSort": "state"}]
 )

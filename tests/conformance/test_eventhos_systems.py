@@ -68,6 +68,8 @@ def test_E_51_a_class_finds_the_hybrid_systems_too(eventhos: Eventhos, http: htt
 
     found = {row["id"] for row in rows} & set(made.values())
     assert found == {made["producer"], made["hybrid"]}
+    everything = content(http.get("/system", params={"systemClass": "", "itemsPerPage": 1000}))["items"]
+    assert set(made.values()) <= {row["id"] for row in everything}
 
 
 def test_E_51_a_system_changes_and_is_deleted(eventhos: Eventhos, http: httpx.Client) -> None:

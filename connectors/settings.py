@@ -33,7 +33,9 @@ class WebhookSettings(BaseSettings):
         drain: how long a stopping or rebalancing worker waits for requests under way.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_WEBHOOK_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_WEBHOOK_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     allow: Annotated[tuple[str, ...], NoDecode] = ()
     timeout: float = Field(15.0, gt=0, le=300)
@@ -62,7 +64,7 @@ class FileSettings(BaseSettings):
         max_buffered: bytes that are in no file yet, of all endpoints together; past it the largest are cut early.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_FILE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_FILE_", frozen=True, extra="ignore", env_ignore_empty=True)
 
     max_bytes: int = Field(8 * MIB, ge=1)
     max_events: int = Field(10_000, ge=1)
@@ -83,7 +85,9 @@ class ConnectorSettings(BaseSettings):
             takes the first that no living process of this data directory holds.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_CONNECTOR_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_CONNECTOR_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)

@@ -41,7 +41,9 @@ class IngestSettings(BaseSettings):
         log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, env_prefix="HEADRACE_INGEST_")
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_INGEST_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
 
     host: str = Field("127.0.0.1", validation_alias="HEADRACE_HTTP_HOST")
     port: int = Field(8080, ge=0, le=65_535, validation_alias="HEADRACE_HTTP_PORT")

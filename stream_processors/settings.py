@@ -33,7 +33,7 @@ class ProcessorSettings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="HEADRACE_PROCESSORS_", frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="HEADRACE_PROCESSORS_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
     )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)

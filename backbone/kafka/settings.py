@@ -55,7 +55,7 @@ class KafkaSettings(BaseSettings):
         idempotency_keys: how many keys per client are remembered at most; past it the window is effectively shorter.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True)
 
     bootstrap_servers: str = Field("127.0.0.1:9092", validation_alias="KAFKA_BOOTSTRAP_SERVERS")
     options: Annotated[dict[str, str], NoDecode] = Field(

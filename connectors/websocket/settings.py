@@ -36,7 +36,9 @@ class RealtimeSettings(BaseSettings):
             when its last websocket is closed.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HEADRACE_REALTIME_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_REALTIME_", frozen=True, extra="ignore", env_ignore_empty=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65_535)

@@ -1,10 +1,10 @@
-"""``docs/settings.md`` names every setting, and says what it is when it is not set."""
+"""``docs/settings.md`` names every setting, and says what it is when it is not set; empty is not set either."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
@@ -14,6 +14,9 @@ from connectors.settings import ConnectorSettings
 from ingest_api.settings import IngestSettings
 from operations.settings import OperationsSettings
 from stream_processors.settings import ProcessorSettings
+
+if TYPE_CHECKING:
+    import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 PLANES = (OperationsSettings, IngestSettings, ProcessorSettings, ConnectorSettings)
@@ -60,3 +63,15 @@ def test_the_page_tells_the_defaults() -> None:
     page = rows()
     assert {name: read(page[name], like=value) for name, value in fixed.items()} == fixed
     assert len(fixed) > 50
+
+
+def test_a_variable_that_is_empty_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that is empty would be all of the machine's."""
+    monkeypatch.chdir(tmp_path)
+    variables = known().keys() - {"HEADRACE_REALTIME_TOKEN_AUDIENCE"}
+    for name in variables:
+        monkeypatch.delenv(name, raising=False)
+    unset = [plane() for plane in PLANES]
+    for name in variables:
+        monkeypatch.setenv(name, "")
+    assert [plane() for plane in PLANES] == unset

@@ -45,9 +45,11 @@ class StopRequest:
         self.number = 0
 
     def install(self) -> None:
-        """Take the signals over."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        """Take the signals over, but that of a closed terminal under ``nohup``."""
+        for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._receive)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._receive)
 
     def _receive(self, number: int, _frame: FrameType | None) -> None:
         if not self.made:

@@ -81,6 +81,17 @@ def test_a_closed_terminal_that_says_so_again_ends_nothing_sooner() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
+@pytest.mark.usefixtures("own_signals")
+def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    request = StopRequest()
+    request.install()
+    signal.raise_signal(signal.SIGHUP)
+    assert not request.made
+    signal.raise_signal(signal.SIGTERM)
+    assert request.made
+
+
 @pytest.mark.parametrize("given", ["", "an administrator's key"])
 def test_the_welcome_says_where_the_administrators_key_is_and_never_the_key(given: str, tmp_path: Path) -> None:
     settings = OperationsSettings(admin_key=given, data_dir=tmp_path)

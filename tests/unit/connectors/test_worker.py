@@ -150,7 +150,7 @@ async def running(handler: Handler, max_bytes: int = 10**9) -> AsyncIterator[Non
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)

@@ -1,19 +1,38 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ingest_api.patience import Patience
 from schemas.errors import Unavailable
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+async def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[], float]:
+    """The loop's time, which passes at once while there is nothing else to do: no machine is too slow for it."""
+    loop: Any = asyncio.get_running_loop()
+    select, now = loop._selector.select, loop.time()
+
+    def at_once(timeout: float | None) -> Any:
+        nonlocal now
+        now += timeout or 0.0
+        return select(0)
+
+    monkeypatch.setattr(loop._selector, "select", at_once)
+    monkeypatch.setattr(loop, "time", lambda: now)
+    return lambda: now
+
 
 async def test_what_comes_in_time_is_returned() -> None:
     assert await Patience(5).wait(asyncio.sleep(0.001, "there")) == "there"
 
 
-async def test_what_comes_too_late_is_cancelled_and_unavailable() -> None:
+async def test_what_comes_too_late_is_cancelled_and_unavailable(clock: Callable[[], float]) -> None:
     cancelled = asyncio.Event()
 
     async def forever() -> None:
@@ -22,29 +41,27 @@ async def test_what_comes_too_late_is_cancelled_and_unavailable() -> None:
         finally:
             cancelled.set()
 
-    started = time.monotonic()
+    started = clock()
     with pytest.raises(Unavailable):
         await Patience(0.2).wait(forever())
-    assert time.monotonic() - started < 2
+    assert 0.19 <= clock() - started < 0.4
     assert cancelled.is_set()
     # The task goes on: nothing of the cancellation is left behind.
     await asyncio.sleep(0.2)
 
 
-async def test_each_waits_as_long_as_allowed_however_many_wait() -> None:
+async def test_each_waits_as_long_as_allowed_however_many_wait(clock: Callable[[], float]) -> None:
     patience = Patience(0.3)
-    started = time.monotonic()
 
     async def give_up(delay: float) -> float:
         await asyncio.sleep(delay)
-        begun = time.monotonic()
+        begun = clock()
         with pytest.raises(Unavailable):
             await patience.wait(asyncio.Event().wait())
-        return time.monotonic() - begun
+        return clock() - begun
 
     waits = await asyncio.gather(*(give_up(number / 100) for number in range(20)))
-    assert all(0.29 <= each < 1.5 for each in waits)
-    assert time.monotonic() - started < 3
+    assert all(0.29 <= each < 0.5 for each in waits)
 
 
 async def test_errors_and_cancellations_of_others_pass_through() -> None:

@@ -92,7 +92,7 @@ def run(
     steps[:] = [_bound(step, consumer, reader) for step in steps]
     thread = threading.Thread(target=reader.run, args=(batches.append,), daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert not thread.is_alive()
     return batches, consumer, reader
 

@@ -9,12 +9,13 @@ at a time does not wait, and many who do share requests to Kafka.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
 from backbone.kafka.failures import failure, kafka_error
@@ -23,8 +24,6 @@ from schemas.errors import NotAcknowledged, PayloadTooLarge, QueueFull, Unavaila
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from confluent_kafka import KafkaError
 
     from backbone.kafka.records import Message, Record
     from backbone.kafka.settings import KafkaSettings
@@ -45,6 +44,9 @@ _POLL_BUSY, _POLL_IDLE = 0.001, 0.1
 
 _GATHER = 0.005
 """Seconds between two hand-overs to librdkafka while records are under way."""
+
+_LEARN = 2.0
+"""Seconds that a question for a topic's partitions may take."""
 
 _FLUSH = 5.0
 """Seconds; above ``message.timeout.ms``, by which every record has been acknowledged or has failed."""
@@ -111,6 +113,7 @@ class Producer:
         self._finished: deque[_Batch] = deque()
         self._running = False
         self._purge: asyncio.Future[int] | None = None
+        self._learning: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Create the client; does not wait for a broker."""
@@ -125,6 +128,7 @@ class Producer:
             self._produce_gathered()
             self._running = False
             self._next_poll.cancel()
+            await asyncio.gather(*self._learning)
             if self._purge is not None:
                 await self._purge
             await asyncio.to_thread(self._client.flush, _FLUSH)
@@ -183,9 +187,9 @@ class Producer:
             self._next_poll.cancel()
             self._poll_later()
 
-    def _produce(self, batch: _Batch, records: Sequence[Record]) -> None:
+    def _produce(self, batch: _Batch, records: Sequence[Record], begin: int = 0, *, learned: bool = False) -> None:
         produce, delivered = self._client.produce, self._delivered
-        for index, record in enumerate(records):
+        for index, record in enumerate(records[begin:] if begin else records, begin):
             try:
                 produce(
                     record.topic,
@@ -196,12 +200,23 @@ class Producer:
                     headers=record.headers,  # type: ignore[arg-type]  # the stub's list type is invariant
                 )
             except (KafkaException, BufferError) as error:
+                if not learned and _is_of_new_partition(error):
+                    task = self._loop.create_task(self._learn(batch, records, index))
+                    self._learning.add(task)
+                    task.add_done_callback(self._learning.discard)
+                    return
                 # The records before this one are on their way: the batch fails when the last of them is settled.
                 batch.error = _failure(error)
                 batch.sent = index
                 if batch.settled == batch.sent:
                     self._settle(batch)
                 return
+
+    async def _learn(self, batch: _Batch, records: Sequence[Record], index: int) -> None:
+        """Ask how many partitions a topic has by now, and go on with the batch: the client itself asks in seconds."""
+        with contextlib.suppress(KafkaException):  # it is then refused as it was
+            await asyncio.to_thread(self._client.list_topics, records[index].topic, _LEARN)
+        self._produce(batch, records, index, learned=True)
 
     def _delivered(self, batch: _Batch, index: int, error: KafkaError | None, message: Message) -> None:
         if error is None:
@@ -256,6 +271,12 @@ class Producer:
         self._failed = False
         # Tells of every record that was purged, which may take a moment.
         self._purge = self._loop.run_in_executor(None, failed.flush, _FLUSH)
+
+
+def _is_of_new_partition(error: KafkaException | BufferError) -> bool:
+    """Whether the client knows of no such partition: its topic may have been grown a moment ago."""
+    unknown = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001  # librdkafka's name
+    return isinstance(error, KafkaException) and kafka_error(error).code() == unknown
 
 
 def _failure(error: KafkaError | KafkaException | BufferError) -> HeadraceError:

@@ -41,6 +41,9 @@ SETTINGS = settings(
     suppress_health_check=list(HealthCheck),
 )
 
+_SECONDS = 60
+"""For one answer."""
+
 pytestmark = [
     pytest.mark.timeout(0 if "HEADRACE_FUZZ_EXAMPLES" in os.environ else 600),
     # Of the libraries that make the requests.
@@ -71,7 +74,7 @@ class Fuzzed:
         @SETTINGS
         @given(requests_to_send)
         def send(case: Case) -> None:
-            answer = case.call(base_url=self.url, session=self.session, headers=headers)
+            answer = case.call(base_url=self.url, session=self.session, headers=headers, timeout=_SECONDS)
             found.setdefault(answer.status_code, f"{case.as_curl_command()}\n{answer.text[:500]}")
 
         try:
@@ -95,7 +98,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
         requests.Session() as session,
     ):
         credentials = credentials_on(gateway)
-        document = session.get(f"{gateway.url}/openapi.json", timeout=15).json()
+        document = session.get(f"{gateway.url}/openapi.json", timeout=_SECONDS).json()
         yield Fuzzed(url=gateway.url, credentials=credentials, document=document, session=session)
 
 
@@ -117,7 +120,9 @@ def test_graphql_is_answered_with_data_or_with_errors_that_are_the_callers(
         @given(field.as_strategy())
         def send(case: Case) -> None:
             body = {"query": case.body}
-            answer = fuzzed.session.post(f"{fuzzed.url}/event-service/graphql", json=body, headers=headers, timeout=15)
+            answer = fuzzed.session.post(
+                f"{fuzzed.url}/event-service/graphql", json=body, headers=headers, timeout=_SECONDS
+            )
             assert answer.status_code == 200, (case.body, answer.text)
             content = answer.json()
             assert content.keys() & {"data", "errors"}

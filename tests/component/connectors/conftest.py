@@ -59,9 +59,9 @@ def connector(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) ->
             ready.set()
 
     threading.Thread(target=run, daemon=True).start()
-    assert ready.wait(30)
+    assert ready.wait(120)
     assert failures == []
     yield registry
     loop.call_soon_threadsafe(stopping.set)
-    assert ended.wait(30)
+    assert ended.wait(120)
     assert failures == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Engine
 
-_READY_WITHIN = 30.0
+_READY_WITHIN = 120.0
 """Seconds."""
 
 
@@ -97,7 +98,8 @@ def _serve(programs: Path, directory: Path, user: str | None) -> Iterator[URL]:
         _wait_until_ready(url, server, directory / "log")
         yield url
     finally:
-        server.terminate()
+        # Not SIGTERM: at that it waits for whoever is still connected.
+        server.send_signal(signal.SIGINT)
         server.wait(_READY_WITHIN)
 
 

@@ -208,7 +208,7 @@ class Installation:
         headers = [dict(message.headers() or ()) for message in self._read_all(topics.DEAD_LETTERS)]
         return [each for each in headers if each.get("hr_dead_topic") == topic.encode()]
 
-    def wait_for_deliveries(self, endpoint_ids: set[str], count: int, timeout: float = 30) -> list[Delivery]:
+    def wait_for_deliveries(self, endpoint_ids: set[str], count: int, timeout: float = 120) -> list[Delivery]:
         """The deliveries for these endpoints, once there are ``count`` of them."""
         found: list[Delivery] = []
 
@@ -276,7 +276,7 @@ class Worker:
     def start(self) -> None:
         with self._log.open("wb") as log:
             self.process = subprocess.Popen([sys.executable, "-c", _WORKER], env=self._environment, stderr=log)
-        wait_until(lambda: self._ready.exists() or self.exit_code is not None, 30, "the worker is ready")
+        wait_until(lambda: self._ready.exists() or self.exit_code is not None, 120, "the worker is ready")
         assert self.exit_code is None, self.log
 
     @property
@@ -299,7 +299,7 @@ class Worker:
     def terminate(self) -> int:
         """SIGTERM, and the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(90)
 
     def end(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -327,7 +327,7 @@ async def installation_on(bootstrap_servers: str, directory: Path) -> AsyncItera
     await ensure_internal_topics(admin)
     catalog = Catalog(settings)
     catalog.start()
-    writer = CatalogWriter(catalog, settings)
+    writer = CatalogWriter(catalog, settings, timeout=20)
     producer = Producer(settings)
     try:
         await catalog.caught_up()

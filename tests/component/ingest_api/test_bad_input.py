@@ -94,6 +94,17 @@ def test_what_is_wrong_is_told_once_where_it_is_and_in_words_of_json(
     assert [(each["path"], each["message"]) for each in answer.json()["errors"]] == [problem]
 
 
+@pytest.mark.parametrize("path", [f"{V1}/filters", "/v1/eventtype", "/event"])
+def test_a_body_that_is_wrong_in_a_million_places_is_not_told_of_all_of_them(
+    gateway: RunningGateway, path: str
+) -> None:
+    """Which would take gigabytes, and half a minute of everybody's time."""
+    with gateway.client() as http:
+        answer = http.post(path, content=b'{"types":[' + b"1," * 1_000_000 + b"1]}", headers=JSON)
+    assert (answer.status_code, len(answer.content) < 1_000) == (413, True), answer.text[:1_000]
+    assert "50000 commas" in answer.text
+
+
 @pytest.mark.parametrize("name", [".", ".."])
 def test_a_workspace_that_no_path_could_say_is_refused(gateway: RunningGateway, name: str) -> None:
     with gateway.client() as admin:

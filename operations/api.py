@@ -62,9 +62,16 @@ class OwnApi:
         await self._call("DELETE", path, query)
 
     async def client(self, client: str, *, workspace: str = DEFAULT_WORKSPACE, **properties: Any) -> Any:
-        """The client with that id, created when there is none."""
+        """The client with that id, created when there is none; else enabled, and with these roles and scopes again."""
         found = await self.find(f"/clients/{client}", workspace=workspace)
-        return found or await self.post("/clients", {"id": client, **properties}, workspace=workspace)
+        if found is None:
+            return await self.post("/clients", {"id": client, **properties}, workspace=workspace)
+        wanted = {"disabled": False} | {
+            name: list(properties[name]) for name in ("roles", "scopes") if name in properties
+        }
+        if all(found[name] == value for name, value in wanted.items()):
+            return found
+        return await self._call("PATCH", f"/clients/{client}", {"workspace": workspace}, wanted)
 
     async def new_key(self, client: str, *, workspace: str = DEFAULT_WORKSPACE) -> str:
         """An API key for a client that has no other when this returns."""

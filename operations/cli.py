@@ -166,8 +166,8 @@ def tour() -> None:
 def fixtures(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Create clients to try the APIs with.
 
-    They and their workspaces are those that the conformance cases name. Their ids and keys are printed; each run makes
-    new keys.
+    They and their workspaces are those that the conformance cases name; what trying the cases changed of them is put
+    back. Their ids and keys are printed; each run makes new keys.
     """
     from operations.fixtures import run
 

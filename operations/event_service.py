@@ -25,6 +25,11 @@ mutation ($name: String!, $type: String!) {
   createEventFilters(name: $name, eventFiltersInput: {in: {eventTypes: [$type]}}) { id }
 }
 """
+_RESTORE_FILTER = """
+mutation ($id: ID!, $type: String!) {
+  updateEventFilters(eventFiltersId: $id, eventFiltersInput: {in: {eventTypes: [$type]}}) { id }
+}
+"""
 
 
 class EventServiceApi:
@@ -78,6 +83,7 @@ async def _filter(calls: EventServiceApi) -> str:
     for found in (await calls.execute(_FIND_FILTERS))["eventsFilters"]["collectionItems"]:
         if found["name"] == FILTER:
             known: str = found["id"]
+            await calls.execute(_RESTORE_FILTER, id=known, type=FILTERED)
             return known
     created = await calls.execute(_CREATE_FILTER, name=FILTER, type=FILTERED)
     new: str = created["createEventFilters"]["id"]

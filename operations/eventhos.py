@@ -43,6 +43,14 @@ class EventhosApi:
             if page >= content["totalPages"]:
                 return None
 
+    async def restore(self, path: str, name: str, value: str, /, **members: Any) -> int:
+        """Create what a list has no row of with that value, or give it these members again; its id."""
+        found = await self.find(path, name, value)
+        if found is None:
+            return await self.create(path, **members)
+        await self.put(f"{path}/{found['id']}", **members)
+        return int(found["id"])
+
     async def get(self, path: str, **query: str) -> Any:
         """The content at a path."""
         return await call(self._session, "GET", self._url + path, params=query, headers=self._headers)
@@ -94,11 +102,8 @@ async def eventhos_clients(api: OwnApi, session: aiohttp.ClientSession) -> dict[
         made[system] = await _system(calls, system, made[client]["id"])
     made["EV"] = await _event(calls, "EV", made["S1"]["id"])
     made["EV2"] = await _event(calls, "EV2", made["S1"]["id"])
-    action = await calls.find("/action", "identifier", "fixtures-action")
-    action_id = action["id"] if action else await _action(calls, made["S1"]["id"])
-    contract = await calls.find("/contract", "eventIdentifier", made["EV"]["identifier"])
-    made["EV"]["contract"] = contract["id"] if contract else await _contract(calls, made["EV"]["id"], action_id)
-    made["EV"] |= {"action": action_id, "url": TARGET_URL}
+    action = await _action(calls, made["S1"]["id"])
+    made["EV"] |= {"contract": await _contract(calls, made["EV"], action), "action": action, "url": TARGET_URL}
     return made
 
 
@@ -121,9 +126,8 @@ async def family_client(
 
 async def _system(calls: EventhosApi, name: str, client: int) -> dict[str, Any]:
     identifier = f"fixtures-{name}"
-    found = await calls.find("/system", "identifier", identifier)
     members = {"identifier": identifier, "name": name, "type": "fixtures", "systemClass": "hybrid", "clientId": client}
-    return {"id": found["id"] if found else await calls.create("/system", **members), "identifier": identifier}
+    return {"id": await calls.restore("/system", "identifier", identifier, **members), "identifier": identifier}
 
 
 async def _event(calls: EventhosApi, name: str, system: int) -> dict[str, Any]:
@@ -136,10 +140,12 @@ async def _event(calls: EventhosApi, name: str, system: int) -> dict[str, Any]:
 
 
 async def _action(calls: EventhosApi, system: int) -> int:
-    members = {"identifier": "fixtures-action", "name": "fixtures", "operation": "process"}
-    return await calls.create("/action", system_id=system, url=TARGET_URL, method="post", **members)
+    members = {"name": "fixtures", "operation": "process", "url": TARGET_URL, "method": "post"}
+    identifier = "fixtures-action"
+    return await calls.restore("/action", "identifier", identifier, identifier=identifier, system_id=system, **members)
 
 
-async def _contract(calls: EventhosApi, event: int, action: int) -> int:
-    members = {"name": "fixtures", "identifier": f"fixtures-contract-{event}", "order": 1}
-    return await calls.create("/contract", eventId=event, actionId=action, **members)
+async def _contract(calls: EventhosApi, event: dict[str, Any], action: int) -> int:
+    members = {"eventId": event["id"], "actionId": action, "name": "fixtures", "order": 1, "active": True}
+    identifier = f"fixtures-contract-{event['id']}"
+    return await calls.restore("/contract", "identifier", identifier, identifier=identifier, **members)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from operations.errors import CallFailed
@@ -68,8 +69,14 @@ class ExchangeApi:
         return await self._call("PUT", "/v1/endpoint", body)
 
     async def register(self, code: str, *, kind: str = "PUBLISH", attributes: Sequence[Any] = ATTRIBUTES) -> Any:
-        """Register an event type for the endpoint of the key."""
+        """Register an event type for the endpoint of the key, in the place of another of that code."""
         body = {"code": code, "name": code, "registrationType": kind, "attributes": list(attributes)}
+        try:
+            return await self._call("POST", "/v1/eventtype", body)
+        except CallFailed as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+        await self._text("DELETE", f"/v1/eventtype/{code}")
         return await self._call("POST", "/v1/eventtype", body)
 
     async def publish(self, body: Any) -> Any:

@@ -77,7 +77,10 @@ def dry_run(
 
 
 def _latest(events: list[Looked], count: int) -> list[Looked]:
-    return sorted(events, key=lambda event: (event.appended_at, event.offset), reverse=True)[:count]
+    def place(event: Looked) -> tuple[int, str, int, int]:
+        return event.appended_at, event.topic, event.partition, event.offset
+
+    return sorted(events, key=place, reverse=True)[:count]
 
 
 def _looked(message: Message, event: DecodedEvent, *, matches: bool) -> Looked:
@@ -98,7 +101,8 @@ def _last_of_each(settings: KafkaSettings, topics: Collection[str], last: int, d
     """The last records of every partition; tombstones are none."""
     consumer = BatchConsumer(settings, group=None)
     try:
-        bounds = consumer.watermarks(consumer.partitions_of(sorted(topics)))
+        partitions = consumer.partitions_of(sorted(topics), _left(deadline))
+        bounds = consumer.watermarks(partitions, _left(deadline))
         ends = {partition: end for partition, (first, end) in bounds.items() if end > first}
         consumer.assign({partition: max(bounds[partition][0], end - last) for partition, end in ends.items()})
         read: dict[Partition, int] = {}
@@ -112,3 +116,8 @@ def _last_of_each(settings: KafkaSettings, topics: Collection[str], last: int, d
                     yield message
     finally:
         consumer.close()
+
+
+def _left(deadline: float) -> float:
+    """Seconds that one question to Kafka may take."""
+    return max(0.1, deadline - time.monotonic())

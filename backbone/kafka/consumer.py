@@ -45,7 +45,7 @@ class BatchConsumer:
         group: the consumer group; None to read assigned partitions without one.
         on_assigned: called inside ``consume`` with partitions that were added, before any of their records is fetched;
             may return offsets for those that shall start elsewhere than at their committed offset, and may call
-            ``commit``, ``committed``, ``known_ends`` and ``offsets_for_times``.
+            ``commit``, ``committed``, ``known_ends``, ``end_offsets`` and ``offsets_for_times``.
         on_revoked: called inside ``consume`` or ``close`` with partitions that are about to go to another member (or
             have gone, if this one was away for too long: a ``commit`` then fails).
         read_committed: False shows records of open and aborted transactions too.
@@ -190,51 +190,54 @@ class BatchConsumer:
         For a read_committed consumer that is the last stable offset. The question waits behind a pending fetch
         (``fetch.wait.max.ms``); ``Admin.end_offsets`` does not.
         """
-        return {partition: high for partition, (_, high) in self.watermarks(partitions, timeout).items()}
+        return self._offsets(dict.fromkeys(partitions, OFFSET_END), "ask for the ends of partitions", timeout)
 
     def watermarks(
         self, partitions: Iterable[Partition], timeout: float = _TIMEOUT
     ) -> dict[Partition, tuple[int, int]]:
         """The first offset that the partition still has, and the end as in ``end_offsets``."""
-        return {(topic, partition): self._bounds(topic, partition, timeout) for topic, partition in partitions}
+        asked = dict.fromkeys(partitions, OFFSET_BEGINNING)
+        firsts = self._offsets(asked, "ask for the beginnings of partitions", timeout)
+        ends = self.end_offsets(asked, timeout)
+        return {partition: (first, ends[partition]) for partition, first in firsts.items()}
 
     def offsets_for_times(
         self, times: Mapping[Partition, int], timeout: float = _TIMEOUT
     ) -> dict[Partition, int | None]:
         """The first offset with a timestamp at or after a time (milliseconds since the epoch), or None."""
-        doing = "look up offsets by time"
-        found = _answer(lambda: self._offsets_for_times(times, timeout), doing, timeout)
-        return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
-
-    def _offsets_for_times(self, times: Mapping[Partition, int], timeout: float) -> list[TopicPartition]:
-        found = self._client.offsets_for_times(_positions(times), timeout)
-        for entry in found:
-            if entry.error:
-                # Its offset is still the time: where it is taken for an offset, nothing is read ever again.
-                raise KafkaException(entry.error)
-        return found
+        found = self._offsets(times, "look up offsets by time", timeout)
+        return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
 
     def known_ends(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, int]:
-        """``end_offsets`` in one question, of those partitions that can answer it: one without a leader is left out."""
+        """``end_offsets`` of those partitions that can answer: one without a leader is left out."""
         asked = _positions(dict.fromkeys(partitions, OFFSET_END))
         found = _answer(lambda: self._client.offsets_for_times(asked, timeout), "ask for ends", timeout)
         return {(entry.topic, entry.partition): entry.offset for entry in found if not entry.error}
 
     def partitions_of(self, topics: Iterable[str], timeout: float = _TIMEOUT) -> list[Partition]:
-        """Every partition of these topics; a topic that does not exist has none."""
-        found: list[Partition] = []
-        for topic in topics:
-            try:
-                metadata = self._client.list_topics(topic, timeout).topics[topic]
-            except KafkaException as exception:
-                raise failure(exception, f"ask for the partitions of {topic}") from exception
-            found.extend((topic, partition) for partition in sorted(metadata.partitions))
-        return found
+        """Every partition of these topics; a topic that does not exist has none. Not inside ``on_assigned``.
 
-    def _bounds(self, topic: str, partition: int, timeout: float) -> tuple[int, int]:
-        place = TopicPartition(topic, partition)
-        doing = f"ask for the end of {topic}/{partition}"
-        return _answer(lambda: self._client.get_watermark_offsets(place, timeout, cached=False), doing, timeout)
+        From then on the client knows partitions that were added, and new leaders.
+        """
+        try:
+            there = self._client.list_topics(timeout=timeout).topics
+        except KafkaException as exception:
+            raise failure(exception, "ask for the partitions of topics") from exception
+        return [(topic, number) for topic in topics if topic in there for number in sorted(there[topic].partitions)]
+
+    def _offsets(self, times: Mapping[Partition, int], doing: str, timeout: float) -> dict[Partition, int]:
+        """Offsets by times, or by librdkafka's logical offsets, all in one question."""
+
+        def ask() -> list[TopicPartition]:
+            found = self._client.offsets_for_times(_positions(times), timeout)
+            for entry in found:
+                if entry.error:
+                    # Its offset is still the time: where it is taken for an offset, nothing is read ever again.
+                    raise KafkaException(entry.error)
+            return found
+
+        found = _answer(ask, doing, timeout) if times else ()
+        return {(entry.topic, entry.partition): entry.offset for entry in found}
 
     def close(self) -> None:
         """Leave the group (``on_revoked`` is called) and close."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, TopicPartition
 
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import Message
@@ -38,6 +38,21 @@ def test_an_end_that_was_met_before_a_partition_went_says_nothing_once_it_is_bac
     consumer._assigned(client, [partition])  # type: ignore[arg-type]
     assert consumer.ends == {}
     consumer.close()
+
+
+def test_however_many_partitions_there_are_their_bounds_are_two_questions() -> None:
+    consumer = BatchConsumer(KafkaSettings(bootstrap_servers=NOWHERE), group=None)
+    client, questions = consumer._client, []
+
+    def offsets_for_times(asked: list[TopicPartition], _timeout: float) -> list[TopicPartition]:
+        questions.append({each.offset for each in asked})
+        return [TopicPartition(each.topic, each.partition, each.partition - each.offset) for each in asked]
+
+    consumer._client = SimpleNamespace(offsets_for_times=offsets_for_times)  # type: ignore[assignment]  # as above
+    found = consumer.watermarks([("t", number) for number in range(500)])
+    assert questions == [{OFFSET_BEGINNING}, {OFFSET_END}]
+    assert found == {("t", number): (number - OFFSET_BEGINNING, number - OFFSET_END) for number in range(500)}
+    client.close()
 
 
 @pytest.mark.parametrize("protocol", ["consumer", "classic"])

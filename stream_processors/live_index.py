@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backbone.catalog.reader import Catalog
-    from backbone.kafka.admin import Admin
     from backbone.kafka.consumer import BatchConsumer
     from backbone.kafka.records import Partition
     from stream_processors.open_sockets import OpenSocket, OpenSockets
@@ -22,14 +21,12 @@ class LiveIndex:
 
     Args:
         catalog: of this process.
-        admin: to ask for the ends of partitions.
         sockets: which sockets are open; asked only when the catalog has endpoints that it matters for.
         skew: milliseconds by which the brokers' clocks may differ.
     """
 
-    def __init__(self, catalog: Catalog, admin: Admin, sockets: OpenSockets, *, skew: int) -> None:
+    def __init__(self, catalog: Catalog, sockets: OpenSockets, *, skew: int) -> None:
         self._catalog = catalog
-        self._admin = admin
         self._sockets = sockets
         self._skew = skew
         self._lock = threading.Lock()
@@ -77,7 +74,7 @@ class LiveIndex:
         later = [partition for partition in partitions if partition not in starts]
         if later:
             # The end is asked for before the time is asked again: what is appended in between is not passed over.
-            ends = self._admin.end_offsets_now(later)
+            ends = consumer.end_offsets(later)
             again = {partition: times[partition] for partition in later if partition in times}
             starts = starts | ends | _offsets_at(consumer, again)
         return starts

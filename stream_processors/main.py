@@ -85,7 +85,7 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
         registry = CollectorRegistry()
         metrics = ProcessorMetrics(registry)
         identity = f"headrace-router-{settings.backbone.node_id}-{slot}"
-        index = LiveIndex(catalog, admin, sockets, skew=await _skew(settings, admin))
+        index = LiveIndex(catalog, sockets, skew=await _skew(settings, admin))
         agents.append(_router(settings, identity, catalog, index, metrics))
         if settings.ledger:
             agents.append(_ledger(settings, slot, catalog, metrics))

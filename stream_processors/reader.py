@@ -250,6 +250,9 @@ class BatchReader:
 
     def _resume(self, consumer: BatchConsumer) -> None:
         self._sequence = 0
+        if not self._assigned <= self._starts.keys():
+            # What the client remembers of a topic may be older than the partitions that were added to it.
+            consumer.partitions_of(self._subscribed)
         self._resumed, positions = self._committed(consumer, sorted(self._assigned))
         consumer.seek(positions)
 

@@ -48,6 +48,10 @@ class FakeConsumer:
         assert list(partitions), "librdkafka refuses to be asked of none"
         return {partition: self.ends[partition] for partition in partitions if partition in self.ends}
 
+    def partitions_of(self, topics: Iterable[str]) -> list[Partition]:
+        self.log.append(f"look at {','.join(topics)}")
+        return []
+
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         self.committed_offsets.update(offsets)
 
@@ -65,12 +69,21 @@ def run(
     steps: list[Callable[[], list[FakeMessage]]],
     *,
     starts: Mapping[Partition, int],
+    unknown: bool = False,
     committed: Mapping[Partition, int] | None = None,
     ends: Mapping[Partition, int] | None = None,
     batches: list[Batch] | None = None,
     gather: float = 0.0,
 ) -> tuple[list[Batch], FakeConsumer, BatchReader]:
-    """Run a reader over a script until it ends; ``batches`` gets what it hands over, while it runs."""
+    """Run a reader over a script until it ends; ``batches`` gets what it hands over, while it runs.
+
+    With ``unknown`` the client has to look at the topic before it knows of the partitions in ``starts``.
+    """
+
+    def start(asked: Any, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        if unknown and "look at events.w.n.c" not in asked.log:
+            raise Unavailable("unknown partition")
+        return {partition: starts[partition] for partition in partitions}
 
     def new_consumer(**callbacks: Any) -> Any:
         consumer.on_assigned, consumer.on_revoked = callbacks["on_assigned"], callbacks["on_revoked"]
@@ -80,7 +93,7 @@ def run(
         agent="router",
         new_consumer=new_consumer,
         topics=lambda: frozenset({"events.w.n.c"}),
-        start=lambda _consumer, partitions: {partition: starts[partition] for partition in partitions},
+        start=start,
         batch_events=100,
         metrics=ProcessorMetrics(CollectorRegistry()),
         gather=gather,
@@ -113,6 +126,18 @@ def test_the_start_offset_is_committed_before_anything_is_handed_over() -> None:
 
     assert (offsets, consumer.committed_offsets) == ([{P: 7}], {P: 7})
     assert [(batch.resumed, batch.sequence, batch.membership) for batch in batches] == [({P: 7}, 0, "member")]
+
+
+def test_partitions_that_were_added_are_looked_for_by_the_client_that_there_is() -> None:
+    """Another one would know of them, but all that this one reads would have to be given up for it."""
+    batches, consumer, _ = run(
+        [lambda consumer, _: consumer.on_assigned([P]) and None, lambda *_: [FakeMessage(0)]],
+        starts={P: 0},
+        unknown=True,
+    )
+
+    assert consumer.log == ["subscribe events.w.n.c", "look at events.w.n.c", "close"]
+    assert batches[0].resumed == consumer.committed_offsets == {P: 0}
 
 
 def test_a_committed_partition_resumes_there_or_where_the_first_subscription_starts() -> None:

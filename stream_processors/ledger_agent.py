@@ -36,6 +36,7 @@ class LedgerAgent:
         reader: where the batches come from.
         indexer: writes them; hands its poison to ``dead_letters``.
         dead_letters: written before the offsets are committed.
+        create: makes the ledger's tables; called before the first batch, until the database has let it.
         expire: deletes from the ledger what happened before a time (microseconds since the epoch).
         retention: how long the ledger keeps what happened, in seconds.
         metrics: of this process.
@@ -48,6 +49,7 @@ class LedgerAgent:
         reader: BatchReader,
         indexer: LedgerIndexer,
         dead_letters: DeadLetters,
+        create: Callable[[], None],
         expire: Callable[[int], int],
         retention: float,
         metrics: ProcessorMetrics,
@@ -56,6 +58,8 @@ class LedgerAgent:
         self._catalog = catalog
         self._indexer = indexer
         self._dead_letters = dead_letters
+        self._create = create
+        self._created = False
         self._expire = expire
         self._retention = retention
         self._expire_at = 0.0
@@ -82,6 +86,9 @@ class LedgerAgent:
             self._dead_letters.close()
 
     def _index(self, batch: Batch) -> None:
+        if not self._created:
+            self._create()
+            self._created = True
         self._catalog.catch_up()
         self._dead_letters.forget()
         self._indexer.index(cast("list[Message]", batch.messages))

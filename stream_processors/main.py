@@ -125,8 +125,11 @@ def _router(
 
 
 def _ledger(settings: ProcessorSettings, slot: int, catalog: Catalog, metrics: ProcessorMetrics) -> LedgerAgent:
-    writer = LedgerWriter(open_ledger(settings.backbone.ledger_url))
-    writer.create()
+    engine = open_ledger(settings.backbone.ledger_url)
+    writer = LedgerWriter(engine)
+    if engine.dialect.name == "sqlite":
+        # A file that cannot be opened is a mistake of the installation; a server may come up later than the router.
+        writer.create()
     dead_letters = DeadLetters(
         partial(TransactionalProducer, settings.kafka, f"headrace-ledger-{settings.backbone.node_id}-{slot}")
     )
@@ -147,6 +150,7 @@ def _ledger(settings: ProcessorSettings, slot: int, catalog: Catalog, metrics: P
         reader=reader,
         indexer=indexer,
         dead_letters=dead_letters,
+        create=writer.create,
         expire=writer.expire,
         retention=settings.ledger_retention,
         metrics=metrics,

@@ -25,12 +25,13 @@ class Doubles(SimpleNamespace):
     def __init__(self) -> None:
         super().__init__(generation=0, stopping=False, indexed=0, committed=0)
 
-    def agent(self, expire: Any) -> LedgerAgent:
+    def agent(self, expire: Any, create: Any = lambda: None) -> LedgerAgent:
         return LedgerAgent(
             catalog=SimpleNamespace(catch_up=lambda: None),  # type: ignore[arg-type]
             reader=self,  # type: ignore[arg-type]
             indexer=self,  # type: ignore[arg-type]
             dead_letters=SimpleNamespace(forget=lambda: None, write=lambda: 0),  # type: ignore[arg-type]
+            create=create,
             expire=expire,
             retention=DAY,
             metrics=ProcessorMetrics(CollectorRegistry()),
@@ -78,3 +79,21 @@ def test_a_database_that_cannot_expire_now_does_not_stop_the_agent(monkeypatch: 
     agent.handle(BATCH)
     agent.handle(BATCH)
     assert doubles.committed >= 2
+
+
+def test_a_database_that_comes_up_later_gets_its_tables_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_processors.ledger_agent._BACKOFF", 0.0)
+    refusals = [Unavailable("connection refused")] * 2
+    created: list[int] = []
+
+    def create() -> None:
+        if refusals:
+            raise refusals.pop()
+        created.append(doubles.indexed)
+
+    doubles = Doubles()
+    agent = doubles.agent(lambda _: 0, create)
+    agent.handle(BATCH)
+    agent.handle(BATCH)
+    assert created == [0]
+    assert doubles.committed == 2

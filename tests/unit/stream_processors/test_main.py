@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+from prometheus_client import CollectorRegistry
+
+from backbone.catalog.view import CatalogView
 from backbone.kafka.settings import KafkaSettings
 from backbone.settings import BackboneSettings
 from schemas.errors import Unavailable
 from stream_processors import main
+from stream_processors.metrics import ProcessorMetrics
 from stream_processors.settings import ProcessorSettings
 
 if TYPE_CHECKING:
@@ -34,3 +39,11 @@ async def test_they_wait_for_kafka_until_they_are_stopped(monkeypatch: pytest.Mo
     settings = ProcessorSettings(kafka=kafka, backbone=BackboneSettings(data_dir=tmp_path))
     await asyncio.wait_for(main._serve(settings, 0), 30)
     assert asked > 1
+
+
+def test_routing_does_not_wait_for_the_ledgers_server(tmp_path: Path) -> None:
+    backbone = BackboneSettings(data_dir=tmp_path, ledger_url="postgresql://127.0.0.1:1/nobody")
+    settings = ProcessorSettings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"), backbone=backbone)
+    catalog: Any = SimpleNamespace(view=CatalogView())
+    agent = main._ledger(settings, 0, catalog, ProcessorMetrics(CollectorRegistry()))
+    agent.close()

@@ -11,7 +11,8 @@ from schemas.ids import attempt_id
 _LONGEST = 512
 """Characters of an id. The ledger takes no longer ones, and would refuse all deliveries that are named together."""
 
-_LARGEST = 2**62
+_MOST_ATTEMPTS = 2**31 - 2
+"""The ledger's number of the attempt to come has 32 bits."""
 
 
 class Settled(msgspec.Struct, frozen=True, array_like=True):
@@ -48,9 +49,8 @@ class Settled(msgspec.Struct, frozen=True, array_like=True):
         for text in (found.id, found.event, found.endpoint, found.workspace, found.source, found.run):
             if len(text) > _LONGEST or "\0" in text:
                 raise CorruptRecord(f"not a delivery: an id that no database takes, {text[:50]!r}")
-        for number in (found.attempts, source.partition, source.offset):
-            if not 0 <= number <= _LARGEST:
-                raise CorruptRecord("not a delivery: a number that no database takes")
+        if not 0 <= found.attempts <= _MOST_ATTEMPTS or source.partition < 0 or source.offset < 0:
+            raise CorruptRecord("not a delivery: a number that no database takes, or of no record")
         return found
 
 

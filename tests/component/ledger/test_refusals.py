@@ -16,8 +16,10 @@ from backbone.ledger.rows import EventRow, LedgerRows, RequestRow
 from backbone.ledger.searches import EventSearches
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
+from schemas.delivery import Outcome
 from schemas.errors import CorruptRecord, InvalidRequest, Unavailable
 from schemas.event_search import EventSearch
+from schemas.settlement import Settled, Settlement
 
 NOW = 1_700_000_000_000_000
 
@@ -81,6 +83,18 @@ def test_a_text_too_large_for_an_index_is_the_rows_fault(engine: Engine, writer:
         writer.write(LedgerRows(requests=[row]))
     except CorruptRecord:
         assert engine.dialect.name == "postgresql"
+
+
+def test_the_attempts_of_whatever_the_file_sink_takes_for_deliveries_can_be_held(
+    engine: Engine, writer: LedgerWriter
+) -> None:
+    """Many share a record: one that is refused would keep the others from being known."""
+    headers = dict.fromkeys(("hr_delivery", "hr_event", "hr_endpoint", "hr_workspace", "hr_run"), b"x" * 500)
+    headers |= {"hr_source": b"t/%d/%d" % (2**70, 2**70), "hr_attempts": b"%d" % (2**31 - 2)}
+    ended = Settlement(Outcome.DELIVERED, NOW, None, (Settled.from_headers(headers),))
+    writer.write(LedgerRows(attempts=ended.attempts()))
+    (found,) = LedgerQueries(engine).deliveries("x" * 500, "x" * 500)
+    assert found.attempts == 2**31 - 1
 
 
 def test_what_is_said_of_a_refused_row_does_not_show_it(writer: LedgerWriter) -> None:

@@ -23,12 +23,19 @@ LONGEST_DELAY = 14 * 86_400
 """Seconds between two attempts: a delivery is kept no longer."""
 
 
+_CREDENTIALS = re.compile(r"(^https?://)[^/?#]*@", re.IGNORECASE)
+"""In a URL, behind its scheme."""
+
+
 def _without_credentials(url: str) -> str:
     """A URL is kept and shown as it is: a password in it would be, too."""
-    if "@" in re.split(r"[/?#]", url.partition("://")[2], maxsplit=1)[0]:
+    if _CREDENTIALS.match(url):
         raise PydanticCustomError("url", "must not have credentials: give them as authorization")
     return url
 
+
+Shown = Annotated[str, AfterValidator(lambda text: _CREDENTIALS.sub(rf"\1{HIDDEN}@", text))]
+"""A text that may be a URL: those of other families' endpoints may have credentials."""
 
 Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://[^\s/]+"), AfterValidator(_without_credentials)]
 
@@ -59,7 +66,7 @@ class AuthorizationOutput(BaseModel):
 
     type: AuthorizationType
     user: str | None
-    token_url: str | None
+    token_url: Shown | None
 
 
 class EndpointInput(Input):
@@ -111,7 +118,7 @@ class EndpointOutput(Output):
     name: str
     type: EndpointType
     description: str
-    url: str | None
+    url: Shown | None
     method: str
     headers: Annotated[
         dict[str, str],
@@ -123,7 +130,7 @@ class EndpointOutput(Output):
     max_in_flight: int
     authorization: Annotated[AuthorizationOutput | None, Field(description="Without its secrets.")]
     enabled: bool
-    options: dict[str, str]
+    options: dict[str, Shown]
 
     @field_validator("headers")
     @classmethod

@@ -65,6 +65,21 @@ def test_an_option_that_our_own_api_took_keeps_no_exchange_endpoint_from_being_l
     assert listed["endpointTypes"]["event"]["destination"]["url"] is None
 
 
+def test_credentials_in_the_url_of_an_exchange_endpoint_are_shown_to_itself_alone(gateway: RunningGateway) -> None:
+    account = exchange_account(gateway)
+    url = "https://me:s3cret@example.com/hook"
+    consumer = account.endpoint(destination={"enabled": True, "url": url})
+    with gateway.client(params={"workspace": account.workspace}) as admin:
+        listed = admin.get(f"{V1}/endpoints").raise_for_status()
+        without = {"name": "e", "url": "https://example.com/@me?to=https://a@b"}
+        assert admin.post(f"{V1}/endpoints", json=without).raise_for_status().json()["url"] == without["url"]
+    assert "s3cret" not in listed.text
+    assert listed.json()["items"][0]["url"].startswith("https://[hidden]@example.com/hook")
+    with consumer.client() as http:
+        (shown,) = http.get("/v1/endpoint").raise_for_status().json()
+    assert shown["endpointTypes"]["event"]["destination"]["url"] == url
+
+
 def test_an_event_file_of_the_event_service_keeps_none_of_its_endpoints_from_being_listed(
     gateway: RunningGateway,
 ) -> None:

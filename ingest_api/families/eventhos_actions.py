@@ -223,7 +223,7 @@ def _call(body: ActionRequest) -> Call:
     if body.raw_function_body:
         raise Refused(_NO_FUNCTIONS, "rawFunctionBody: JavaScript functions are not run; use rawBody with ${.body.x}")
     members = _members(body.body)
-    raw = body.raw_body if isinstance(body.raw_body, str | None) else _json(body.raw_body)
+    raw = _raw(body.raw_body)
     if not raw and any(not isinstance(each.value, str) for each in body.body):
         # A number stays one: as a member's text it would arrive as a string.
         raw, members = _json({each.key: each.value for each in body.body}), ()
@@ -231,7 +231,7 @@ def _call(body: ActionRequest) -> Call:
         headers=_members(body.headers),
         query=_members(body.query_url_params),
         body=() if raw else members,
-        raw_body=raw or None,
+        raw_body=raw,
     )
     oauth = body.security_type is SecurityType.OAUTH2_CLIENT
     return Call(
@@ -242,6 +242,14 @@ def _call(body: ActionRequest) -> Call:
         client_id=body.client_id if oauth else None,
         client_secret=(body.client_secret or None) if oauth else None,
     )
+
+
+def _raw(given: dict[str, Any] | list[Any] | str | None) -> str | None:
+    """As text. An empty object is none, as in the original: it is what an action without a body shows."""
+    if not given:
+        return None
+    text = given if isinstance(given, str) else _json(given)
+    return None if text.strip() == "{}" else text
 
 
 def _members(given: tuple[Member, ...]) -> tuple[NameValue, ...]:

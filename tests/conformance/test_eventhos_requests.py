@@ -48,6 +48,15 @@ def test_E_67_a_raw_body_is_filled_in(log: EventLog, mailbox: Mailbox) -> None:
     assert json.loads(mailbox.wait()[0].body) == {"user": {"name": "Morpheush"}, "text": "Dear Leader", "n": 1}
 
 
+@pytest.mark.parametrize("empty", [{}, "{}"])
+def test_E_67_an_empty_raw_body_is_none(log: EventLog, mailbox: Mailbox, empty: object) -> None:
+    log.contract(mailbox.url, rawBody=empty)
+
+    log.send()
+
+    assert json.loads(mailbox.wait()[0].body) == SEED_BODY
+
+
 def test_E_67_a_credential_that_stays_when_an_action_is_changed_is_sent(log: EventLog, mailbox: Mailbox) -> None:
     header = {"key": "X-Vault-Token", "value": f"s3cret-{uuid4()}"}
     action = log.eventhos.action(log.event.system, mailbox.url, headers=[header])

@@ -128,7 +128,6 @@ async def exchange_endpoints(api: OwnApi, session: aiohttp.ClientSession) -> dic
 
 async def exchange_client(api: OwnApi, name: str, *, roles: Sequence[str], level: str = "endpoint") -> dict[str, Any]:
     """An Exchange client with a new key; found again by every run. Of an endpoint the client's id is the endpoint's."""
-    client = derived("fixture", "exchange", name)
-    made = await api.client(client, name=f"Exchange {name}", realm="exchange", roles=list(roles), level=level)
-    key = await api.new_key(client)
-    return {"id": client, "name": made["name"], "workspace": DEFAULT_WORKSPACE, "key": key}
+    client, client_name = derived("fixture", "exchange", name), f"Exchange {name}"
+    await api.client(client, name=client_name, realm="exchange", roles=list(roles), level=level)
+    return {"id": client, "name": client_name, "workspace": DEFAULT_WORKSPACE, "key": await api.new_key(client)}

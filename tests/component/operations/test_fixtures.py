@@ -44,6 +44,7 @@ def try_cases(gateway: RunningGateway, made: dict[str, dict[str, Any]]) -> None:
     with gateway.client(made["PUB"]["key"]) as http:
         attributes = f"/v1/eventtype/attributes/publisher/{made['PUB']['id']}"
         http.put(attributes, json=[{"name": "a", "type": "String"}]).raise_for_status()
+        http.put("/v1/endpoint", json={"name": "another name"}).raise_for_status()
     with gateway.client(made["C1"]["key"]) as http:
         http.put(f"/contract/{made['EV']['contract']}", json={"active": False}).raise_for_status()
         http.put(f"/auth/client/{made['C2']['id']}/revoke", json={"revoke": True}).raise_for_status()
@@ -89,6 +90,7 @@ def test_the_exchange_endpoints_have_their_roles(gateway: RunningGateway, made: 
         identifiers = [{"name": name, "value": "x"} for name in made["PUB"]["identifiers"]]
         body = {"channel": "Web", "identifiers": identifiers, "events": [event]}
         assert http.post("/v1/event", json=body).json() == {"accepted": 1}
+        assert [one["name"] for one in http.get("/v1/endpoint").json()] == [made["PUB"]["name"]]
     for name, destination in (("SUB", "push"), ("PULL", "pull")):
         with gateway.client(made[name]["key"]) as http:
             (shown,) = http.get("/v1/endpoint").json()

@@ -135,13 +135,13 @@ class Sink:
         return self._log.read_text(encoding="utf-8")
 
     async def is_ready(self) -> None:
-        await until(lambda: self.ready.exists() or self.process.poll() is not None, "the sink is ready", 60)
+        await until(lambda: self.ready.exists() or self.process.poll() is not None, "the sink is ready")
         assert self.process.poll() is None, self.log
 
     def end(self, number: signal.Signals) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.send_signal(number)
-        status = self.process.wait(30)
-        self._tee.wait(10)
+        status = self.process.wait(120)
+        self._tee.wait(120)
         return status

@@ -45,7 +45,7 @@ async def test_a_hopper_killed_before_its_commit_moves_every_retry_once(
         assert first.process.returncode == -signal.SIGKILL
     assert office.returned(endpoint) == []
     with connector_on(office, tmp_path / "second", node="hopper") as second:
-        await until(lambda: len(office.returned(endpoint)) >= len(sent), "all came back", 60)
+        await until(lambda: len(office.returned(endpoint)) >= len(sent), "all came back")
         assert second.end(signal.SIGTERM) == 0
 
     assert Counter(delivery.id for delivery in office.returned(endpoint)) == dict.fromkeys(sent, 1)

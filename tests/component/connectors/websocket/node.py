@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tests.component.connectors.post_office import PostOffice
 
 TOKEN_SECRET = "a token secret of more than thirty-two bytes"
-_SECONDS = 20
+_SECONDS = 60
 
 
 class RunningNode:
@@ -83,14 +83,14 @@ def running_node(kafka: KafkaSettings, directory: Path, **settings: Any) -> Iter
             ready.set()
 
     threading.Thread(target=run, daemon=True).start()
-    assert ready.wait(60)
+    assert ready.wait(120)
     assert failures == []
     try:
         yield RunningNode(ports[0], registry)
     finally:
         if not ended.is_set():
             loop.call_soon_threadsafe(stopping.set)
-        assert ended.wait(30)
+        assert ended.wait(120)
     assert failures == []
 
 
@@ -129,7 +129,7 @@ class RawClient:
         self.socket.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     async def next(self) -> Any:
-        """The next message that is no ping."""
+        """The next message that is no ping; those are answered."""
         while True:
             while not self._lines:
                 message = await self.socket.receive(timeout=_SECONDS)
@@ -138,6 +138,7 @@ class RawClient:
             found = self._lines.pop(0)
             if found:
                 return found
+            await self.socket.send_str("{}")
 
     async def publications(self, count: int) -> list[Any]:
         """The next pushes, which must be publications."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import pytest
 
 from connectors.websocket.positions import load_positions
 from schemas.channels import channel_key
+from tests.component.connectors.post_office import until
 from tests.component.connectors.websocket.node import (
     Clients,
     order_ids,
@@ -42,11 +42,7 @@ async def test_a_node_that_starts_later_counts_alike(
             def marks() -> list[int]:
                 return [mark.number for (_, name), mark in load_positions(kafka).marks.items() if name == key]
 
-            for _ in range(200):
-                if await asyncio.to_thread(marks) == [7]:
-                    break
-            else:
-                pytest.fail("the position was not written")
+            await until(lambda: marks() == [7], "the position is written")
         await publish(office, endpoint, channel, range(8, 10))
         with running_node(kafka, tmp_path / "second", rebuild_records=rebuild) as second:
             clients = Clients(second.url, stack)

@@ -196,6 +196,7 @@ async def test_a_client_that_does_not_read_is_closed_as_slow_and_recovers(
                 assert count < 200_000
                 await publish(office, endpoint, channel, range(count + 1, count + 1_001))
                 count += 1_000
+            await position(clients, channel, count)
             back, result = await clients.subscribe(channel, recover=True, epoch=result["epoch"], offset=count - 500)
             assert result["recovered"] is True
             told = order_ids(result["publications"])

@@ -45,15 +45,15 @@ async def test_events_and_deliveries_reach_the_ledger_and_poison_does_not_stop_i
             event = queries.event(installation.workspace, "event-1")
             return event is not None and len(queries.deliveries(installation.workspace, "event-1")) == 1
 
-        await asyncio.to_thread(wait_until, indexed, 30, "the event and its delivery are in the ledger")
+        await asyncio.to_thread(wait_until, indexed, 120, "the event and its delivery are in the ledger")
         await asyncio.to_thread(
-            wait_until, lambda: installation.dead_letters(orders.topic) != [], 10, "the poison is set aside"
+            wait_until, lambda: installation.dead_letters(orders.topic) != [], 120, "the poison is set aside"
         )
         place = str(poison.offset).encode()
         await asyncio.to_thread(
             wait_until,
             lambda: any(each["hr_dead_offset"] == place for each in installation.dead_letters(topics.ATTEMPTS)),
-            10,
+            120,
             "the poison attempt is set aside",
         )
         assert await asyncio.to_thread(worker.terminate) == 0, worker.log

@@ -32,7 +32,7 @@ class Pair(NamedTuple):
     endpoint: str
 
 
-@pytest.mark.timeout(170)
+@pytest.mark.timeout(600)
 async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_from_before(
     installation: Installation, kafka_bootstrap: str, tmp_path: Path
 ) -> None:
@@ -43,7 +43,7 @@ async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_fro
         options: dict[str, Any] = {
             "headers": {"authorization": f"Bearer {key}"},
             "limits": httpx.Limits(max_connections=TYPES),
-            "timeout": httpx.Timeout(20, pool=None),
+            "timeout": httpx.Timeout(60, pool=None),
         }
         async with (
             httpx.AsyncClient(base_url=one.url, **options) as first,

@@ -73,16 +73,16 @@ class EventLog:
         """Send the event again for a contract."""
         body = {"contractDetailId": detail["detailId"], "receivedEventId": received["id"], **changes}
         query = {"event-identifier": self.event.identifier, "contract-id": detail["contractId"]}
-        return self._post("/event/send/contract", query, body)
+        return self._post("/event/send/contract", query, body, {"access-key": self.event.token})
 
-    def abort(self, detail: dict[str, Any]) -> httpx.Response:
+    def abort(self, detail: dict[str, Any], **headers: str) -> httpx.Response:
         """Give up a contract."""
         query = {"event-identifier": self.event.identifier}
-        return self._post("/event/retry/aborted", query, {"contractDetailId": detail["detailId"]})
+        return self._post("/event/retry/aborted", query, {"contractDetailId": detail["detailId"]}, headers)
 
-    def _post(self, path: str, query: dict[str, Any], body: dict[str, Any]) -> httpx.Response:
+    def _post(self, path: str, query: dict[str, Any], body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
         with self.eventhos.manager() as http:
-            return http.post(path, params=query, json=body, headers={"access-key": self.event.token})
+            return http.post(path, params=query, json=body, headers=headers)
 
 
 def until(find: Callable[[], Any], what: str) -> Any:

@@ -56,13 +56,8 @@ async def sender(gateway: Gateway, identifier: str | None, access_key: str | Non
     Raises:
         Refused: no identifier, no such event, no client of its system, or an access key that is not that client's.
     """
-    if not identifier:
-        raise Refused(IDENTIFIER_MISSING, "event-identifier is required")
-    view = gateway.catalog.view
-    event = _live_event(view, identifier) or await gateway.lookup(lambda view: _live_event(view, identifier))
-    if event is None:
-        raise Refused(EVENT_UNKNOWN, "The event does not exist.")
-    client = _client_of(view, event) or await gateway.lookup(lambda view: _client_of(view, event))
+    event = await named_event(gateway, identifier)
+    client = _client_of(gateway.catalog.view, event) or await gateway.lookup(lambda view: _client_of(view, event))
     if client is None:
         raise Refused(CLIENT_UNKNOWN, "Client or user not found")
     if client.disabled:
@@ -74,6 +69,21 @@ async def sender(gateway: Gateway, identifier: str | None, access_key: str | Non
     if holder.id != client.id:
         raise Refused(INCORRECT_TOKEN, "Incorrect token")
     return Sender(client, event)
+
+
+async def named_event(gateway: Gateway, identifier: str | None) -> Event:
+    """The event that a request names.
+
+    Raises:
+        Refused: 400201 it names none, 400024 there is no such event.
+    """
+    if not identifier:
+        raise Refused(IDENTIFIER_MISSING, "event-identifier is required")
+    view = gateway.catalog.view
+    event = _live_event(view, identifier) or await gateway.lookup(lambda view: _live_event(view, identifier))
+    if event is None:
+        raise Refused(EVENT_UNKNOWN, "The event does not exist.")
+    return event
 
 
 async def client_of_token(authenticator: Authenticator, token: str) -> Client:

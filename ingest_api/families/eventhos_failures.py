@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 from backbone.catalog.eventhos import NAMESPACE, WORKSPACE, Contract, Event, Refused, find
 from backbone.executions import ExecutedContract
 from ingest_api.control.dependencies import TheGateway
-from ingest_api.families.eventhos_access import SUCCESS, Sender, needs, sender
+from ingest_api.families.eventhos_access import SUCCESS, Sender, named_event, needs, sender
 from ingest_api.families.eventhos_answers import ANSWERS, Answer, Input
 from ingest_api.families.eventhos_openapi import ERRORS
 from ingest_api.families.eventhos_received import plain
@@ -48,17 +48,35 @@ class Retrying(Aborting):
     received_event_id: Annotated[Reference | None, Field(alias="receivedEventId")] = None
 
 
-async def _sent_by(
-    gateway: TheGateway,
-    identifier: Annotated[str | None, Query(alias="event-identifier")] = None,
+Identifier = Annotated[str | None, Query(alias="event-identifier")]
+
+
+def _access_key(
     in_query: Annotated[str | None, Query(alias="access-key", description="Instead of the header.")] = None,
     access_key: Annotated[str | None, Header(alias="access-key")] = None,
-) -> Sender:
-    return await sender(gateway, identifier, in_query or access_key)
+) -> str | None:
+    return in_query or access_key
+
+
+AccessKey = Annotated[str | None, Depends(_access_key)]
+
+
+async def _sent_by(gateway: TheGateway, access_key: AccessKey, identifier: Identifier = None) -> Sender:
+    return await sender(gateway, identifier, access_key)
 
 
 SentBy = Annotated[Sender, Depends(_sent_by)]
 """A route's parameter: the event of ``event-identifier`` and its system's client, whose access key came along."""
+
+
+async def _named(gateway: TheGateway, access_key: AccessKey, identifier: Identifier = None) -> Event:
+    if access_key:
+        return (await sender(gateway, identifier, access_key)).event
+    return await named_event(gateway, identifier)
+
+
+Named = Annotated[Event, Depends(_named)]
+"""A route's parameter: the event of ``event-identifier``; an access key that comes along must be its client's."""
 
 
 @router.post(
@@ -109,9 +127,9 @@ async def send_again(
     dependencies=needs("event:retry-aborted"),
     **ANSWERS,
 )
-async def abort(gateway: TheGateway, sent_by: SentBy, body: Aborting) -> Answer:
+async def abort(gateway: TheGateway, event: Named, body: Aborting) -> Answer:
     """It cannot be sent again after that."""
-    detail = await _failed(gateway, body.contract_detail_id, sent_by.event, CANNOT_BE_ABORTED)
+    detail = await _failed(gateway, body.contract_detail_id, event, CANNOT_BE_ABORTED)
     if not await gateway.in_time(gateway.executions.abort(detail)):
         raise Refused(CANNOT_BE_ABORTED, "Contract Detail was prosecuted.")
     return Answer(code=SUCCESS, message="success")

@@ -152,6 +152,7 @@ def test_E_65_a_failed_contract_is_aborted_and_not_sent_again(log: EventLog, mai
     (detail,) = log.details("error")
     received = log.row("error")
 
+    refused(log.abort(detail, **{"access-key": "of nobody"}), 401202)
     answer = log.abort(detail)
 
     assert (answer.status_code, answer.json()["code"]) == (200, 200000)
@@ -162,5 +163,5 @@ def test_E_65_a_failed_contract_is_aborted_and_not_sent_again(log: EventLog, mai
     assert log.execution(aborted)["is_aborted"] is True
     assert log.page(state="aborted")["totalItems"] == 1
     assert log.page(state="error")["totalItems"] == 0
-    refused(log.abort(aborted), 400203)
+    refused(log.abort(aborted, **{"access-key": log.event.token}), 400203)
     assert log.eventhos.stored(log.event) == 1

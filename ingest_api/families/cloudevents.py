@@ -17,11 +17,11 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from schemas import timestamps
-from schemas.errors import InvalidEvent, MalformedBody, Problem
+from schemas.errors import InvalidEvent, InvalidRequest, MalformedBody, Problem
 from schemas.event import EventDraft, Identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence, Sized
 
     Resolve = Callable[[str], tuple[str, str]]
     """A CloudEvents ``type`` to namespace and code."""
@@ -66,6 +66,7 @@ _BODY = frozenset(("data", "data_base64", "datacontenttype"))
 _PLAIN = msgspec.json.Decoder(_PlainCloudEvent)
 _PLAIN_BATCH = msgspec.json.Decoder(list[_PlainCloudEvent])
 _RAW = msgspec.json.Decoder(msgspec.Raw)
+_RAW_BATCH = msgspec.json.Decoder(list[msgspec.Raw])
 _ANY = msgspec.json.Decoder(CloudEvent)
 _ANY_BATCH = msgspec.json.Decoder(list[CloudEvent])
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -102,18 +103,23 @@ class Translator:
             members = _extensions(_read(_MEMBERS, body))
             return self._collect([_read(_ANY, body)], [members], "$")[0]
 
-    def batch(self, body: bytes) -> list[EventDraft]:
+    def batch(self, body: bytes, most: int) -> list[EventDraft]:
         """Several events as a JSON array.
 
         Raises:
             MalformedBody: the body is not JSON.
+            InvalidRequest: there are more than ``most``; they are counted before anything else is made of them.
             InvalidEvent: at least one event cannot be published; every problem is named with the event's index.
         """
+        extensions: list[dict[str, Any]] = []
         try:
-            return self._collect(_PLAIN_BATCH.decode(body), [], "$[{}]")
+            events: Sequence[CloudEvent] = _PLAIN_BATCH.decode(body)
         except _UNREADABLE:
-            members = [_extensions(each) for each in _read(_MEMBERS_BATCH, body)]
-            return self._collect(_read(_ANY_BATCH, body), members, "$[{}]")
+            _check_number(_read(_RAW_BATCH, body), most)
+            extensions = [_extensions(each) for each in _read(_MEMBERS_BATCH, body)]
+            events = _read(_ANY_BATCH, body)
+        _check_number(events, most)
+        return self._collect(events, extensions, "$[{}]")
 
     def binary(self, headers: Mapping[bytes, bytes], body: bytes) -> EventDraft:
         """One event whose attributes are ``ce-*`` headers and whose data is the body.
@@ -193,6 +199,11 @@ class Translator:
         if not extensions:
             return own
         return own + tuple([Identifier(name, _text(value)) for name, value in extensions.items()])
+
+
+def _check_number(events: Sized, most: int) -> None:
+    if len(events) > most:
+        raise InvalidRequest(f"A batch may have at most {most} events.")
 
 
 def _header(name: bytes, value: bytes) -> str:

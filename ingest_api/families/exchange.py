@@ -63,9 +63,7 @@ async def _publish(request: Request, gateway: Gateway, endpoint: Client) -> Resp
         raise UnsupportedMediaType("The body must be application/json.")
     key = request.idempotency_key()
     body = await request.body()
-    events = exchange_messages.read_events(body)
-    if len(events) > gateway.settings.max_batch_events:
-        raise InvalidRequest(f"A request may have at most {gateway.settings.max_batch_events} events.")
+    events = exchange_messages.read_events(body, gateway.settings.max_batch_events)
     namespaces = await _registered_namespaces(gateway, endpoint, events)
     traceparent = request.text(b"traceparent")
     drafts = [

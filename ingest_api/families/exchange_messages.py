@@ -15,7 +15,7 @@ import msgspec
 from ingest_api.families.exchange_eventtypes import ATTRIBUTE_TYPES
 from schemas import timestamps
 from schemas.attributes import member
-from schemas.errors import InvalidEvent, InvalidRequest, MalformedBody, Problem
+from schemas.errors import InvalidEvent, InvalidRequest, MalformedBody, PayloadTooLarge, Problem
 from schemas.event import Identifier
 
 if TYPE_CHECKING:
@@ -54,6 +54,12 @@ class _Body(msgspec.Struct):
     events: _Raws | msgspec.UnsetType = msgspec.UNSET
     eventbatch: _Raws | msgspec.UnsetType = msgspec.UNSET
 
+
+_MOST_REPEATED = 16_777_216
+"""Characters of identifiers and channels: a level above may have megabytes, which each of its events would repeat."""
+
+_AROUND = 24
+"""Characters that an identifier takes beside its name and value."""
 
 _BODY = msgspec.json.Decoder(_Body)
 _ENTRY = msgspec.json.Decoder(_Entry)
@@ -103,11 +109,13 @@ class _Level(NamedTuple):
     said: _Body | _Entry | _Event
 
 
-def read_events(body: bytes) -> list[PostedEvent]:
+def read_events(body: bytes, most: int) -> list[PostedEvent]:
     """Read a request; one bad event refuses them all.
 
     Raises:
         MalformedBody: it is not JSON.
+        InvalidRequest: it has more than ``most`` events; no more of them are looked at.
+        PayloadTooLarge: what its levels say is too much for so many events.
         InvalidEvent: it breaks the document; of every event its problems are listed.
     """
     problems: list[Problem] = []
@@ -118,12 +126,21 @@ def read_events(body: bytes) -> list[PostedEvent]:
         raise _refused([_misread("$", error)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBody(f"The body is not JSON: {error}") from None
-    events = [
-        posted for levels, raw in _events_of(root, problems) if (posted := _posted(levels, raw, problems)) is not None
-    ]
+    events = []
+    sizes: dict[str, int] = {}
+    left = _MOST_REPEATED
+    for number, (levels, raw) in enumerate(_events_of(root, problems, most)):
+        if number == most:
+            raise _too_many(most)
+        posted = _posted(levels, raw, problems, sizes)
+        if posted is None:
+            continue
+        left -= sizes[posted.identifiers_path] + len(posted.channel)
+        if left < 0:
+            raise PayloadTooLarge("The events' identifiers and channels are too much together.")
+        events.append(posted)
     if problems:
-        # Events that share a level above them share its problems.
-        raise _refused(list(dict.fromkeys(problems)))
+        raise _refused(problems)
     return events
 
 
@@ -134,7 +151,11 @@ def in_request(error: InvalidRequest, events: Sequence[PostedEvent]) -> InvalidR
     return _refused(placed) if type(error) is InvalidEvent else type(error)(str(error), placed)
 
 
-def _events_of(root: _Level, problems: list[Problem]) -> Iterator[tuple[list[_Level], msgspec.Raw]]:
+def _too_many(most: int) -> InvalidRequest:
+    return InvalidRequest(f"A request may have at most {most} events.")
+
+
+def _events_of(root: _Level, problems: list[Problem], most: int) -> Iterator[tuple[list[_Level], msgspec.Raw]]:
     """Every event as sent, with the levels above it; the last level is a place for the event itself."""
     body = root.said
     assert isinstance(body, _Body)  # noqa: S101  # the root's level holds nothing else
@@ -144,6 +165,8 @@ def _events_of(root: _Level, problems: list[Problem]) -> Iterator[tuple[list[_Le
         for path, raw in _each("$.events", body.events, problems):
             yield [root, _Level(path, body)], raw
     elif body.eventbatch is not msgspec.UNSET:
+        if len(body.eventbatch) > most:
+            raise _too_many(most)
         for path, raw in _each("$.eventbatch", body.eventbatch, problems):
             try:
                 entry = _ENTRY.decode(raw)
@@ -163,7 +186,10 @@ def _each(path: str, raws: _Raws, problems: list[Problem]) -> Iterator[tuple[str
         yield f"{path}[{index}]", raw
 
 
-def _posted(levels: list[_Level], raw: msgspec.Raw, problems: list[Problem]) -> PostedEvent | None:
+def _posted(
+    levels: list[_Level], raw: msgspec.Raw, problems: list[Problem], sizes: dict[str, int]
+) -> PostedEvent | None:
+    """One event; ``sizes`` has the characters of the identifiers at each place that was looked at."""
     path = levels[-1].path
     try:
         event = _EVENT.decode(raw)
@@ -177,7 +203,9 @@ def _posted(levels: list[_Level], raw: msgspec.Raw, problems: list[Problem]) -> 
     time, time_text = _time(event, path, found, required=len(levels) == 2)  # noqa: PLR2004  # no compound batch
     attributes = _attributes(event, path, found)
     if identifiers_at is not None:
-        _check_identifiers(identifiers_at, found)
+        place = f"{identifiers_at.path}.identifiers"
+        if place not in sizes:
+            sizes[place] = _check_identifiers(identifiers_at, found)
     problems += found
     if found or channel_at is None or identifiers_at is None:
         return None
@@ -189,7 +217,7 @@ def _posted(levels: list[_Level], raw: msgspec.Raw, problems: list[Problem]) -> 
         time_text=time_text,
         channel=str(channel_at.said.channel),
         identifiers=identifiers_at.said.identifiers or (),
-        identifiers_path=f"{identifiers_at.path}.identifiers",
+        identifiers_path=place,
         attributes=attributes,
     )
 
@@ -241,15 +269,17 @@ def _attributes(event: _Event, path: str, problems: list[Problem]) -> dict[str, 
     return read
 
 
-def _check_identifiers(level: _Level, problems: list[Problem]) -> None:
+def _check_identifiers(level: _Level, problems: list[Problem]) -> int:
+    """How many characters they take."""
     identifiers = level.said.identifiers
     if not identifiers:
         problems.append(Problem(path=f"{level.path}.identifiers", message="must not be empty"))
-        return
+        return 0
     for index, one in enumerate(identifiers):
         if not (one.name and one.value):
             where = f"{level.path}.identifiers[{index}].{'value' if one.name else 'name'}"
             problems.append(Problem(path=where, message="must not be empty"))
+    return sum(len(one.name) + len(one.value) + _AROUND for one in identifiers)
 
 
 def _misread(path: str, error: msgspec.ValidationError) -> Problem:

@@ -58,9 +58,7 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
         traceparent=request.text(b"traceparent"),
     )
     if media_type == cloudevents.BATCH:
-        drafts = translator.batch(body)
-        if len(drafts) > gateway.settings.max_batch_events:
-            raise InvalidRequest(f"A batch may have at most {gateway.settings.max_batch_events} events.")
+        drafts = translator.batch(body, gateway.settings.max_batch_events)
     else:
         drafts = [_single(translator, media_type, request, body)]
     idempotency = None

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ingest_api.families.cloudevents import Translator
-from schemas.errors import InvalidEvent, MalformedBody
+from schemas.errors import InvalidEvent, InvalidRequest, MalformedBody
 from schemas.event import Identifier
 
 
@@ -52,7 +52,8 @@ def test_the_requests_trace_context_is_that_of_events_without_one() -> None:
 
     assert traced.structured(structured()).traceparent == "of-the-request"
     assert traced.structured(structured(traceparent="its-own")).traceparent == "its-own"
-    assert [draft.traceparent for draft in traced.batch(json.dumps([event()] * 2).encode())] == ["of-the-request"] * 2
+    two = traced.batch(json.dumps([event()] * 2).encode(), 10)
+    assert [draft.traceparent for draft in two] == ["of-the-request"] * 2
 
 
 def test_attributes_that_are_null_are_not_set() -> None:
@@ -107,16 +108,24 @@ def test_a_batch_names_every_wrong_event() -> None:
     batch = json.dumps([event(), event(time="no"), event(extension="x"), event(specversion="2")]).encode()
 
     with pytest.raises(InvalidEvent) as refused:
-        translator().batch(batch)
+        translator().batch(batch, 10)
 
     assert [problem.path for problem in refused.value.problems] == ["$[1].time", "$[3].specversion"]
 
 
 def test_a_batch_keeps_its_order() -> None:
-    drafts = translator().batch(json.dumps([event(id="1"), event(id="2", region="eu")]).encode())
+    drafts = translator().batch(json.dumps([event(id="1"), event(id="2", region="eu")]).encode(), 10)
 
     assert [draft.producer_id for draft in drafts] == ["1", "2"]
     assert drafts[1].identifiers == (Identifier(name="region", value="eu"),)
+
+
+@pytest.mark.parametrize("one", [event(), event(region="eu"), event(time="yesterday"), event(REGION=[]), {}, 7])
+def test_of_a_batch_that_is_too_long_nothing_but_its_length_is_looked_at(one: object) -> None:
+    with pytest.raises(InvalidRequest, match="at most 10 events") as refused:
+        translator().batch(json.dumps([one] * 11).encode(), 10)
+
+    assert [problem.path for problem in refused.value.problems] == ["$"]
 
 
 def test_binary_mode_takes_attributes_from_headers() -> None:
@@ -184,12 +193,12 @@ def test_broken_json_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedBody):
         translator().structured(body)
     with pytest.raises(MalformedBody):
-        translator().batch(body)
+        translator().batch(body, 10)
 
 
 def test_a_batch_that_is_no_array_is_refused() -> None:
     with pytest.raises(InvalidEvent) as refused:
-        translator().batch(structured())
+        translator().batch(structured(), 10)
 
     assert [problem.path for problem in refused.value.problems] == ["$"]
 
@@ -198,7 +207,7 @@ def test_a_batch_that_is_no_array_is_refused() -> None:
 def test_a_number_beyond_all_numbers_is_no_extension(member: str) -> None:
     body = f'{{"specversion":"1.0","type":"Offer","{member}":1e400}}'.encode()
 
-    for read in (lambda: translator().structured(body), lambda: translator().batch(b"[" + body + b"]")):
+    for read in (lambda: translator().structured(body), lambda: translator().batch(b"[" + body + b"]", 10)):
         with pytest.raises(InvalidEvent) as refused:
             read()
         assert [each.path.rsplit(".", 1)[1] for each in refused.value.problems] == [member]

@@ -39,7 +39,7 @@ def compound(channel_at: set[str], identifiers_at: set[str]) -> bytes:
 
 def problems(raw: bytes) -> list[tuple[str, str]]:
     with pytest.raises(InvalidRequest) as refused:
-        read_events(raw)
+        read_events(raw, 100)
     return [(one.path, one.message) for one in refused.value.problems]
 
 
@@ -47,7 +47,7 @@ def test_an_event_with_what_its_levels_say() -> None:
     attributes = [{"name": "a", "value": "1", "type": "NUMBER"}, {"name": "b", "value": ""}]
     raw = body(channel="Web", identifiers=[EMAIL], events=[event(attributes=attributes), event(timestamp=f"{WHEN}")])
 
-    first, second = read_events(raw)
+    first, second = read_events(raw, 100)
 
     assert (first.path, second.path) == ("$.events[0]", "$.events[1]")
     assert (first.code, first.namespace, first.channel) == ("c", None, "Web")
@@ -60,7 +60,7 @@ def test_an_event_with_what_its_levels_say() -> None:
 
 def test_a_time_that_does_not_print_back_keeps_its_text() -> None:
     sent = "2015-02-28T21:16:12+01:00"
-    (read,) = read_events(body(channel="Web", identifiers=[EMAIL], events=[event(timestamp=sent)]))
+    (read,) = read_events(body(channel="Web", identifiers=[EMAIL], events=[event(timestamp=sent)]), 100)
 
     assert (read.time, read.time_text) == (timestamps.parse(WHEN), sent)
 
@@ -76,7 +76,7 @@ def test_channel_and_identifiers_stand_at_exactly_one_level(channel_at: set[str]
     if wrong:
         assert {path for path, _ in problems(raw)} == wrong
     else:
-        (read,) = read_events(raw)
+        (read,) = read_events(raw, 100)
         assert (read.channel, read.identifiers) == ("Web", (Identifier("email", "a@b.c"),))
 
 
@@ -113,7 +113,7 @@ def test_a_problem_that_events_share_is_told_once() -> None:
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", "{“a”:1}".encode(), b'{"events":[{"code":}]}', b"[" * 100_000])
 def test_what_is_not_json_is_malformed(raw: bytes) -> None:
     with pytest.raises(MalformedBody):
-        read_events(raw)
+        read_events(raw, 100)
 
 
 @given(
@@ -132,14 +132,37 @@ def test_what_is_not_json_is_malformed(raw: bytes) -> None:
 )
 def test_any_json_is_read_or_refused_in_words(value: Any) -> None:
     try:
-        read_events(json.dumps(value).encode())
+        read_events(json.dumps(value).encode(), 100)
     except InvalidRequest as refused:
         assert all(one.path.startswith("$") and one.message for one in refused.problems)  # noqa: PT017
 
 
+@pytest.mark.parametrize(
+    "sent", [{"events": [{}] * 101}, {"eventbatch": [{}] * 101}, {"eventbatch": [{"events": [{}] * 51}] * 2}]
+)
+def test_of_too_many_events_no_more_are_looked_at(sent: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest, match="at most 100 events"):
+        read_events(body(**sent), 100)
+
+
+@pytest.mark.parametrize(
+    "above", [{"channel": "W" * 200_000, "identifiers": [EMAIL]}, {"channel": "W", "identifiers": [EMAIL] * 5_000}]
+)
+def test_what_a_level_above_says_is_not_repeated_without_end(above: dict[str, Any]) -> None:
+    assert len(read_events(body(**above, events=[event()] * 50), 1_000)) == 50
+    with pytest.raises(PayloadTooLarge):
+        read_events(body(**above, events=[event()] * 1_000), 1_000)
+
+
+def test_what_is_wrong_at_a_level_above_is_told_once() -> None:
+    with pytest.raises(InvalidEvent) as refused:
+        read_events(body(channel="W", identifiers=[{"name": "email", "value": ""}], events=[event(), event()]), 100)
+    assert [problem.path for problem in refused.value.problems] == ["$.identifiers[0].value"]
+
+
 def test_the_publishers_problems_are_told_in_the_requests_terms() -> None:
     attributes = [{"name": "a", "value": "1"}, {"name": "order total", "value": "x"}]
-    events = read_events(body(channel="W", identifiers=[EMAIL], events=[event(), event(attributes=attributes)]))
+    events = read_events(body(channel="W", identifiers=[EMAIL], events=[event(), event(attributes=attributes)]), 100)
     found = [
         Problem(path="$[1].data['order total']", message="Number expected"),
         Problem(path="$[1].data.missing", message="is required"),

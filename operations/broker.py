@@ -26,7 +26,8 @@ DEFAULT_PORT = 9092
 JVM_OPTIONS = ("-Xms256m", "-Xmx768m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 """A node that is up in seconds; for throughput give it G1, a larger heap and the optimising compiler."""
 
-_FORMAT_TIMEOUT = 60
+_FORMAT_TIMEOUT = 180.0
+"""Seconds: it takes one or two, and many times as long where several start on a slow machine at once."""
 
 
 class JarBroker:
@@ -132,15 +133,20 @@ class JarBroker:
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         # With an equals sign, or an id that begins with a dash would be read as an option.
         arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._config)]
-        done = subprocess.run(
-            [*self._java_command(), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=_FORMAT_TIMEOUT,
-            check=False,
-            # Ctrl-C is for who started us: it takes effect when this is done.
-            process_group=0,
-        )
+        try:
+            done = subprocess.run(
+                [*self._java_command(), *arguments],
+                capture_output=True,
+                text=True,
+                timeout=_FORMAT_TIMEOUT,
+                check=False,
+                # Ctrl-C is for who started us: it takes effect when this is done.
+                process_group=0,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CannotStart(
+                f"The broker's storage in {self._data} is not formatted after {_FORMAT_TIMEOUT:g} s."
+            ) from error
         if done.returncode != 0:
             said = (done.stderr + done.stdout).strip()
             raise CannotStart(f"The broker's storage in {self._data} cannot be formatted: {said}")

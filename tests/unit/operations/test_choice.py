@@ -12,9 +12,10 @@ import pytest
 from operations import choice as choice_module
 from operations import jars, java
 from operations.broker import JarBroker
-from operations.choice import BrokerKind, Choice, GivenBroker
+from operations.choice import BrokerKind, Choice, GivenBroker, running
 from operations.containers import IMAGE, ContainerBroker
 from operations.errors import CannotStart
+from operations.locks import DirectoryLock
 from operations.ports import free_port, is_free
 from operations.settings import OperationsSettings
 from operations.tansu import TansuBroker
@@ -117,6 +118,15 @@ def test_a_container_runs_the_configuration_of_the_jars(tmp_path: Path) -> None:
     assert "127.0.0.1:19900:19900" in command
 
 
+def test_a_broker_that_cannot_be_prepared_gives_its_directory_back(tmp_path: Path) -> None:
+    broker = JarBroker(tmp_path, java=Path("false"), jars=tmp_path, port=1)
+    with pytest.raises(CannotStart, match="cannot be formatted"), running(broker, tmp_path / "log"):
+        pass
+    lock = DirectoryLock(tmp_path / "lock")
+    assert lock.take()
+    lock.give_back()
+
+
 def test_a_directory_that_kafka_would_take_for_two_is_refused(tmp_path: Path) -> None:
     broker = JarBroker(tmp_path / "a,b", java=Path("java"), jars=Path("jars"), port=1)
     with pytest.raises(CannotStart, match="comma"):
@@ -198,6 +208,17 @@ def test_a_cache_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch
     (tmp_path / "file").touch()
     with pytest.raises(CannotStart, match=f"{tmp_path / 'file'} cannot hold the jars: .*XDG_CACHE_HOME"):
         jars.kafka_jars(tmp_path / "file", lambda _line: None, WANTED)
+
+
+def test_a_format_of_the_storage_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    java = tmp_path / "java"
+    java.write_text("#!/bin/sh\nexec sleep 600\n")
+    java.chmod(0o755)
+    monkeypatch.setattr("operations.broker._FORMAT_TIMEOUT", 0.1)
+    broker = JarBroker(tmp_path / "kafka", java=java, jars=tmp_path, port=1)
+    with pytest.raises(CannotStart, match=r"not formatted after 0\.1 s"):
+        broker.prepare()
+    broker.close()
 
 
 def test_a_taken_port_is_passed_over_unless_it_was_asked_for() -> None:

@@ -325,7 +325,7 @@ class EventTypes:
             kept = "compacted" if compacted else "not compacted"
             raise Conflict(
                 f"the topic of an earlier event type {event_type.namespace}/{event_type.code} is still there, and is "
-                f"{kept}: register this one alike, or register it so and delete it with its topic first"
+                f"{kept}: register this one alike, or delete the topic {event_type.topic} in Kafka first"
             )
 
 

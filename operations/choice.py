@@ -178,10 +178,11 @@ def running(broker: Broker, log: Path) -> Iterator[Process | None]:
     Raises:
         CannotStart: it ended, or did not answer in time; the message ends with what it wrote last.
     """
-    broker.prepare()
-    process = Process("broker", broker.command(), log=log) if broker.command() else None
+    process = None
     try:
-        if process is not None:
+        broker.prepare()
+        if broker.command():
+            process = Process("broker", broker.command(), log=log)
             process.start()
         _wait(broker, process)
         yield process

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -22,7 +23,7 @@ from tests.records import records_of
 from tests.running_gateway import running_gateway
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import httpx
@@ -72,6 +73,27 @@ def timed(call: Callable[[], httpx.Response]) -> tuple[httpx.Response, float]:
     return call(), time.monotonic() - started
 
 
+def answered(
+    gateway: RunningGateway, threads: ThreadPoolExecutor, calls: Sequence[Callable[[], httpx.Response]]
+) -> list[tuple[httpx.Response, float]]:
+    """The answers to calls that are made at once, and what each took longer than one that needs no Kafka."""
+    over = Event()
+
+    def slowest() -> float:
+        with gateway.client(None) as http:
+            taken = [0.0]
+            while not over.wait(0.05):
+                taken.append(timed(lambda: http.get("/healthz"))[1])
+        return max(taken)
+
+    lateness = threads.submit(slowest)
+    try:
+        answers = list(threads.map(timed, calls))
+    finally:
+        over.set()
+    return [(answer, seconds - lateness.result()) for answer, seconds in answers]
+
+
 def ids_of(bootstrap: str, topic: str) -> list[bytes]:
     return [dict(each.headers() or [])["ce_id"] for each in records_of(bootstrap, topic)]
 
@@ -108,7 +130,7 @@ def test_z_02_without_kafka_there_is_no_success_and_a_repeat_completes(
                 lambda: own.get("/schema-registry/schemas/ids/999999999"),
                 lambda: own.get("/readyz"),
             ]
-            answers = list(threads.map(timed, calls))
+            answers = answered(local, threads, calls)
         finally:
             broker.go_on()
 
@@ -150,7 +172,7 @@ def test_z_02_exchange_has_no_success_without_kafka_and_a_repeat_completes(
                 lambda: http.get("/v1/endpoint"),
                 lambda: http.put("/v1/endpoint", json={"description": "changed"}),
             ]
-            answers = list(threads.map(timed, calls))
+            answers = answered(local, threads, calls)
         finally:
             broker.go_on()
         assert [answer.status_code for answer, _ in answers] == [503] * len(calls)
@@ -182,7 +204,7 @@ def test_E_26_z_02_eventhos_has_no_success_without_kafka_and_a_repeat_completes(
                 lambda: http.post("/system", json={"identifier": "x", "name": "x", "systemClass": "hybrid"}),
                 lambda: http.post("/auth/token", data=event.client.credentials(client_id="nobody")),
             ]
-            answers = list(threads.map(timed, calls))
+            answers = answered(local, threads, calls)
         finally:
             broker.go_on()
         assert [(answer.status_code, answer.json()["code"]) for answer, _ in answers] == [(500, 500000)] * len(calls)
@@ -205,7 +227,7 @@ def test_z_02_envoy_has_no_success_without_kafka_and_a_repeat_completes(
                 lambda: user.get("/events/provision"),
                 lambda: nobody.get("/events/connection_token"),
             ]
-            answers = list(threads.map(timed, calls))
+            answers = answered(local, threads, calls)
         finally:
             broker.go_on()
         assert [answer.status_code for answer, _ in answers] == [503] * len(calls)
@@ -230,7 +252,7 @@ def test_z_02_graphql_has_no_success_without_kafka_and_a_repeat_completes(
         assert post(listed).json()["data"]["endpoints"]["totalCount"] == 0
         broker.stand_still()
         try:
-            answers = list(threads.map(timed, [lambda: post(made), lambda: post(listed)]))
+            answers = answered(local, threads, [lambda: post(made), lambda: post(listed)])
         finally:
             broker.go_on()
         # What the family knows as errors is answered 200, with the errors in it and without data.
@@ -238,7 +260,7 @@ def test_z_02_graphql_has_no_success_without_kafka_and_a_repeat_completes(
             "SERVICE_UNAVAILABLE"
         ] * 2
         assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while "errors" in (completed := post(made).json()):
             assert time.monotonic() < deadline
         ids = [completed["data"]["createWebSocketEndpoint"]["id"]]
@@ -246,7 +268,7 @@ def test_z_02_graphql_has_no_success_without_kafka_and_a_repeat_completes(
 
 
 def _until_accepted(
-    call: Callable[[], httpx.Response], patience: float = 30.0, *, refusal: int = 503
+    call: Callable[[], httpx.Response], patience: float = 120.0, *, refusal: int = 503
 ) -> httpx.Response:
     deadline = time.monotonic() + patience
     while not (answer := call()).is_success:

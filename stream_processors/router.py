@@ -40,6 +40,10 @@ class RecordFailure(HeadraceError):
     """Our own code failed on a record that may be sound; it is tried again before it is set aside."""
 
 
+class RecordsLost(HeadraceError):
+    """Kafka gives a partition's offsets to new records, because it has lost those that were routed."""
+
+
 class Router:
     """Routes batches one at a time, on whatever thread calls ``handle``; never two at once.
 
@@ -142,7 +146,8 @@ class Router:
             position += 1
             partition = (message.topic(), message.partition())
             if not tally.add(partition, message.offset()):
-                continue
+                # The client reads on from the beginning where the offset that it asked for is gone.
+                raise RecordsLost(f"{partition}: offset {message.offset()} was routed before")
             records = self._deliveries(message, partition, index, tally, routed_at)
             if not records:
                 continue
@@ -150,13 +155,9 @@ class Router:
                 produced[record.topic] += 1
             if produced.total() >= self._transaction_deliveries:
                 break
-        offsets = tally.offsets()
-        if not offsets:
-            producer.abort()
-            return position
         for receipt in tally.receipts(routed_at):
             producer.produce(receipt)
-        producer.send_offsets(offsets, batch.membership)
+        producer.send_offsets(tally.offsets(), batch.membership)
         self._before_commit()
         producer.commit()
         tally.settle()

@@ -214,6 +214,17 @@ def test_a_batch_that_never_arrived_is_noticed() -> None:
     assert (bench.routed(), bench.reader.rewinds) == ([0], 1)
 
 
+def test_offsets_that_were_routed_before_have_the_reader_look_where_the_partition_ends() -> None:
+    """A broker that lost power gives them to new events: passed over, all would be up to the committed offset."""
+    bench = Bench(everything)
+    bench.batch(FakeMessage(5), resumed=5)
+
+    bench.batch(FakeMessage(0), sequence=1, resumed=5)
+    assert (bench.routed(), bench.offsets, bench.reader.rewinds) == ([5], [{PARTITION: 6}], 1)
+    bench.batch(FakeMessage(1), resumed=1)
+    assert bench.routed() == [5, 1]
+
+
 def test_nothing_is_matched_before_the_catalog_has_caught_up() -> None:
     bench = Bench(everything)
     bench.unavailable = 1

@@ -7,9 +7,11 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
-import httpx
+from tests.credentials import crmls_token
 
 if TYPE_CHECKING:
+    import httpx
+
     from tests.running_gateway import RunningGateway
 
 EVENTS = "/api/app/events"
@@ -29,8 +31,7 @@ class Account(NamedTuple):
 def crmls_account(gateway: RunningGateway, workspace: str, *roles: str) -> Account:
     """A new account with a token; of role ``producer`` unless others are given."""
     client_id, key = gateway.create_client(workspace, *(roles or ("producer",)), realm="crmls")
-    token = httpx.post(f"{gateway.url}/api/token", params={"apiKey": key}).raise_for_status().json()["token"]
-    return Account(gateway, workspace, client_id, key, token)
+    return Account(gateway, workspace, client_id, key, crmls_token(gateway, key))
 
 
 def seed_body(**changes: Any) -> dict[str, Any]:

@@ -61,6 +61,11 @@ class Eventhos:
         """Calls with all permissions."""
         return self.gateway.client(self.token)
 
+    def ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A call with no other credentials than those of ``options``."""
+        with self.gateway.client(None) as http:
+            return http.request(method, path, **options)
+
     def make(self, path: str, member: str, **body: Any) -> Any:
         """Create something; the ``member`` of the answer's content."""
         with self.manager() as http:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import httpx
 import pytest
 
 from tests.eventhos_calls import PAGING, TARGET, Eventhos, content, named, refused, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import httpx
 
     from tests.running_gateway import RunningGateway
 
@@ -25,10 +26,10 @@ def http(eventhos: Eventhos) -> Iterator[httpx.Client]:
 @pytest.mark.parametrize("path", ["/event", "/system", "/action", "/contract", "/auth/client", "/auth/role"])
 def test_E_52_managing_needs_a_bearer(eventhos: Eventhos, path: str) -> None:
     for method in ("GET", "POST"):
-        response = httpx.request(method, f"{eventhos.gateway.url}{path}", json={} if method == "POST" else None)
+        response = eventhos.ask(method, path, json={} if method == "POST" else None)
         refused(response, 403002)
-    refused(httpx.get(f"{eventhos.gateway.url}{path}", headers={"Authorization": "Bearer x"}), 401202)
-    refused(httpx.get(f"{eventhos.gateway.url}{path}", headers={"Authorization": "Basic x"}), 401202)
+    refused(eventhos.ask("GET", path, headers={"Authorization": "Bearer x"}), 401202)
+    refused(eventhos.ask("GET", path, headers={"Authorization": "Basic x"}), 401202)
 
 
 @pytest.mark.parametrize("path", ["/event", "/system", "/action", "/contract"])
@@ -50,11 +51,9 @@ def test_E_53_all_terms_of_a_resource_can_be_permitted(eventhos: Eventhos) -> No
 
 
 def test_E_54_the_bearer_may_be_in_the_query_and_its_case_does_not_matter(eventhos: Eventhos) -> None:
-    url = f"{eventhos.gateway.url}/event"
-
-    assert content(httpx.get(url, params={"access_token": eventhos.token}))
+    assert content(eventhos.ask("GET", "/event", params={"access_token": eventhos.token}))
     for scheme in ("BEARER", "bearer"):
-        assert content(httpx.get(url, headers={"Authorization": f"{scheme} {eventhos.token}"}))
+        assert content(eventhos.ask("GET", "/event", headers={"Authorization": f"{scheme} {eventhos.token}"}))
 
 
 def test_clients_are_managed_without_showing_what_they_hold(eventhos: Eventhos, http: httpx.Client) -> None:
@@ -126,7 +125,8 @@ def test_a_client_of_another_workspace_is_unknown(gateway: RunningGateway) -> No
     client_id, key = gateway.create_client(gateway.create_workspace(), realm="eventhos")
     fields = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": key}
 
-    refused(httpx.post(f"{gateway.url}/auth/token", data=fields), 400004)
+    with gateway.client(None) as http:
+        refused(http.post("/auth/token", data=fields), 400004)
 
 
 def test_a_client_that_was_deleted_can_be_made_again_through_our_own_api(
@@ -205,6 +205,6 @@ def test_Z_05_eventhos_shows_no_secret_again_and_logs_none(eventhos: Eventhos, h
 
 
 def test_the_api_says_that_it_is_up(eventhos: Eventhos) -> None:
-    response = httpx.get(f"{eventhos.gateway.url}/")
+    response = eventhos.ask("GET", "/")
 
     assert (response.status_code, response.text) == (200, "Ok")

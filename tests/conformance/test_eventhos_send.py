@@ -6,7 +6,6 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-import httpx
 import pytest
 
 from schemas.ids import derived
@@ -115,9 +114,8 @@ def test_E_08_a_missing_token_is_an_incorrect_one(eventhos: Eventhos, lonely: Ev
 
 
 def test_E_09_the_event_identifier_is_required(eventhos: Eventhos, lonely: EventhosEvent) -> None:
-    url = f"{eventhos.gateway.url}/event/send"
-
-    message = refused(httpx.post(url, headers={"access-key": lonely.token}, json=SEED_BODY), 400201)
+    response = eventhos.ask("POST", "/event/send", headers={"access-key": lonely.token}, json=SEED_BODY)
+    message = refused(response, 400201)
     assert "event-identifier" in message
 
 
@@ -150,7 +148,7 @@ def test_E_15_a_revoked_clients_token_is_refused_until_it_is_rectified(eventhos:
         answer = http.put(f"/auth/client/{event.client.id}/revoke", json={"revoke": True})
         assert (answer.status_code, answer.json()) == (201, {"code": 200001, "message": "Token revoked"})
         assert "revoked" in refused(eventhos.send(event), 401202)
-        refused(httpx.post(f"{eventhos.gateway.url}/auth/token", data=event.client.credentials()), 401202)
+        refused(eventhos.ask("POST", "/auth/token", data=event.client.credentials()), 401202)
         assert http.put(f"/auth/client/{event.client.id}/revoke", json={"revoke": False}).status_code == 201
     assert eventhos.send(event).json() == NO_CONTRACTS
 
@@ -169,7 +167,7 @@ def test_E_17_an_event_whose_client_is_deleted_cannot_be_sent(eventhos: Eventhos
         assert http.delete(f"/auth/client/{event.client.id}").status_code == 201
 
     refused(eventhos.send(event), 400004)
-    refused(httpx.post(f"{eventhos.gateway.url}/auth/token", data=event.client.credentials()), 400004)
+    refused(eventhos.ask("POST", "/auth/token", data=event.client.credentials()), 400004)
 
 
 def test_E_17_a_system_can_get_another_client(eventhos: Eventhos) -> None:
@@ -232,7 +230,7 @@ def test_E_24_the_content_type_does_not_matter(
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH"])
 def test_E_25_events_are_posted(eventhos: Eventhos, method: str) -> None:
-    response = httpx.request(method, f"{eventhos.gateway.url}/event/send")
+    response = eventhos.ask(method, "/event/send")
 
     assert response.status_code == 405
     assert response.json()["code"] == 405000
@@ -256,8 +254,8 @@ def test_E_28_the_status_is_the_codes_first_three_digits(
         eventhos.send("nope", "garbage"),
         eventhos.send("", "garbage"),
         eventhos.send(lonely, content=b"{"),
-        httpx.get(f"{eventhos.gateway.url}/event"),
-        httpx.get(f"{eventhos.gateway.url}/event/nothing/here"),
+        eventhos.ask("GET", "/event"),
+        eventhos.ask("GET", "/event/nothing/here"),
     ]
 
     codes = [answer.json()["code"] for answer in answers]
@@ -277,7 +275,7 @@ def test_E_29_a_repeat_with_the_same_idempotency_key_writes_nothing(eventhos: Ev
 @pytest.mark.parametrize("form", ["data", "json"])
 def test_E_30_a_token_for_client_credentials(eventhos: Eventhos, event: EventhosEvent, form: str) -> None:
     fields: Any = {form: event.client.credentials()}
-    response = httpx.post(f"{eventhos.gateway.url}/auth/token", **fields)
+    response = eventhos.ask("POST", "/auth/token", **fields)
 
     assert response.status_code == 201
     assert response.headers["cache-control"] == "no-store"
@@ -306,7 +304,7 @@ def test_E_32_a_client_with_a_long_lived_token_gets_no_other(eventhos: Eventhos)
         assert (given.status_code, given.json()["code"]) == (201, 200000)
         long_lived = given.json()["content"]["access_token"]
 
-        refused(httpx.post(f"{eventhos.gateway.url}/auth/token", data=event.client.credentials()), 400011)
+        refused(eventhos.ask("POST", "/auth/token", data=event.client.credentials()), 400011)
         assert eventhos.send(event, long_lived).json() == NO_CONTRACTS
 
         assert http.put(path, params={"remove_long_live": "true"}, json={"identifier": "any"}).status_code == 201
@@ -325,24 +323,24 @@ def test_E_32_a_client_can_be_made_with_a_long_lived_token(eventhos: Eventhos) -
 
 
 def test_E_33_an_unknown_client_gets_no_token(eventhos: Eventhos, event: EventhosEvent) -> None:
-    refused(httpx.post(f"{eventhos.gateway.url}/auth/token", data=event.client.credentials(client_id="nobody")), 400004)
+    refused(eventhos.ask("POST", "/auth/token", data=event.client.credentials(client_id="nobody")), 400004)
 
 
 def test_E_33_an_unknown_user_gets_no_token(eventhos: Eventhos) -> None:
     fields = {"grant_type": "password", "username": "nobody", "password": "x"}
-    refused(httpx.post(f"{eventhos.gateway.url}/auth/token", data=fields), 400004)
+    refused(eventhos.ask("POST", "/auth/token", data=fields), 400004)
 
 
 def test_E_34_a_wrong_secret_gets_no_token(eventhos: Eventhos, event: EventhosEvent, lonely: EventhosEvent) -> None:
     for wrong in ("wrong", lonely.client.secret, event.token):
         fields = event.client.credentials(client_secret=wrong)
-        refused(httpx.post(f"{eventhos.gateway.url}/auth/token", data=fields), 401100)
+        refused(eventhos.ask("POST", "/auth/token", data=fields), 401100)
 
 
 def test_E_35_another_grant_is_not_supported(eventhos: Eventhos, event: EventhosEvent) -> None:
     fields = event.client.credentials(grant_type="password_x")
 
-    assert "Unsupported" in refused(httpx.post(f"{eventhos.gateway.url}/auth/token", data=fields), 400000)
+    assert "Unsupported" in refused(eventhos.ask("POST", "/auth/token", data=fields), 400000)
 
 
 @pytest.mark.parametrize("missing", ["grant_type", "client_id", "client_secret"])
@@ -350,14 +348,14 @@ def test_E_36_a_missing_field_is_named(eventhos: Eventhos, event: EventhosEvent,
     for fields in (event.client.credentials(**{missing: ""}), event.client.credentials()):
         fields = {name: value for name, value in fields.items() if name != missing or value == ""}  # noqa: PLW2901
         for body in ({"data": fields}, {"json": fields}):
-            answer: Any = httpx.post(f"{eventhos.gateway.url}/auth/token", **body)  # type: ignore[arg-type]
+            answer = eventhos.ask("POST", "/auth/token", **body)
             assert missing in refused(answer, 400000)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"3", b"\xff"])
 def test_E_37_a_token_request_is_a_form_or_an_object(eventhos: Eventhos, body: bytes) -> None:
-    refused(httpx.post(f"{eventhos.gateway.url}/auth/token", content=body), 400000)
+    refused(eventhos.ask("POST", "/auth/token", content=body), 400000)
 
 
 def test_E_38_the_token_route_is_posted_to(eventhos: Eventhos) -> None:
-    assert httpx.get(f"{eventhos.gateway.url}/auth/token").status_code == 405
+    assert eventhos.ask("GET", "/auth/token").status_code == 405

@@ -215,9 +215,10 @@ class BatchConsumer:
         return {(entry.topic, entry.partition): entry.offset for entry in found if not entry.error}
 
     def partitions_of(self, topics: Iterable[str], timeout: float = _TIMEOUT) -> list[Partition]:
-        """Every partition of these topics; a topic that does not exist has none. Not inside ``on_assigned``.
+        """Every partition of these topics; a topic that does not exist has none.
 
-        From then on the client knows partitions that were added, and new leaders.
+        From then on the client knows partitions that were added, and new leaders. Not to be called inside
+        ``on_assigned``: confluent_kafka would abort the process.
         """
         try:
             there = self._client.list_topics(timeout=timeout).topics

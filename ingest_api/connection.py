@@ -171,16 +171,19 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _read(self, data: bytes | memoryview) -> None:
         self._received += len(data)
+        refusal = b""
         try:
             self._parse(data)
         except httptools.HttpParserError:
             message = b"Invalid HTTP request received."
             self.logger.warning(message.decode())
-            self._end(_answer(_BAD_REQUEST, message))
-        else:
-            if self._received - self._progress > MAX_HEAD_BYTES:
-                message = b"A request's line and headers may have %d bytes." % MAX_HEAD_BYTES
-                self._end(_answer(_TOO_LARGE, message))
+            refusal = _answer(_BAD_REQUEST, message)
+        if self._received - self._progress > MAX_HEAD_BYTES:
+            # Also what the parser does not take for the length of its URL.
+            message = b"A request's line and headers may have %d bytes." % MAX_HEAD_BYTES
+            refusal = _answer(_TOO_LARGE, message)
+        if refusal:
+            self._end(refusal)
 
     def _parse(self, data: bytes | memoryview) -> None:
         left = data

@@ -140,6 +140,12 @@ async def test_a_request_that_is_broken_itself_is_refused_after_those_before_it(
     assert session.began == ["/1"]
 
 
+async def test_a_url_that_is_too_long_is_told_to_be_so(session: Session) -> None:
+    session.writer.write(b"GET /?" + b"q" * 65_536 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert [status for status, _ in await session.answers()] == [431]
+
+
 async def test_a_broken_body_is_refused_at_once(session: Session) -> None:
     session.writer.write(CHUNKED % 1 + b"5\r\nwhole\r\nx\r\n")
 

@@ -286,10 +286,8 @@ class EventTypes:
 
         await self._writer.write(decide)
 
-    async def delete(self, workspace: str, namespace: str, code: str, *, with_topic: bool = False) -> None:
-        """Delete an event type and its registrations; with its topic, and so its events, only if told to.
-
-        Its schemas stay, because records written with them may be kept elsewhere.
+    async def delete(self, workspace: str, namespace: str, code: str) -> None:
+        """Delete an event type and its registrations. Its topic stays with its events, and so do its schemas.
 
         Raises:
             Conflict: it is that of an event of eventhos.
@@ -304,8 +302,6 @@ class EventTypes:
             return Changes(delete=[each.key for each in gone], result=None)
 
         await self._writer.write(decide)
-        if with_topic:
-            await self._admin.delete_topics([topic])
 
     async def _have_topic(self, event_type: EventType) -> bool:
         """See that the topic exists with at least as many partitions as the type is to use; whether it did before."""

@@ -15,7 +15,7 @@ from backbone.kafka.failures import PAUSE, failure, is_passing, kafka_error
 from schemas.errors import Conflict, Misconfigured, NotFound, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from concurrent.futures import Future
 
     from confluent_kafka.admin import TopicMetadata  # type: ignore[attr-defined]  # not re-exported for mypy
@@ -193,16 +193,6 @@ class Admin:
             await asyncio.to_thread(self._wait, future, f"grow topic {topic}")
         await asyncio.to_thread(self._wait_for_leaders, {topic: partitions})
 
-    async def delete_topics(self, topics: Iterable[str]) -> None:
-        """Delete topics with all their records, and return when none is listed any more; a missing one is fine."""
-        names = list(topics)
-        if not names:
-            return
-        for topic, future in self._client.delete_topics(names, request_timeout=self._timeout).items():
-            tolerated = KafkaError.UNKNOWN_TOPIC_OR_PART
-            await asyncio.to_thread(self._wait, future, f"delete topic {topic}", tolerated=tolerated)
-        await asyncio.to_thread(self._wait_until_gone, set(names))
-
     def _wait(self, future: Future[None], doing: str, *, tolerated: int | None = None) -> None:
         try:
             future.result(self._timeout + 1)
@@ -220,27 +210,17 @@ class Admin:
 
         ``partitions`` says of each topic how many there are at least.
         """
-
-        def without(found: Mapping[str, TopicMetadata]) -> set[str]:
-            return {topic for topic, count in partitions.items() if not _is_led(found.get(topic), count)}
-
-        self._wait_until_none(without, "no leader yet for")
-
-    def _wait_until_gone(self, topics: set[str]) -> None:
-        """A topic that was just deleted is listed a moment longer, and would pass for one that need not be created."""
-        self._wait_until_none(lambda found: topics & found.keys(), "deleted but still listed:")
-
-    def _wait_until_none(self, remaining: Callable[[Mapping[str, TopicMetadata]], set[str]], doing: str) -> None:
         deadline = time.monotonic() + self._timeout
         while True:
             try:
-                left = remaining(self._client.list_topics(timeout=self._timeout).topics)
+                found = self._client.list_topics(timeout=self._timeout).topics
             except KafkaException as exception:
                 raise failure(exception, "list topics") from exception
+            left = [topic for topic, count in partitions.items() if not _is_led(found.get(topic), count)]
             if not left:
                 return
             if time.monotonic() > deadline:
-                raise Unavailable(f"{doing} {', '.join(sorted(left))}")
+                raise Unavailable(f"no leader yet for {', '.join(sorted(left))}")
             time.sleep(PAUSE)
 
 

@@ -25,16 +25,14 @@ async def test_a_topic_can_be_written_to_once_it_is_ensured(admin: Admin, produc
     assert admin.end_offsets_now([(topic, 2)]) == {(topic, 2): 1}
 
 
-async def test_a_topic_grows_and_goes(admin: Admin) -> None:
+async def test_a_topic_grows(admin: Admin) -> None:
     topic = f"test-{uuid.uuid4()}"
+    with pytest.raises(NotFound):
+        await admin.partition_count(topic)
     await admin.ensure_topics([TopicSpec(topic, 1)])
     await admin.grow(topic, 4)
     assert await admin.partition_count(topic) == 4
     assert await admin.topics(topic) == {topic: 4}
-    for _ in range(2):
-        await admin.delete_topics([topic])
-    with pytest.raises(NotFound):
-        await admin.partition_count(topic)
 
 
 async def test_a_topic_that_was_grown_can_be_written_to(admin: Admin, kafka: KafkaSettings) -> None:
@@ -45,15 +43,6 @@ async def test_a_topic_that_was_grown_can_be_written_to(admin: Admin, kafka: Kaf
         assert await admin.partition_count(topic) == partitions
         last = (topic, partitions - 1)
         assert await admin.end_offsets([last]) == {last: 0}
-
-
-async def test_a_topic_can_be_made_again_as_soon_as_it_is_deleted(admin: Admin) -> None:
-    topic = f"test-{uuid.uuid4()}"
-    for partitions in range(1, 11):
-        assert not await admin.ensure_topics([TopicSpec(topic, partitions)])
-        assert await admin.partition_count(topic) == partitions
-        await admin.delete_topics([topic])
-        assert topic not in await admin.topics()
 
 
 async def test_a_name_that_kafka_takes_for_another_ones_is_a_conflict(admin: Admin) -> None:

@@ -127,7 +127,7 @@ async def test_a_worker_that_joins_takes_over_without_repeats(
     async def deliver_all() -> None:
         """So few that none queues: who gives a partition away leaves what queued, and what went on ahead of it."""
         for endpoint in endpoints:
-            sent.update(delivery.id for delivery in await office.deliver(endpoint, 3))
+            sent.update(delivery.id for delivery in await office.deliver(endpoint))
         await until(lambda: everything().keys() >= sent, "everything arrived")
 
     with connector_on(office, tmp_path / "first") as first, contextlib.ExitStack() as joining:

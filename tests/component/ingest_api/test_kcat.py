@@ -56,4 +56,4 @@ def test_kcat_reads_an_event_and_its_headers(gateway: RunningGateway) -> None:
 def _kcat(gateway: RunningGateway, *arguments: str) -> bytes:
     """Everything that is in a topic now."""
     command = [str(KCAT), "-b", gateway.bootstrap, "-C", "-o", "beginning", "-e", "-q", *arguments]
-    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, check=True, timeout=240).stdout

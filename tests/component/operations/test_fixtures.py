@@ -26,7 +26,7 @@ def fixtures(gateway: RunningGateway, directory: Path) -> dict[str, dict[str, An
         "HEADRACE_DATA_DIR": str(directory),
     }
     command = [sys.executable, "-m", "operations", "fixtures", "--json"]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=60, check=True)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=240, check=True)
     made: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return made
 

@@ -49,7 +49,7 @@ def reseal(bootstrap: str, directory: Path, *keys: str) -> subprocess.CompletedP
         "HEADRACE_SECRET_KEYS": ",".join(keys),
     }
     command = [sys.executable, "-m", "operations", "reseal"]
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, timeout=240, check=False)
 
 
 async def test_the_catalog_moves_to_the_first_key_and_what_is_lost_is_listed(

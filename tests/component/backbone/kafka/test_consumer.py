@@ -233,7 +233,7 @@ async def test_header_names_that_are_no_text_do_not_crash_who_reads_them(
     # Only aiokafka's pure Python lets a name say what its bytes are.
     environment = os.environ | {"AIOKAFKA_NO_EXTENSIONS": "1"}
     command = [sys.executable, "-c", ODD_PRODUCER, kafka.bootstrap_servers, topic]
-    await asyncio.to_thread(subprocess.run, command, env=environment, timeout=60, check=True)
+    await asyncio.to_thread(subprocess.run, command, env=environment, timeout=240, check=True)
     await producer.send([Record(topic, b"2", headers=[("ce_id", b"z")], partition=0)])
     consumer = consumer_factory(None)
     consumer.assign({(topic, 0): BEGINNING})

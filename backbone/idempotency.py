@@ -43,11 +43,16 @@ _ANSWERS_PER_RECORD = 2_000
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True):
-    """What makes two publishes the same one: the client and its key. ``body_hash`` tells whether the body is too."""
+    """What makes two publishes the same one: the client and its key. ``body_hash`` tells whether the body is too.
+
+    ``older`` has the digests and body hashes under which older releases recorded the same publish: an answer is taken
+    only where both are equal, and has that older body hash.
+    """
 
     client: str
     key: str
     body_hash: bytes
+    older: tuple[tuple[bytes, bytes], ...] = ()
 
     @property
     def digest(self) -> bytes:
@@ -97,6 +102,10 @@ class _ClientKeys(msgspec.Struct):
     def holds_several(self) -> bool:
         """Whether there is more than one record."""
         return len(self.partitions) > 1 or any(len(records) > 1 for records in self.partitions.values())
+
+
+def _is_older(key: IdempotencyKey, answer: Answer) -> bool:
+    return any(answer.body_hash == body_hash for _, body_hash in key.older)
 
 
 def _record_key(answers: Sequence[tuple[bytes, msgspec.Raw]]) -> bytes:
@@ -167,7 +176,7 @@ class IdempotencyLog:
                 self._sweep(int(time.time() * 1_000))
             if not all(digest in self._answers for digest in digests):
                 await self._tail.caught_up(max(0.0, deadline - loop.time()))
-            yield [self._find(key, digest) for key, digest in zip(keys, digests, strict=True)]
+            yield self._find_all(keys, digests)
         finally:
             for digest in digests:
                 self._busy.pop(digest, None)
@@ -206,14 +215,27 @@ class IdempotencyLog:
         self._busy.update(dict.fromkeys(digests, done))
         return done
 
+    def _find_all(self, keys: Sequence[IdempotencyKey], digests: Sequence[bytes]) -> list[Answer | None]:
+        answers = [self._find(key, digest) for key, digest in zip(keys, digests, strict=True)]
+        mismatched = [
+            key.key
+            for key, answer in zip(keys, answers, strict=True)
+            if answer is not None and answer.body_hash != key.body_hash and not _is_older(key, answer)
+        ]
+        if mismatched:
+            raise IdempotencyMismatch("This idempotency key was used with another body.", keys=mismatched)
+        return answers
+
     def _find(self, key: IdempotencyKey, digest: bytes) -> Answer | None:
+        """The answer under a key, whatever its body; else that of an older release to the very same publish."""
         found = self._answers.get(digest)
-        if found is None:
-            return None
-        answer = _ANSWER.decode(found)
-        if answer.body_hash != key.body_hash:
-            raise IdempotencyMismatch("This idempotency key was used with another body.")
-        return answer
+        if found is not None:
+            return _ANSWER.decode(found)
+        for older, body_hash in key.older:
+            found = self._answers.get(older)
+            if found is not None and (answer := _ANSWER.decode(found)).body_hash == body_hash:
+                return answer
+        return None
 
     def _apply(self, message: Message) -> None:
         value = message.value()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from backbone.event_keys import distinct_keys, draft_id, event_key, named_mismatch, older_event_id
 from backbone.idempotency import Answer, IdempotencyKey
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
 from backbone.kafka.records import ANY_PARTITION, Record, partition_for
@@ -16,23 +16,22 @@ from schemas.access import Role
 from schemas.errors import IdempotencyMismatch, InvalidEvent, PayloadTooLarge, PermissionDenied, Problem
 from schemas.event import Receipt
 from schemas.event_type import RegistrationKind
-from schemas.ids import keyed_event_id, new_id, new_ids
+from schemas.ids import keyed_event_id, new_ids
 from schemas.topics import event_topic
 from schemas.validation import EventWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
+    from backbone.event_keys import Place
     from backbone.idempotency import IdempotencyLog
     from backbone.kafka.producer import Producer
     from schemas.delivery import Headers
     from schemas.event import EventDraft
     from schemas.event_type import EventType, Registration
 
-    Place = Callable[[int], str]
-    """Where in the request the n-th draft is, as a JSON path."""
 
 __all__ = ["IdempotencyKey", "Publisher"]
 
@@ -47,8 +46,6 @@ _LONGEST_TRACEPARENT = 256
 
 _SPECVERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/avro")
-
-_BODY = msgspec.msgpack.Encoder()
 
 
 class _Route(msgspec.Struct, frozen=True):
@@ -117,9 +114,22 @@ class Publisher:
 
     async def _publish_each(self, drafts: Sequence[EventDraft], place: Place) -> list[Receipt]:
         """Every event under its producer's own id; those without one are simply written."""
-        keys = [_event_key(draft) for draft in drafts]
-        distinct = _distinct(keys)
-        ids = [new_id() if key is None else keyed_event_id(key.client, key.key, 0) for key in keys]
+        keys = [event_key(draft) for draft in drafts]
+        distinct = distinct_keys(keys, drafts, place)
+        ids = [draft_id(draft) for draft in drafts]
+        try:
+            return await self._claimed(drafts, keys, distinct, ids, place)
+        except IdempotencyMismatch as error:
+            raise named_mismatch(error, keys, drafts, place) from error
+
+    async def _claimed(
+        self,
+        drafts: Sequence[EventDraft],
+        keys: Sequence[IdempotencyKey | None],
+        distinct: Mapping[str, IdempotencyKey],
+        ids: list[str],
+        place: Place,
+    ) -> list[Receipt]:
         async with self._idempotency.claim(list(distinct.values())) as found:
             known = {name: answer for name, answer in zip(distinct, found, strict=True) if answer is not None}
             fresh = _first_of_each(keys, known)
@@ -133,6 +143,9 @@ class Publisher:
             ]
             if answers:
                 await self._idempotency.record([key for key, _ in answers], [answer for _, answer in answers])
+        for index, key in enumerate(keys):
+            if key is not None and key.key in known and known[key.key].body_hash != key.body_hash:
+                ids[index] = older_event_id(drafts[index])
         known.update((key.key, answer) for key, answer in answers)
         receipts = dict(zip(fresh, written, strict=True))
         return [
@@ -234,36 +247,6 @@ class Publisher:
                 self._writers.clear()
             found = self._writers[event_type, registration] = EventWriter(event_type, registration)
         return found
-
-
-def _event_key(draft: EventDraft) -> IdempotencyKey | None:
-    if draft.producer_id is None:
-        return None
-    body = _BODY.encode(
-        (
-            draft.workspace,
-            draft.namespace,
-            draft.code,
-            draft.data,
-            draft.text_values,
-            draft.subject,
-            draft.time,
-            draft.time_text,
-            draft.channel,
-            draft.identifiers,
-        )
-    )
-    # No key of a header can begin so: an event id and a header key that are spelled alike stay two keys.
-    name = f"\0{draft.producer_id}"
-    return IdempotencyKey(draft.client, name, hashlib.blake2b(body, digest_size=16).digest())
-
-
-def _distinct(keys: Sequence[IdempotencyKey | None]) -> dict[str, IdempotencyKey]:
-    distinct: dict[str, IdempotencyKey] = {}
-    for key in keys:
-        if key is not None and distinct.setdefault(key.key, key).body_hash != key.body_hash:
-            raise IdempotencyMismatch(f"Two different events of this request have the id {key.key[1:]}.")
-    return distinct
 
 
 def _first_of_each(keys: Sequence[IdempotencyKey | None], known: Mapping[str, Answer]) -> list[int]:

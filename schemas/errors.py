@@ -104,7 +104,15 @@ class IncompatibleSchema(Conflict):
 
 
 class IdempotencyMismatch(Conflict):
-    """The same idempotency key came with another body."""
+    """The same idempotency key came with another body.
+
+    ``keys`` are the keys of the publish; ``problems`` names the events of the request, where events have keys.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = (), *, keys: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems: tuple[Problem, ...] = tuple(problems)
+        self.keys = frozenset(keys)
 
 
 class QuotaExceeded(HeadraceError):

@@ -30,7 +30,8 @@ class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
             it does.
         channel: the device or method it happened on.
         identifiers: in the order sent.
-        producer_id: the producer's own event id: kept as ``ce_id``, and an idempotency key of its own.
+        source: the CloudEvents ``source``; None for families that have none, whose events come from the client.
+        producer_id: the producer's own event id: kept as ``ce_id``, and with the source an idempotency key.
         request: ``hr_request`` JSON (method, URL, headers, query; credentials removed) for families that need it.
         traceparent: W3C trace context as sent.
     """
@@ -46,6 +47,7 @@ class EventDraft(msgspec.Struct, frozen=True, kw_only=True):
     time_text: str | None = None
     channel: str | None = None
     identifiers: tuple[Identifier, ...] = ()
+    source: str | None = None
     producer_id: str | None = None
     request: bytes | None = None
     traceparent: str | None = None

@@ -43,6 +43,11 @@ def keyed_event_id(client: str, key: str, index: int) -> str:
     return derived("event", client, key, str(index))
 
 
+def cloudevent_id(client: str, source: str, own_id: str) -> str:
+    """The event id of a CloudEvent, which its source and id identify: equal on every repeat."""
+    return derived("cloudevent", client, source, own_id)
+
+
 def delivery_id(event: str, endpoint: str) -> str:
     """One event for one endpoint: the same on every re-run of the router."""
     return derived("delivery", event, endpoint)

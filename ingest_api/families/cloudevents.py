@@ -184,6 +184,7 @@ class Translator:
             time_text=time_text,
             channel=event.channel,
             identifiers=self._identifiers(event, extensions) if event.source or extensions or event.dataschema else (),
+            source=event.source or self._client,
             producer_id=event.id,
             traceparent=event.traceparent or self._traceparent,
         )

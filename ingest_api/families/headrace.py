@@ -17,7 +17,7 @@ from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, Request, Response
 from schemas import timestamps
 from schemas.access import Role
-from schemas.errors import InvalidRequest, UnsupportedMediaType
+from schemas.errors import IdempotencyMismatch, InvalidRequest, UnsupportedMediaType
 from schemas.topics import event_topic
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
         idempotency = IdempotencyKey(client=client.id, key=key, body_hash=body_hash)
     try:
         receipts = await gateway.publish(NAMESPACE, drafts, idempotency)
-    except InvalidRequest as error:
+    except (InvalidRequest, IdempotencyMismatch) as error:
         if media_type != cloudevents.BATCH or len(drafts) != 1:
             raise
         # The publisher takes a lone draft for the whole request.

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from backbone.idempotency import IdempotencyKey
+from backbone.idempotency import Answer, IdempotencyKey
 from backbone.kafka.producer import MAX_RECORD_BYTES
 from backbone.kafka.records import Message, partition_for
+from ingest_api.families.cloudevents import Translator
 from schemas.access import Client, Role
 from schemas.codec import EventDecoder
 from schemas.errors import IdempotencyMismatch, InvalidEvent, PayloadTooLarge, PermissionDenied
-from schemas.event import EventDraft, Receipt
+from schemas.event import EventDraft, Identifier, Receipt
 from schemas.event_type import Attribute
+from schemas.ids import keyed_event_id
 from tests.records import records_of
 
 if TYPE_CHECKING:
@@ -276,8 +278,54 @@ async def test_the_producers_own_event_ids_are_keys(
     changed = draft(tenant, client, 9, producer_id="2")
     with pytest.raises(IdempotencyMismatch):
         await worker.publisher.publish([changed])
-    with pytest.raises(IdempotencyMismatch, match="the id 7"):
+    with pytest.raises(IdempotencyMismatch, match="id 7"):
         await worker.publisher.publish([draft(tenant, client, each, producer_id="7") for each in (1, 2)])
+
+
+async def test_a_cloudevent_is_identified_by_its_source_and_id(
+    worker: Worker, tenant: Tenant, client: Client, written: Written
+) -> None:
+    def sensor(number: int, source: str) -> EventDraft:
+        return draft(tenant, client, number, producer_id="8", source=source)
+
+    first = await worker.publisher.publish([sensor(1, "/1"), sensor(2, "/2")])
+    assert [receipt.repeated for receipt in first] == [False, False]
+    assert len({receipt.id for receipt in first}) == 2
+    assert places(await worker.publisher.publish([sensor(2, "/2")])) == places(first)[1:]
+    assert len(await written("Order")) == 2
+
+    with pytest.raises(IdempotencyMismatch) as refused:
+        await worker.publisher.publish([sensor(3, "/3"), sensor(9, "/2"), sensor(9, "/1")])
+    assert [problem.path for problem in refused.value.problems] == ["$[1].id", "$[2].id"]
+    assert "source /2, id 8" in str(refused.value)
+    with pytest.raises(IdempotencyMismatch) as twice:
+        await worker.publisher.publish([sensor(3, "/3"), sensor(4, "/4"), sensor(5, "/3")])
+    assert [problem.path for problem in twice.value.problems] == ["$[2].id"]
+    assert len(await written("Order")) == 2
+
+
+async def test_a_repeat_across_the_upgrade_gets_the_earlier_answer(
+    worker: Worker, tenant: Tenant, client: Client, written: Written
+) -> None:
+    """Earlier releases keyed a CloudEvent by its id alone and hashed its source as an identifier."""
+    data = b'{"orderId":"o-1"}'
+    content = (tenant.workspace, "events", "Order", data, None, None, None, None, None, (Identifier("source", "/1"),))
+    digest = hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
+    earlier = IdempotencyKey(client.id, "\0008", digest)
+    place = Answer(digest, ("events.somewhere",), ((0, 3, 12),), 1_700_000_000_000_000)
+    await worker.idempotency.record([earlier], [place])
+
+    def post(**attributes: str) -> EventDraft:
+        event = {"specversion": "1.0", "type": "Order", "id": "8", "source": "/1", **attributes}
+        body = msgspec.json.encode(event)[:-1] + b',"data":' + data + b"}"
+        return Translator(tenant.workspace, client.id, lambda name: ("events", name)).structured(body)
+
+    (repeat,) = await worker.publisher.publish([post()])
+    assert repeat.repeated
+    assert (repeat.id, repeat.partition, repeat.offset) == (keyed_event_id(client.id, "\0008", 0), 3, 12)
+    (other,) = await worker.publisher.publish([post(source="/2")])
+    assert not other.repeated
+    assert len(await written("Order")) == 1
 
 
 async def test_a_caller_that_gave_up_still_has_its_key_remembered(

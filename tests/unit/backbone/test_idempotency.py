@@ -57,7 +57,19 @@ def test_another_body_is_a_mismatch() -> None:
     log = log_of()
     log._apply(record(key("a")))
     with pytest.raises(IdempotencyMismatch):
-        log._find(key("a", body=b"other"), key("a").digest)
+        log._find_all([key("a", body=b"other")], [key("a").digest])
+
+
+def test_an_older_answer_is_taken_only_for_the_very_same_body() -> None:
+    log = log_of()
+    log._apply(record(key("old", body=b"old body"), offset=4))
+    digest = key("old").digest
+    same, changed = (IdempotencyKey("c", "new", b"b", ((digest, body),)) for body in (b"old body", b"another"))
+    assert offset_of(log, same) == 4
+    assert offset_of(log, changed) is None
+    (answer,) = log._find_all([same], [same.digest])
+    assert answer is not None
+    assert answer.body_hash == b"old body"
 
 
 def test_the_first_answer_stands() -> None:

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from schemas.errors import Unavailable
+from schemas.errors import Misconfigured, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,6 +77,7 @@ async def opened(ledger: LedgerWriter, *, patient: bool, threads: Executor | Non
     """Make the ledger's tables. If ``patient`` and no database answers yet, the task that does so once one answers.
 
     Raises:
+        Misconfigured: it cannot be written, or is a later version's.
         Unavailable: there is none, and not ``patient``.
     """
     if not patient:
@@ -97,6 +98,9 @@ async def _made(ledger: LedgerWriter, threads: Executor | None) -> None:
         except Unavailable as error:
             log.warning("waiting for the ledger", extra={"reason": str(error)})
             await asyncio.sleep(_RETRY_SECONDS)
+        except Misconfigured as error:
+            log.error("the ledger cannot be used", extra={"reason": str(error)})  # noqa: TRY400  # said in full
+            return
         else:
             return
 

@@ -1,6 +1,7 @@
 """The ledger's tables, and how to open the database they are in.
 
-Times are microseconds since the epoch. No table refers to another: their rows come from different topics, in any order.
+A change here needs a step in ``migrations/versions``. Times are microseconds since the epoch. No table refers to
+another: their rows come from different topics, in any order.
 """
 
 from __future__ import annotations
@@ -139,7 +140,8 @@ def open_ledger(url: str) -> Engine:
     Made after a process is forked; thread-safe; ``dispose()`` closes it.
 
     Raises:
-        Misconfigured: the URL names another database, or the driver is not installed.
+        Misconfigured: the URL names another database, the driver is not installed, or SQLite's directory cannot be
+            made.
     """
     parsed = _with_driver(url)
     try:
@@ -149,9 +151,19 @@ def open_ledger(url: str) -> Engine:
         raise Misconfigured(f"HEADRACE_LEDGER_URL: its driver is not installed: {error}") from error
     if parsed.get_backend_name() == "sqlite":
         if parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            _make_directory(Path(parsed.database).parent)
         event.listen(engine, "connect", _tune_sqlite)
     return engine
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Misconfigured(
+            f"The ledger's directory {path} cannot be made: {error.strerror}. Let this user write there, or set"
+            " HEADRACE_LEDGER_URL."
+        ) from error
 
 
 def _with_driver(url: str) -> URL:

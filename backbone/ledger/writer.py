@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import delete, select, text, tuple_
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from backbone.ledger.reading import refusal, refuses_row, unavailable
 from backbone.ledger.tables import ATTEMPTS, CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, METADATA, REQUESTS
+from backbone.ledger.upgrade import VERSION_TABLE, upgrade
 from schemas.delivery import Outcome
 from schemas.timestamps import LATEST
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from schemas.delivery import Attempt, Delivery, GroupedDelivery
 
     Row = dict[str, Any]
-
-_SCHEMA_LOCK = 4_871_002_931
-"""PostgreSQL advisory lock: two processes that create one table at once fail without it."""
 
 _EXPIRED_AT_ONCE = 5_000
 """Rows that one statement of ``expire`` deletes: few enough not to hold up indexing."""
@@ -84,25 +81,19 @@ class LedgerWriter:
         )
 
     def create(self) -> None:
-        """Create the tables that are not there yet; several processes may do so at once.
+        """Create the tables, or bring those of an older version up to date; several processes may do so at once.
 
         Raises:
-            Unavailable: the database cannot be reached.
+            Misconfigured: the ledger cannot be written, or a later version of Headrace has changed it.
+            Unavailable: the database cannot be reached now, is locked or full.
         """
-        try:
-            with self._engine.begin() as connection:
-                if self._engine.dialect.name == "postgresql":
-                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
-                for table in METADATA.sorted_tables:
-                    connection.execute(CreateTable(table, if_not_exists=True))
-                    for index in sorted(table.indexes, key=lambda each: str(each.name)):
-                        connection.execute(CreateIndex(index, if_not_exists=True))
-        except DBAPIError as error:
-            raise unavailable(error, "the ledger cannot be opened") from error
+        upgrade(self._engine)
 
     def drop(self) -> None:
         """Drop the tables, to be created and filled from Kafka again."""
         METADATA.drop_all(self._engine)
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(f"DROP TABLE IF EXISTS {VERSION_TABLE}")
 
     def write(self, rows: LedgerRows) -> None:
         """Write a batch in one transaction; all of it or nothing.

@@ -79,11 +79,13 @@ class Publisher:
         self._routes: dict[_RouteKey, _Route] = {}
         self._writers: dict[tuple[EventType, Registration | None], EventWriter] = {}
 
-    async def publish(self, drafts: Sequence[EventDraft], *, key: IdempotencyKey | None = None) -> list[Receipt]:
+    async def publish(
+        self, drafts: Sequence[EventDraft], *, key: IdempotencyKey | None = None, final: bool = False
+    ) -> list[Receipt]:
         """Write the events, all of them or none; returns when every in-sync replica has them.
 
         With a key, or for drafts with a ``producer_id``, a repeat within the window gets the first answer and writes
-        nothing. The drafts of one call are of one client.
+        nothing. The drafts of one call are of one client. With ``final`` it waits for the outcome as long as it takes.
 
         Raises:
             InvalidEvent: events break their types or have none; every problem names its JSON path (``$.data…`` for a
@@ -91,11 +93,12 @@ class Publisher:
             PayloadTooLarge: an event is larger than a record may be.
             PermissionDenied: the client has not registered a type for publishing.
             IdempotencyMismatch: a key was used with another body.
-            Unavailable: not acknowledged; a repeat with the same key carries the same event ids.
+            NotAcknowledged: the outcome is open; a repeat with the same key carries the same event ids.
+            Unavailable: Kafka cannot take it now.
         """
         place = "$".format if len(drafts) == 1 else "$[{}]".format
         if key is None and all(draft.producer_id is None for draft in drafts):
-            return await self._write(drafts, new_ids(len(drafts)), place)
+            return await self._write(drafts, new_ids(len(drafts)), place, final=final)
         work = self._publish_each(drafts, place) if key is None else self._publish_once(drafts, key, place)
         # A caller that gives up must not leave events behind that a repeat would not recognise.
         task = asyncio.ensure_future(work)
@@ -153,10 +156,12 @@ class Publisher:
             for index, key in enumerate(keys)
         ]
 
-    async def _write(self, drafts: Sequence[EventDraft], ids: Sequence[str], place: Place) -> list[Receipt]:
+    async def _write(
+        self, drafts: Sequence[EventDraft], ids: Sequence[str], place: Place, *, final: bool = False
+    ) -> list[Receipt]:
         received_at = timestamps.now()
         records = await self._records(drafts, ids, place, received_at)
-        acks = await self._producer.send(records)
+        acks = await self._producer.send(records, final=final)
         return [
             Receipt(
                 id=event_id, topic=record.topic, partition=ack.partition, offset=ack.offset, received_at=received_at

@@ -245,7 +245,7 @@ class Authorizer:
             succeeds=self._secrets.digest(plain.refresh_token or ""),
             now=timestamps.now(),
         )
-        await _persist(lambda: self._producer.send([record]))
+        await _persist(lambda: self._producer.send([record], final=True))
 
 
 async def _post(

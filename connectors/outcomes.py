@@ -168,7 +168,7 @@ class Outcomes:
         """Write down a part of what became of a record, however long Kafka takes."""
         while records:
             try:
-                await self._producer.send(records)
+                await self._producer.send(records, final=True)
             except PayloadTooLarge as error:
                 fitting = [smaller(record, message, str(error)) for record in records]
                 if fitting == list(records):

@@ -87,7 +87,7 @@ class Replies:
         )
         while True:
             try:
-                await self._publisher.publish([draft])
+                await self._publisher.publish([draft], final=True)
             except Unavailable:
                 await asyncio.sleep(AGAIN)
             except HeadraceError as error:

@@ -17,7 +17,9 @@ HeadraceError
 ├── QuotaExceeded             a bound of this client or workspace is reached
 ├── Unavailable               Kafka, or the storage, cannot take it now; carries retry_after seconds
 │   ├── QueueFull             the bounded producer queue is full
-│   ├── NotAcknowledged       a write was not acknowledged by all in-sync replicas in time
+│   ├── NotWritten            nothing of a write was sent
+│   ├── NotAcknowledged       a write was not acknowledged in time: its outcome is open, it may still be there
+│   ├── InProgress            another request with the same idempotency key has no outcome yet
 │   ├── StorageUnavailable    event files cannot be written or read now: a full disk, a missing mount
 │   └── TransactionAborted    a Kafka transaction did not commit; nothing of it is visible
 │       └── Fenced            another producer took the transactional id: this one is done
@@ -131,8 +133,16 @@ class QueueFull(Unavailable):
     """The bounded producer queue is full."""
 
 
+class NotWritten(Unavailable):
+    """Nothing of a write was sent to Kafka."""
+
+
 class NotAcknowledged(Unavailable):
-    """A write was not acknowledged by all in-sync replicas in time."""
+    """A write was not acknowledged by all in-sync replicas in time: its outcome is open, and it may still be there."""
+
+
+class InProgress(Unavailable):
+    """Another request with the same idempotency key has no outcome yet."""
 
 
 class StorageUnavailable(Unavailable):

@@ -4,6 +4,9 @@ Everything happens on the event loop: ``produce()``, and a look every millisecon
 any to come. A thread that waits for them would be woken at once, but fights the loop for the interpreter (ADR 0007).
 What is sent while earlier records wait for their acknowledgement gathers for a few milliseconds: who sends one record
 at a time does not wait, and many who do share requests to Kafka.
+
+A caller waits a few seconds; its record stays in flight for ``delivery_timeout``, two minutes by default. A timeout of
+librdkafka's own would make it write younger records again under a new epoch, although the broker has appended them.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from confluent_kafka import Producer as Client
 
 from backbone.kafka.failures import failure, kafka_error
 from backbone.kafka.records import Ack
-from schemas.errors import NotAcknowledged, PayloadTooLarge, QueueFull, Unavailable
+from schemas.errors import NotAcknowledged, NotWritten, PayloadTooLarge, QueueFull, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,32 +51,48 @@ _GATHER = 0.005
 _LEARN = 2.0
 """Seconds that a question for a topic's partitions may take."""
 
-_FLUSH = 5.0
-"""Seconds; above ``message.timeout.ms``, by which every record has been acknowledged or has failed."""
+_FLUSH = 3.0
+"""Seconds that a client gets to finish when it is closed."""
+
+_LAST_CHANCE = 2.0
+"""Seconds that a client which is replaced gets for records of partitions that still answer."""
+
+LIBRDKAFKA_TIMEOUT_AFTER = 15.0
+"""Seconds between our delivery timeout and librdkafka's own, which must not be reached."""
+
+OPEN = "Kafka has not acknowledged it yet; it may still be written"
 
 
 class _Batch:
     """The records of one ``send``."""
 
-    __slots__ = ("acks", "error", "future", "sent", "settled", "size")
+    __slots__ = ("acks", "error", "final", "future", "is_settled", "sent", "sent_at", "settled", "size")
 
-    def __init__(self, future: asyncio.Future[list[Ack]], count: int, size: int) -> None:
+    def __init__(
+        self, future: asyncio.Future[list[Ack]], count: int, size: int, sent_at: float, *, final: bool
+    ) -> None:
         self.future = future
         self.acks: list[Ack] = [_NO_ACK] * count
         self.sent = count
         self.settled = 0
         self.size = size
+        self.sent_at = sent_at
+        self.final = final
+        self.is_settled = False
         self.error: HeadraceError | None = None
 
 
 class Producer:
-    """Produces with acks=all and idempotence; what is not acknowledged within ``message.timeout.ms`` has failed.
+    """Produces with acks=all and idempotence, and never writes a record twice.
 
-    The queue is bounded in records and in bytes, and a batch that does not fit is refused whole. Use it from the event
-    loop on which ``start`` ran.
+    The queue is bounded in records and in bytes, and a batch that does not fit is refused whole. Records whose caller
+    has given up still count until their outcome is known. When a record has no outcome after ``delivery_timeout``, the
+    client is replaced: what it has in flight stays open, and is not sent again. Use it from the event loop on which
+    ``start`` ran.
 
     Args:
         settings: how to reach Kafka.
+        wait: seconds that a caller waits for its acknowledgement.
         max_records: bound of records that are not acknowledged yet.
         max_bytes: bound of their values' bytes.
         overrides: further librdkafka properties.
@@ -83,6 +102,7 @@ class Producer:
         self,
         settings: KafkaSettings,
         *,
+        wait: float = 4.0,
         max_records: int = 100_000,
         max_bytes: int = 256 * 1024 * 1024,
         **overrides: Any,
@@ -91,7 +111,7 @@ class Producer:
             **{
                 "acks": "all",
                 "enable.idempotence": True,
-                "message.timeout.ms": 4_000,
+                "message.timeout.ms": int((settings.delivery_timeout + LIBRDKAFKA_TIMEOUT_AFTER) * 1_000),
                 # Enough for what is handed over at once to share a request. The gathering is done here, where it is
                 # known whether anything is under way. librdkafka busily waits out the last millisecond of each linger.
                 "linger.ms": 1,
@@ -103,16 +123,24 @@ class Producer:
                 **overrides,
             }
         )
+        self._wait = wait
+        self._delivery_timeout = settings.delivery_timeout
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._records = 0
         self._bytes = 0
         self._failed = False
+        # In the order of sending: those whose callers wait, and those that have waited long enough.
+        self._awaited: deque[_Batch] = deque()
+        self._late: deque[_Batch] = deque()
+        self._acknowledged_at = 0.0
+        self._retired: list[tuple[Client, float]] = []
+        self._replaced_at = 0.0
         self._gathered: list[tuple[_Batch, Sequence[Record]]] = []
         self._handed_over_at = 0.0
         self._finished: deque[_Batch] = deque()
         self._running = False
-        self._purge: asyncio.Future[int] | None = None
+        self._closing: set[asyncio.Future[None]] = set()
         self._learning: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -123,29 +151,53 @@ class Producer:
         self._poll()
 
     async def stop(self) -> None:
-        """Wait until what was sent is acknowledged or has failed, and close. Harmless when it was not started."""
-        if self._running:
-            self._produce_gathered()
-            self._running = False
-            self._next_poll.cancel()
-            await asyncio.gather(*self._learning)
-            if self._purge is not None:
-                await self._purge
-            await asyncio.to_thread(self._client.flush, _FLUSH)
-            self._settle_finished()
+        """Wait a few seconds for what was sent, and close. Harmless when it was not started.
+
+        What has no outcome by then fails as ``NotAcknowledged``, and is not sent any more.
+        """
+        if not self._running:
+            return
+        self._produce_gathered()
+        self._running = False
+        self._next_poll.cancel()
+        await asyncio.gather(*self._learning)
+        for client in (self._client, *(client for client, _ in self._retired)):
+            self._close(client, _FLUSH)
+        await asyncio.gather(*self._closing)
+        self._settle_finished()
+        for batch in (*self._awaited, *self._late):
+            if not batch.is_settled:
+                batch.error = NotAcknowledged(OPEN)
+                self._settle(batch)
 
     @property
     def unacknowledged(self) -> int:
         """Records sent and neither acknowledged nor failed."""
         return self._records
 
-    def send(self, records: Sequence[Record]) -> asyncio.Future[list[Ack]]:
+    @property
+    def stalled(self) -> float:
+        """Seconds since Kafka last acknowledged anything, while something waits for it; else 0."""
+        oldest = next((batch for batch in (*self._late, *self._awaited) if not batch.is_settled), None)
+        return 0.0 if oldest is None else self._loop.time() - max(oldest.sent_at, self._acknowledged_at)
+
+    @property
+    def idle(self) -> float:
+        """Seconds since the last acknowledgement."""
+        return self._loop.time() - self._acknowledged_at
+
+    def send(self, records: Sequence[Record], *, final: bool = False) -> asyncio.Future[list[Ack]]:
         """Send a batch; the future has one Ack per record, in order, when every in-sync replica has all of them.
+
+        Args:
+            records: of any topics.
+            final: wait for the outcome as long as it takes, instead of ``wait`` seconds.
 
         Raises:
             QueueFull: the batch does not fit into the queue; nothing was sent.
             PayloadTooLarge: a value is too large; nothing was sent.
-            NotAcknowledged: (on the future) at least one record was not acknowledged in time.
+            NotAcknowledged: (on the future) the outcome is open: a record was not acknowledged in time.
+            NotWritten: (on the future) nothing of it was sent.
             Unavailable: the producer is not running.
         """
         if not self._running:
@@ -161,7 +213,9 @@ class Producer:
             raise QueueFull(f"{self._records} records of {self._bytes} bytes wait to be acknowledged")
         future: asyncio.Future[list[Ack]] = self._loop.create_future()
         if count:
-            self._gather(_Batch(future, count, size), records)
+            batch = _Batch(future, count, size, self._loop.time(), final=final)
+            self._awaited.append(batch)
+            self._gather(batch, records)
             self._records += count
             self._bytes += size
         else:
@@ -171,7 +225,7 @@ class Producer:
     def _gather(self, batch: _Batch, records: Sequence[Record]) -> None:
         """At the end of this turn of the loop when nothing is under way, else a few milliseconds after the last."""
         if not self._gathered:
-            wait = self._handed_over_at + _GATHER - self._loop.time() if self._records else 0.0
+            wait = self._handed_over_at + _GATHER - batch.sent_at if self._records else 0.0
             if wait > 0:
                 self._loop.call_later(wait, self._produce_gathered)
             else:
@@ -206,7 +260,7 @@ class Producer:
                     task.add_done_callback(self._learning.discard)
                     return
                 # The records before this one are on their way: the batch fails when the last of them is settled.
-                batch.error = _failure(error)
+                batch.error = NotAcknowledged(str(_refusal(error))) if index else _refusal(error)
                 batch.sent = index
                 if batch.settled == batch.sent:
                     self._settle(batch)
@@ -229,9 +283,15 @@ class Producer:
 
     def _poll(self) -> None:
         self._client.poll(0)
+        for client, _ in self._retired:
+            client.poll(0)
         self._settle_finished()
+        now = self._loop.time()
+        self._look_for_late(now)
         if self._failed:
-            self._replace_client()
+            self._replace_client(last_chance=0.0)
+        if self._retired:
+            self._close_retired(now)
         self._poll_later()
 
     def _poll_later(self) -> None:
@@ -243,14 +303,33 @@ class Producer:
             self._settle(self._finished.popleft())
 
     def _settle(self, batch: _Batch) -> None:
+        batch.is_settled = True
         self._records -= len(batch.acks)
         self._bytes -= batch.size
-        if batch.future.done():  # the caller was cancelled
+        if batch.error is None:
+            self._acknowledged_at = self._loop.time()
+        if batch.future.done():  # the caller gave up
             return
         if batch.error is None:
             batch.future.set_result(batch.acks)
         else:
             batch.future.set_exception(batch.error)
+
+    def _look_for_late(self, now: float) -> None:
+        """Answer callers that have waited long enough; replace the client when a record has no outcome in time."""
+        awaited, late = self._awaited, self._late
+        while awaited and (awaited[0].is_settled or awaited[0].sent_at + self._wait <= now):
+            batch = awaited.popleft()
+            if batch.is_settled:
+                continue
+            late.append(batch)
+            if not batch.final and not batch.future.done():
+                batch.future.set_exception(NotAcknowledged(OPEN))
+        while late and late[0].is_settled:
+            late.popleft()
+        if late and self._replaced_at < late[0].sent_at <= now - self._delivery_timeout:
+            log.warning("kafka producer: replaced, for a record has had no outcome for %g s", self._delivery_timeout)
+            self._replace_client(last_chance=_LAST_CHANCE)
 
     def _on_error(self, error: KafkaError) -> None:
         # What passes is in the client's own log, which does not repeat it several times a second.
@@ -258,19 +337,37 @@ class Producer:
             log.warning("kafka producer: %s", error.str(), extra={"code": error.name()})
             self._failed = True
 
-    def _replace_client(self) -> None:
-        """An idempotent producer that met a fatal error fails everything from then on; a new one starts afresh."""
-        failed = self._client
-        failed.purge()
+    def _replace_client(self, last_chance: float) -> None:
+        """Send with a new client from now on. The old one finishes what it can, and then sends nothing any more."""
         try:
-            self._client = Client(self._config)
+            client = Client(self._config)
         except KafkaException as error:
-            # For want of threads, say. The old one refuses what is sent meanwhile, and the next look tries again.
+            # For want of threads, say. The next look tries again.
             log.warning("kafka producer: no new client yet: %s", kafka_error(error).str())
             return
+        self._replaced_at = self._loop.time()
+        self._retired.append((self._client, self._replaced_at + last_chance))
+        self._client = client
         self._failed = False
-        # Tells of every record that was purged, which may take a moment.
-        self._purge = self._loop.run_in_executor(None, failed.flush, _FLUSH)
+
+    def _close_retired(self, now: float) -> None:
+        for retired in [each for each in self._retired if each[1] <= now]:
+            self._retired.remove(retired)
+            self._close(retired[0], 0.0)
+
+    def _close(self, client: Client, flush: float) -> None:
+        """Close a client on a thread: all of it may take a moment."""
+        closing = self._loop.run_in_executor(None, _close, client, flush)
+        self._closing.add(closing)
+        closing.add_done_callback(self._closing.discard)
+
+
+def _close(client: Client, flush: float) -> None:
+    """Let it finish, and purge what it could not: that has no outcome then, and is not sent again."""
+    if flush:
+        client.flush(flush)
+    client.purge()
+    client.flush(_FLUSH)
 
 
 def _is_of_new_partition(error: KafkaException | BufferError) -> bool:
@@ -279,8 +376,15 @@ def _is_of_new_partition(error: KafkaException | BufferError) -> bool:
     return isinstance(error, KafkaException) and kafka_error(error).code() == unknown
 
 
-def _failure(error: KafkaError | KafkaException | BufferError) -> HeadraceError:
+def _refusal(error: KafkaException | BufferError) -> HeadraceError:
+    """The error for a record that the client did not take: it is not written."""
     if isinstance(error, BufferError):
         return QueueFull("librdkafka's queue is full")
+    mapped = failure(error, "produce")
+    return NotWritten(str(mapped)) if isinstance(mapped, Unavailable) else mapped
+
+
+def _failure(error: KafkaError) -> HeadraceError:
+    """The error for a record that the client took: whatever it was, the broker may have appended it."""
     mapped = failure(error, "produce")
     return NotAcknowledged(str(mapped)) if isinstance(mapped, Unavailable) else mapped

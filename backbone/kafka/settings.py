@@ -49,6 +49,7 @@ class KafkaSettings(BaseSettings):
         group_protocol: ``consumer`` (KIP-848, brokers from 4.0), ``classic``, or ``auto``: the first the broker has.
         replication_factor: of topics that Headrace creates; -1 takes the broker's default.
         delivery_partitions: of ``deliveries.*`` and ``attempts``; the most workers that can share the work.
+        delivery_timeout: seconds for which a record may be in flight; far above any request's deadline.
         event_retention: of event topics, seconds.
         delivery_retention: of deliveries, retries, attempts, receipts and dead letters, seconds.
         idempotency_window: how long a repeat of a publish is recognised, seconds.
@@ -66,6 +67,7 @@ class KafkaSettings(BaseSettings):
     )
     replication_factor: int = Field(-1, validation_alias="HEADRACE_KAFKA_REPLICATION_FACTOR")
     delivery_partitions: int = Field(8, ge=1, validation_alias="HEADRACE_DELIVERY_PARTITIONS")
+    delivery_timeout: float = Field(120.0, ge=1, validation_alias="HEADRACE_KAFKA_DELIVERY_TIMEOUT")
     event_retention: int = Field(14 * DAY, ge=1, validation_alias="HEADRACE_EVENT_RETENTION")
     delivery_retention: int = Field(14 * DAY, ge=14 * DAY, validation_alias="HEADRACE_DELIVERY_RETENTION")
     idempotency_window: int = Field(DAY, ge=60, validation_alias="HEADRACE_IDEMPOTENCY_WINDOW")

@@ -77,7 +77,8 @@ class States(EndpointStates):
 class Written(list["Record"]):
     """A producer that keeps what it is given."""
 
-    async def send(self, records: Sequence[Record]) -> None:
+    async def send(self, records: Sequence[Record], *, final: bool) -> None:
+        assert final, "sent again, it would be written twice"
         self.extend(records)
 
 

@@ -99,7 +99,8 @@ class World:
     def disabled_reason(self, endpoint: Endpoint) -> str | None:
         return None if endpoint.enabled else "it is disabled"
 
-    async def send(self, records: Sequence[Record]) -> list[Ack]:
+    async def send(self, records: Sequence[Record], *, final: bool) -> list[Ack]:
+        assert final, "sent again, it would be written twice"
         await asyncio.sleep(0)
         self.written += records
         return [Ack(0, 0)] * len(records)

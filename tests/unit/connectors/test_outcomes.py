@@ -63,7 +63,8 @@ class World:
             settings=WebhookSettings(),
         )
 
-    async def send(self, records: Sequence[Record]) -> list[Ack]:
+    async def send(self, records: Sequence[Record], *, final: bool) -> list[Ack]:
+        assert final, "sent again, it would be written twice"
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("not now")

@@ -53,7 +53,8 @@ class World:
         self.view.put(made, 0)
         return made
 
-    async def publish(self, drafts: list[EventDraft]) -> None:
+    async def publish(self, drafts: list[EventDraft], *, final: bool) -> None:
+        assert final, "published again, it would be there twice"
         if self.troubles:
             raise self.troubles.pop()
         self.published += drafts

@@ -14,12 +14,15 @@ from starlette.middleware.cors import CORSMiddleware
 
 from backbone.readiness import READY_FILE, mark_ready
 from ingest_api import problems
+from ingest_api.control import schema_registry
 from ingest_api.control.app import create_control_app
 from ingest_api.families import crmls, envoy, event_service, eventhos, exchange, headrace
 from ingest_api.hot import HotApp
 from ingest_api.problems import HttpProblem
 from ingest_api.state import Gateway
+from ingest_api.text import check_target
 from ingest_api.wire import CODED, is_coded, send_response
+from schemas.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping, Sequence
@@ -36,6 +39,9 @@ FAMILIES = (
     headrace.FAMILY,
 )
 """The API families. A new one is one line here."""
+
+_SHAPES = (*FAMILIES, schema_registry.SHAPE)
+"""Who answers errors, each on its own paths."""
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
 """Served by every worker, whichever app it runs."""
@@ -74,6 +80,11 @@ class IngestApp:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
+            try:
+                check_target(scope["raw_path"], scope["query_string"])
+            except InvalidRequest as error:
+                await send_response(send, problems.answer(error, scope["path"], _SHAPES))
+                return
             await self._dispatch(scope)(scope, receive, send)
 
     def _dispatch(self, scope: Scope) -> Asgi:
@@ -103,7 +114,7 @@ class IngestApp:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI app
         error = HttpProblem(404, f"This worker serves only the {self._only} routes.")
-        await send_response(send, problems.answer(error, scope["path"], FAMILIES))
+        await send_response(send, problems.answer(error, scope["path"], _SHAPES))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()

@@ -9,6 +9,8 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from schemas.http_head import Refusal, refusal_of
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -35,6 +37,10 @@ _HEADERS = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nco
 
 _OF_UPGRADES = frozenset((b"upgrade", b"http2-settings"))
 """Headers, and members of ``Connection``, that ask for another protocol."""
+
+
+class _Refused(Exception):
+    """The head of a request is one that must be refused."""
 
 
 class _Flow(FlowControl):
@@ -76,6 +82,12 @@ class BoundedConnection(HttpToolsProtocol):
 
     _upgrading = False
     """Whether the head that was read last asks for another protocol."""
+
+    _host: bytes | None = None
+    """The last ``Host`` that was found valid: a client repeats it with every request."""
+
+    _refusal: bytes = b""
+    """The answer to a head that must be refused."""
 
     _unread: bytes | memoryview = b""
     """What came behind requests that wait in line."""
@@ -149,9 +161,28 @@ class BoundedConnection(HttpToolsProtocol):
         # To the parser CONNECT is one, too; it cannot be anything else.
         self._upgrading = self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
         if not self._upgrading:
+            self._check_head()
+            if not self.url.startswith((b"/", b"*")):
+                self.url = _origin_form(self.url)
             super().on_headers_complete()
             # What comes behind the body, such as an Authorization, is no header (RFC 9110, 6.5.1), and is dropped.
             self.headers = []
+
+    def _check_head(self) -> None:
+        """Refuse what the parser accepts and RFC 9112 does not."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        version = self.parser.get_http_version()
+        if hosts == [self._host] and not codings and version == "1.1" and b"#" not in self.url:
+            return
+        texts = [[value.decode("latin-1") for value in values] for values in (hosts, codings)]
+        refusal = refusal_of(version, *texts)
+        if refusal is None and b"#" in self.url:
+            refusal = Refusal(_BAD_REQUEST, "A request target must not have a fragment.")
+        if refusal is not None:
+            self._refusal = _answer(refusal.status, refusal.message.encode())
+            raise _Refused
+        self._host = hosts[0] if hosts else None
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, which the app bounds."""
@@ -177,7 +208,7 @@ class BoundedConnection(HttpToolsProtocol):
         except httptools.HttpParserError:
             message = b"Invalid HTTP request received."
             self.logger.warning(message.decode())
-            refusal = _answer(_BAD_REQUEST, message)
+            refusal = self._refusal or _answer(_BAD_REQUEST, message)
         if self._received - self._progress > MAX_HEAD_BYTES:
             # Also what the parser does not take for the length of its URL.
             message = b"A request's line and headers may have %d bytes." % MAX_HEAD_BYTES
@@ -263,6 +294,13 @@ class BoundedConnection(HttpToolsProtocol):
     def _latest(self) -> RequestResponseCycle | None:
         """The request whose head came last; before the first there is none."""
         return self.cycle
+
+
+def _origin_form(target: bytes) -> bytes:
+    """A target without its scheme and authority; the path of ``http://host`` is ``/`` (RFC 9110, 4.2.3)."""
+    url = httptools.parse_url(target)
+    query = target.partition(b"?")[1:]
+    return b"".join((url.path or b"/", *query))
 
 
 def _answer(status: int, message: bytes) -> bytes:

@@ -48,7 +48,7 @@ class HotApp:
         try:
             response = await route.handler(Request(scope, receive, gateway.settings.max_body_bytes), gateway)
         except HeadraceError as error:
-            response = family.render(error)
+            response = problems.rendered(error, family.render)
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - a bug answers 500 in the family's shape, and is logged

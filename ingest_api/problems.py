@@ -97,10 +97,16 @@ def render(error: errors.HeadraceError) -> Response:
 
 def answer(error: errors.HeadraceError, path: str, families: Sequence[Family]) -> Response:
     """The answer to an error, in the shape of the family whose path it is; our own API's for everyone else's."""
-    for family in families:
-        if family.owns(path):
-            return family.render(error)
-    return render(error)
+    owner = next((family.render for family in families if family.owns(path)), render)
+    return rendered(error, owner)
+
+
+def rendered(error: errors.HeadraceError, render: Render) -> Response:
+    """Render an error, even one that quotes text which is not encodable: it came with the request, so that is wrong."""
+    try:
+        return render(error)
+    except UnicodeEncodeError:
+        return render(errors.InvalidRequest("A text in the request has half of a surrogate pair."))
 
 
 def internal(error: Exception) -> errors.HeadraceError:

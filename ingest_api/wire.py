@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from ingest_api.text import check_body
 from schemas.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
 
 Scope = MutableMapping[str, Any]
@@ -47,9 +48,10 @@ class Request:
         self._receive = receive
 
     async def body(self) -> bytes:
-        """The whole body.
+        """The whole body, in UTF-8.
 
         Raises:
+            MalformedBody: it is not UTF-8, or spells half of a surrogate pair.
             PayloadTooLarge: it is over ``max_body`` bytes; the declared length is looked at before anything is read.
             ClientGone: the client closed the connection.
         """
@@ -59,6 +61,7 @@ class Request:
         message = await self._receive()
         body: bytes = message.get("body", b"")
         if message["type"] == "http.request" and not message.get("more_body"):
+            check_body(body)
             return body
         chunks, size = [body], len(body)
         while message.get("more_body"):
@@ -69,7 +72,9 @@ class Request:
                 raise PayloadTooLarge(f"The body is over the limit of {self.max_body} bytes.")
         if message["type"] != "http.request":
             raise ClientGone
-        return b"".join(chunks)
+        body = b"".join(chunks)
+        check_body(body)
+        return body
 
     def media_type(self) -> bytes:
         """The media type of the body in lower case, without parameters; empty when none is given.
@@ -103,7 +108,7 @@ class Request:
         """The ``Idempotency-Key``, or None.
 
         Raises:
-            InvalidRequest: it is empty or too long.
+            InvalidRequest: it is empty, too long or not UTF-8.
         """
         key = self.text(b"idempotency-key")
         if key is not None and not 0 < len(key) <= MAX_KEY_LENGTH:

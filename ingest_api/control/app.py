@@ -14,7 +14,7 @@ from starlette.routing import Match
 
 from ingest_api import problems
 from ingest_api.control import docs, health, schema_registry
-from ingest_api.control.dependencies import refuse_half_characters
+from ingest_api.control.dependencies import check_text
 from ingest_api.problems import HttpProblem
 from schemas.attributes import member
 from schemas.errors import HeadraceError, InvalidRequest, Problem
@@ -62,7 +62,7 @@ def create_control_app(
         redoc_url=None,
         # A path with a slash too many is unknown, which its family says in its own shape; a redirect would lose a body.
         redirect_slashes=False,
-        dependencies=[Depends(refuse_half_characters)],
+        dependencies=[Depends(check_text)],
     )
     app.state.gateway = gateway
     for family in families:
@@ -72,7 +72,7 @@ def create_control_app(
     docs.mount(app, families)
 
     async def answer(request: Request, error: HeadraceError) -> HttpResponse:
-        response = problems.answer(error, request.url.path, families)
+        response = problems.answer(error, request.url.path, (*families, schema_registry.SHAPE))
         headers = {name.decode(): value.decode() for name, value in response.headers}
         return HttpResponse(response.body, response.status, headers, response.content_type.decode())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Query, Request, Security
@@ -11,18 +9,16 @@ from fastapi.security import HTTPBearer
 
 from ingest_api.authentication import require
 from ingest_api.state import Gateway
+from ingest_api.text import check_body
 from ingest_api.wire import MAX_KEY_LENGTH
 from schemas.access import Client, Role
-from schemas.errors import InvalidRequest, NotFound
+from schemas.errors import NotFound
 from schemas.subscription import Endpoint, EventFilter
 
 Owned = TypeVar("Owned", Endpoint, EventFilter)
 
 _API_KEY = HTTPBearer(scheme_name="apiKey", auto_error=False)
 """Only declares the scheme in the OpenAPI document: the authenticator reads the header."""
-
-
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def gateway_of(request: Request) -> Gateway:
@@ -37,23 +33,13 @@ def authorization_of(request: Request) -> bytes | None:
     return None if text is None else text.encode("latin-1")
 
 
-async def refuse_half_characters(request: Request) -> None:
-    """JSON can spell half of a surrogate pair, which is no character: no text of ours could hold it.
+async def check_text(request: Request) -> None:
+    """Refuse a body that is not UTF-8 text of whole characters.
 
     Raises:
-        InvalidRequest: the body has one.
+        MalformedBody: it is not.
     """
-    body = await request.body()
-    if not _SURROGATE.search(body):
-        return
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return  # no JSON: the route says so
-    try:
-        json.dumps(content, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise InvalidRequest("A text in the body has half of a surrogate pair, which is no character.") from error
+    check_body(await request.body())
 
 
 RepeatKey = Annotated[

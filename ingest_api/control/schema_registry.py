@@ -19,6 +19,7 @@ from backbone.catalog.indexes import RegisteredSchema
 from ingest_api.control import schema_registry_answers as answers
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.control.schema_registry_answers import MEDIA_TYPE, RegistryError, declared
+from ingest_api.family import Family
 from schemas import compatibility
 from schemas.errors import IncompatibleSchema, InvalidRequest
 from schemas.event_type import Compatibility
@@ -75,6 +76,10 @@ router = APIRouter(
     route_class=answers.RegistryRoute,
     default_response_class=answers.RegistryResponse,
 )
+
+
+SHAPE = Family("schema-registry", (router.prefix,), answers.render, (), APIRouter(), {})
+"""Errors on its paths that arise before a route is reached."""
 
 
 async def schema_body(request: Request) -> SchemaBody:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,7 +12,8 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from ingest_api.problems import internal, status_of
+from ingest_api.problems import headers_of, internal, status_of
+from ingest_api.wire import Response as WireResponse
 from schemas.errors import HeadraceError, Unavailable
 
 if TYPE_CHECKING:
@@ -49,7 +51,11 @@ class RegistryResponse(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """``content`` as JSON."""
-        return msgspec.json.encode(content)
+        try:
+            return msgspec.json.encode(content)
+        except UnicodeEncodeError:
+            # A schema may spell half of a surrogate pair; an error that quotes it does too.
+            return json.dumps(content).encode()
 
 
 class RegistryRoute(APIRoute):
@@ -74,6 +80,12 @@ def declared(description: str) -> dict[str, Any]:
     """An OpenAPI response with an error of the registry."""
     members = {"error_code": {"type": "integer"}, "message": {"type": "string"}}
     return {"description": description, "content": {MEDIA_TYPE: {"schema": {"type": "object", "properties": members}}}}
+
+
+def render(error: HeadraceError) -> WireResponse:
+    """An error that arose before the request reached a route, such as an unknown path."""
+    refusal = _refusal(error)
+    return WireResponse(refusal.status_code, bytes(refusal.body), MEDIA_TYPE.encode(), headers_of(error))
 
 
 def _refusal(error: Exception) -> RegistryResponse:

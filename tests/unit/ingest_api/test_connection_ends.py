@@ -187,7 +187,7 @@ async def test_who_goes_without_a_request_is_gone(session: Session) -> None:
 
 async def test_few_of_many_requests_wait_in_memory(session: Session) -> None:
     """Each costs kilobytes, and anybody may send any number at once."""
-    count, tiny = 2_000, b"GET /1 HTTP/1.1\r\n\r\n"
+    count, tiny = 2_000, b"GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"
     session.writer.write(tiny * count)
     session.writer.write_eof()
     most = 0
@@ -255,7 +255,7 @@ async def test_what_comes_on_is_waited_for(session: Session) -> None:
 
 async def test_a_body_that_goes_on_after_its_answer_is_cut_off(session: Session) -> None:
     session.let.set()
-    await session.send(b"POST /unread HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n")
+    await session.send(b"POST /unread HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n")
     await session.until(lambda: session.connection.cycle.response_complete)
     for _ in range(2):
         await session.send(b"x" * LEAST_BODY_BYTES)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import signal
 import threading
 from typing import TYPE_CHECKING
 
 from backbone.catalog.reader import Catalog
+from backbone.collection import spare_the_collector
 from backbone.files import event_files
 from backbone.kafka.admin import Admin
 from backbone.kafka.topology import ensure_internal_topics_now
@@ -118,6 +120,8 @@ class _Outbox:
 
 def _mark(healthy: bool) -> None:  # noqa: FBT001  # the one thing that it is told
     if healthy:
+        if not gc.get_freeze_count():
+            spare_the_collector()
         mark_ready()
     else:
         mark_unready()

@@ -13,6 +13,7 @@ import uvloop
 from backbone import logs
 from backbone.catalog.reader import Catalog
 from backbone.catalog.secrets import SecretBox
+from backbone.collection import spare_the_collector
 from backbone.idempotency import IdempotencyLog
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
@@ -72,9 +73,14 @@ async def _run_until_signal(kind: str, settings: ConnectorSettings) -> None:
         loop.add_signal_handler(number, stopping.set)
     if kind == "websocket":
         serve_metrics(settings.metrics_host, settings.metrics_port)
-        await serve_realtime(settings, stopping, lambda _port: mark_ready())
+        await serve_realtime(settings, stopping, lambda _port: _ready())
     else:
-        await serve_webhooks(settings, stopping, mark_ready)
+        await serve_webhooks(settings, stopping, _ready)
+
+
+def _ready() -> None:
+    spare_the_collector()
+    mark_ready()
 
 
 async def serve_webhooks(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import time
 from importlib.metadata import version
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
+from backbone.collection import spare_the_collector
 from backbone.readiness import READY_FILE, mark_ready
 from ingest_api import problems
 from ingest_api.control import schema_registry
@@ -55,9 +55,6 @@ CORS_MAX_AGE = 600
 
 _MOST_COMMAS = 50_000
 """In a body for the control app: what is wrong with it is told of every value, at 15 µs and a kilobyte each."""
-
-_ALLOCATIONS_PER_COLLECTION = 10_000
-"""Python's 700 would be reached several times within one batch of events."""
 
 _REACHED_EVERY = 0.02
 """Seconds between two looks whether the server listens yet."""
@@ -123,7 +120,7 @@ class IngestApp:
         except Exception as error:
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             raise
-        _spare_the_collector()
+        spare_the_collector()
         await send({"type": "lifespan.startup.complete"})
         announcing = asyncio.create_task(self._announce())
         await receive()
@@ -175,16 +172,6 @@ def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
         return message
 
     return receive_bounded
-
-
-def _spare_the_collector() -> None:
-    """Keep the garbage collector from going through the whole program and catalog again and again.
-
-    Events leave no cycles behind, yet their many short-lived objects set it off: a fifth of what a batch costs.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_ALLOCATIONS_PER_COLLECTION, 20, 20)
 
 
 def create_app(settings: IngestSettings) -> Asgi:

@@ -15,6 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from backbone import logs
 from backbone.catalog.decoders import Decoders
 from backbone.catalog.reader import Catalog
+from backbone.collection import spare_the_collector
 from backbone.kafka.admin import Admin
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.topology import ensure_internal_topics
@@ -90,13 +91,18 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
         if settings.ledger:
             agents.append(_ledger(settings, slot, catalog, metrics))
         app = create_app(settings, f"{identity}-{os.getpid()}", agents, _exposed(registry))
-        await run_app(app, agents, stop, on_ready=mark_ready)
+        await run_app(app, agents, stop, on_ready=_ready)
     finally:
         for agent in agents:
             await asyncio.to_thread(agent.close)
         await asyncio.to_thread(sockets.stop)
         await asyncio.to_thread(catalog.stop)
     log.info("stopped")
+
+
+def _ready() -> None:
+    spare_the_collector()
+    mark_ready()
 
 
 def _router(

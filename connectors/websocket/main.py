@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 from typing import TYPE_CHECKING
 
 from backbone.catalog.reader import Catalog
@@ -95,8 +94,6 @@ async def serve_realtime(
         except OSError as error:
             address = f"{realtime.host}:{realtime.port}"
             raise Misconfigured(f"cannot listen on {address} (HEADRACE_REALTIME_PORT): {error}") from error
-        # What lives now lives as long as the process: the collector need not look at it again.
-        gc.freeze()
         on_ready(port)
         await _unless(stopping, reader.failure)
 

@@ -9,6 +9,7 @@ import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from ingest_api.draining import MOST_BYTES, Drain
 from schemas.http_head import Refusal, refusal_of
 
 if TYPE_CHECKING:
@@ -60,6 +61,22 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _Outlet:
+    """Takes a request's answer; closing it leaves the client time to read the answer.
+
+    ``write`` is the transport's own: it costs a request nothing.
+    """
+
+    def __init__(self, connection: BoundedConnection, transport: asyncio.Transport) -> None:
+        self.write = transport.write
+        self.is_closing = transport.is_closing
+        self._connection = weakref.proxy(connection)
+
+    def close(self) -> None:
+        """Close the connection in two steps."""
+        self._connection.close()
+
+
 class BoundedConnection(HttpToolsProtocol):
     """uvicorn's connection, without what a client that has no credential could do to it.
 
@@ -69,6 +86,9 @@ class BoundedConnection(HttpToolsProtocol):
     Requests that came whole are answered before anything is said of what came after them: an event that Kafka has
     must not be answered 400 for the sake of some bytes too many, nor left without an answer because its client has
     closed its own half of the connection.
+
+    It is closed in two steps (RFC 9112, 9.6): while the client still sends, closing at once would reset the connection,
+    and the client would lose an answer that it has not read yet.
 
     An ``Upgrade`` is passed over, as a server may (RFC 9110, 7.8); Java's HTTP client asks for one first of all. The
     parser would take the request's body for the other protocol: an event would be accepted without its data.
@@ -95,6 +115,18 @@ class BoundedConnection(HttpToolsProtocol):
     _last_words: bytes | None = None
     """What is said before the connection is closed, once all requests that came whole have been answered."""
 
+    _drain: Drain | None = None
+    """While the connection is being closed."""
+
+    _dropped = 0
+    """Bytes of a body that were dropped because its request has been answered."""
+
+    _ended = False
+    """Whether the client has closed its half."""
+
+    _stopping = False
+    """Whether the server is about to stop."""
+
     _pauses = 0
     """How often an answer had to wait for the client to read it."""
 
@@ -105,12 +137,15 @@ class BoundedConnection(HttpToolsProtocol):
         """Begin: a connection on which nothing comes is closed like one on which nothing comes any more."""
         super().connection_made(transport)
         self.flow = _Flow(self, transport)
+        self._outlet = _Outlet(self, transport)
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         self._looking = self.loop.call_later(LOOK_EVERY, self._look)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End, and leave nothing behind that a timer or the garbage collector would have to find."""
         self._looking.cancel()
+        if self._drain is not None:
+            self._drain.stop()
         self._unset_keepalive_if_required()
         super().connection_lost(exc)
         # Requests that have not begun refer to the connection.
@@ -119,10 +154,14 @@ class BoundedConnection(HttpToolsProtocol):
 
     def is_behind(self) -> bool:
         """Whether nothing more should be read now."""
-        return bool(self.pipeline or self._unread) or self._last_words is not None
+        behind = bool(self.pipeline or self._unread) or self._last_words is not None
+        return behind and self._drain is None
 
     def data_received(self, data: bytes) -> None:
         """Take what has come over the connection."""
+        if self._drain is not None:
+            self._drain.drop(len(data))
+            return
         self._unset_keepalive_if_required()
         if len(data) <= _READ_AT_ONCE:
             self._read(data)
@@ -132,11 +171,45 @@ class BoundedConnection(HttpToolsProtocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # true: the connection stays open
         """Take note that the client sends no more; it may still wait for answers (RFC 9112, 9.6)."""
-        self._end(b"")
+        self._ended = True
+        if self._drain is None:
+            self._end(b"")
+        else:
+            self.transport.close()
         return not self.transport.is_closing()
+
+    def shutdown(self) -> None:
+        """Finish the request that is under way, and close."""
+        self._stopping = True
+        if self._drain is None:
+            super().shutdown()
+        else:
+            self.transport.close()
+
+    def close(self) -> None:
+        """Send no more, read on until the client has closed its half, too, and then close."""
+        if self._drain is not None or self.transport.is_closing():
+            return
+        latest = self._latest
+        has_all = latest is not None and latest.response_complete and not latest.more_body
+        if self._ended or (self._stopping and has_all):
+            self.transport.close()
+            return
+        self._unset_keepalive_if_required()
+        self._unread = b""
+        self.pipeline.clear()
+        if latest is not None and not latest.response_complete:
+            latest.disconnected = True
+            latest.message_event.set()
+        self._looking.cancel()
+        self._drain = Drain(self.transport, self.loop)
+        self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         """Go on with what came behind the request that has been answered."""
+        if self._drain is not None:
+            self.server_state.total_requests += 1
+            return
         was_last = not self.pipeline
         super().on_response_complete()
         if self.transport.is_closing():
@@ -165,6 +238,8 @@ class BoundedConnection(HttpToolsProtocol):
             if not self.url.startswith((b"/", b"*")):
                 self.url = _origin_form(self.url)
             super().on_headers_complete()
+            self._dropped = 0
+            self.cycle.transport = self._outlet  # type: ignore[assignment]  # what a cycle uses of a transport
             # What comes behind the body, such as an Authorization, is no header (RFC 9110, 6.5.1), and is dropped.
             self.headers = []
 
@@ -187,7 +262,12 @@ class BoundedConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, which the app bounds."""
         self._progress = self._received
-        super().on_body(body)
+        if self.cycle.response_complete:
+            self._dropped += len(body)
+            if self._dropped > MOST_BYTES:
+                self.transport.abort()
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that a request has come whole."""
@@ -262,7 +342,7 @@ class BoundedConnection(HttpToolsProtocol):
         half_answered = latest is not None and latest.response_started and not latest.response_complete
         if self._last_words and not half_answered:
             self.transport.write(self._last_words)
-        self.transport.close()
+        self.close()
 
     def _look(self) -> None:
         """Close the connection if its client stands still; one look costs less than a timer for each request."""

@@ -39,7 +39,7 @@ async def _fields(request: Request) -> dict[str, str]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if media_type == "application/x-www-form-urlencoded":
-            return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100))
+            return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=100, errors="strict"))
         found: Any = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise Refused(UNREADABLE, "The body must be a form or JSON.") from error

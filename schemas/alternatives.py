@@ -6,6 +6,7 @@ import operator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from schemas import numbers
 from schemas.errors import InvalidFilter, Problem
 
 if TYPE_CHECKING:
@@ -35,13 +36,18 @@ def scalar_key(value: Any) -> Any:
     Objects and absent fields have a key that no literal has.
     """
     kind = value.__class__
-    if kind is str or kind is int or kind is float or value is None:
+    if kind is str or kind is int or value is None:
         return value
     if kind is bool:
         return _TRUE if value else _FALSE
-    if kind is Decimal:
-        return _number(value)
-    return _NO_SCALAR
+    if kind is float:
+        value = numbers.of_float(value)
+    elif kind is Decimal:
+        value = numbers.of_decimal(value)
+    else:
+        return _NO_SCALAR
+    # A Decimal that a double cannot say must not equal one by its binary fraction.
+    return (value,) if value.__class__ is Decimal else value
 
 
 def literal_keys(alternatives: list[Any]) -> frozenset[Any] | None:
@@ -182,24 +188,31 @@ def _numeric(operand: Any, path: str) -> Test:
         symbol, bound = operand[index], operand[index + 1]
         if not isinstance(symbol, str) or symbol not in _COMPARISONS:
             refuse(f"{path}[{index}]", f"is no comparison; there are {', '.join(_COMPARISONS)}")
-        if isinstance(bound, bool) or not isinstance(bound, int | float):
+        if isinstance(bound, bool) or not isinstance(bound, int | float | Decimal):
             refuse(f"{path}[{index + 1}]", "must be a number")
-        bounds.append((_COMPARISONS[symbol], bound))
+        bounds.append(_bound(_COMPARISONS[symbol], bound))
     if len(bounds) == 1:
-        ((compare, limit),) = bounds
-        return lambda value: (number := _number(value)) is not None and compare(number, limit)
-    return lambda value: (
-        (number := _number(value)) is not None and all(compare(number, limit) for compare, limit in bounds)
-    )
+        return bounds[0]
+    return lambda value: all(test(value) for test in bounds)
 
 
-def _number(value: Any) -> int | float | None:
-    kind = value.__class__
-    if kind is int or kind is float:
-        return value  # type: ignore[no-any-return]  # narrowed by its class
-    if kind is Decimal:
-        return int(value) if value == value.to_integral_value() else float(value)
-    return None
+def _bound(compare: Callable[[Any, Any], bool], limit: int | float | Decimal) -> Test:  # noqa: PYI041 -- they differ here
+    """A comparison of numbers by the decimal values that their texts say."""
+    exact = numbers.exact(limit)
+    if limit.__class__ is Decimal:
+        # No double says it: floats are compared by their texts.
+        def test(value: Any) -> bool:
+            kind = value.__class__
+            return (kind is int or kind is Decimal or kind is float) and compare(numbers.exact(value), exact)
+    else:
+
+        def test(value: Any) -> bool:
+            kind = value.__class__
+            if kind is float:
+                return compare(numbers.of_float(value), limit)
+            return (kind is int or kind is Decimal) and compare(value, exact)
+
+    return test
 
 
 _OPERATORS: dict[str, Callable[[Any, str], Test]] = {

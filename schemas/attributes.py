@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from schemas import timestamps
+from schemas import numbers, timestamps
 from schemas.errors import Conflict, InvalidRequest, Problem
 from schemas.event_type import Attribute
 
@@ -25,8 +25,11 @@ MOST_DIGITS = 38
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
+_SHOWN = 100
+"""Characters of a value that an error shows."""
+
 _DECIMAL = re.compile(r"decimal\s*\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)", re.ASCII | re.IGNORECASE)
-_NUMBER_TEXT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?", re.ASCII)
+_NUMBER_TEXT = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _INTEGER_TEXT = re.compile(r"[+-]?\d{1,19}", re.ASCII)
 _MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 _ESCAPED_IN_JSON = re.compile(r'["\\\x00-\x1f]')
@@ -150,6 +153,8 @@ def from_text(text: str, of: AttributeType) -> Value:
     Raises:
         ValueError: the text is not one of that type.
     """
+    if len(text) > numbers.MOST_DIGITS and of.kind in _WITH_NUMBERS and numbers.has_too_many_digits(text.encode()):
+        raise ValueError(numbers.TOO_LONG)
     if of.kind is AttributeKind.DECIMAL:
         return to_decimal(text, of)
     return _READERS[of.kind](text)
@@ -162,12 +167,12 @@ def to_decimal(text: str, of: AttributeType) -> Decimal:
         ValueError: it is no number, or has more digits than ``of`` keeps.
     """
     if _NUMBER_TEXT.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is not a number")
+        raise ValueError(f"{_shown(text)} is not a number")
     exact = Context(prec=of.precision, traps=[Inexact, InvalidOperation])
     try:
         return Decimal(text).quantize(Decimal((0, (1,), -of.scale)), context=exact)
     except (Inexact, InvalidOperation):
-        raise ValueError(f"{text!r} does not fit {of}") from None
+        raise ValueError(f"{_shown(text)} does not fit {of}") from None
 
 
 def member(path: str, name: str) -> str:
@@ -188,22 +193,34 @@ def _boolean(text: str) -> bool:
 def _number(text: str) -> float:
     value = float(text) if _NUMBER_TEXT.fullmatch(text) else None
     if value is None:
-        raise ValueError(f"{text!r} is not a number")
+        raise ValueError(f"{_shown(text)} is not a number")
     if abs(value) == float("inf"):
-        raise ValueError(f"{text!r} is too large a number")
+        raise ValueError(f"{_shown(text)} is too large a number")
     return value
 
 
 def _integer(text: str) -> int:
-    if _INTEGER_TEXT.fullmatch(text) is None or not INT64_MIN <= int(text) <= INT64_MAX:
-        raise ValueError(f"{text!r} is not an integer of 64 bits")
-    return int(text)
+    """A number without a fraction, however it is spelled: ``1.0`` and ``1e2`` are integers (JSON Schema, draft 6)."""
+    value: numbers.Number | None = None
+    if _INTEGER_TEXT.fullmatch(text):
+        value = int(text)
+    elif _NUMBER_TEXT.fullmatch(text):
+        value = numbers.read(text)
+    if not isinstance(value, int | float) or value != int(value) or not INT64_MIN <= value <= INT64_MAX:
+        raise ValueError(f"{_shown(text)} is not an integer of 64 bits")
+    return int(value)
+
+
+def _shown(text: str) -> str:
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}…"
 
 
 def _json(text: str) -> str:
     msgspec.json.decode(text, type=msgspec.Raw)
     return text
 
+
+_WITH_NUMBERS = frozenset((AttributeKind.NUMBER, AttributeKind.INTEGER, AttributeKind.DECIMAL, AttributeKind.JSON))
 
 _READERS: dict[AttributeKind, Callable[[str], Value]] = {
     AttributeKind.STRING: str,

@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import re
 import zlib
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from schemas import numbers
 from schemas.errors import InvalidRequest, Problem
 from schemas.topics import escape
 
@@ -157,6 +159,9 @@ def _text(value: Any) -> str | None:
         return "true" if value else "false"
     if value is None or value == "" or isinstance(value, dict | list):
         return None
+    if isinstance(value, Decimal):
+        nearest = float(value)
+        return str(nearest) if Decimal(repr(nearest)) == value else numbers.text_of(value)
     return str(value)
 
 

@@ -7,20 +7,23 @@ list of alternatives; or ``$and`` or ``$or`` with a list of patterns; or ``$not`
      "$or": [{"source": [{"prefix": "shop-"}]}, {"channel": [{"exists": false}]}]}
 
 Fields of the event: ``data`` (to any depth), ``identifiers`` (by name), ``source``, ``type`` (its code), ``subject``,
-``channel``, ``time`` (RFC 3339 text in UTC, as in ``2021-03-04T16:36:54.591Z``). Alternatives: a literal,
+``channel``, ``time`` (text in UTC, as in ``2021-03-04T16:36:54.591Z``; an instant in any other spelling of RFC 3339 is
+turned into it). Alternatives: a literal,
 ``{"in": [literals]}``, ``{"prefix": text}``, ``{"suffix": text}``, ``{"numeric": [">=", 1, "<", 5]}``,
 ``{"anything-but": literal | [literals] | {"prefix": text} | {"suffix": text}}``, ``{"exists": true | false}``.
 
-Where the event holds an array, one element that fits is enough. Numbers compare by value, and never equal booleans or
-text. A field that is absent fits nothing but ``{"exists": false}``.
+Where the event holds an array, one element that fits is enough. Numbers of any length compare by value, and never
+equal booleans or text. A field that is absent fits nothing but ``{"exists": false}``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from schemas import timestamps
+from schemas import numbers, timestamps
 from schemas.alternatives import MISSING, alternatives_test, elements, literal_keys, refuse
 from schemas.attributes import member as member_path
 
@@ -164,11 +167,11 @@ def _parse(text: str) -> Any:
     if len(text) > MAX_CONDITION_LENGTH:
         refuse("$", f"is longer than {MAX_CONDITION_LENGTH} characters")
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_refuse_constant)
+        return json.loads(
+            text, object_pairs_hook=_object, parse_float=_number, parse_int=_number, parse_constant=_refuse_constant
+        )
     except json.JSONDecodeError as error:
         refuse("$", f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}")
-    except ValueError:
-        refuse("$", "holds a number that is too long")
     except RecursionError:
         refuse("$", f"is nested deeper than {MAX_DEPTH} levels")
 
@@ -183,10 +186,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return repeated
 
 
-def _finite(text: str) -> float:
-    value = float(text)
-    if value in (float("inf"), float("-inf")):
-        refuse("$", f"holds a number that is too large: {text}")
+def _number(text: str) -> numbers.Number:
+    if len(text) > numbers.MOST_DIGITS and sum(map(str.isdigit, text)) > numbers.MOST_DIGITS:
+        refuse("$", numbers.TOO_LONG)
+    value = numbers.read(text)
+    if isinstance(value, Decimal) and abs(value.adjusted()) >= numbers.MOST_EXPONENT:
+        refuse("$", f"holds a number that is too large: {text[:50]}")
     return value
 
 
@@ -231,8 +236,23 @@ def _event_member(name: str, inner: Any, path: str, depth: int) -> Test:
         refuse(path, "must be an object of identifier names")
     if name not in ("identifiers", "data") and not isinstance(inner, list):
         refuse(path, "must be a list of alternatives")
+    if name == "time":
+        inner = list(map(_in_utc, inner))
     test = _value_test(inner, path, depth)
     return lambda event: test(read(event))
+
+
+def _in_utc(alternative: Any) -> Any:
+    """An alternative for ``time``: the instants that it names are spelled as an event's time is."""
+    if isinstance(alternative, str):
+        with contextlib.suppress(ValueError):
+            return timestamps.to_text(timestamps.parse(alternative))
+    if isinstance(alternative, dict):
+        named = ("in", "anything-but")
+        return {name: _in_utc(operand) if name in named else operand for name, operand in alternative.items()}
+    if isinstance(alternative, list):
+        return list(map(_in_utc, alternative))
+    return alternative
 
 
 def _nested_member(name: str, inner: Any, path: str, depth: int) -> Test:
@@ -291,7 +311,7 @@ def _equality_terms(pattern: dict[str, Any], path: tuple[str, ...]) -> Iterator[
             continue
         elif isinstance(inner, dict):
             yield from _equality_terms(inner, (*path, name))
-        elif (keys := literal_keys(inner)) is not None:
+        elif (keys := literal_keys(list(map(_in_utc, inner)) if (*path, name) == ("time",) else inner)) is not None:
             yield EqualityTerm((*path, name), keys)
 
 

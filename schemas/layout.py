@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from schemas import lexical, timestamps
+from schemas import lexical, numbers, timestamps
 from schemas.attributes import AttributeKind
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from schemas.attributes import AttributeType
 
+_DECODER = msgspec.json.Decoder(float_hook=Decimal)
 _NUMERIC = frozenset((AttributeKind.NUMBER, AttributeKind.INTEGER, AttributeKind.DECIMAL))
 
 
@@ -93,16 +95,16 @@ def layout_of(attributes: Sequence[tuple[str, AttributeType]]) -> Layout:
 
 
 def parse_json(text: str) -> Any:
-    """JSON text as Python values; a number past a double's range is infinite rather than an error.
+    """JSON text as Python values; numbers with a point or an exponent are Decimals, so that no digit is lost.
 
     Raises:
         ValueError: it is not JSON.
         RecursionError: it is nested too deeply.
     """
     try:
-        return msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return json.loads(text, parse_int=float)
+        return _DECODER.decode(text)
+    except (msgspec.DecodeError, InvalidOperation):
+        return json.loads(text, parse_float=numbers.read, parse_int=numbers.read)
 
 
 def _json_text(text: str) -> str:
@@ -117,6 +119,5 @@ _PRINTERS: dict[AttributeKind, Callable[[Any], str]] = {
 
 _READERS: dict[AttributeKind, Callable[[Any], Any]] = {
     AttributeKind.TIME: timestamps.to_text,
-    AttributeKind.DECIMAL: float,
     AttributeKind.JSON: parse_json,
 }

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from schemas import lexical, timestamps
+from schemas import lexical, numbers, timestamps
 from schemas.attributes import INT64_MAX, INT64_MIN, AttributeKind, from_text, member, parse_type, to_decimal
 from schemas.errors import InvalidEvent, Problem
 
@@ -82,6 +82,7 @@ class PayloadReader:
         Raises:
             InvalidEvent: it is not JSON or no object, an attribute is unknown, missing or of another type.
         """
+        _check_digits(data, path)
         try:
             values: Values = msgspec.structs.astuple(self._decode(data))
             texts: dict[str, str] = {}
@@ -90,7 +91,7 @@ class PayloadReader:
             if lexical.may_differ(data):
                 self._compare(data, values, texts)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            raise self._refusal(data, path, error) from error
+            return self._read_columns(data, path, error)
         return values, texts or None
 
     def from_texts(self, sent: Mapping[str, str], path: str) -> tuple[Values, Lexical]:
@@ -158,21 +159,34 @@ class PayloadReader:
                 if value is None and column is not None:
                     texts[lexical.key(name)] = lexical.NULL
 
-    def _refusal(self, data: bytes, path: str, error: Exception) -> InvalidEvent:
-        """What is wrong with data that could not be read: every problem, where the decoder stops at the first."""
+    def _read_columns(self, data: bytes, path: str, error: Exception) -> tuple[Values, Lexical]:
+        """Read what the decoder refused, attribute by attribute: it takes no ``1.0`` for an integer.
+
+        Raises:
+            InvalidEvent: with every problem, where the decoder stopped at the first.
+        """
         try:
             columns = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         except msgspec.ValidationError:
-            return _invalid([Problem(path=path, message="must be a JSON object")])
+            raise _invalid([Problem(path=path, message="must be a JSON object")]) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as broken:
-            return _invalid([Problem(path=path, message=f"is not JSON: {broken}")])
+            raise _invalid([Problem(path=path, message=f"is not JSON: {broken}")]) from error
         problems = self._misfits(columns, path)
-        for name, column in columns.items():
-            of = self._types.get(name)
-            fault = None if of is None else _fault(bytes(column), of, required=name in self._required)
-            if fault is not None:
-                problems.append(Problem(path=member(path, name), message=fault))
-        return _invalid(problems or [Problem(path=path, message=str(error))])
+        values: list[Any] = [None] * len(self.names)
+        texts: dict[str, str] = {}
+        for index, name, of in self._indexed:
+            if name not in columns:
+                continue
+            try:
+                values[index], text = _value(bytes(columns[name]), of, required=name in self._required)
+            except (msgspec.DecodeError, ValueError) as fault:
+                problems.append(Problem(path=member(path, name), message=str(fault)))
+                continue
+            if text is not None:
+                texts[lexical.key(name)] = text
+        if problems:
+            raise _invalid(problems) from error
+        return values, texts or None
 
     def _misfits(self, sent: Mapping[str, object], path: str) -> list[Problem]:
         """Attributes that are not registered, and required ones that are missing."""
@@ -191,8 +205,9 @@ def check_json(data: bytes, path: str) -> str:
     """An open type's data as text, once it is known to be JSON in UTF-8.
 
     Raises:
-        InvalidEvent: it is not.
+        InvalidEvent: it is not, or holds a number that is too long.
     """
+    _check_digits(data, path)
     try:
         msgspec.json.decode(data, type=msgspec.Raw)
         return data.decode()
@@ -216,34 +231,38 @@ def _column(kind: Any, *, required: bool) -> tuple[Any, ...]:
     return (kind if kind is msgspec.Raw else kind | None, None)
 
 
-def _fault(column: bytes, of: AttributeType, *, required: bool) -> str | None:
-    """What is wrong with one attribute's JSON text, or None."""
+def _value(column: bytes, of: AttributeType, *, required: bool) -> tuple[Any, str | None]:
+    """One attribute's value, and its JSON text where the value does not print back as sent.
+
+    Raises:
+        ValueError: the text is none of the type's; it says why.
+        msgspec.DecodeError: a string has half of a surrogate pair.
+    """
+    try:
+        text = column.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"is not UTF-8: {error}") from error
     if of.kind is AttributeKind.JSON:
-        return _text_fault(column)
+        return text, None
     if column == _NULL:
-        return "is required, and null is no value" if required else None
+        if required:
+            raise ValueError("is required, and null is no value")
+        return None, lexical.NULL
     found = _FIRST_BYTES.get(column[0], "a number")
     if found != _JSON_TYPES[of.kind]:
-        return f"{of} expected: {_JSON_TYPES[of.kind]}, not {found}"
-    fault = _text_fault(column)
-    if fault is not None:
-        return fault
+        raise ValueError(f"{of} expected: {_JSON_TYPES[of.kind]}, not {found}")
+    if found == "a string":
+        text = msgspec.json.decode(column, type=str)
     try:
-        if found == "a number":
-            from_text(column.decode(), of)
-        elif of.kind is AttributeKind.TIME:
-            timestamps.parse(msgspec.json.decode(column, type=str))
+        value = from_text(text, of)
     except ValueError as error:
-        return f"{of} expected: {error}"
-    return None
+        raise ValueError(f"{of} expected: {error}") from error
+    return value, None if lexical.PRINTERS[of.kind](value) == text else text
 
 
-def _text_fault(column: bytes) -> str | None:
-    try:
-        column.decode()
-    except UnicodeDecodeError as error:
-        return f"is not UTF-8: {error}"
-    return None
+def _check_digits(data: bytes, path: str) -> None:
+    if len(data) > numbers.MOST_DIGITS and numbers.has_too_many_digits(data):
+        raise _invalid([Problem(path=path, message=numbers.TOO_LONG)])
 
 
 def _invalid(problems: Sequence[Problem]) -> InvalidEvent:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import functools
 import re
 import time
@@ -16,17 +17,22 @@ _MICROS_DIGITS = 6
 _SECONDS_END = 19
 """Length of ``2021-03-04T16:36:54``."""
 
-_LONGEST = 64
-"""Characters of any spelling. What is longer is none, and not to be remembered."""
+_KEPT = 32
+"""Characters of the texts that the fast path reads: the parts of longer ones are not cached."""
 
-_FRACTION = re.compile(r"\.(\d{1,9})Z", re.ASCII)
+_SHOWN = 64
+"""Characters of a text that an error shows."""
+
+_FRACTION = re.compile(r"\.(\d+)Z", re.ASCII)
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", re.ASCII)
 _ANY = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)[Tt ](?P<minutes>\d\d:\d\d)"
-    r"(?:(?P<seconds>:\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?"
+    r"(?:(?P<seconds>:\d\d)(?:[.,](?P<fraction>\d+))?)?"
     r"(?:[Zz]|(?P<sign>[+-])(?P<hours>[01]\d|2[0-3])(?::?(?P<past>[0-5]\d))?)",
     re.ASCII,
 )
+_LEAP_SECOND = ":60"
+_SECONDS_A_DAY = 86_400
 
 
 def now() -> int:
@@ -35,9 +41,11 @@ def now() -> int:
 
 
 def parse(text: str) -> int:
-    """Read an ISO 8601 instant with an offset (``Z`` or ``±hh:mm``) and at most nine fraction digits.
+    """Read an instant as RFC 3339 (section 5.6) writes it, ``T`` and ``Z`` in either case.
 
-    What is finer than a microsecond is cut off.
+    Four more spellings that clients send are read: a space for ``T``, an offset without a colon, a decimal comma, no
+    seconds. What is finer than a microsecond is cut off. A leap second (``23:59:60`` UTC at the end of a month) is the
+    last microsecond of its day, so that it stays on its day and before the next second.
 
     Raises:
         ValueError: it is something else, has no offset, or lies outside the years 1 to 9999.
@@ -46,18 +54,22 @@ def parse(text: str) -> int:
 
 
 def parse_spelling(text: str) -> tuple[int, bool]:
-    """What ``parse`` reads, and whether ``to_text`` prints it back just so.
+    """Return what ``parse`` reads, and whether ``to_text`` prints it back just so.
 
     Raises:
         ValueError: as ``parse``.
     """
-    if len(text) > _LONGEST:
-        raise ValueError(f"not an ISO 8601 instant with an offset: {text[:_LONGEST]!r}…")
-    fraction = _fraction(text[_SECONDS_END:])
-    if fraction is None:
-        return _parse_any(text), False
-    micros, prints_back = fraction
-    return _seconds(text[:_SECONDS_END]) * 1_000_000 + micros, prints_back
+    if len(text) <= _KEPT:
+        fraction = _fraction(text[_SECONDS_END:])
+        seconds = None if fraction is None else _seconds(text[:_SECONDS_END])
+        if fraction is not None and seconds is not None:
+            return seconds * 1_000_000 + fraction[0], fraction[1]
+    return _parse_any(text), False
+
+
+def is_leap_second(text: str) -> bool:
+    """Return whether a text that ``parse`` has read is a leap second."""
+    return text[_SECONDS_END - 3 : _SECONDS_END] == _LEAP_SECOND
 
 
 def to_text(micros: int) -> str:
@@ -69,12 +81,15 @@ def to_text(micros: int) -> str:
 
 
 @functools.lru_cache(maxsize=4_096)
-def _seconds(date_time: str) -> int:
-    """Seconds since the epoch of ``2021-03-04T16:36:54``; events that come together share their seconds."""
+def _seconds(date_time: str) -> int | None:
+    """Seconds since the epoch of ``2021-03-04T16:36:54``, None for any other text; events of a batch share seconds."""
     if _DATE_TIME.fullmatch(date_time) is None:
-        raise ValueError(f"not an ISO 8601 instant with an offset: {date_time!r}")
-    since = datetime.fromisoformat(f"{date_time}+00:00") - _EPOCH
-    return since.days * 86_400 + since.seconds
+        return None
+    try:
+        since = datetime.fromisoformat(f"{date_time}+00:00") - _EPOCH
+    except ValueError:
+        return None
+    return since.days * _SECONDS_A_DAY + since.seconds
 
 
 @functools.lru_cache(maxsize=4_096)
@@ -101,15 +116,32 @@ def _millis_text(micros: int) -> str:
 
 
 def _parse_any(text: str) -> int:
-    """Every spelling that ``parse`` takes, field by field."""
+    """Read every spelling that ``parse`` takes, field by field."""
     found = _ANY.fullmatch(text)
     if found is None:
-        raise ValueError(f"not an ISO 8601 instant with an offset: {text!r}")
-    seconds = _seconds(f"{found['date']}T{found['minutes']}{found['seconds'] or ':00'}")
+        raise _refusal(text)
+    is_leap = found["seconds"] == _LEAP_SECOND
+    seconds = _seconds(f"{found['date']}T{found['minutes']}{':59' if is_leap else found['seconds'] or ':00'}")
+    if seconds is None:
+        raise _refusal(text)
     if found["sign"]:
         offset = int(found["hours"]) * 3_600 + int(found["past"] or 0) * 60
         seconds += offset if found["sign"] == "-" else -offset
-    micros = seconds * 1_000_000 + int((found["fraction"] or "0")[:_MICROS_DIGITS].ljust(_MICROS_DIGITS, "0"))
+    fraction = (found["fraction"] or "0")[:_MICROS_DIGITS].ljust(_MICROS_DIGITS, "0")
+    micros = seconds * 1_000_000 + (999_999 if is_leap else int(fraction))
     if not EARLIEST <= micros <= LATEST:
-        raise ValueError(f"outside the years 1 to 9999: {text!r}")
+        raise ValueError(f"outside the years 1 to 9999: {text[:_SHOWN]!r}")
+    if is_leap and not _ends_month(seconds):
+        raise ValueError(f"no leap second (they are at 23:59:60 UTC at the end of a month): {text[:_SHOWN]!r}")
     return micros
+
+
+def _ends_month(seconds: int) -> bool:
+    """Whether it is the last second of a month, where leap seconds are (RFC 3339, section 5.7)."""
+    moment = _EPOCH + timedelta(seconds=seconds)
+    is_last_day = moment.day == calendar.monthrange(moment.year, moment.month)[1]
+    return is_last_day and seconds % _SECONDS_A_DAY == _SECONDS_A_DAY - 1
+
+
+def _refusal(text: str) -> ValueError:
+    return ValueError(f"not an ISO 8601 instant with an offset: {text[:_SHOWN]!r}{'…' * (len(text) > _SHOWN)}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from schemas import lexical, timestamps
+from schemas import lexical, numbers, timestamps
 from schemas.attributes import member, parse_type
 from schemas.encoding import EventEncoder, text_bytes
 from schemas.errors import InvalidEvent, Problem
@@ -147,6 +147,4 @@ def _scalar_text(text: str) -> str | None:
         return None
     if text[0] == '"':
         return msgspec.json.decode(text, type=str)
-    if lexical.JSON_NUMBER.fullmatch(text) is None or text.lstrip("-").isdecimal():
-        return text
-    return lexical.number_text(float(text))
+    return numbers.text_of(numbers.read(text)) if lexical.JSON_NUMBER.fullmatch(text) else text

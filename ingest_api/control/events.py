@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
-from pydantic import AwareDatetime
 
 from backbone.ledger.queries import MOST_EVENTS, EventQuery, LedgerAttempt, LedgerDelivery, LedgerEvent
 from ingest_api.control import events_openapi
 from ingest_api.control.dependencies import TheGateway, Workspace
+from ingest_api.control.models import Instant
 from ingest_api.control.pages import Cursor
 from schemas import timestamps
-from schemas.errors import InvalidRequest, NotFound, Problem
+from schemas.errors import NotFound
 
 router = APIRouter(tags=["Events"])
 
@@ -35,8 +34,8 @@ async def list_events(
     type: str | None = None,  # noqa: A002 - the parameter's name in the API
     source: str | None = None,
     subject: str | None = None,
-    since: AwareDatetime | None = None,
-    until: AwareDatetime | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
     limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = 50,
     cursor: Cursor = None,
 ) -> Response:
@@ -47,8 +46,8 @@ async def list_events(
         code=type,
         source=source,
         subject=subject,
-        since=_micros("since", since),
-        until=_micros("until", until),
+        since=since,
+        until=until,
     )
     page = await gateway.events(query, limit=limit, cursor=cursor)
     items = [_event(event) for event in page.events]
@@ -67,14 +66,6 @@ async def get_event(gateway: TheGateway, workspace: Workspace, event_id: str) ->
     if event is None:
         raise NotFound(f"The ledger has no event {event_id}.")
     return _json({**_event(event), "deliveries": [_delivery(delivery) for delivery in event.deliveries]})
-
-
-def _micros(parameter: str, time: datetime | None) -> int | None:
-    """Microseconds since the epoch; an offset may lead out of the years there are."""
-    try:
-        return None if time is None else timestamps.parse(time.isoformat())
-    except ValueError as error:
-        raise InvalidRequest("The request is not valid.", [Problem(path=parameter, message=str(error))]) from error
 
 
 def _event(event: LedgerEvent) -> dict[str, Any]:

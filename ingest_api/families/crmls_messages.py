@@ -166,7 +166,10 @@ def event_time(micros: int, text: str) -> str:
     sent = _FRACTION.search(text)
     fraction = sent.group(1)[:7].rstrip("0") if sent else ""
     point = f".{fraction}" if fraction else ""
-    return f"{_seconds_text(micros // 1_000_000)}{point}+00:00"
+    seconds = _seconds_text(micros // 1_000_000)
+    if timestamps.is_leap_second(text):
+        seconds = f"{seconds[:-2]}60"
+    return f"{seconds}{point}+00:00"
 
 
 def _seconds_text(seconds: int) -> str:

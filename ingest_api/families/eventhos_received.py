@@ -5,6 +5,7 @@ A detail is one contract that was run for one event.
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, time
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -251,6 +252,8 @@ def _instant(name: str, text: str | None, of_day: time) -> int | None:
     """Microseconds since the epoch; of a date the beginning or end of its day. Without an offset it is UTC."""
     if not text:
         return None
+    with contextlib.suppress(ValueError):
+        return timestamps.parse(text)
     try:
         found = datetime.fromisoformat(text)
         if len(text) <= len("2026-11-21"):

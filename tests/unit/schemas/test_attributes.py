@@ -127,7 +127,16 @@ def test_text_is_read_as_its_type(text: str, kind: str, value: object) -> None:
         ("yes", "Boolean"),
         ("2021-03-04", "Time"),
         ("9223372036854775808", "integer"),
-        ("1.0", "integer"),
+        ("1.5", "integer"),
+        ("1e19", "integer"),
+        ("1e-1", "integer"),
+        ("1e400", "integer"),
+        ("1e999999999", "integer"),
+        ("-9223372036854775809.0", "integer"),
+        ("1" * 4_301, "Number"),
+        (f"0.{'1' * 4_300}", "Number"),
+        (f"1e{'0' * 4_300}1", "decimal(9,2)"),
+        (f'{{"a": [{"1" * 4_301}]}}', "json"),
         ("1.005", "decimal(9,2)"),
         ("12345678.00", "decimal(9,2)"),
         ("1e9999", "decimal(38,2)"),
@@ -137,6 +146,30 @@ def test_text_is_read_as_its_type(text: str, kind: str, value: object) -> None:
 def test_text_of_another_type_is_refused(text: str, kind: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         from_text(text, parse_type(kind))
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.0", 1),
+        ("1e2", 100),
+        ("-2.50E+1", -25),
+        ("-0.0", 0),
+        ("9223372036854775807.000", 2**63 - 1),
+        ("-9.223372036854775808e18", -(2**63)),
+        ("1000e-3", 1),
+    ],
+)
+def test_a_number_without_a_fraction_is_an_integer(text: str, value: int) -> None:
+    found = from_text(text, parse_type("integer"))
+
+    assert (found, type(found)) == (value, int)
+
+
+def test_the_error_of_a_long_text_is_short() -> None:
+    with pytest.raises(ValueError, match=r"is not a number") as refused:
+        from_text("x" * 100_000, parse_type("Number"))
+    assert len(str(refused.value)) < 200
 
 
 @settings(deadline=None)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import operator
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import numbers
 from schemas.alternatives import scalar_key
 from schemas.errors import InvalidFilter
 from schemas.event import Identifier
 from schemas.filters import MAX_CONDITION_LENGTH, Condition, compile_condition, compile_filter
+from schemas.layout import parse_json
 from schemas.subscription import EventFilter
 
 
@@ -35,6 +38,11 @@ class Event:
 
 def condition(pattern: Any) -> Condition:
     return compile_condition(json.dumps(pattern))
+
+
+def written(condition: str, value: str) -> bool:
+    """Whether a condition on ``x``, as JSON text, fits a number, as JSON text."""
+    return compile_condition(f'{{"data": {{"x": [{condition}]}}}}').matches(Event(parse_json(f'{{"x": {value}}}')))
 
 
 def fits(alternatives: list[Any], value: Any) -> bool:
@@ -223,7 +231,9 @@ def test_a_wrong_filter_is_refused_with_the_position(pattern: Any, path: str) ->
         ('{"source":\n [a]}', "line 2, column 3"),
         ('{"data": {"x": [NaN]}}', "NaN"),
         ('{"data": {"x": [1], "x": [2]}}', "'x' twice"),
-        ('{"data": {"x": [' + "1" * 5_000 + "]}}", "too long"),
+        ('{"data": {"x": [' + "1" * 5_000 + "]}}", "more than 4,300 digits"),
+        ('{"data": {"x": [1.' + "1" * 4_300 + "]}}", "more than 4,300 digits"),
+        ('{"data": {"x": [{"numeric": [">", 1e' + "0" * 4_300 + "1]}]}}", "more than 4,300 digits"),
         ("[" * 50_000, "nested deeper"),
         ('{"$not": ' * 70 + '{"source": ["a"]}' + "}" * 70, "nested deeper"),
         (" " * (MAX_CONDITION_LENGTH + 1), "longer than"),
@@ -352,7 +362,87 @@ def test_an_empty_array_inside_an_array_has_no_members() -> None:
     assert not absent.matches(Event({"a": [[{"b": 1}], {"b": 1}]}))
 
 
-@pytest.mark.parametrize("number", ["1e400", "-1e400"])
+@pytest.mark.parametrize("number", ["1e9999999999999999", "-1e99999999999999999999"])
 def test_a_number_beyond_all_numbers_is_refused(number: str) -> None:
     with pytest.raises(InvalidFilter, match=f"too large: {number}"):
         compile_condition(f'{{"data": {{"x": [{{"numeric": ["<", {number}]}}]}}}}')
+
+
+@pytest.mark.parametrize(
+    ("condition", "value", "expected"),
+    [
+        ('{"numeric": [">", 123456789012345678.91]}', "123456789012345679.00", True),
+        ('{"numeric": [">", 123456789012345678.91]}', "123456789012345678.91", False),
+        ('{"numeric": [">=", 123456789012345678.91]}', "123456789012345678.910", True),
+        ('{"numeric": ["<", 123456789012345678.91]}', "123456789012345678.90", True),
+        ("123456789012345678.91", "123456789012345678.910", True),
+        ("123456789012345678.91", "123456789012345678.92", False),
+        ('{"anything-but": 123456789012345678.91}', "123456789012345678.92", True),
+        ('{"anything-but": [123456789012345678.91]}', "123456789012345678.91", False),
+        ('{"in": [1, 9007199254740993.0]}', "9007199254740993", True),
+        ('{"in": [1, 9007199254740993.0]}', "9007199254740992", False),
+        ("9007199254740993", "9007199254740993.0", True),
+        ("9007199254740993", "9007199254740992.0", False),
+        ("1e23", "1" + "0" * 23, True),
+        ("99999999999999991611392", "1e23", False),
+        ("0.1", "0.1000000000000000055511151231257827021181583404541015625", False),
+        ("0.1000000000000000055511151231257827021181583404541015625", "0.1", False),
+        ('{"numeric": ["<", 0.1000000000000000001]}', "0.1", True),
+        ('{"numeric": [">", 0.1000000000000000001]}', "0.1", False),
+        ('{"numeric": [">", 0.1]}', "0.1000000000000000001", True),
+        ("1e2", "100", True),
+        ("100", "1.00e2", True),
+        ("0", "-0", True),
+        ("-0.0", "0", True),
+        ("0", "0e99999999999999999999", True),
+        ("1e400", "1" + "0" * 400, True),
+        ('{"numeric": [">", 1e399, "<", 1e401]}', "1e400", True),
+        ("1e4400", "10e4399", True),
+        ('{"numeric": ["<", 1e999999999]}', "1e999999998", True),
+        ('{"numeric": [">", 0]}', "1e-999999999", True),
+        ('{"numeric": ["<", 1e-400]}', "1e-401", True),
+        ('{"numeric": ["=", 3e-324]}', "5e-324", False),
+        ('{"numeric": [">", 5]}', "1e99999999999999999999", True),
+        ("9" * 4_300, "9" * 4_300 + ".0", True),
+        (f'{{"numeric": ["<", {"9" * 4_300}]}}', "9" * 4_299, True),
+        ("true", "1", False),
+        ('"1"', "1", False),
+    ],
+)
+def test_numbers_compare_by_the_values_that_their_texts_say(condition: str, value: str, expected: bool) -> None:  # noqa: FBT001
+    assert written(condition, value) is expected
+
+
+DECIMALS = st.from_regex(r"-?(0|[1-9][0-9]{0,22})(\.[0-9]{1,22})?([eE][+-]?[0-9]{1,2})?", fullmatch=True) | st.floats(
+    allow_nan=False, allow_infinity=False
+).map(repr)
+
+
+@settings(deadline=None)
+@given(DECIMALS, DECIMALS)
+def test_numbers_compare_as_decimals_do(left: str, right: str) -> None:
+    for symbol, compare in (("<", operator.lt), ("=", operator.eq), (">=", operator.ge)):
+        expected = compare(Decimal(right), Decimal(left))
+        assert written(f'{{"numeric": ["{symbol}", {left}]}}', right) is expected
+        assert fits([{"numeric": [symbol, float(left)]}], float(right)) is compare(float(right), float(left))
+    assert written(left, right) is (Decimal(left) == Decimal(right))
+    assert (scalar_key(numbers.read(left)) == scalar_key(numbers.read(right))) is (Decimal(left) == Decimal(right))
+    assert written(left, left)
+
+
+@pytest.mark.parametrize(
+    "alternatives",
+    [
+        ["2021-03-04T16:36:54.591Z"],
+        ["2021-03-04t17:36:54.591000+01:00"],
+        [{"in": ["x", "2021-03-04 16:36:54,591z"]}],
+        [{"prefix": "2021-03-04T16"}],
+        [{"anything-but": ["2021-03-04T16:36:54Z"]}],
+    ],
+)
+def test_a_time_is_found_however_it_is_spelled(alternatives: list[Any]) -> None:
+    found = condition({"time": alternatives})
+
+    assert found.matches(Event())
+    assert all("2021-03-04T16:36:54.591Z" in term.keys for term in found.equality_terms())
+    assert not condition({"time": [{"anything-but": "2021-03-04T17:36:54.591+01:00"}]}).matches(Event())

@@ -72,6 +72,45 @@ def test_a_wrong_value_is_named_with_its_path(name: str, wrong: bytes, said: str
     assert said in found[f"$[3].data.{name}"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "count"),
+    [("1.0", 1), ("1e2", 100), ("-0.0", 0), ("9223372036854775807.0", 2**63 - 1), ("5", 5), ("-0", 0)],
+)
+def test_an_integer_is_a_number_without_a_fraction_and_keeps_its_text(sent: str, count: int) -> None:
+    rest = '"productID":"A","orderTotal":125.50,"paid":true,"at":"2021-03-04t16:36:54z"'
+    event = decoded(TYPED, draft(f'{{"count":{sent},{rest}}}'.encode()))
+
+    assert isinstance(event.data, dict)
+    assert event.data["count"] == count
+    assert f'"count":{sent}' in event.data_json().decode()
+    assert all(part in event.data_json().decode() for part in rest.split(","))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        '{"orderTotal": %s}',
+        '{"orderTotal": 0.%s}',
+        '{"orderTotal": 1e%s}',
+        '{"count": -%s}',
+        '{"price": 1.%s}',
+        '{"extra": {"a": [%s]}}',
+        '{"productID": "1\\"", "extra": %s}',
+    ],
+)
+def test_a_number_has_at_most_so_many_digits(data: str) -> None:
+    for of, path in ((TYPED, "$.data"), (OPEN, "$.data")):
+        found = problems(of, draft((data % ("1" * 5_000)).encode()))
+        assert found == {path: "holds a number of more than 4,300 digits"}
+
+
+def test_digits_in_a_text_are_no_number() -> None:
+    digits = "1" * 5_000
+
+    assert decoded(TYPED, draft(f'{{"productID":"\\"{digits}"}}'.encode())).data_json()
+    assert decoded(OPEN, draft(f'{{"{digits}":"{digits}", "n":{digits[:4_300]}}}'.encode())).data_json()
+
+
 def test_all_problems_are_named_at_once() -> None:
     of = event_type(NAME, TOTAL, Attribute(name="order note", type="Boolean"))
     found = problems(of, draft(b'{"total": "x", "order note": 1, "colour": "red", "total size": 1}'))
@@ -206,6 +245,11 @@ def test_the_partition_key_is_equal_for_equal_values(source: str | None, sent: A
         (b'{"a": 5.0}', b"5"),
         (b'{"a": 5}', b"5"),
         (b'{"a": 123456789012345678901234567890}', b"123456789012345678901234567890"),
+        (b'{"a": 1.2e3}', b"1200"),
+        (b'{"a": -0.0}', b"0"),
+        (b'{"a": 0.00000015}', b"0.00000015"),
+        (b'{"a": 123456789012345678.910}', b"123456789012345678.91"),
+        (b'{"a": 1e999999999}', b"1E+999999999"),
         (b'{"a": true}', b"true"),
         (b'{"a": null}', None),
         (b'{"b": 1}', None),

@@ -89,9 +89,9 @@ class Executions:
 
         return await self._ask(read)
 
-    async def event(self, workspace: str, event_id: str) -> ReceivedEvent | None:
-        """One event; None when the ledger does not have it (yet)."""
-        return await self._ask(lambda: self._queries.event(workspace, event_id))
+    async def event(self, workspace: str, namespace: str, event_id: str) -> ReceivedEvent | None:
+        """One event of a namespace; None when the ledger does not have it (yet)."""
+        return await self._ask(lambda: self._queries.event(workspace, namespace, event_id))
 
     async def contracts(self, workspace: str, event_id: str) -> list[ExecutedContract]:
         """The contracts that were run for an event, in their order."""

@@ -19,6 +19,7 @@ from backbone.catalog.exchange import ExchangeAccounts
 from backbone.catalog.exchange_event_types import ExchangeEventTypes
 from backbone.catalog.exchange_notifications import ExchangeNotifications
 from backbone.catalog.notices import subscription_notices
+from backbone.catalog.readable import ReadableCatalog
 from backbone.catalog.reader import Catalog
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from ingest_api.settings import IngestSettings
     from schemas.event import EventDraft, Receipt
     from schemas.event_search import EventSearch, FoundEvent
+    from schemas.reading import ReadScope
     from schemas.subscription import EventFilter
 
 log = logging.getLogger(__name__)
@@ -232,53 +234,68 @@ class Gateway:
         await self.in_time(self._endpoint_states.caught_up())
         return self._endpoint_states
 
-    async def event(self, workspace: str, event_id: str) -> LedgerEvent | None:
-        """An event with its deliveries and attempts; None when the ledger does not have it (yet).
+    def read_scope(self, client: Client, workspace: str | None = None) -> ReadScope:
+        """What a client may read in its own workspace, or an administrator in any; without waiting for Kafka.
+
+        Raises:
+            PermissionDenied: the client has no role, or asks for a workspace of others.
+        """
+        return ReadableCatalog.of(self.catalog.view, client, workspace).scope
+
+    async def event(self, scope: ReadScope, event_id: str) -> LedgerEvent | None:
+        """An event as the reader may see it; None when it may not, or when the ledger does not have it (yet).
 
         Raises:
             Unavailable: the ledger cannot be read.
         """
-        return await self._ask(lambda: self.ledger.event(workspace, event_id))
+        return await self._ask(lambda: self.ledger.event(scope, event_id))
 
-    async def events(self, query: EventQuery, *, limit: int, cursor: str | None) -> EventPage:
-        """A page of events, the latest first.
+    async def events(self, scope: ReadScope, query: EventQuery, *, limit: int, cursor: str | None) -> EventPage:
+        """A page of the events that the reader may see, the latest first.
 
         Raises:
             InvalidRequest: the cursor is not one of ours.
             Unavailable: the ledger cannot be read.
         """
-        return await self._ask(lambda: self.ledger.events(query, limit=limit, cursor=cursor))
+        return await self._ask(lambda: self.ledger.events(scope, query, limit=limit, cursor=cursor))
 
-    async def count_events(self, search: EventSearch) -> int:
-        """How many events a search finds.
+    async def count_events(self, scope: ReadScope, search: EventSearch) -> int:
+        """How many events a search finds that the reader may see.
 
         Raises:
             Unavailable: the ledger cannot be read.
         """
-        return await self._ask(lambda: self._searches.count(search))
+        return await self._ask(lambda: self._searches.count(scope, search))
 
     async def find_events(
-        self, search: EventSearch, *, offset: int, limit: int, by_time: bool, newest_first: bool
+        self, scope: ReadScope, search: EventSearch, *, offset: int, limit: int, by_time: bool, newest_first: bool
     ) -> tuple[FoundEvent, ...]:
-        """A part of what a search finds, ordered by when it happened or else was accepted.
+        """A part of what the reader may see of what a search finds, ordered by when it happened or else was accepted.
 
         Raises:
             Unavailable: the ledger cannot be read.
         """
-        page = functools.partial(self._searches.page, search, offset=offset, limit=limit)
+        page = functools.partial(self._searches.page, scope, search, offset=offset, limit=limit)
         return await self._ask(lambda: page(by_time=by_time, newest_first=newest_first))
 
-    async def dry_run(self, event_filter: EventFilter, *, last: int) -> list[Looked]:
-        """The last events of a filter's types, and whether it matches each: see ``backbone.dry_run``."""
+    async def dry_run(self, scope: ReadScope, event_filter: EventFilter, *, last: int) -> list[Looked]:
+        """The last events of a filter's types that the reader may see, and whether it matches each.
+
+        See ``backbone.dry_run``. The ledger says which they are, unless the reader may see all of the workspace.
+        """
         await self.view()
         await self.in_time(self._dry_runs.acquire())
         try:
             seconds = self.settings.request_timeout
-            return await asyncio.to_thread(
+            looked = await asyncio.to_thread(
                 dry_run, self.settings.kafka, self.catalog, event_filter, last=last, seconds=seconds
             )
         finally:
             self._dry_runs.release()
+        if scope.client is None:
+            return looked
+        readable = await self._ask(lambda: self.ledger.readable(scope, [each.id for each in looked]))
+        return [each for each in looked if each.id in readable]
 
     async def unready(self) -> str | None:
         """Why this worker cannot do its work, or None."""

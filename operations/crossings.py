@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from operations.errors import TourFailed
-from operations.event_service import EventServiceApi
+from operations.event_service import GRAPHQL_ROLES, EventServiceApi
 from schemas.ids import derived
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ async def play(
     event_type = {"code": TYPE, "open": True, "partition_key": "source"}
     await api.post("/event-types", event_type, workspace=WORKSPACE)
     client = derived("tour", "event service")
-    await api.client(client, workspace=WORKSPACE, name="viewer", realm="graphql", roles=[])
+    await api.client(client, workspace=WORKSPACE, name="viewer", realm="graphql", roles=GRAPHQL_ROLES)
     key = await api.new_key(client, workspace=WORKSPACE)
     async with _endpoint(EventServiceApi(session, api.url, key), narrator) as endpoint:
         address = f"{socket_url}?endpoint_id={endpoint}"

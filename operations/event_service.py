@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from operations.api import OwnApi
 
 WORKSPACES = ("W1", "W2")
+GRAPHQL_ROLES = ["subscriber", "viewer"]
+"""A client of this API reads its workspace, and makes endpoints and event filters."""
+
 EVENT_TYPES = ("IDENTIFICATION", "NON_IDENTIFICATION", "HAR", "ROI", "CROSSING", "FACE_HIDE_CONTROL")
 """Those that the documents name."""
 
@@ -63,7 +66,7 @@ async def event_service_workspaces(api: OwnApi, session: aiohttp.ClientSession) 
     for name in WORKSPACES:
         workspace = await api.workspace(name)
         client, operator = derived("fixture", "event service", name), derived("fixture", "event operator", name)
-        await api.client(client, workspace=name, name="event service", realm="graphql", roles=[])
+        await api.client(client, workspace=name, name="event service", realm="graphql", roles=GRAPHQL_ROLES)
         await api.client(operator, workspace=name, name="operator", roles=["operator"])
         for code in EVENT_TYPES:
             await api.post("/event-types", {"code": code, "open": True, "partition_key": "source"}, workspace=name)

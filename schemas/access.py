@@ -11,10 +11,14 @@ DEFAULT_WORKSPACE = "default"
 
 
 class Role(StrEnum):
-    """What a client may do in its workspace; ``admin`` may do everything, in every workspace."""
+    """What a client may do in its workspace (``docs/security.md`` has the table).
+
+    ``viewer`` reads the workspace and changes nothing; ``admin`` may do everything, in every workspace.
+    """
 
     PRODUCER = "producer"
     SUBSCRIBER = "subscriber"
+    VIEWER = "viewer"
     OPERATOR = "operator"
     ADMIN = "admin"
 

@@ -14,13 +14,11 @@ class EventSearch(msgspec.Struct, frozen=True, kw_only=True):
     """Which events: all of the conditions given. Times are in microseconds, both ends included.
 
     Attributes:
-        workspace: their workspace's name.
         id, code: of the event and of its type.
         earliest, latest: when it happened.
         members: for each entry, one of its places in the data must hold the text.
     """
 
-    workspace: str
     id: str | None = None
     code: str | None = None
     earliest: int | None = None

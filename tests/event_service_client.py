@@ -135,7 +135,7 @@ def event_service(gateway: RunningGateway, workspace: str | None = None) -> Even
     return EventService(
         gateway=gateway,
         workspace=workspace,
-        key=gateway.create_client(workspace, realm="graphql")[1],
+        key=gateway.create_client(workspace, "subscriber", "viewer", realm="graphql")[1],
         producer_key=gateway.create_client(workspace, "producer")[1],
     )
 

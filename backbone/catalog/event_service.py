@@ -45,11 +45,6 @@ def as_given(view: CatalogView, event_filter: EventFilter) -> dict[str, Any] | N
     return None if record is None or record.updated_at != event_filter.updated_at else record.content
 
 
-def endpoints_of(view: CatalogView, workspace: str) -> list[Endpoint]:
-    """The family's endpoints of a workspace."""
-    return [each for each in view.endpoints(workspace) if is_ours(each)]
-
-
 class EventServiceRoutes:
     """All methods raise ``Unavailable`` when Kafka cannot answer.
 

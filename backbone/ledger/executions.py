@@ -110,9 +110,10 @@ class ExecutionQueries:
         rows = self._rows(select(func.count().label("events")).select_from(EVENTS).where(*_conditions(query)))
         return int(rows[0].events)
 
-    def event(self, workspace: str, event_id: str) -> ReceivedEvent | None:
-        """One event, without states; None when the ledger does not have it (yet)."""
-        rows = self._rows(_received().where(EVENTS.c.workspace == workspace, EVENTS.c.id == event_id))
+    def event(self, workspace: str, namespace: str, event_id: str) -> ReceivedEvent | None:
+        """One event of a namespace, without states; None when the ledger does not have it (yet)."""
+        of_family = (EVENTS.c.workspace == workspace, EVENTS.c.namespace == namespace)
+        rows = self._rows(_received().where(EVENTS.c.id == event_id, *of_family))
         return _event(rows[0]) if rows else None
 
     def contracts(self, workspace: str, event_id: str) -> list[ExecutedContract]:

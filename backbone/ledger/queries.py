@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from sqlalchemy import BigInteger, Row, literal, select, tuple_
 
+from backbone.ledger.readable import PUBLISHER, readable_events
 from backbone.ledger.reading import read_page, read_rows
 from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS
 from schemas.delivery import Outcome, SourceOffset
@@ -17,12 +19,17 @@ from schemas.event import Identifier
 from schemas.topics import event_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import ColumnElement, Engine, Select
 
+    from schemas.reading import ReadScope
+
 MOST_EVENTS = 500
 """Events on one page."""
+
+PENDING = "pending"
+"""Counts the deliveries that were not tried yet, among the outcomes of those that were."""
 
 _IDENTIFIERS = msgspec.json.Decoder(list[Identifier])
 
@@ -68,7 +75,12 @@ class LedgerDelivery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event; ``data`` is the JSON that subscribers get, ``deliveries`` are filled in for a single event only."""
+    """One event; ``data`` is the JSON that subscribers get.
+
+    Attributes:
+        deliveries: those that the reader may see with their tries; filled in for a single event only.
+        outcomes: how many deliveries came to what, also of those that the reader may not see; likewise.
+    """
 
     id: str
     workspace: str
@@ -83,13 +95,13 @@ class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
     data: msgspec.Raw
     producer_id: str | None
     offset: SourceOffset
+    outcomes: dict[str, int] = {}
     deliveries: tuple[LedgerDelivery, ...] = ()
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which events: all of the conditions given. ``since`` ≤ received time < ``until``, in microseconds."""
 
-    workspace: str
     namespace: str | None = None
     code: str | None = None
     source: str | None = None
@@ -111,16 +123,32 @@ class LedgerQueries:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def event(self, workspace: str, event_id: str) -> LedgerEvent | None:
-        """An event with its deliveries and their tries; None when the ledger does not have it (yet).
+    def event(self, scope: ReadScope, event_id: str) -> LedgerEvent | None:
+        """An event with its deliveries and their tries; None when the reader may not see it, or it is not here (yet).
+
+        Who published an event learns how many of its deliveries came to what; of those to others' endpoints no more.
 
         Raises:
             Unavailable: the database cannot be reached.
         """
-        found = self._rows(select(EVENTS).where(EVENTS.c.workspace == workspace, EVENTS.c.id == event_id))
+        wanted = select(EVENTS, PUBLISHER.label("publisher")).where(EVENTS.c.id == event_id, *readable_events(scope))
+        found = self._rows(wanted)
         if not found:
             return None
-        return msgspec.structs.replace(_event(found[0]), deliveries=self.deliveries(workspace, event_id))
+        every = self.deliveries(scope.workspace, event_id)
+        shown = tuple(each for each in every if scope.reads_endpoint(each.endpoint))
+        counted = every if scope.owns(found[0].publisher) else shown
+        outcomes = Counter(PENDING if each.outcome is None else each.outcome.value for each in counted)
+        return msgspec.structs.replace(_event(found[0]), deliveries=shown, outcomes=dict(outcomes))
+
+    def readable(self, scope: ReadScope, event_ids: Collection[str]) -> set[str]:
+        """Those of the ids whose events the reader may see.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        wanted = select(EVENTS.c.id).where(EVENTS.c.id.in_(event_ids), *readable_events(scope))
+        return {row.id for row in self._rows(wanted)}
 
     def deliveries(self, workspace: str, event_id: str) -> tuple[LedgerDelivery, ...]:
         """The deliveries of an event and their tries, in the order they were routed.
@@ -139,8 +167,10 @@ class LedgerQueries:
             for row in self._rows(found.order_by(table.routed_at, table.id, table.run))
         )
 
-    def events(self, query: EventQuery, *, limit: int = 50, cursor: str | None = None) -> EventPage:
-        """A page of at most ``limit`` events, of fewer if they are large; ``cursor`` is the previous page's.
+    def events(self, scope: ReadScope, query: EventQuery, *, limit: int = 50, cursor: str | None = None) -> EventPage:
+        """A page of at most ``limit`` events that the reader may see, of fewer if they are large.
+
+        ``cursor`` is the previous page's.
 
         Raises:
             InvalidRequest: the cursor is not one of ours, the limit is out of range, or no event can be like that.
@@ -151,7 +181,7 @@ class LedgerQueries:
                 f"limit must be from 1 to {MOST_EVENTS}", [Problem(path="limit", message="out of range")]
             )
         table = EVENTS.c
-        conditions = _conditions(query)
+        conditions = [*readable_events(scope), *_conditions(scope.workspace, query)]
         if cursor is not None:
             received_at, event_id = _read_cursor(cursor)
             # Compared as one, so that the index leads to where the page begins, however far back that is.
@@ -166,11 +196,11 @@ class LedgerQueries:
         return read_rows(self._engine, statement)
 
 
-def _conditions(query: EventQuery) -> list[ColumnElement[bool]]:
-    conditions = [EVENTS.c.workspace == query.workspace]
+def _conditions(workspace: str, query: EventQuery) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     if query.namespace is not None and query.code is not None:
         # Says the same as the two together, and there is an index on it.
-        conditions.append(EVENTS.c.topic == event_topic(query.workspace, query.namespace, query.code))
+        conditions.append(EVENTS.c.topic == event_topic(workspace, query.namespace, query.code))
     for name in ("namespace", "code", "source", "subject"):
         wanted = getattr(query, name)
         if wanted is not None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, cast, func, or_, select, type_coerce
 
+from backbone.ledger.readable import readable_events
 from backbone.ledger.reading import read_rows, read_whole_page
 from backbone.ledger.tables import EVENTS
 from schemas.event_search import FoundEvent
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Engine, Row, Select
 
     from schemas.event_search import EventSearch, Path
+    from schemas.reading import ReadScope
 
 
 class EventSearches:
@@ -24,15 +26,24 @@ class EventSearches:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def count(self, search: EventSearch) -> int:
-        """How many events there are."""
-        total: int = self._rows(select(func.count()).select_from(EVENTS).where(*self._conditions(search)))[0][0]
+    def count(self, scope: ReadScope, search: EventSearch) -> int:
+        """How many events the reader may see."""
+        total: int = self._rows(select(func.count()).select_from(EVENTS).where(*self._conditions(scope, search)))[0][0]
         return total
 
     def page(
-        self, search: EventSearch, *, offset: int, limit: int, by_time: bool = False, newest_first: bool = True
+        self,
+        scope: ReadScope,
+        search: EventSearch,
+        *,
+        offset: int,
+        limit: int,
+        by_time: bool = False,
+        newest_first: bool = True,
     ) -> tuple[FoundEvent, ...]:
-        """At most ``limit`` events after the first ``offset``, ordered by when they were accepted, or happened.
+        """At most ``limit`` events that the reader may see, after the first ``offset``.
+
+        They are ordered by when they were accepted, or happened.
 
         Events of one instant are ordered by id, so that pages neither repeat nor miss one.
 
@@ -41,13 +52,15 @@ class EventSearches:
         """
         table = EVENTS.c
         columns = (table.time if by_time else table.received_at, table.id)
-        page = select(table.id, table.code, table.time, table.received_at, table.data).where(*self._conditions(search))
+        page = select(table.id, table.code, table.time, table.received_at, table.data).where(
+            *self._conditions(scope, search)
+        )
         ordered = page.order_by(*(each.desc() if newest_first else each.asc() for each in columns))
         return tuple(map(FoundEvent._make, read_whole_page(self._engine, ordered.limit(limit).offset(offset))))
 
-    def _conditions(self, search: EventSearch) -> list[ColumnElement[bool]]:
+    def _conditions(self, scope: ReadScope, search: EventSearch) -> list[ColumnElement[bool]]:
         table = EVENTS.c
-        conditions = [table.workspace == search.workspace]
+        conditions = readable_events(scope)
         if search.id is not None:
             conditions.append(table.id == search.id)
         if search.code is not None:

@@ -8,20 +8,24 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from backbone.catalog.accounts import existing_workspace
+from backbone.catalog.readable import ReadableCatalog
 from backbone.catalog.view import CatalogView
 from ingest_api.authentication import require
-from ingest_api.control.dependencies import Caller, TheGateway, Workspace
+from ingest_api.control.dependencies import Caller, Readable, TheGateway, Workspace, existing
 from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas import timestamps
 from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
 from schemas.errors import NotFound, PermissionDenied
+from schemas.reading import READERS
 
 router = APIRouter(tags=["Workspaces, clients and keys"])
 
 _LONGEST_LIFETIME = 10 * 366 * 86_400
 _MICROS = 1_000_000
+
+_DEFAULT_ROLES = {Realm.GRAPHQL: (Role.SUBSCRIBER, Role.VIEWER)}
 
 
 class WorkspaceInput(Input):
@@ -46,7 +50,12 @@ class ClientInput(Input):
 
     name: Name
     realm: Realm = Realm.HEADRACE
-    roles: tuple[Role, ...] = (Role.PRODUCER,)
+    roles: Annotated[
+        tuple[Role, ...] | None,
+        Field(
+            description="By default `producer`; for a GraphQL client `subscriber` and `viewer`, as it cannot publish."
+        ),
+    ] = None
     scopes: tuple[str, ...] = ()
     level: Annotated[ClientLevel, Field(description="Of an Exchange client's keys.")] = ClientLevel.ENDPOINT
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")] | None = None
@@ -104,8 +113,9 @@ async def list_workspaces(
     gateway: TheGateway, caller: Caller, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[WorkspaceOutput]:
     """All of them for an administrator; for everybody else their own."""
-    found = (await gateway.view()).workspaces()
-    visible = [one for one in found if Role.ADMIN in caller.roles or one.name == caller.workspace]
+    view = await gateway.view()
+    scope = gateway.read_scope(caller)
+    visible = [one for one in view.workspaces() if Role.ADMIN in caller.roles or scope.covers(one)]
     return Page.of(WorkspaceOutput, *page_of(visible, limit, cursor))
 
 
@@ -119,7 +129,7 @@ async def create_workspace(gateway: TheGateway, caller: Caller, body: WorkspaceI
 @router.get("/workspaces/{name:path}", summary="Get a workspace")
 async def get_workspace(gateway: TheGateway, caller: Caller, name: str) -> WorkspaceOutput:
     """One's own, or any for an administrator."""
-    await gateway.workspace(caller, name)
+    gateway.read_scope(caller, await gateway.workspace(caller, name))
     return WorkspaceOutput.model_validate(existing_workspace(await gateway.view(), name))
 
 
@@ -132,30 +142,29 @@ async def delete_workspace(gateway: TheGateway, caller: Caller, name: str) -> No
 
 @router.get("/clients", summary="List clients")
 async def list_clients(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, limit: Limit = 100, cursor: Cursor = None
+    caller: Caller, readable: Readable, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[ClientOutput]:
-    """For operators."""
-    require(caller, Role.OPERATOR)
-    return Page.of(ClientOutput, *page_of((await gateway.view()).clients(workspace), limit, cursor))
+    """For viewers and operators."""
+    require(caller, *READERS)
+    return Page.of(ClientOutput, *page_of(readable.clients(), limit, cursor))
 
 
 @router.post("/clients", status_code=201, summary="Create a client")
 async def create_client(gateway: TheGateway, caller: Caller, workspace: Workspace, body: ClientInput) -> ClientOutput:
     """For operators; only an administrator makes administrators. The same again changes nothing."""
     require(caller, Role.OPERATOR)
-    _may_grant(caller, body.roles)
+    roles = _DEFAULT_ROLES.get(body.realm, (Role.PRODUCER,)) if body.roles is None else body.roles
+    _may_grant(caller, roles)
     created = await gateway.accounts.create_client(
-        workspace, body.name, realm=body.realm, roles=body.roles, scopes=body.scopes, level=body.level, id=body.id
+        workspace, body.name, realm=body.realm, roles=roles, scopes=body.scopes, level=body.level, id=body.id
     )
     return ClientOutput.model_validate(created)
 
 
 @router.get("/clients/{client_id}", summary="Get a client")
-async def get_client(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str) -> ClientOutput:
-    """Oneself, or any of the workspace for operators."""
-    if client_id != caller.id:
-        require(caller, Role.OPERATOR)
-    return ClientOutput.model_validate(_client(await gateway.view(), workspace, client_id))
+async def get_client(caller: Caller, readable: Readable, client_id: str) -> ClientOutput:
+    """Oneself, or any of the workspace for viewers and operators."""
+    return ClientOutput.model_validate(_readable_client(caller, readable, client_id))
 
 
 @router.patch("/clients/{client_id}", summary="Change a client")
@@ -182,16 +191,13 @@ async def delete_client(gateway: TheGateway, caller: Caller, workspace: Workspac
 
 @router.get("/clients/{client_id}/keys", summary="List a client's API keys")
 async def list_keys(
-    gateway: TheGateway,
-    caller: Caller,
-    workspace: Workspace,
-    client_id: str,
-    limit: Limit = 100,
-    cursor: Cursor = None,
+    caller: Caller, readable: Readable, client_id: str, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[KeyOutput]:
-    """Without the keys themselves, of which only keyed hashes are kept."""
-    await _check_may_manage_keys(gateway, caller, workspace, client_id)
-    return Page.of(KeyOutput, *page_of((await gateway.view()).api_keys(client_id), limit, cursor))
+    """Without the keys themselves, of which only keyed hashes are kept. Administrators' only for administrators."""
+    client = _readable_client(caller, readable, client_id)
+    if client.id != caller.id:
+        _may_grant(caller, client.roles)
+    return Page.of(KeyOutput, *page_of(readable.api_keys(client_id), limit, cursor))
 
 
 @router.post("/clients/{client_id}/keys", status_code=201, summary="Issue an API key")
@@ -213,6 +219,13 @@ async def revoke_key(gateway: TheGateway, caller: Caller, workspace: Workspace, 
     if all(key.id != key_id for key in (await gateway.view()).api_keys(client_id)):
         raise NotFound(f"The client has no key {key_id}.")
     await gateway.accounts.revoke(key_id)
+
+
+def _readable_client(caller: Client, readable: ReadableCatalog, client_id: str) -> Client:
+    """Oneself, or for viewers and operators any of the workspace; others are not told which clients there are."""
+    if client_id != caller.id:
+        require(caller, *READERS)
+    return existing(readable.client(client_id), f"client {client_id} in the workspace")
 
 
 def _client(view: CatalogView, workspace: str, client_id: str) -> Client:

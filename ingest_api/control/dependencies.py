@@ -7,15 +7,19 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 
+from backbone.catalog.readable import ReadableCatalog
 from ingest_api.authentication import require
 from ingest_api.state import Gateway
 from ingest_api.text import check_body
 from ingest_api.wire import MAX_KEY_LENGTH
 from schemas.access import Client, Role
 from schemas.errors import NotFound
+from schemas.reading import READERS, ReadScope
+from schemas.resources import Resource
 from schemas.subscription import Endpoint, EventFilter
 
 Owned = TypeVar("Owned", Endpoint, EventFilter)
+Found = TypeVar("Found", bound=Resource)
 
 _API_KEY = HTTPBearer(scheme_name="apiKey", auto_error=False)
 """Only declares the scheme in the OpenAPI document: the authenticator reads the header."""
@@ -87,8 +91,48 @@ async def workspace_of(
 Workspace = Annotated[str, Depends(workspace_of)]
 
 
+async def scope_of(gateway: TheGateway, caller: Caller, workspace: Workspace) -> ReadScope:
+    """What the caller may read of the ledger. It does not wait for Kafka, so that the ledger can be read without it.
+
+    Raises:
+        PermissionDenied: the caller has no role.
+    """
+    return gateway.read_scope(caller, workspace)
+
+
+async def readable_of(gateway: TheGateway, caller: Caller, workspace: Workspace) -> ReadableCatalog:
+    """What the caller may read of the catalog, brought up to date.
+
+    Raises:
+        PermissionDenied: the caller has no role.
+    """
+    return ReadableCatalog.of(await gateway.view(), caller, workspace)
+
+
+async def subscribers_readable_of(
+    caller: Caller, readable: Annotated[ReadableCatalog, Depends(readable_of)]
+) -> ReadableCatalog:
+    """The same, for routes that show what a producer alone has nothing of.
+
+    Raises:
+        PermissionDenied: the caller is a producer only.
+    """
+    require(caller, Role.SUBSCRIBER, *READERS)
+    return readable
+
+
+Scope = Annotated[ReadScope, Depends(scope_of)]
+"""A route's parameter: what the caller may read of the ledger."""
+
+Readable = Annotated[ReadableCatalog, Depends(readable_of)]
+"""A route's parameter: what the caller may read of the catalog."""
+
+SubscribersReadable = Annotated[ReadableCatalog, Depends(subscribers_readable_of)]
+"""A route's parameter: the same, for a subscriber or whoever reads the workspace."""
+
+
 def owner_for(caller: Client, *roles: Role) -> str | None:
-    """Whose resources the caller may see and change: its own, or None for all of the workspace's.
+    """Whose resources the caller may change: its own, or None for all of the workspace's.
 
     Raises:
         PermissionDenied: it has none of the roles, and is neither operator nor administrator.
@@ -104,5 +148,16 @@ def owned(found: Owned | None, what: str, *, workspace: str, owner: str | None) 
         NotFound: it is not, or nothing was found.
     """
     if found is None or found.workspace != workspace or owner not in (None, found.client):
+        raise NotFound(f"There is no {what}.")
+    return found
+
+
+def existing(found: Found | None, what: str) -> Found:
+    """What was found in the part of the catalog that the caller may read.
+
+    Raises:
+        NotFound: nothing was.
+    """
+    if found is None:
         raise NotFound(f"There is no {what}.")
     return found

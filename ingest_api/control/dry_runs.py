@@ -7,10 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.authentication import require
+from ingest_api.control.dependencies import Caller, Scope, TheGateway
 from ingest_api.control.filters import EventFilterInput, condition_errors, stored
 from ingest_api.control.models import Time
 from schemas.access import Role
+from schemas.reading import READERS
 from schemas.subscription import EventFilter
 
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
@@ -42,15 +44,19 @@ class DryRunOutput(BaseModel):
 async def dry_run(
     gateway: TheGateway,
     caller: Caller,
-    workspace: Workspace,
+    scope: Scope,
     body: EventFilterInput,
     last: Annotated[int, Query(ge=1, le=1_000, description="How many events to look at, at most.")] = 100,
 ) -> DryRunOutput:
-    """Nothing is created and nothing is sent. The events are read from Kafka as they are there now."""
-    owner_for(caller, Role.SUBSCRIBER)
+    """Nothing is created and nothing is sent. The events are read from Kafka as they are there now.
+
+    Subscribers see what became of the events that they may read: their own, and those delivered to their endpoints as
+    far as the ledger has them. `viewer`, `operator` and `admin` see those of the workspace.
+    """
+    require(caller, Role.SUBSCRIBER, *READERS)
     with condition_errors():
-        wanted = EventFilter(id="", workspace=workspace, created_at=0, updated_at=0, **stored(body.model_dump()))
-        looked = await gateway.dry_run(wanted, last=last)
+        wanted = EventFilter(id="", workspace=scope.workspace, created_at=0, updated_at=0, **stored(body.model_dump()))
+        looked = await gateway.dry_run(scope, wanted, last=last)
     return DryRunOutput(
         matched=sum(event.matches for event in looked), events=[LookedAt.model_validate(event) for event in looked]
     )

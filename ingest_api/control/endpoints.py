@@ -12,7 +12,16 @@ from pydantic_core import PydanticCustomError
 
 from backbone.catalog.authorizations import is_secret_header
 from backbone.endpoint_states import EndpointStateView, EndpointStatus
-from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
+from ingest_api.control.dependencies import (
+    Caller,
+    RepeatKey,
+    SubscribersReadable,
+    TheGateway,
+    Workspace,
+    existing,
+    owned,
+    owner_for,
+)
 from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
@@ -177,15 +186,13 @@ class NewEndpointOutput(EndpointOutput):
 @router.get("/endpoints", summary="List endpoints")
 async def list_endpoints(
     gateway: TheGateway,
-    caller: Caller,
-    workspace: Workspace,
+    readable: SubscribersReadable,
     limit: Limit = 100,
     cursor: Cursor = None,
     status: Annotated[EndpointStatus | None, Query(description="Only those with this `state.status`.")] = None,
 ) -> Page[EndpointWithState]:
-    """One's own; for operators, those of the workspace."""
-    owner = owner_for(caller, Role.SUBSCRIBER)
-    found = [one for one in (await gateway.view()).endpoints(workspace) if owner in (None, one.client)]
+    """One's own; for viewers and operators, those of the workspace."""
+    found = readable.endpoints()
     states = await gateway.endpoint_states()
     if status is not None:
         found = [one for one in found if states.standing(one).status is status]
@@ -206,11 +213,9 @@ async def create_endpoint(
 
 
 @router.get("/endpoints/{endpoint_id}", summary="Get an endpoint")
-async def get_endpoint(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str
-) -> EndpointWithState:
-    """One's own, or any of the workspace for operators."""
-    found = await _endpoint(gateway, caller, workspace, endpoint_id)
+async def get_endpoint(gateway: TheGateway, readable: SubscribersReadable, endpoint_id: str) -> EndpointWithState:
+    """One's own, or any of the workspace for viewers and operators."""
+    found = existing(readable.endpoint(endpoint_id), f"endpoint {endpoint_id}")
     return EndpointWithState.of(found, await gateway.endpoint_states())
 
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_api.authentication import require
-from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.dependencies import Caller, Readable, TheGateway, Workspace, existing, owner_for
 from ingest_api.control.models import Change, Input, Output, TypeName, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from schemas.access import Role
@@ -144,15 +144,13 @@ class RegistrationOutput(Output):
 
 @router.get("/event-types", summary="List event types")
 async def list_event_types(
-    gateway: TheGateway,
-    workspace: Workspace,
+    readable: Readable,
     limit: Limit = 100,
     cursor: Cursor = None,
     namespace: Annotated[str | None, Query(description="Only of this namespace.")] = None,
 ) -> Page[EventTypeOutput]:
-    """Those of the workspace, for everybody in it."""
-    found = (await gateway.view()).event_types(workspace)
-    wanted = [one for one in found if namespace is None or one.namespace == namespace]
+    """Those of the workspace, for everybody in it who has a role."""
+    wanted = [one for one in readable.event_types() if namespace is None or one.namespace == namespace]
     return Page.of(EventTypeOutput, *page_of(wanted, limit, cursor))
 
 
@@ -174,12 +172,10 @@ async def create_event_type(
 
 
 @router.get("/event-types/{namespace}/{code:path}", summary="Get an event type")
-async def get_event_type(gateway: TheGateway, workspace: Workspace, namespace: str, code: str) -> EventTypeOutput:
+async def get_event_type(readable: Readable, namespace: str, code: str) -> EventTypeOutput:
     """With its topic and the id of its latest schema."""
-    event_type = (await gateway.view()).event_type(event_topic(workspace, namespace, code))
-    if event_type is None:
-        raise NotFound(f"There is no event type {namespace}/{code}.")
-    return EventTypeOutput.model_validate(event_type)
+    found = readable.event_type(event_topic(readable.scope.workspace, namespace, code))
+    return EventTypeOutput.model_validate(existing(found, f"event type {namespace}/{code}"))
 
 
 @router.patch("/event-types/{namespace}/{code:path}", summary="Change an event type")
@@ -203,19 +199,13 @@ async def delete_event_type(
 
 @router.get("/registrations", summary="List registrations")
 async def list_registrations(
-    gateway: TheGateway,
-    caller: Caller,
-    workspace: Workspace,
+    readable: Readable,
     limit: Limit = 100,
     cursor: Cursor = None,
-    client: Annotated[str | None, Query(description="Only of this client; for operators.")] = None,
+    client: Annotated[str | None, Query(description="Only of this client.")] = None,
 ) -> Page[RegistrationOutput]:
-    """One's own; for operators, those of the workspace."""
-    view = await gateway.view()
-    owner = owner_for(caller, Role.PRODUCER, Role.SUBSCRIBER)
-    types = view.event_types(workspace)
-    found = [registration for one in types for registration in view.registrations_for(one.topic)]
-    wanted = [one for one in found if owner in (None, one.client) and client in (None, one.client)]
+    """One's own; for viewers and operators, those of the workspace."""
+    wanted = [one for one in readable.registrations() if client in (None, one.client)]
     return Page.of(RegistrationOutput, *page_of(wanted, limit, cursor))
 
 

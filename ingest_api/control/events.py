@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from backbone.ledger.queries import MOST_EVENTS, EventQuery, LedgerAttempt, LedgerDelivery, LedgerEvent
 from ingest_api.control import events_openapi
-from ingest_api.control.dependencies import TheGateway, Workspace
+from ingest_api.control.dependencies import Scope, TheGateway
 from ingest_api.control.models import Instant
 from ingest_api.control.pages import Cursor
 from schemas import timestamps
@@ -29,7 +29,7 @@ _TIMES = frozenset({"time", "received_at", "routed_at", "changed_at", "started_a
 )
 async def list_events(
     gateway: TheGateway,
-    workspace: Workspace,
+    scope: Scope,
     namespace: str | None = None,
     type: str | None = None,  # noqa: A002 - the parameter's name in the API
     source: str | None = None,
@@ -39,9 +39,12 @@ async def list_events(
     limit: Annotated[int, Query(ge=1, le=MOST_EVENTS)] = 50,
     cursor: Cursor = None,
 ) -> Response:
-    """The latest first, without their deliveries; a page of large ones has fewer. All of the workspace may look."""
+    """The latest first, without their deliveries; a page of large ones has fewer.
+
+    A client sees what it published and what was delivered to its endpoints; `viewer`, `operator` and `admin` see the
+    workspace's events.
+    """
     query = EventQuery(
-        workspace=workspace,
         namespace=namespace,
         code=type,
         source=source,
@@ -49,7 +52,7 @@ async def list_events(
         since=since,
         until=until,
     )
-    page = await gateway.events(query, limit=limit, cursor=cursor)
+    page = await gateway.events(scope, query, limit=limit, cursor=cursor)
     items = [_event(event) for event in page.events]
     return _json({"items": items, "next_cursor": page.cursor})
 
@@ -60,17 +63,22 @@ async def list_events(
     response_class=Response,
     responses=events_openapi.answer("The event.", "LedgerEventWithDeliveries"),
 )
-async def get_event(gateway: TheGateway, workspace: Workspace, event_id: str) -> Response:
-    """404 until the ledger has it: a moment after it was accepted."""
-    event = await gateway.event(workspace, event_id)
+async def get_event(gateway: TheGateway, scope: Scope, event_id: str) -> Response:
+    """404 until the ledger has it, a moment after it was accepted; and for an event that the caller may not see.
+
+    `deliveries` are those to the caller's own endpoints, or all for `viewer`, `operator` and `admin`. Who published the
+    event finds in `outcomes` how many of all its deliveries came to what.
+    """
+    event = await gateway.event(scope, event_id)
     if event is None:
         raise NotFound(f"The ledger has no event {event_id}.")
-    return _json({**_event(event), "deliveries": [_delivery(delivery) for delivery in event.deliveries]})
+    deliveries = [_delivery(delivery) for delivery in event.deliveries]
+    return _json({**_event(event), "outcomes": event.outcomes, "deliveries": deliveries})
 
 
 def _event(event: LedgerEvent) -> dict[str, Any]:
     """``data`` goes out as subscribers get it, digit for digit."""
-    members = _members(event, "code", "deliveries", "offset")
+    members = _members(event, "code", "deliveries", "offset", "outcomes")
     return {"type": event.code, **members, "topic_offset": str(event.offset)}
 
 

@@ -41,7 +41,17 @@ _EVENT: dict[str, dict[str, Any]] = {
 
 SCHEMAS: dict[str, Any] = {
     "LedgerEvent": _object("An event as the ledger has it.", **_EVENT),
-    "LedgerEventWithDeliveries": _object("An event, and where it went.", **_EVENT, deliveries=_list("LedgerDelivery")),
+    "LedgerEventWithDeliveries": _object(
+        "An event, and where it went as far as the caller may see it.",
+        **_EVENT,
+        outcomes={
+            "type": "object",
+            "additionalProperties": _NUMBER,
+            "description": "How many deliveries came to what; `pending`: not tried yet.",
+            "example": {"delivered": 2, "retrying": 1},
+        },
+        deliveries=_list("LedgerDelivery"),
+    ),
     "LedgerEventPage": _object(
         "Events, the latest first; `next_cursor` is null on the last page.",
         items=_list("LedgerEvent"),

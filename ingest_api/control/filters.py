@@ -11,7 +11,16 @@ import msgspec
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
-from ingest_api.control.dependencies import Caller, RepeatKey, TheGateway, Workspace, owned, owner_for
+from ingest_api.control.dependencies import (
+    Caller,
+    RepeatKey,
+    SubscribersReadable,
+    TheGateway,
+    Workspace,
+    existing,
+    owned,
+    owner_for,
+)
 from ingest_api.control.models import Change, Input, Name, Output, TypeName, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
@@ -85,12 +94,10 @@ class EventFilterOutput(Output):
 
 @router.get("/filters", summary="List event filters")
 async def list_filters(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, limit: Limit = 100, cursor: Cursor = None
+    readable: SubscribersReadable, limit: Limit = 100, cursor: Cursor = None
 ) -> Page[EventFilterOutput]:
-    """One's own; for operators, those of the workspace."""
-    owner = owner_for(caller, Role.SUBSCRIBER)
-    found = (await gateway.view()).event_filters(workspace)
-    return Page.of(EventFilterOutput, *page_of([one for one in found if owner in (None, one.client)], limit, cursor))
+    """One's own; for viewers and operators, those of the workspace."""
+    return Page.of(EventFilterOutput, *page_of(readable.event_filters(), limit, cursor))
 
 
 @router.post("/filters", status_code=201, summary="Create an event filter")
@@ -107,9 +114,9 @@ async def create_filter(
 
 
 @router.get("/filters/{filter_id}", summary="Get an event filter")
-async def get_filter(gateway: TheGateway, caller: Caller, workspace: Workspace, filter_id: str) -> EventFilterOutput:
-    """One's own, or any of the workspace for operators."""
-    return EventFilterOutput.model_validate(await _filter(gateway, caller, workspace, filter_id))
+async def get_filter(readable: SubscribersReadable, filter_id: str) -> EventFilterOutput:
+    """One's own, or any of the workspace for viewers and operators."""
+    return EventFilterOutput.model_validate(existing(readable.event_filter(filter_id), f"filter {filter_id}"))
 
 
 @router.patch("/filters/{filter_id}", summary="Change an event filter")

@@ -8,7 +8,15 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from backbone.catalog.view import CatalogView
-from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owned, owner_for
+from ingest_api.control.dependencies import (
+    Caller,
+    SubscribersReadable,
+    TheGateway,
+    Workspace,
+    existing,
+    owned,
+    owner_for,
+)
 from ingest_api.control.models import Change, Input, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
@@ -46,21 +54,17 @@ class SubscriptionOutput(Output):
 
 @router.get("/subscriptions", summary="List subscriptions")
 async def list_subscriptions(
-    gateway: TheGateway,
-    caller: Caller,
-    workspace: Workspace,
+    readable: SubscribersReadable,
     limit: Limit = 100,
     cursor: Cursor = None,
     filter_id: Annotated[str | None, Query(alias="filter", description="Only of this filter.")] = None,
     endpoint_id: Annotated[str | None, Query(alias="endpoint", description="Only of this endpoint.")] = None,
 ) -> Page[SubscriptionOutput]:
-    """Those of one's own endpoints; for operators, those of the workspace."""
-    owner = owner_for(caller, Role.SUBSCRIBER)
-    view = await gateway.view()
+    """Those of one's own endpoints; for viewers and operators, those of the workspace."""
     found = [
         one
-        for one in view.subscriptions(workspace)
-        if filter_id in (None, one.event_filter) and endpoint_id in (None, one.endpoint) and _owned(view, one, owner)
+        for one in readable.subscriptions()
+        if filter_id in (None, one.event_filter) and endpoint_id in (None, one.endpoint)
     ]
     return Page.of(SubscriptionOutput, *page_of(found, limit, cursor))
 
@@ -78,11 +82,10 @@ async def link(
 
 
 @router.get("/subscriptions/{subscription_id}", summary="Get a subscription")
-async def get_subscription(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, subscription_id: str
-) -> SubscriptionOutput:
-    """One's own, or any of the workspace for operators."""
-    return SubscriptionOutput.model_validate(await _subscription(gateway, caller, workspace, subscription_id))
+async def get_subscription(readable: SubscribersReadable, subscription_id: str) -> SubscriptionOutput:
+    """One's own, or any of the workspace for viewers and operators."""
+    found = existing(readable.subscription(subscription_id), f"subscription {subscription_id}")
+    return SubscriptionOutput.model_validate(found)
 
 
 @router.patch("/subscriptions/{subscription_id}", summary="Enable or disable a subscription")

@@ -26,6 +26,7 @@ from schemas import timestamps
 from schemas.access import Realm, Role
 from schemas.errors import HeadraceError, InvalidRequest, NotFound, UnsupportedMediaType
 from schemas.event import EventDraft
+from schemas.reading import ReadScope
 
 if TYPE_CHECKING:
     from ingest_api.state import Gateway
@@ -133,13 +134,13 @@ async def get_event(
     It is as it was answered, except that ``eventTime`` has no seventh fraction digit: what is read is the ledger.
     """
     client = await gateway.authenticator.by_token(authorization, Realm.CRMLS)
-    event = await gateway.event(client.workspace, event_id)
-    if event is None or event.source != client.id or event.namespace != NAMESPACE:
+    event = await gateway.event(ReadScope.published_by(client), event_id)
+    if event is None or event.namespace != NAMESPACE:
         raise NotFound(f"There is no event {event_id}.")
     content = messages.answer(
         event_name=event.subject or "",
         event_time=messages.event_time(event.time, timestamps.to_text(event.time)),
-        source=event.source,
+        source=client.id,
         message=bytes(event.data),
         message_type=event.code,
         created_at=event.received_at,

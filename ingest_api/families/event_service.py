@@ -15,12 +15,14 @@ from fastapi import APIRouter, Request, Security
 from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.responses import Response as HttpResponse
 from fastapi.security import HTTPBearer
-from graphql import GraphQLError, OperationDefinitionNode
+from graphql import GraphQLError, OperationDefinitionNode, get_operation_ast
+from graphql import OperationType as GraphQLOperation
 from strawberry.extensions import MaxTokensLimiter, SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.graphql import OperationType
 
+from ingest_api.authentication import require
 from ingest_api.control.dependencies import Authorization, RepeatKey, TheGateway
 from ingest_api.families.event_service_http import Operation, answer, read_body, read_query, render
 from ingest_api.families.event_service_limits import DocumentLimits
@@ -30,7 +32,8 @@ from ingest_api.families.event_service_types import DATE_TIME, Context, DateTime
 from ingest_api.family import Family
 from ingest_api.problems import HttpProblem
 from schemas.access import Realm
-from schemas.errors import InvalidRequest
+from schemas.errors import InvalidRequest, PermissionDenied
+from schemas.reading import CHANGERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,6 +81,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: _described("The result: `data`, and `errors` when something could not be done."),
     400: _described("The request could not be read, or with that Accept header, not be executed."),
     401: _described("The API key is missing or not one of this family."),
+    403: _described("The client has no role."),
     503: _described("Kafka cannot say who calls; try again after `Retry-After` seconds."),
 }
 
@@ -105,6 +109,22 @@ class _OneOperation(SchemaExtension):
         yield
 
 
+class _Changes(SchemaExtension):
+    """Mutations are for clients that may change something; a viewer only reads."""
+
+    def on_validate(self) -> Iterator[None]:
+        """Refuse one of a client without such a role."""
+        document = self.execution_context.graphql_document
+        operation = document and get_operation_ast(document, self.execution_context.operation_name)
+        if operation and operation.operation is GraphQLOperation.MUTATION:
+            context: Context = self.execution_context.context
+            try:
+                require(context.client, *CHANGERS)
+            except PermissionDenied as error:
+                self.execution_context.pre_execution_errors = [GraphQLError(str(error), original_error=error)]
+        yield
+
+
 @functools.cache
 def schema() -> strawberry.Schema:
     """The schema of this family, made at the first request; ``event_service.graphql`` is how it prints."""
@@ -113,6 +133,7 @@ def schema() -> strawberry.Schema:
         mutation=Mutation,
         extensions=[
             _OneOperation,
+            _Changes,
             DocumentLimits,
             lambda: MaxTokensLimiter(max_token_count=_TOKENS),
         ],
@@ -182,6 +203,7 @@ async def _execute(
 ) -> HttpResponse:
     if not operation.query:
         raise InvalidRequest("There is no query.")
+    context.gateway.read_scope(context.client)  # who has no role is refused whatever it asks for
     try:
         result = await schema().execute(
             operation.query,

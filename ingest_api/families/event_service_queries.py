@@ -9,7 +9,6 @@ import msgspec
 import strawberry
 from strawberry.scalars import JSON
 
-from backbone.catalog.event_service import endpoints_of
 from ingest_api.families.event_service_types import (
     DateTime,
     DateTimeFilter,
@@ -34,7 +33,7 @@ from ingest_api.families.event_service_types import (
 from schemas import timestamps
 from schemas.errors import InvalidRequest
 from schemas.event_search import EventSearch, FoundEvent
-from schemas.event_service import places
+from schemas.event_service import is_ours, places
 from schemas.subscription import Endpoint, EventFilter
 
 T = TypeVar("T", Endpoint, EventFilter)
@@ -56,7 +55,7 @@ class EventCollection:
     @strawberry.field(description="How many events pass the filters.")
     async def total_count(self, info: Info) -> int:
         """Counted in the ledger."""
-        return await info.context.gateway.count_events(self.search)
+        return await info.context.gateway.count_events(info.context.scope, self.search)
 
     @strawberry.field(description="The events of this page.")
     async def collection_items(self, info: Info) -> list[EventOutput]:
@@ -65,6 +64,7 @@ class EventCollection:
             return []
         gateway = info.context.gateway
         found = await gateway.find_events(
+            info.context.scope,
             self.search,
             offset=self.offset,
             limit=self.limit,
@@ -79,7 +79,7 @@ class EventCollection:
 class Query:
     """The queries."""
 
-    @strawberry.field(description="The endpoints of the workspace; without an order the newest first.")
+    @strawberry.field(description="The endpoints that the client may see; without an order the newest first.")
     async def endpoints(
         self,
         info: Info,
@@ -89,7 +89,7 @@ class Query:
     ) -> EndpointCollection:
         """All that the filters let through, then a page of them."""
         view = await info.context.view()
-        found = endpoints_of(view, info.context.workspace)
+        found = [each for each in info.context.readable(view).endpoints() if is_ours(each)]
         if filters:
             wanted_id, wanted_type = _exact(filters.id), filters.type.exact if filters.type else None
             found = [each for each in found if wanted_id in (None, each.id)]
@@ -99,7 +99,7 @@ class Query:
             total_count=len(found), collection_items=[EndpointOutput.of(each, view) for each in page]
         )
 
-    @strawberry.field(description="The event filters of the workspace; without an order the newest first.")
+    @strawberry.field(description="The event filters that the client may see; without an order the newest first.")
     async def events_filters(
         self,
         info: Info,
@@ -110,14 +110,14 @@ class Query:
         """All that the filters let through, then a page of them."""
         view = await info.context.view()
         wanted_id = _exact(filters.id) if filters else None
-        found = [each for each in view.event_filters(info.context.workspace) if wanted_id in (None, each.id)]
+        found = [each for each in info.context.readable(view).event_filters() if wanted_id in (None, each.id)]
         ordering = _order(order, {"creation_date": _created, "last_modified": _modified})
         page = _page(info, found, ordering, pagination)
         return EventFiltersCollection(
             total_count=len(found), collection_items=[EventFiltersOutput.of(each, view) for each in page]
         )
 
-    @strawberry.field(description="The events of the workspace; without an order the last accepted first.")
+    @strawberry.field(description="The events that the client may see; without an order the last accepted first.")
     async def events(
         self,
         info: Info,
@@ -128,9 +128,7 @@ class Query:
         """From the ledger: an event is in it a moment after it was accepted."""
         offset, limit = _bounds(info, pagination)
         direction = order.date or None if order else None
-        return EventCollection(
-            search=_search(info.context.workspace, filters or None), order=direction, offset=offset, limit=limit
-        )
+        return EventCollection(search=_search(filters or None), order=direction, offset=offset, limit=limit)
 
 
 def _event(found: FoundEvent, workspace: strawberry.ID) -> EventOutput:
@@ -149,14 +147,13 @@ def _event(found: FoundEvent, workspace: strawberry.ID) -> EventOutput:
     )
 
 
-def _search(workspace: str, filters: EventFilters | None) -> EventSearch:
+def _search(filters: EventFilters | None) -> EventSearch:
     if filters is None:
-        return EventSearch(workspace=workspace)
+        return EventSearch()
     earliest, latest = _range(filters.date) if filters.date else (None, None)
     profile, activity = _exact(filters.data_identification_data_profile_id), _exact(filters.activity_id)
     members = tuple((places, text) for places, text in ((_PROFILE, profile), (_ACTIVITY, activity)) if text is not None)
     return EventSearch(
-        workspace=workspace,
         id=_exact(filters.id),
         code=_exact(filters.type),
         earliest=earliest,

@@ -11,11 +11,13 @@ import strawberry
 from strawberry.scalars import JSON
 
 from backbone.catalog.event_service import as_given
+from backbone.catalog.readable import ReadableCatalog
 from backbone.catalog.view import CatalogView
 from ingest_api.state import Gateway
 from schemas import event_service, timestamps
 from schemas.access import Client
 from schemas.errors import InvalidRequest
+from schemas.reading import ReadScope
 from schemas.subscription import Endpoint, EndpointType, EventFilter
 
 DateTime = NewType("DateTime", int)
@@ -57,6 +59,19 @@ class Context:
     def workspace(self) -> str:
         """The name of the workspace that the request is about: the client's."""
         return self.client.workspace
+
+    @property
+    def scope(self) -> ReadScope:
+        """What the client may read.
+
+        Raises:
+            PermissionDenied: it has no role.
+        """
+        return self.gateway.read_scope(self.client)
+
+    def readable(self, view: CatalogView) -> ReadableCatalog:
+        """What the client may read of the catalog."""
+        return ReadableCatalog.of(view, self.client)
 
     async def view(self) -> CatalogView:
         """The catalog, brought up to date."""
@@ -137,9 +152,10 @@ class EventFiltersOutput:
 
     @strawberry.field(description="The endpoints that are linked to it.")
     async def endpoints(self, info: Info) -> list[EndpointOutput]:
-        """The family's endpoints, the oldest link first."""
+        """The family's endpoints that the client may see, the oldest link first."""
         view = info.context.gateway.catalog.view
-        found = [view.endpoint(link.endpoint) for link in view.subscriptions_of(self.id)]
+        readable = info.context.readable(view)
+        found = [readable.endpoint(link.endpoint) for link in view.subscriptions_of(self.id)]
         return [EndpointOutput.of(each, view) for each in found if each is not None and event_service.is_ours(each)]
 
     @classmethod

@@ -101,7 +101,7 @@ async def send_again(
     link = view.subscription(detail.contract)
     if contract is None or contract.id != contract_id or link is None or not link.enabled:
         raise Refused(CONTRACT_UNKNOWN, "There is no active contract of this event with the id contract-id.")
-    received = await gateway.executions.event(WORKSPACE, detail.event)
+    received = await gateway.executions.event(WORKSPACE, NAMESPACE, detail.event)
     if received is None or received.id != body.received_event_id:
         raise Refused(CANNOT_BE_RETRIED, "The detail is not one of this received event.")
     request = msgspec.structs.replace(

@@ -98,7 +98,7 @@ async def get_execution(gateway: TheGateway, detail_id: str) -> HttpResponse:
     if detail is None:
         raise Refused(DETAIL_UNKNOWN, "Contract Detail was not found.")
     account = await gateway.executions.account(detail.delivery)
-    event = await gateway.executions.event(WORKSPACE, detail.event)
+    event = await gateway.executions.event(WORKSPACE, NAMESPACE, detail.event)
     reply_from = None if event is None else event.request.reply_from
     return verbatim(_execution(await gateway.view(), detail, account, reply_from))
 
@@ -106,7 +106,7 @@ async def get_execution(gateway: TheGateway, detail_id: str) -> HttpResponse:
 @router.get("/event/received/{event_id}", summary="Get a received event", dependencies=needs("event:select"), **ANSWERS)
 async def get_received(gateway: TheGateway, event_id: str) -> HttpResponse:
     """With the contracts that have been run for it so far."""
-    found = await gateway.executions.event(WORKSPACE, plain("id", event_id))
+    found = await gateway.executions.event(WORKSPACE, NAMESPACE, plain("id", event_id))
     view = await gateway.view()
     event = None if found is None else find(view, Event, found.code)
     if found is None or event is None:

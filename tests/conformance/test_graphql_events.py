@@ -205,7 +205,7 @@ def test_G_56_a_deleted_endpoint_gets_nothing_more_and_its_socket_is_closed(
 
 
 def test_a_socket_is_closed_when_its_key_is_revoked(service: EventService, socket_url: str) -> None:
-    client, key = service.gateway.create_client(service.workspace, realm="graphql")
+    client, key = service.gateway.create_client(service.workspace, "viewer", realm="graphql")
     with opened(socket_url, service.websocket(), key) as socket:
         with service.gateway.client(params={"workspace": service.workspace}) as admin:
             admin.delete(f"/headrace/v1/clients/{client}").raise_for_status()

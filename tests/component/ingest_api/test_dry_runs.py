@@ -49,7 +49,7 @@ def publish(producer: httpx.Client, code: str, number: int) -> None:
 
 @pytest.fixture(scope="module")
 def subscriber(gateway: RunningGateway, workspace: str) -> Iterator[httpx.Client]:
-    _, key = gateway.create_client(workspace, "subscriber")
+    _, key = gateway.create_client(workspace, "subscriber", "viewer")
     with gateway.client(key) as client:
         yield client
 
@@ -94,12 +94,15 @@ def test_what_no_filter_can_be_is_refused_where_it_is_wrong(subscriber: httpx.Cl
     assert subscriber.post(DRY_RUN, params={"last": 1_001}, json=body | {"condition": None}).status_code == 400
 
 
-def test_it_is_for_subscribers_and_operators_of_the_workspace(gateway: RunningGateway, workspace: str) -> None:
+def test_it_is_for_who_subscribes_or_reads_the_workspace(gateway: RunningGateway, workspace: str) -> None:
     body = {"name": "f", "types": [{"code": "Order"}]}
-    for role, status in (("producer", 403), ("operator", 200)):
+    for role, status in (("producer", 403), ("viewer", 200), ("operator", 200)):
         _, key = gateway.create_client(workspace, role)
         with gateway.client(key) as client:
             assert client.post(DRY_RUN, json=body).status_code == status
+    _, other = gateway.create_client(workspace, "subscriber")
+    with gateway.client(other) as client:
+        assert client.post(DRY_RUN, json=body).json() == {"matched": 0, "events": []}
     _, foreign = gateway.create_client(gateway.create_workspace(), "subscriber")
     with gateway.client(foreign) as client:
         assert client.post(DRY_RUN, json=body).json() == {"matched": 0, "events": []}

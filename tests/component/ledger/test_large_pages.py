@@ -14,6 +14,7 @@ from backbone.ledger.rows import LedgerRows, RequestRow
 from backbone.ledger.searches import EventSearches
 from schemas.errors import InvalidRequest
 from schemas.event_search import EventSearch
+from schemas.reading import ReadScope
 from tests.component.ledger.test_refusals import event_row
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from backbone.ledger.writer import LedgerWriter
 
 LARGE = '"' + "x" * 998 + '"'
-QUERY = EventQuery(workspace="acme")
+ACME = ReadScope(workspace="acme")
+QUERY = EventQuery()
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def ids(writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_page_with_a_cursor_ends_where_it_becomes_too_large(engine: Engine, ids: list[str]) -> None:
     found, cursor = [], None
     for size in (2, 2, 1):
-        page = LedgerQueries(engine).events(QUERY, limit=4, cursor=cursor)
+        page = LedgerQueries(engine).events(ACME, QUERY, limit=4, cursor=cursor)
         assert len(page.events) == size
         found += [each.id for each in page.events]
         cursor = page.cursor
@@ -50,7 +52,7 @@ def test_an_event_that_is_too_large_alone_is_a_page(
 ) -> None:
     monkeypatch.setattr(reading, "MOST_DATA", 10)
 
-    page = LedgerQueries(engine).events(QUERY, limit=1)
+    page = LedgerQueries(engine).events(ACME, QUERY, limit=1)
 
     assert [each.id for each in page.events] == ids[:1]
     assert page.cursor is not None
@@ -68,7 +70,7 @@ def test_whatever_of_an_event_is_large_counts(
     ]
     writer.write(LedgerRows(events=events, requests=requests))
 
-    page = LedgerQueries(engine).events(QUERY, limit=3)
+    page = LedgerQueries(engine).events(ACME, QUERY, limit=3)
     assert len(page.events) == 2
     assert page.cursor is not None
     received = ReceivedQuery(workspace="acme", namespace="events")
@@ -78,12 +80,12 @@ def test_whatever_of_an_event_is_large_counts(
 
 @pytest.mark.usefixtures("ids")
 def test_a_page_by_number_is_refused_and_a_smaller_one_is_not(engine: Engine) -> None:
-    search = EventSearch(workspace="acme")
+    search = EventSearch()
     received = ReceivedQuery(workspace="acme", namespace="events")
 
-    assert len(EventSearches(engine).page(search, offset=1, limit=2)) == 2
+    assert len(EventSearches(engine).page(ACME, search, offset=1, limit=2)) == 2
     assert len(ExecutionQueries(engine).page(received, limit=2, offset=3, newest_first=True)) == 2
     with pytest.raises(InvalidRequest, match="ask for fewer"):
-        EventSearches(engine).page(search, offset=1, limit=3)
+        EventSearches(engine).page(ACME, search, offset=1, limit=3)
     with pytest.raises(InvalidRequest, match="ask for fewer"):
         ExecutionQueries(engine).page(received, limit=3, offset=0, newest_first=False)

@@ -20,12 +20,15 @@ from schemas.delivery import Attempt, Delivery, Outcome, SourceOffset
 from schemas.errors import InvalidRequest, Misconfigured, Unavailable
 from schemas.event import Identifier
 from schemas.ids import attempt_id, delivery_id
+from schemas.reading import ReadScope
 from schemas.topics import event_topic
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy import Engine
+
+ACME = ReadScope(workspace="acme")
 
 T0 = 1_700_000_000_000_000
 SECOND = 1_000_000
@@ -97,7 +100,7 @@ def test_an_event_with_its_deliveries_and_attempts(engine: Engine, writer: Ledge
     waiting = delivery(endpoint="other", routed_at=T0 + 11)
     writer.write(LedgerRows(events=[event_row()], deliveries=[of, waiting], attempts=tries))
 
-    found = LedgerQueries(engine).event("acme", "e1")
+    found = LedgerQueries(engine).event(ACME, "e1")
 
     assert found is not None
     assert (found.namespace, found.code, found.source, found.subject) == ("events", "Order", "shop-1", None)
@@ -121,8 +124,8 @@ def test_an_event_with_its_deliveries_and_attempts(engine: Engine, writer: Ledge
 
 def test_an_event_of_another_workspace_is_not_found(engine: Engine, writer: LedgerWriter) -> None:
     writer.write(LedgerRows(events=[event_row()]))
-    assert LedgerQueries(engine).event("other", "e1") is None
-    assert LedgerQueries(engine).event("acme", "e2") is None
+    assert LedgerQueries(engine).event(ReadScope(workspace="other"), "e1") is None
+    assert LedgerQueries(engine).event(ACME, "e2") is None
 
 
 def test_writing_again_changes_nothing(engine: Engine, writer: LedgerWriter) -> None:
@@ -134,9 +137,9 @@ def test_writing_again_changes_nothing(engine: Engine, writer: LedgerWriter) -> 
         dead=[DeadDelivery(of, "no more retries")],
     )
     writer.write(rows)
-    before = LedgerQueries(engine).event("acme", "e1")
+    before = LedgerQueries(engine).event(ACME, "e1")
     writer.write(rows)
-    assert LedgerQueries(engine).event("acme", "e1") == before
+    assert LedgerQueries(engine).event(ACME, "e1") == before
     assert (count(engine, EVENTS), count(engine, DELIVERIES), count(engine, ATTEMPTS)) == (1, 1, 2)
 
 
@@ -155,7 +158,7 @@ def test_the_order_of_arrival_does_not_matter(engine: Engine, writer: LedgerWrit
     for order in orders[:40]:
         for part in order:
             writer.write(part)
-        seen.append(LedgerQueries(engine).event("acme", "e1"))
+        seen.append(LedgerQueries(engine).event(ACME, "e1"))
         with engine.begin() as connection:
             for table in METADATA.sorted_tables:
                 connection.execute(table.delete())
@@ -212,7 +215,7 @@ def test_text_that_postgresql_cannot_hold_is_kept_without_it(engine: Engine, wri
             events=[event_row(subject="a\0b")], deliveries=[of], attempts=[attempt(of, 1, Outcome.DEAD, response="\0")]
         )
     )
-    found = LedgerQueries(engine).event("acme", "e1")
+    found = LedgerQueries(engine).event(ACME, "e1")
     assert found is not None
     assert found.subject == "a\ufffdb"
     assert found.deliveries[0].tries[0].response == "\ufffd"
@@ -234,7 +237,7 @@ def test_pages_of_events_are_complete_and_newest_first(engine: Engine, writer: L
     seen: list[str] = []
     cursor = None
     while True:
-        page = queries.events(EventQuery(workspace="acme"), limit=7, cursor=cursor)
+        page = queries.events(ACME, EventQuery(), limit=7, cursor=cursor)
         seen += [each.id for each in page.events]
         cursor = page.cursor
         if cursor is None:
@@ -270,7 +273,7 @@ def test_events_by_what_they_are(
             ]
         )
     )
-    page = LedgerQueries(engine).events(EventQuery(workspace="acme", **conditions))
+    page = LedgerQueries(engine).events(ACME, EventQuery(**conditions))
     assert [each.id for each in page.events] == expected
     assert page.cursor is None
 
@@ -279,7 +282,7 @@ def test_events_by_what_they_are(
 def test_a_page_that_cannot_be_asked_for(engine: Engine, writer: LedgerWriter, limit: int, cursor: str | None) -> None:
     del writer
     with pytest.raises(InvalidRequest):
-        LedgerQueries(engine).events(EventQuery(workspace="acme"), limit=limit, cursor=cursor)
+        LedgerQueries(engine).events(ACME, EventQuery(), limit=limit, cursor=cursor)
 
 
 def test_what_is_old_expires(engine: Engine, writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,8 +295,8 @@ def test_what_is_old_expires(engine: Engine, writer: LedgerWriter, monkeypatch: 
     writer.write(LedgerRows(attempts=attempts))
     assert writer.expire(T0 + 7) == 7
     assert (count(engine, EVENTS), count(engine, ATTEMPTS)) == (3, 3)
-    assert LedgerQueries(engine).event("acme", "e6") is None
-    assert LedgerQueries(engine).event("acme", "e7") is not None
+    assert LedgerQueries(engine).event(ACME, "e6") is None
+    assert LedgerQueries(engine).event(ACME, "e7") is not None
 
 
 def test_the_tables_may_be_created_by_several_at_once_and_again(ledger_url: str) -> None:
@@ -366,7 +369,7 @@ def test_a_database_that_is_gone_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(Unavailable):
         LedgerWriter(engine).create()
     with pytest.raises(Unavailable):
-        LedgerQueries(engine).event("acme", "e1")
+        LedgerQueries(engine).event(ACME, "e1")
     engine.dispose()
 
 

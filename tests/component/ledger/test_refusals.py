@@ -19,7 +19,10 @@ from backbone.ledger.writer import LedgerWriter
 from schemas.delivery import Outcome
 from schemas.errors import CorruptRecord, InvalidRequest, Unavailable
 from schemas.event_search import EventSearch
+from schemas.reading import ReadScope
 from schemas.settlement import Settled, Settlement
+
+ACME = ReadScope(workspace="acme")
 
 NOW = 1_700_000_000_000_000
 
@@ -50,16 +53,16 @@ def test_a_cursor_of_someones_own_making_is_refused_or_finds_nothing(
     writer.write(LedgerRows(events=[event_row("e1")]))
     made_up = base64.urlsafe_b64encode(cursor.encode()).decode()
     with contextlib.suppress(InvalidRequest):
-        assert LedgerQueries(engine).events(EventQuery(workspace="acme"), cursor=made_up).events == ()
+        assert LedgerQueries(engine).events(ACME, EventQuery(), cursor=made_up).events == ()
 
 
 def test_text_that_no_event_has_is_refused_or_finds_nothing(engine: Engine, writer: LedgerWriter) -> None:
     writer.write(LedgerRows(events=[event_row("e1")]))
     queries = LedgerQueries(engine)
     with contextlib.suppress(InvalidRequest):
-        assert queries.event("acme", "e\0") is None
+        assert queries.event(ACME, "e\0") is None
     with contextlib.suppress(InvalidRequest):
-        assert queries.events(EventQuery(workspace="acme", subject="\0")).events == ()
+        assert queries.events(ACME, EventQuery(subject="\0")).events == ()
 
 
 def test_tables_that_are_made_anew_are_no_fault_of_the_rows(engine: Engine, writer: LedgerWriter) -> None:
@@ -70,10 +73,10 @@ def test_tables_that_are_made_anew_are_no_fault_of_the_rows(engine: Engine, writ
     with pytest.raises(Unavailable):
         writer.expire(NOW)
     with pytest.raises(Unavailable):
-        LedgerQueries(engine).event("acme", "e1")
+        LedgerQueries(engine).event(ACME, "e1")
     writer.create()
     writer.write(rows)
-    assert LedgerQueries(engine).event("acme", "e1") is not None
+    assert LedgerQueries(engine).event(ACME, "e1") is not None
 
 
 def test_a_text_too_large_for_an_index_is_the_rows_fault(engine: Engine, writer: LedgerWriter) -> None:
@@ -111,7 +114,7 @@ def test_a_database_without_a_free_connection_is_unavailable(ledger_url: str) ->
     one = create_engine(engine.url, pool_size=1, max_overflow=0, pool_timeout=0.05)
     with one.connect():
         with pytest.raises(Unavailable):
-            LedgerQueries(one).event("acme", "e1")
+            LedgerQueries(one).event(ACME, "e1")
         with pytest.raises(Unavailable):
             LedgerWriter(one).write(LedgerRows(events=[event_row("e1")]))
     for each in (engine, one):
@@ -123,5 +126,5 @@ def test_members_are_found_beside_events_whose_text_postgresql_cannot_hold(
 ) -> None:
     data = {"e1": r'{"cameraId":"c1","text":"\u0000"}', "e2": r'{"cameraId":"c1"}', "e3": r'"\u0000"'}
     writer.write(LedgerRows(events=[event_row(name, text) for name, text in data.items()]))
-    search = EventSearch(workspace="acme", members=(((("cameraId",),), "c1"),))
-    assert EventSearches(engine).count(search) == 2
+    search = EventSearch(members=(((("cameraId",),), "c1"),))
+    assert EventSearches(engine).count(ACME, search) == 2

@@ -11,6 +11,7 @@ from backbone.ledger.tables import open_ledger
 from schemas import timestamps, topics
 from schemas.access import Workspace
 from schemas.ids import new_id
+from schemas.reading import ReadScope
 from tests.component.stream_processors.installation import wait_until
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ async def test_events_and_deliveries_reach_the_ledger_and_poison_does_not_stop_i
     with installation.worker(0, **environment) as worker:
 
         def indexed() -> bool:
-            event = queries.event(installation.workspace, "event-1")
+            event = queries.event(ReadScope(workspace=installation.workspace), "event-1")
             return event is not None and len(queries.deliveries(installation.workspace, "event-1")) == 1
 
         await asyncio.to_thread(wait_until, indexed, 120, "the event and its delivery are in the ledger")

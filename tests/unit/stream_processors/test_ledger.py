@@ -22,6 +22,7 @@ from schemas.event import EventDraft, Identifier
 from schemas.event_type import Attribute, EventType, LedgerPolicy
 from schemas.execution import ReceivedRequest
 from schemas.ids import attempt_id, delivery_id
+from schemas.reading import ReadScope
 from schemas.settlement import Settled, Settlement
 from schemas.validation import EventWriter
 from stream_processors.ledger import LedgerIndexer
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from backbone.ledger.rows import LedgerRows
     from schemas.codec import DecodedEvent
     from stream_processors.ledger import Decode
+
+ACME = ReadScope(workspace="acme")
 
 NOW = 1_700_000_000_000_000
 ATTRIBUTES = (Attribute(name="total", type="Number"), Attribute(name="paidAt", type="Time"))
@@ -165,7 +168,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_an_event_its_delivery_and_its_attempt(world: World) -> None:
     delivery, routed = world.delivery("e1")
     assert world.indexer.index([world.event("e1", producer_id="theirs"), routed, attempt_message(delivery)]) == 3
-    found = world.queries.event("acme", "e1")
+    found = world.queries.event(ACME, "e1")
     assert found is not None
     assert (found.namespace, found.code, found.source, found.subject) == ("events", "Order-all", "shop-1", "s")
     assert (found.time, found.received_at, found.channel) == (NOW, NOW + 1, "till")
@@ -180,17 +183,17 @@ def test_an_event_its_delivery_and_its_attempt(world: World) -> None:
 
 def test_an_id_that_is_ours_is_not_the_producers(world: World) -> None:
     world.indexer.index([world.event("e1")])
-    found = world.queries.event("acme", "e1")
+    found = world.queries.event(ACME, "e1")
     assert found is not None
     assert found.producer_id is None
 
 
 def test_a_type_of_which_only_delivered_events_are_kept(world: World) -> None:
     world.indexer.index([world.event("e1", LedgerPolicy.DELIVERED), world.event("e2", LedgerPolicy.DELIVERED)])
-    assert world.queries.events(EventQuery(workspace="acme")).events == ()
+    assert world.queries.events(ACME, EventQuery()).events == ()
     delivery, routed = world.delivery("e1", LedgerPolicy.DELIVERED)
     world.indexer.index([routed])
-    (only,) = world.queries.events(EventQuery(workspace="acme")).events
+    (only,) = world.queries.events(ACME, EventQuery()).events
     assert (only.id, only.offset) == ("e1", delivery.source)
 
 
@@ -231,7 +234,7 @@ def test_an_events_contracts_are_deliveries_and_its_request_is_kept(world: World
     executions = ExecutionQueries(world.engine)
     (only,) = executions.contracts("acme", "e1")
     assert (only.contract, only.state, executions.execution(only.delivery)) == ("s1", "processed", "sealed")
-    found = executions.event("acme", "e1")
+    found = executions.event("acme", "events", "e1")
     assert found is not None
     assert found.request == ReceivedRequest(url="http://here", retry_of="d0")
 
@@ -370,7 +373,7 @@ def test_a_row_that_the_database_refuses_does_not_hold_up_the_others(world: Worl
     too_large = attempt_message(delivery, status=2**63)
     assert world.indexer.index([world.event("e1"), too_large, routed]) == 2
     assert [message for message, _ in world.set_aside] == [too_large]
-    assert world.queries.event("acme", "e1") is not None
+    assert world.queries.event(ACME, "e1") is not None
 
 
 class DeadDatabase:

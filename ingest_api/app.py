@@ -155,7 +155,7 @@ def _as_get(scope: Scope) -> Scope:
 def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
     """``receive`` for uncoded bodies of bounded size: the control app reads one whole before all else."""
     size = commas = 0
-    coded = is_coded(dict(scope["headers"]))
+    coded = is_coded(scope["headers"])
 
     async def receive_bounded() -> MutableMapping[str, Any]:
         nonlocal size, commas
@@ -168,7 +168,7 @@ def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
         if commas > _MOST_COMMAS:
             raise HTTPException(413, f"The body is over the limit of {_MOST_COMMAS} commas: it has too many values.")
         if coded and size:
-            raise HTTPException(415, CODED)
+            raise HTTPException(415, CODED, {"Accept-Encoding": "identity"})
         return message
 
     return receive_bounded

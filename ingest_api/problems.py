@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ingest_api.wire import PROBLEM_JSON, Response
+from ingest_api.wire import ACCEPTED_CODINGS, PROBLEM_JSON, Response
 from schemas import errors
 
 if TYPE_CHECKING:
@@ -64,11 +64,13 @@ def problems_of(error: errors.HeadraceError) -> tuple[errors.Problem, ...]:
 
 
 def headers_of(error: errors.HeadraceError) -> tuple[tuple[bytes, bytes], ...]:
-    """The headers that go with an error: ``WWW-Authenticate``, ``Retry-After``, ``Allow``."""
+    """The headers that go with an error: ``WWW-Authenticate``, ``Retry-After``, ``Allow``, ``Accept-Encoding``."""
     if isinstance(error, errors.Unauthenticated):
         return ((b"www-authenticate", b'Bearer error="invalid_token"'),)
     if isinstance(error, errors.Unavailable):
         return ((b"retry-after", str(max(1, error.retry_after)).encode()),)
+    if isinstance(error, errors.UnsupportedCoding):
+        return (ACCEPTED_CODINGS,)
     if isinstance(error, HttpProblem):
         return error.headers
     return ()

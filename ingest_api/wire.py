@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from ingest_api.text import check_body
-from schemas.errors import InvalidRequest, PayloadTooLarge, UnsupportedMediaType
+from schemas.errors import InvalidRequest, PayloadTooLarge, UnsupportedCoding, UnsupportedMediaType
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -21,6 +21,8 @@ MAX_KEY_LENGTH = 255
 """Characters of an ``Idempotency-Key``."""
 
 CODED = "Content codings are not accepted: send the body as it is."
+ACCEPTED_CODINGS = (b"accept-encoding", b"identity")
+"""Goes with a 415 for a content coding (RFC 9110, 15.5.16)."""
 
 
 class ClientGone(Exception):
@@ -80,11 +82,12 @@ class Request:
         """The media type of the body in lower case, without parameters; empty when none is given.
 
         Raises:
-            UnsupportedMediaType: a charset other than UTF-8, or a content coding.
+            UnsupportedMediaType: a charset other than UTF-8.
+            UnsupportedCoding: a content coding.
         """
         declared = self.headers.get(b"content-type", b"")
-        if is_coded(self.headers):
-            raise UnsupportedMediaType(CODED)
+        if b"content-encoding" in self.headers and is_coded(self.scope["headers"]):
+            raise UnsupportedCoding(CODED)
         if declared == JSON:
             return JSON
         media_type, *parameters = declared.lower().split(b";")
@@ -116,9 +119,10 @@ class Request:
         return key
 
 
-def is_coded(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a body is said to be compressed, or coded in another way."""
-    return headers.get(b"content-encoding", b"identity").lower() != b"identity"
+def is_coded(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a body is said to be compressed, or coded in another way, by any of its ``Content-Encoding`` headers."""
+    codings = (coding for name, value in headers if name == b"content-encoding" for coding in value.split(b","))
+    return any(coding.strip(b" \t").lower() not in (b"", b"identity") for coding in codings)
 
 
 async def send_response(send: Send, response: Response) -> None:

@@ -6,7 +6,8 @@ HeadraceError
 │   ├── InvalidEvent          an event breaks its registered event type
 │   ├── InvalidFilter         a filter that cannot be compiled; the path is the position in the filter
 │   ├── PayloadTooLarge       a body or record over its limit
-│   └── UnsupportedMediaType  a body in a form (type, charset, coding) that the operation does not take
+│   └── UnsupportedMediaType  a body in a form (type, charset) that the operation does not take
+│       └── UnsupportedCoding a body that is compressed, or coded in another way
 ├── Unauthenticated           no credential, an unknown one, or an expired one
 ├── PermissionDenied          a known credential that may not do this
 ├── NotFound                  no such resource in the caller's workspace
@@ -74,7 +75,11 @@ class PayloadTooLarge(InvalidRequest):
 
 
 class UnsupportedMediaType(InvalidRequest):
-    """A body in a form (media type, charset or content coding) that the operation does not take."""
+    """A body in a form (media type or charset) that the operation does not take."""
+
+
+class UnsupportedCoding(UnsupportedMediaType):
+    """A body in a content coding, such as gzip: only bodies as they are can be read."""
 
 
 class Unauthenticated(HeadraceError):

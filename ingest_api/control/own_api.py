@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from ingest_api.control import accounts, dry_runs, endpoints, event_types, events, filters, realtime, subscriptions
+from ingest_api.control.parameters import refuse_unknown_parameters
 from ingest_api.families.headrace_openapi import ERRORS, problem
 
 PREFIX = "/headrace/v1"
@@ -21,7 +22,9 @@ _OF_RESOURCES: dict[int | str, dict[str, Any]] = {
 
 def router() -> APIRouter:
     """All of its resources under one prefix."""
-    own = APIRouter(prefix=PREFIX, responses={**ERRORS, **_OF_RESOURCES})
+    own = APIRouter(
+        prefix=PREFIX, responses={**ERRORS, **_OF_RESOURCES}, dependencies=[Depends(refuse_unknown_parameters)]
+    )
     for part in (accounts, event_types, endpoints, filters, dry_runs, subscriptions, events, realtime):
         own.include_router(part.router)
     return own

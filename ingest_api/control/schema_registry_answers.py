@@ -89,7 +89,8 @@ def render(error: HeadraceError) -> WireResponse:
 
 
 def _refusal(error: Exception) -> RegistryResponse:
-    status, headers = 0, {}
+    status = 0
+    headers: dict[str, str] = {}
     match error:
         case RegistryError(code=code):
             message = str(error)
@@ -97,6 +98,7 @@ def _refusal(error: Exception) -> RegistryResponse:
             code, message = _INVALID, str(error.errors()[0]["msg"])
         case HTTPException():
             code, message = error.status_code, error.detail
+            headers.update(error.headers or {})
         case Unavailable():
             status, code, message = int(status_of(error)), _NO_STORE, str(error)
             headers["Retry-After"] = str(error.retry_after)

@@ -11,6 +11,7 @@ from backbone.publisher import IdempotencyKey
 from ingest_api import problems
 from ingest_api.authentication import require
 from ingest_api.control import events_openapi, own_api
+from ingest_api.control.parameters import check_parameters
 from ingest_api.families import cloudevents
 from ingest_api.families.headrace_openapi import POST_EVENTS, SCHEMAS
 from ingest_api.family import Family, HotRoute
@@ -47,7 +48,9 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
     """Publish one event or a batch; 201 once Kafka has acknowledged all of them, 200 for a repeat."""
     client = await gateway.authenticator.by_bearer_key(request.headers.get(b"authorization"))
     require(client, Role.PRODUCER, Role.OPERATOR)
-    workspace = await gateway.workspace(client, request.query().get("workspace"))
+    query = request.query()
+    check_parameters(query, ("workspace",))
+    workspace = await gateway.workspace(client, query.get("workspace"))
     media_type = request.media_type()
     key = request.idempotency_key()
     body = await request.body()
@@ -83,7 +86,8 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
 def _single(translator: cloudevents.Translator, media_type: bytes, request: Request, body: bytes) -> EventDraft:
     if media_type == cloudevents.STRUCTURED:
         return translator.structured(body)
-    if media_type == JSON or media_type.endswith(b"+json") or (not media_type and not body):
+    # Without a media type data is JSON (CloudEvents, 3.1.1 of the HTTP binding and 3.1 of the JSON format).
+    if media_type == JSON or media_type.endswith(b"+json") or not media_type:
         return translator.binary(request.headers, body)
     raise UnsupportedMediaType(
         "The body must be application/cloudevents+json, application/cloudevents-batch+json, or JSON with ce-* headers."

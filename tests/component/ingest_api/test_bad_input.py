@@ -111,6 +111,32 @@ def test_a_workspace_that_no_path_could_say_is_refused(gateway: RunningGateway, 
         assert paths(admin.post(f"{V1}/workspaces", json={"name": name})) == ["$.name"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "unknown"),
+    [
+        ("GET", "events?outcome=retrying", ["outcome"]),
+        ("GET", "events?foo=1&limit=1&bar=", ["foo", "bar"]),
+        ("GET", "events/any?deliveries=true", ["deliveries"]),
+        ("GET", "endpoints?Limit=1", ["Limit"]),
+        ("GET", "filters/any?x", ["x"]),
+        ("GET", "event-types/events/any?x=", ["x"]),
+        ("POST", "events?dry_run=true", ["dry_run"]),
+        ("POST", "filters?dry_run=true", ["dry_run"]),
+        ("PATCH", "endpoints/any?force=1", ["force"]),
+        ("DELETE", "endpoints/any?force=1", ["force"]),
+        ("HEAD", "events?outcome=retrying", None),
+    ],
+)
+def test_a_query_parameter_that_is_not_known_is_refused(
+    operator: httpx.Client, method: str, path: str, unknown: list[str] | None
+) -> None:
+    answer = operator.request(method, f"{V1}/{path}", json={} if method in {"POST", "PATCH"} else None)
+    assert answer.status_code == 400
+    if unknown is not None:
+        assert paths(answer) == unknown
+        assert "it takes " in answer.json()["errors"][0]["message"]
+
+
 def test_who_may_not_manage_keys_is_not_told_which_clients_there_are(gateway: RunningGateway, workspace: str) -> None:
     somebody, _ = gateway.create_client(workspace, "producer")
     with gateway.client(gateway.create_client(workspace, "producer")[1]) as http:

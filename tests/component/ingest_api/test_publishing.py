@@ -105,6 +105,23 @@ def test_binary_mode(producer: Producer) -> None:
     assert dict(record.headers() or [])["ce_id"] == b"mine-1"
 
 
+def test_binary_mode_without_a_media_type_is_json(producer: Producer) -> None:
+    """So the Python SDK's ``to_binary`` sends an event without ``datacontenttype``."""
+    code = producer.register()
+    headers = {"ce-specversion": "1.0", "ce-type": code, "ce-source": "/till", "ce-id": "1"}
+    for given in ({}, {"content-type": ""}):
+        request = producer.http.build_request("POST", EVENTS, content=b'{"orderTotal": 1}', headers=headers | given)
+        if not given:
+            assert "content-type" not in request.headers
+        answer = producer.http.send(request)
+        assert answer.status_code in {200, 201}, answer.text
+    assert producer.stored(code) == 1
+    for broken in (b"<a/>", b'{"orderTotal": "x"}'):
+        request = producer.http.build_request("POST", EVENTS, content=broken, headers=headers | {"ce-id": "2"})
+        problems(producer.http.send(request), 400)
+    problems(producer.http.post(EVENTS, content=b'{"orderTotal": 1}'), 400)
+
+
 def test_a_type_of_another_namespace_is_named_with_it(producer: Producer) -> None:
     code = producer.register(namespace="shop")
     answer = producer.http.post(EVENTS, json=event(f"shop/{code}"), headers=STRUCTURED)

@@ -133,8 +133,11 @@ class Executions:
         """
         key = _key(failed, "abort")
         try:
-            async with self._idempotency.claim([key]) as (answer,):
-                if answer is not None:
+            if self._idempotency.answered([key]) != [None]:
+                return False
+            # An attempt that is there twice has one id: nothing of an earlier try need be looked for.
+            async with self._idempotency.claim([key], [()]) as claimed:
+                if claimed.answers != [None]:
                     return False
                 now = timestamps.now()
                 (ack,) = await self._producer.send([_aborted(failed, now)])

@@ -1,9 +1,10 @@
-"""Repeats of a publish are recognised: what was answered under a key, for the window, on every worker.
+"""Repeats of a publish are recognised: one key, one publish, for the window, on every worker.
 
-An answer is a record on the compacted topic ``idempotency``, written after its events were acknowledged and before the
-producer gets it. Every worker tails the topic; a key that its view does not hold is looked for once more after the
-view was brought up to date, so a repeat that follows an answer always finds it, on whichever worker. Only keyed
-requests pay.
+Before its events are produced, a claim on the key is acknowledged on the topic ``idempotency``; after they were
+acknowledged, and before the producer gets it, the answer. Every worker tails the topic. A worker waits until its tail
+has passed its own claim: then it knows every answer and claim before that, and of several claims the first holds the
+key. A repeat waits for the holder's answer. A claim whose worker has died, or whose lease has ended, is taken over: its
+events are looked for first. Only keyed requests pay.
 """
 
 from __future__ import annotations
@@ -13,22 +14,33 @@ import hashlib
 import logging
 import threading
 import time
-from collections import deque
+from collections import defaultdict, deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from backbone.claim_log import ClaimLog, new_claim, partition_of, parts, record_key
+from backbone.claims import ClaimRecord, Held, HeldClaims
 from backbone.kafka.records import Record
 from backbone.kafka.tail import TopicTail
+from backbone.offset_waits import OffsetWaits
 from schemas import topics
-from schemas.errors import CorruptRecord, IdempotencyMismatch, Unavailable
+from schemas.errors import (
+    CorruptRecord,
+    IdempotencyMismatch,
+    InProgress,
+    NotAcknowledged,
+    NotWritten,
+    QueueFull,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Sequence
 
     from backbone.kafka.producer import Producer
-    from backbone.kafka.records import Message
+    from backbone.kafka.records import Message, Partition
     from backbone.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -36,10 +48,13 @@ log = logging.getLogger(__name__)
 _DIGEST_BYTES = 16
 
 _MOST_WAIT = 4.0
-"""Seconds to find out whether there was an answer: what was refused for want of one must not turn up much later."""
+"""Seconds to get a claim: what was refused for want of one must not turn up later."""
 
-_ANSWERS_PER_RECORD = 2_000
-"""Keeps a record far below Kafka's limit."""
+_LEAST_MARGIN = 10.0
+"""Seconds that a lease outlasts the delivery timeout at least; a quarter of that timeout if it is more."""
+
+_CERTAIN = (QueueFull, NotWritten, InProgress, IdempotencyMismatch)
+"""Errors after which nothing has been written, and the key is free."""
 
 
 class IdempotencyKey(msgspec.Struct, frozen=True):
@@ -79,6 +94,17 @@ class _Answers(msgspec.Struct, frozen=True, array_like=True):
     answers: list[tuple[bytes, msgspec.Raw]]
 
 
+class Claimed(msgspec.Struct, frozen=True):
+    """The result of a claim: the answers already given, and by index the void claims that it took over.
+
+    The events of these must be looked for in ``Held.places`` before anything is written, for at most ``seconds``.
+    """
+
+    answers: list[Answer | None]
+    taken_over: dict[int, Held]
+    seconds: float
+
+
 class _Remembered(msgspec.Struct, frozen=True):
     """The digests of one record, so that they can be forgotten together."""
 
@@ -104,19 +130,18 @@ class _ClientKeys(msgspec.Struct):
         return len(self.partitions) > 1 or any(len(records) > 1 for records in self.partitions.values())
 
 
+def _refuse(mismatched: Sequence[str]) -> None:
+    if mismatched:
+        raise IdempotencyMismatch("This idempotency key was used with another body.", keys=mismatched)
+
+
 def _is_older(key: IdempotencyKey, answer: Answer) -> bool:
     return any(answer.body_hash == body_hash for _, body_hash in key.older)
 
 
-def _record_key(answers: Sequence[tuple[bytes, msgspec.Raw]]) -> bytes:
-    """Only matters to compaction, which may drop an earlier answer to the very same keys, and to no other."""
-    if len(answers) == 1:
-        return answers[0][0]
-    return hashlib.blake2b(b"".join(digest for digest, _ in answers), digest_size=_DIGEST_BYTES).digest()
-
-
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(_Answers)
+_CLAIMS = msgspec.msgpack.Decoder(ClaimRecord)
 _ANSWER = msgspec.msgpack.Decoder(Answer)
 
 
@@ -129,15 +154,24 @@ class IdempotencyLog:
     """
 
     def __init__(self, settings: KafkaSettings, producer: Producer) -> None:
+        self.settings = settings
         self._producer = producer
         self._window = settings.idempotency_window
         self._keys_per_client = settings.idempotency_keys
+        margin = max(_LEAST_MARGIN, settings.delivery_timeout / 4)
+        lease = settings.delivery_timeout + margin
+        self._search = margin - _MOST_WAIT
         self._answers: dict[bytes, bytes] = {}
+        self._held = HeldClaims()
         self._clients: dict[str, _ClientKeys] = {}
         self._swept_at = 0
         self._changing = threading.Lock()
         self._busy: dict[bytes, asyncio.Future[None]] = {}
-        self._tail = TopicTail(settings, [topics.IDEMPOTENCY], self._apply, name="idempotency")
+        self._tail = TopicTail(
+            settings, [topics.IDEMPOTENCY], self._apply, name="idempotency", on_advance=self._advanced
+        )
+        self._waits = OffsetWaits(lambda partition, offset: self._tail.passed(topics.IDEMPOTENCY, partition, offset))
+        self._claims = ClaimLog(producer, self._tail, self._waits, held=self._held, lease=lease)
 
     def start(self) -> None:
         """Begin to read; returns at once."""
@@ -146,6 +180,19 @@ class IdempotencyLog:
     def stop(self) -> None:
         """Stop reading."""
         self._tail.stop()
+
+    async def caught_up(self, keys: Sequence[IdempotencyKey] | None = None, timeout: float = _MOST_WAIT) -> None:  # noqa: ASYNC109  # the tail's
+        """Know all that was answered before this call, to these keys or to all.
+
+        Raises:
+            Unavailable: not within ``timeout`` seconds.
+        """
+        if keys is None:
+            await self._tail.caught_up(timeout)
+        else:
+            count = await self._tail.partition_count(timeout)
+            wanted = {(topics.IDEMPOTENCY, partition_of(key.digest, count)) for key in keys}
+            await self._tail.caught_up_on(wanted, timeout)
 
     @property
     def effective_window(self) -> float:
@@ -157,26 +204,40 @@ class IdempotencyLog:
                     shortest = min(shortest, time.time() - keys.oldest()[0].recorded_at / 1_000)
         return max(0.0, shortest)
 
-    @asynccontextmanager
-    async def claim(self, keys: Sequence[IdempotencyKey]) -> AsyncIterator[list[Answer | None]]:
-        """The answer already given for each key, or None; no other request of this process works on them meanwhile.
-
-        A request that comes while another holds one of its keys waits for it, and then finds its answer.
+    def answered(self, keys: Sequence[IdempotencyKey]) -> list[Answer | None]:
+        """The answers that are known of here without asking Kafka.
 
         Raises:
             IdempotencyMismatch: a key was used with another body.
-            Unavailable: Kafka cannot say whether there was an answer.
+        """
+        with self._changing:
+            self._sweep(int(time.time() * 1_000))
+        return self._find_all(keys, [key.digest for key in keys])
+
+    @asynccontextmanager
+    async def claim(
+        self, keys: Sequence[IdempotencyKey], places: Sequence[Collection[Partition]]
+    ) -> AsyncIterator[Claimed]:
+        """Hold keys, all of one client, while their events are published.
+
+        A body that raises an error after which nothing can have been written releases them. After any other they stay
+        held until the lease ends. ``places`` has, for each key, the partitions that its events go to.
+
+        Raises:
+            IdempotencyMismatch: a key was used with another body.
+            InProgress: another request holds a key and has no outcome yet.
+            Unavailable: Kafka does not acknowledge the claim.
         """
         digests = [key.digest for key in keys]
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + _MOST_WAIT
+        deadline = asyncio.get_running_loop().time() + _MOST_WAIT
         done = await self._hold(digests, deadline)
+        offsets: dict[bytes, int] = {}
         try:
-            with self._changing:
-                self._sweep(int(time.time() * 1_000))
-            if not all(digest in self._answers for digest in digests):
-                await self._tail.caught_up(max(0.0, deadline - loop.time()))
-            yield self._find_all(keys, digests)
+            taken_over = await self._acquire(keys, places, offsets, deadline)
+            yield Claimed(self._find_all(keys, digests), taken_over, self._search)
+        except _CERTAIN:
+            self._claims.release(keys[0].client, offsets)
+            raise
         finally:
             for digest in digests:
                 self._busy.pop(digest, None)
@@ -186,20 +247,63 @@ class IdempotencyLog:
         """Remember the answers to claimed keys, all of one client; returns when Kafka has them.
 
         Raises:
-            Unavailable: it cannot be said whether a repeat will be recognised.
+            NotAcknowledged: the claims stay held until their lease ends.
         """
-        pairs = [(key.digest, msgspec.Raw(_ENCODER.encode(answer))) for key, answer in zip(keys, answers, strict=True)]
+        count = await self._tail.partition_count(_MOST_WAIT)
+        pairs = defaultdict(list)
+        for key, answer in zip(keys, answers, strict=True):
+            pairs[partition_of(key.digest, count)].append((key.digest, msgspec.Raw(_ENCODER.encode(answer))))
         records = [
-            Record(topics.IDEMPOTENCY, _ENCODER.encode(_Answers(keys[0].client, part)), _record_key(part))
-            for part in (pairs[at : at + _ANSWERS_PER_RECORD] for at in range(0, len(pairs), _ANSWERS_PER_RECORD))
+            Record(
+                topics.IDEMPOTENCY,
+                _ENCODER.encode(_Answers(keys[0].client, list(part))),
+                record_key([digest for digest, _ in part]),
+                partition=partition,
+            )
+            for partition, answered in pairs.items()
+            for part in parts(answered)
         ]
-        await self._producer.send(records)
+        try:
+            await self._producer.send(records, final=True)
+        except Unavailable as error:
+            # The events are written, though the queue may be too full for their answer.
+            raise NotAcknowledged(f"the answer is not recorded: {error}") from error
+
+    async def _acquire(
+        self,
+        keys: Sequence[IdempotencyKey],
+        places: Sequence[Collection[Partition]],
+        offsets: dict[bytes, int],
+        deadline: float,
+    ) -> dict[int, Held]:
+        """Get each key's answer or hold the key; ``offsets`` gets the claims. Returns what was taken over, by index."""
+        digests = [key.digest for key in keys]
+        taken_over: dict[int, Held] = {}
+        while True:
+            known = self._find_all(keys, digests)
+            left = [
+                (index, digest)
+                for index, digest in enumerate(digests)
+                if known[index] is None and not self._claims.is_ours(digest, offsets.get(digest))
+            ]
+            if not left:
+                return {index: held for index, held in taken_over.items() if known[index] is None}
+            holders = {index: holder for index, digest in left if (holder := self._held.get(digest)) is not None}
+            _refuse([keys[index].key for index, held in holders.items() if held.body_hash != keys[index].body_hash])
+            if awaited := [digests[index] for index, held in holders.items() if not held.is_void]:
+                await self._claims.changed(awaited, deadline)
+                continue
+            claims = [
+                new_claim(digest, keys[index].body_hash, places[index], holders.get(index)) for index, digest in left
+            ]
+            offsets.update(await self._claims.write(keys[0].client, claims, deadline))
+            taken_over |= holders
 
     async def _hold(self, digests: Sequence[bytes], deadline: float) -> asyncio.Future[None]:
-        """Wait until no other request has one of the keys, and take them all; others wait for the future then.
+        """Wait until no other request of this process has one of the keys, and take them all.
 
         Raises:
-            Unavailable: another one has not finished by the deadline (the loop's time).
+            InProgress: another one has not finished by the deadline (the loop's time).
         """
         while True:
             holder = next((self._busy[digest] for digest in digests if digest in self._busy), None)
@@ -209,7 +313,7 @@ class IdempotencyLog:
                 async with asyncio.timeout_at(deadline):
                     await asyncio.shield(holder)
             except TimeoutError as error:
-                raise Unavailable("another request with this idempotency key is not done yet") from error
+                raise InProgress("another request with this idempotency key is in progress") from error
         # Taken together, with no await since the look: nobody holds one key and waits for another.
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._busy.update(dict.fromkeys(digests, done))
@@ -222,8 +326,7 @@ class IdempotencyLog:
             for key, answer in zip(keys, answers, strict=True)
             if answer is not None and answer.body_hash != key.body_hash and not _is_older(key, answer)
         ]
-        if mismatched:
-            raise IdempotencyMismatch("This idempotency key was used with another body.", keys=mismatched)
+        _refuse(mismatched)
         return answers
 
     def _find(self, key: IdempotencyKey, digest: bytes) -> Answer | None:
@@ -243,21 +346,37 @@ class IdempotencyLog:
             return
         try:
             client, answers = (decoded := _DECODER.decode(value)).client, decoded.answers
+            if not answers:
+                self._apply_claims(message, _CLAIMS.decode(value))
+                return
             for _, answer in answers:
                 _ANSWER.decode(answer)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, IndexError) as error:
             raise CorruptRecord(f"not an idempotency record: {error}") from error
         recorded_at = message.timestamp()[1]
         with self._changing:
-            # The first answer under a key stands; one that raced with it was given to nobody who can still ask.
+            # The first answer under a key stands.
             added = [digest for digest, _ in answers if digest not in self._answers]
             self._answers.update((digest, bytes(answer)) for digest, answer in answers if digest not in self._answers)
+            self._held.answered(digest for digest, _ in answers)
             keys = self._clients.setdefault(client, _ClientKeys(0, {}))
             keys.partitions.setdefault(message.partition() or 0, deque()).append(_Remembered(recorded_at, added))
             keys.count += len(added)
             while keys.count > self._keys_per_client and keys.holds_several():
                 self._forget_oldest(keys)
             self._sweep(recorded_at)
+        self._waits.note([digest for digest, _ in answers])
+
+    def _apply_claims(self, message: Message, record: ClaimRecord) -> None:
+        with self._changing:
+            open_claims = [claim for claim in record.claims if claim.digest not in self._answers]
+            unanswered = msgspec.structs.replace(record, claims=tuple(open_claims))
+            self._held.apply(unanswered, message.offset() or 0, message.timestamp()[1])
+        self._waits.note([digest for digest, _ in record.released])
+
+    def _advanced(self) -> None:
+        """Called on the tail's thread after a batch was applied."""
+        self._waits.advance()
 
     def _forget_oldest(self, keys: _ClientKeys) -> None:
         records = keys.oldest()
@@ -278,3 +397,4 @@ class IdempotencyLog:
                 self._forget_oldest(keys)
             if not keys.partitions:
                 del self._clients[client]
+        self._held.forget(now - self._window * 1_000)

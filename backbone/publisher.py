@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backbone.event_keys import distinct_keys, draft_id, event_key, named_mismatch, older_event_id
+from backbone.event_writes import EventWrites
 from backbone.idempotency import Answer, IdempotencyKey
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
 from backbone.kafka.records import ANY_PARTITION, Record, partition_for
 from schemas import timestamps
 from schemas.access import Role
-from schemas.errors import IdempotencyMismatch, InvalidEvent, PayloadTooLarge, PermissionDenied, Problem
+from schemas.errors import IdempotencyMismatch, InvalidEvent, InvalidRequest, PayloadTooLarge, PermissionDenied, Problem
 from schemas.event import Receipt
 from schemas.event_type import RegistrationKind
 from schemas.ids import keyed_event_id, new_ids
@@ -21,13 +22,14 @@ from schemas.topics import event_topic
 from schemas.validation import EventWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
     from backbone.event_keys import Place
     from backbone.idempotency import IdempotencyLog
     from backbone.kafka.producer import Producer
+    from backbone.kafka.records import Partition
     from schemas.delivery import Headers
     from schemas.event import EventDraft
     from schemas.event_type import EventType, Registration
@@ -73,8 +75,8 @@ class Publisher:
 
     def __init__(self, catalog: Catalog, producer: Producer, idempotency: IdempotencyLog) -> None:
         self._catalog = catalog
-        self._producer = producer
         self._idempotency = idempotency
+        self._writes = EventWrites(producer, idempotency.settings)
         self._version = -1
         self._routes: dict[_RouteKey, _Route] = {}
         self._writers: dict[tuple[EventType, Registration | None], EventWriter] = {}
@@ -108,10 +110,23 @@ class Publisher:
     async def _publish_once(self, drafts: Sequence[EventDraft], key: IdempotencyKey, place: Place) -> list[Receipt]:
         """The whole request under one key."""
         ids = [keyed_event_id(key.client, key.key, index) for index in range(len(drafts))]
-        async with self._idempotency.claim([key]) as (answer,):
+        (answer,) = self._idempotency.answered([key])
+        if answer is not None:
+            return _repeated(answer, ids)
+        received_at = timestamps.now()
+        records = await self._checked([key], self._records(drafts, ids, place, received_at, fixed=True))
+        if records is None:
+            return await self._publish_once(drafts, key, place)
+        async with self._idempotency.claim([key], [_places(records)]) as claimed:
+            (answer,) = claimed.answers
             if answer is not None:
                 return _repeated(answer, ids)
-            receipts = await self._write(drafts, ids, place)
+            receipts = await self._writes.write(
+                list(zip(ids, records, strict=True)),
+                received_at,
+                lost=dict.fromkeys(ids, claimed.taken_over.get(0)),
+                seconds=claimed.seconds,
+            )
             await self._idempotency.record([key], [_answer(key, receipts)])
             return receipts
 
@@ -133,45 +148,99 @@ class Publisher:
         ids: list[str],
         place: Place,
     ) -> list[Receipt]:
-        async with self._idempotency.claim(list(distinct.values())) as found:
-            known = {name: answer for name, answer in zip(distinct, found, strict=True) if answer is not None}
-            fresh = _first_of_each(keys, known)
-            written = await self._write(
-                [drafts[index] for index in fresh], [ids[index] for index in fresh], lambda at: place(fresh[at])
+        known = _known(distinct, self._idempotency.answered(list(distinct.values())))
+        unknown = {name: key for name, key in distinct.items() if name not in known}
+        fresh = _first_of_each(keys, known)
+        received_at = timestamps.now()
+        making = self._records(
+            [drafts[index] for index in fresh],
+            [ids[index] for index in fresh],
+            lambda at: place(fresh[at]),
+            received_at,
+            fixed=True,
+        )
+        made = await self._checked(list(unknown.values()), making)
+        if made is None:
+            return await self._claimed(drafts, keys, distinct, ids, place)
+        written: dict[int, Receipt] = {}
+        if unknown:
+            events = {index: (keys[index], ids[index], record) for index, record in zip(fresh, made, strict=True)}
+            written = await self._write_each(events, unknown, known, received_at)
+        elif fresh:
+            receipts = await self._writes.send([ids[index] for index in fresh], made, received_at, final=True)
+            written = dict(zip(fresh, receipts, strict=True))
+        for index, key in enumerate(keys):
+            if key is not None and key.key in known and known[key.key].body_hash != key.body_hash:
+                ids[index] = older_event_id(drafts[index])
+        for index, receipt in written.items():
+            if (key := keys[index]) is not None:
+                known[key.key] = _answer(key, [receipt])
+        return [
+            written[index] if key is None or index in written else _repeated(known[key.key], [ids[index]])[0]
+            for index, key in enumerate(keys)
+        ]
+
+    async def _write_each(
+        self,
+        events: Mapping[int, tuple[IdempotencyKey | None, str, Record]],
+        unknown: Mapping[str, IdempotencyKey],
+        known: dict[str, Answer],
+        received_at: int,
+    ) -> dict[int, Receipt]:
+        """Write what has no answer yet, by index; ``known`` gets the answers that other requests had meanwhile."""
+        of_key = {key.key: (event_id, record) for key, event_id, record in events.values() if key is not None}
+        places = [_places([of_key[name][1]]) for name in unknown]
+        async with self._idempotency.claim(list(unknown.values()), places) as claimed:
+            known.update(_known(unknown, claimed.answers))
+            left = {
+                index: (key, event_id, record)
+                for index, (key, event_id, record) in events.items()
+                if key is None or key.key not in known
+            }
+            receipts = await self._writes.write(
+                [(event_id, record) for _, event_id, record in left.values()],
+                received_at,
+                lost={of_key[name][0]: claimed.taken_over.get(index) for index, name in enumerate(unknown)},
+                seconds=claimed.seconds,
             )
             answers = [
                 (key, _answer(key, [receipt]))
-                for key, receipt in zip((keys[index] for index in fresh), written, strict=True)
+                for (key, *_), receipt in zip(left.values(), receipts, strict=True)
                 if key is not None
             ]
             if answers:
                 await self._idempotency.record([key for key, _ in answers], [answer for _, answer in answers])
-        for index, key in enumerate(keys):
-            if key is not None and key.key in known and known[key.key].body_hash != key.body_hash:
-                ids[index] = older_event_id(drafts[index])
-        known.update((key.key, answer) for key, answer in answers)
-        receipts = dict(zip(fresh, written, strict=True))
-        return [
-            receipts[index] if key is None or index in receipts else _repeated(known[key.key], [ids[index]])[0]
-            for index, key in enumerate(keys)
-        ]
+        return dict(zip(left, receipts, strict=True))
+
+    async def _checked(self, keys: Sequence[IdempotencyKey], making: Awaitable[list[Record]]) -> list[Record] | None:
+        """The records; None if events that are not valid now were answered before, so that this is a repeat."""
+        try:
+            return await making
+        except (InvalidRequest, PermissionDenied):
+            if not keys:
+                raise
+            await self._idempotency.caught_up(keys)
+            if all(answer is None for answer in self._idempotency.answered(keys)):
+                raise
+            return None
 
     async def _write(
         self, drafts: Sequence[EventDraft], ids: Sequence[str], place: Place, *, final: bool = False
     ) -> list[Receipt]:
         received_at = timestamps.now()
         records = await self._records(drafts, ids, place, received_at)
-        acks = await self._producer.send(records, final=final)
-        return [
-            Receipt(
-                id=event_id, topic=record.topic, partition=ack.partition, offset=ack.offset, received_at=received_at
-            )
-            for event_id, record, ack in zip(ids, records, acks, strict=True)
-        ]
+        return await self._writes.send(ids, records, received_at, final=final)
 
     async def _records(
-        self, drafts: Sequence[EventDraft], ids: Sequence[str], place: Place, received_at: int
+        self,
+        drafts: Sequence[EventDraft],
+        ids: Sequence[str],
+        place: Place,
+        received_at: int,
+        *,
+        fixed: bool = False,
     ) -> list[Record]:
+        """The records of events. ``fixed`` ones have a partition, so that a later try can look for them there."""
         records: list[Record] = []
         problems: list[Problem] = []
         for index, (draft, event_id) in enumerate(zip(drafts, ids, strict=True)):
@@ -199,7 +268,10 @@ class Publisher:
                 headers.append(("hr_request", draft.request))
             if len(value) + len(draft.request or b"") + len(draft.producer_id or "") > _SMALL:
                 _check_size(value, headers, key, place(index))
-            partition = ANY_PARTITION if key is None else partition_for(key, route.partitions)
+            if key is not None:
+                partition = partition_for(key, route.partitions)
+            else:
+                partition = partition_for(ids[0].encode(), route.partitions) if fixed else ANY_PARTITION
             records.append(Record(route.topic, value, key, headers, partition))
         if problems:
             raise InvalidEvent("The events are not valid: nothing was published.", problems)
@@ -252,6 +324,14 @@ class Publisher:
                 self._writers.clear()
             found = self._writers[event_type, registration] = EventWriter(event_type, registration)
         return found
+
+
+def _known(keys: Mapping[str, IdempotencyKey], answers: Sequence[Answer | None]) -> dict[str, Answer]:
+    return {name: answer for name, answer in zip(keys, answers, strict=True) if answer is not None}
+
+
+def _places(records: Sequence[Record]) -> tuple[Partition, ...]:
+    return tuple(dict.fromkeys((record.topic, record.partition) for record in records))
 
 
 def _first_of_each(keys: Sequence[IdempotencyKey | None], known: Mapping[str, Answer]) -> list[int]:

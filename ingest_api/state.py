@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
@@ -160,6 +161,9 @@ class Gateway:
         )
         await _until(deadline, self.catalog.caught_up)
         await _until(deadline, lambda: self.accounts.bootstrap(self.settings.backbone.admin_key))
+        # A keyed publish waits for its own part of the log anyway; the rest may be out of reach.
+        with contextlib.suppress(Unavailable):
+            await self.idempotency.caught_up()
         log.info("ingest is ready", extra={"bootstrap_servers": kafka.bootstrap_servers})
 
     async def close(self) -> None:

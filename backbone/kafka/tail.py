@@ -13,7 +13,7 @@ from backbone.kafka.consumer import BEGINNING, BatchConsumer
 from schemas.errors import CorruptRecord, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from backbone.kafka.records import Message, Partition
     from backbone.kafka.settings import KafkaSettings
@@ -47,6 +47,7 @@ class TopicTail:
         apply: called on the tail's thread.
         name: of the thread, for logs.
         on_corrupt: told of a record that ``apply`` raised for; the tail goes on with the next one.
+        on_advance: called on the tail's thread whenever records or ends have been passed.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class TopicTail:
         *,
         name: str,
         on_corrupt: Callable[[Message, CorruptRecord], None] | None = None,
+        on_advance: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._topics = tuple(topics)
         self._apply = apply
         self._name = name
         self._on_corrupt = on_corrupt
+        self._on_advance = on_advance
         self._consumer: BatchConsumer | None = None
         self._admin: Admin | None = None
         self._partitions: list[Partition] = []
@@ -99,6 +102,35 @@ class TopicTail:
     def passed(self, topic: str, partition: int, offset: int) -> bool:
         """Whether the record at ``offset`` has been applied (or skipped as never committed)."""
         return self._passed.get((topic, partition), 0) > offset
+
+    @property
+    def known_partitions(self) -> int:
+        """How many partitions are read; 0 before Kafka has said how many there are."""
+        return len(self._partitions)
+
+    async def partition_count(self, timeout: float) -> int:  # noqa: ASYNC109  # as below
+        """How many partitions are read.
+
+        Raises:
+            Unavailable: Kafka does not say so within ``timeout`` seconds.
+        """
+        if not self._assigned.is_set():
+            self._running()
+            if not await asyncio.to_thread(self._assigned.wait, max(0.0, timeout)):
+                raise self._behind(timeout)
+        return len(self._partitions)
+
+    async def caught_up_on(self, partitions: Collection[Partition], timeout: float) -> None:  # noqa: ASYNC109  # as below
+        """``caught_up`` for some of the partitions; others may be out of reach.
+
+        Raises:
+            Unavailable: not within ``timeout`` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._await(await self._running().end_offsets(partitions), timeout)
+        except TimeoutError as error:
+            raise self._behind(timeout) from error
 
     def catch_up(self, timeout: float = 10.0) -> None:
         """Block until everything that could be read when this was called has been applied. Not for the event loop.
@@ -264,6 +296,8 @@ class TopicTail:
         for future in done:
             if future.set_running_or_notify_cancel():
                 future.set_result(None)
+        if self._on_advance is not None:
+            self._on_advance()
 
 
 def _fail(future: Future[None], error: Exception) -> None:

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
-from unittest.mock import AsyncMock
+from typing import TYPE_CHECKING
+from unittest.mock import AsyncMock, Mock
 
 import msgspec
 import pytest
 
 from backbone import idempotency
+from backbone.claims import ClaimRecord
 from backbone.idempotency import Answer, IdempotencyKey, IdempotencyLog
 from backbone.kafka.producer import Producer
-from backbone.kafka.records import Message, Record
+from backbone.kafka.records import Ack, Message, Record
 from backbone.kafka.settings import KafkaSettings
-from schemas.errors import CorruptRecord, IdempotencyMismatch, Unavailable
+from backbone.kafka.tail import TopicTail
+from schemas.errors import (
+    CorruptRecord,
+    IdempotencyMismatch,
+    InProgress,
+    NotAcknowledged,
+    NotWritten,
+    QueueFull,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HOUR = 3_600_000
 NOW = 1_700_000_000_000
@@ -108,48 +122,70 @@ def test_after_a_start_the_newest_keys_are_known_however_the_partitions_were_rea
     assert log.effective_window == pytest.approx(240)
 
 
-async def test_a_key_is_forgotten_after_the_window_though_no_other_key_is_used(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_key_is_forgotten_after_the_window_though_no_other_key_is_used() -> None:
     log = log_of(idempotency_window=3_600)
-    monkeypatch.setattr(log._tail, "caught_up", AsyncMock())
     log._apply(record(key("new"), at=NOW - HOUR // 2, partition=1))
     log._apply(record(key("old"), at=NOW - HOUR - HOUR // 10))
-    async with log.claim([key("old", body=b"other"), key("new")]) as (old, new):
-        assert old is None
-        assert new is not None
+    old, new = log.answered([key("old", body=b"other"), key("new")])
+    assert old is None
+    assert new is not None
 
 
-async def test_who_cannot_learn_whether_there_was_an_answer_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_cannot_get_a_claim_is_told_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """And gives up for good: an event that was refused must not turn up when Kafka is back."""
     monkeypatch.setattr(idempotency, "_MOST_WAIT", 0.05)
     log = log_of()
-    asked: list[float] = []
+    acknowledgements: list[asyncio.Future[list[Ack]]] = []
 
-    async def never(timeout: float) -> None:  # noqa: ASYNC109  # the tail's signature
-        asked.append(timeout)
-        raise Unavailable("Kafka is away")
+    def send(records: Sequence[Record], *, final: bool) -> asyncio.Future[list[Ack]]:
+        assert final
+        sent.extend(records)
+        acknowledgements.append(asyncio.get_running_loop().create_future())
+        return acknowledgements[-1]
 
-    monkeypatch.setattr(log._tail, "caught_up", never)
-    with pytest.raises(Unavailable, match="Kafka is away"):
-        async with log.claim([key("a")]):
+    sent: list[Record] = []
+    monkeypatch.setattr(log._producer, "send", send)
+    monkeypatch.setattr(log._tail, "partition_count", AsyncMock(return_value=4))
+    monkeypatch.setattr(TopicTail, "known_partitions", 4)
+    with pytest.raises(NotWritten, match="in time"):
+        async with log.claim([key("a")], [[("t", 0)]]):
             pytest.fail("claimed")
-    assert 0 <= asked[0] <= 0.05
+    # The claim is acknowledged after all: it holds up nobody.
+    acknowledgements[0].set_result([Ack(0, 7)])
+    await asyncio.sleep(0)
+    claim, release = (msgspec.msgpack.decode(each.value or b"", type=ClaimRecord) for each in sent)
+    assert [each.digest for each in claim.claims] == [key("a").digest]
+    assert release.released == ((key("a").digest, 7),)
+    assert sent[0].key == sent[1].key
 
-    monkeypatch.setattr(log._tail, "caught_up", AsyncMock())
-    async with log.claim([key("a"), key("b")]):
-        with pytest.raises(Unavailable, match="not done yet"):
-            async with log.claim([key("b")]):
+
+async def test_a_second_request_of_a_process_waits_for_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idempotency, "_MOST_WAIT", 0.05)
+    log = log_of()
+    monkeypatch.setattr(log._claims, "is_ours", lambda *_: True)
+    async with log.claim([key("a"), key("b")], [(), ()]):
+        with pytest.raises(InProgress):
+            async with log.claim([key("b")], [()]):
                 pytest.fail("claimed twice")
-    async with log.claim([key("b")]) as answers:
-        assert answers == [None]
+    async with log.claim([key("b")], [()]) as claimed:
+        assert claimed.answers == [None]
+
+
+async def test_an_answer_for_which_the_queue_has_no_room_does_not_free_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its event is written: a repeat must look for it."""
+    log = log_of()
+    monkeypatch.setattr(log._tail, "partition_count", AsyncMock(return_value=4))
+    monkeypatch.setattr(log._producer, "send", Mock(side_effect=QueueFull("full")))
+    with pytest.raises(NotAcknowledged):
+        await log.record([key("a")], [Answer(b"b", ("t",), ((0, 0, 1),), 5)])
 
 
 async def test_records_share_a_key_only_when_they_answer_the_same_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else compaction would drop the answers that only the earlier one has."""
     log = log_of()
     sent: list[Record] = []
-    monkeypatch.setattr(log._producer, "send", AsyncMock(side_effect=sent.extend))
+    monkeypatch.setattr(log._tail, "partition_count", AsyncMock(return_value=1))
+    monkeypatch.setattr(log._producer, "send", AsyncMock(side_effect=lambda records, **_: sent.extend(records)))
     answer = Answer(b"b", ("t",), ((0, 0, 1),), 5)
     for names in ("a", "a", "ab", "ab", "ac"):
         await log.record([key(name) for name in names], [answer] * len(names))

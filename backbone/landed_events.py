@@ -1,0 +1,130 @@
+"""Finds events whose outcome is open: those of a worker that died, or gave up, between writing and answering."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.records import headers_of
+from schemas.errors import NotWritten
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.settings import KafkaSettings
+
+_SKEW_MS = 60_000
+"""The clocks of two brokers may differ by as much: the claim has the time of one, its events that of another."""
+
+_SETTLE = 1.5
+"""Seconds between the two reads: what a dead worker's broker had received, it has appended by then."""
+
+_BATCH = 1_000
+_WAIT = 0.2
+
+_FRAME = 5
+"""Bytes before the Avro record, whose first field is the event's id."""
+
+_HEADER = "hr_event"
+
+
+class Landed(NamedTuple):
+    """Where an event is, and when it was appended, in microseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    appended_at: int
+
+
+async def find_landed(
+    settings: KafkaSettings, ids: Collection[str], places: Iterable[Partition], since: int, seconds: float
+) -> dict[str, Landed]:
+    """The events of these ids in these partitions, appended at or after ``since`` (milliseconds).
+
+    The partitions are read to their ends, and once more to their ends of a moment later.
+
+    Raises:
+        NotWritten: that takes more than ``seconds``.
+    """
+    stopping = threading.Event()
+    search = _Search(settings, {each.encode() for each in ids}, tuple(places), since, time.monotonic() + seconds)
+    try:
+        return await asyncio.to_thread(search.run, stopping)
+    finally:
+        stopping.set()
+
+
+class _Search:
+    def __init__(
+        self, settings: KafkaSettings, ids: set[bytes], places: tuple[Partition, ...], since: int, deadline: float
+    ) -> None:
+        self._settings = settings
+        self._ids = ids
+        self._places = places
+        self._since = since
+        self._deadline = deadline
+        self._found: dict[str, Landed] = {}
+
+    def run(self, stopping: threading.Event) -> dict[str, Landed]:
+        if not self._places:
+            return {}
+        consumer = BatchConsumer(self._settings, group=None)
+        try:
+            times = dict.fromkeys(self._places, max(0, self._since - _SKEW_MS))
+            starts = consumer.offsets_for_times(times, self._left())
+            ends = consumer.end_offsets(self._places, self._left())
+            passed = {place: ends[place] if start is None else start for place, start in starts.items()}
+            consumer.assign(passed)
+            self._read(consumer, passed, ends, stopping)
+            if len(self._found) < len(self._ids) and not stopping.wait(_SETTLE):
+                self._read(consumer, passed, consumer.end_offsets(self._places, self._left()), stopping)
+        finally:
+            consumer.close()
+        return self._found
+
+    def _read(
+        self,
+        consumer: BatchConsumer,
+        passed: dict[Partition, int],
+        ends: dict[Partition, int],
+        stopping: threading.Event,
+    ) -> None:
+        while any(passed[place] < end for place, end in ends.items()) and len(self._found) < len(self._ids):
+            if stopping.is_set():
+                return
+            self._left()
+            for message in consumer.consume(_BATCH, _WAIT):
+                self._look_at(message)
+                place = (str(message.topic()), int(message.partition() or 0))
+                passed[place] = int(message.offset() or 0) + 1
+            for place, end in consumer.ends.items():
+                passed[place] = max(passed[place], end)
+
+    def _look_at(self, message: Message) -> None:
+        event_id = _event_id(message)
+        if event_id in self._ids:
+            topic, partition, offset = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
+            landed = Landed(topic, partition, offset, message.timestamp()[1] * 1_000)
+            self._found.setdefault(event_id.decode(), landed)
+
+    def _left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise NotWritten("an earlier try of this publish could not be looked for in time")
+        return left
+
+
+def _event_id(message: Message) -> bytes:
+    """The gateway's id of an event: its header's, or else the record's first field."""
+    for name, content in headers_of(message):
+        if name == _HEADER:
+            return content or b""
+    value = message.value() or b""
+    # Of up to 63 characters, an Avro string has one byte of length, doubled: an id of ours has 36.
+    length = value[_FRAME] // 2 if len(value) > _FRAME else 0
+    return value[_FRAME + 1 : _FRAME + 1 + length]

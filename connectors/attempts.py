@@ -108,6 +108,12 @@ def retry_record(message: Message, delivery: Delivery | GroupedDelivery, *, due:
     return Record(tier_for((due - now) / 1_000)[1], message.value(), waiting.record_key, headers)
 
 
+def again_record(message: Message, delivery: Delivery | GroupedDelivery) -> Record:
+    """The delivery at the end of ``deliveries.webhook``, untried."""
+    headers = event_headers(header_list(message)) + delivery.to_headers()
+    return Record(topics.WEBHOOK_DELIVERIES, message.value(), delivery.record_key, headers)
+
+
 def dead_record(message: Message, delivery: Delivery, *, reason: str, answer: Answer | None = None) -> Record:
     """The whole delivery on ``dead-letters``, with the reason and the last response, so that it can be redriven.
 

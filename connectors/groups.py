@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backbone.kafka.records import Record
+from connectors.attempts import again_record
 from connectors.lanes import Lane, Lanes
 from connectors.outcomes import AGAIN, GroupJob, Outcomes
-from schemas import timestamps, topics
-from schemas.delivery import event_headers
+from schemas import timestamps
 from schemas.errors import CorruptRecord, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from backbone.catalog.reader import Catalog
+    from backbone.kafka.records import Record
+    from connectors.backlog import Order
     from connectors.calls import Calls
     from connectors.endpoint_states import EndpointStates
     from connectors.offsets import PartitionProgress
@@ -78,27 +79,33 @@ class ContractGroups:
         """Take one event with its contracts."""
         now = self._clock.now()
         lane = self._lanes.of(job.delivery.source.topic, _AT_ONCE)
-        if lane.offer(job, now):
+        if lane.offer(job, now, job.order):
             self.queued += 1
             self._pump(lane)
         else:
-            self._postpone(job, lane.reserve(now) - now)
+            self._postpone(lane, job, now)
 
     def tick(self, now: float) -> None:
         """Put off what has queued for too long; ``now`` by the clock."""
         for lane in self._lanes.all():
             for job in lane.overdue(now):
                 self.queued -= 1
-                self._postpone(job, lane.reserve(now) - now)
+                self._postpone(lane, job, now)
+
+    def oldest(self, now: float) -> Order | None:
+        """The place in line of the event that waits for the longest."""
+        return self._lanes.oldest(now)
 
     def forget_idle(self, now: float) -> None:
         """Forget lanes without work."""
         self._lanes.forget_idle(now)
 
-    def drop(self, parts: Collection[PartitionProgress]) -> None:
-        """Drop what these partitions queue, its offsets unfinished."""
+    def hand_on(self, parts: Collection[PartitionProgress]) -> None:
+        """Write what these partitions queue to their end, for the next owner."""
         for lane in self._lanes.all():
-            self.queued -= len(lane.remove(lambda job: job.progress in parts))
+            for job in lane.remove(lambda job: job.progress in parts):
+                self.queued -= 1
+                self._write(job, [again_record(job.message, job.delivery)])
 
     def _pump(self, lane: Lane[GroupJob]) -> None:
         while (taken := lane.take(self._clock.now())) is not None:
@@ -171,13 +178,14 @@ class ContractGroups:
             else:
                 return
 
-    def _postpone(self, job: GroupJob, seconds: float) -> None:
-        records = self._outcomes.postponed(job, seconds, "busy")
+    def _postpone(self, lane: Lane[GroupJob], job: GroupJob, now: float) -> None:
+        seconds = lane.put_off(now, job.order, again=self._lanes.again()) - now
+        self._write(job, self._outcomes.postponed(job, seconds, "busy"))
+
+    def _write(self, job: GroupJob, records: Sequence[Record]) -> None:
         work = partial(self._outcomes.write, job.message, job.progress, records)
         self._tasks.start(job.progress, self._outcomes.guard(job.message, job.progress, work))
 
 
 def _remainder(job: GroupJob, left: Sequence[Contract]) -> Record:
-    rest = msgspec.structs.replace(job.delivery, contracts=tuple(left))
-    headers = event_headers(job.headers) + rest.to_headers()
-    return Record(topics.WEBHOOK_DELIVERIES, job.message.value(), rest.record_key, headers)
+    return again_record(job.message, msgspec.structs.replace(job.delivery, contracts=tuple(left)))

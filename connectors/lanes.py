@@ -1,21 +1,39 @@
 """One lane per endpoint: a bounded window of simultaneous requests and a short queue, so that none waits for another.
 
-A lane only keeps count; it starts nothing and has no clock of its own, so that its behaviour can be tested to the
-millisecond. Times are seconds of one monotonic clock.
+The queue is in the order of routing: a delivery that comes back from a retry tier goes before all that were routed
+later, and the youngest makes room for it. A lane starts nothing and has no clock of its own, so that tests can check
+it to the millisecond. Times are seconds of one monotonic clock.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from typing import TYPE_CHECKING, Generic, TypeVar
+from bisect import bisect_left
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from connectors.backlog import Backlog
+from schemas.topics import RETRY_TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from connectors.backlog import Order
+    from connectors.offsets import PartitionProgress
+
 Item = TypeVar("Item")
 
+HOLD = 6.0
+"""Seconds of an endpoint's work that may queue; the rest goes to a retry tier. It is longer than the smallest tier's
+delay: an endpoint has something to do until what waits there is back."""
+
 PATIENCE = 2.0
-"""Seconds that an endpoint may need for what queues for it; what is beyond goes to a retry tier instead."""
+"""Seconds of an endpoint's work that may queue while the process has much to do; and the least time in the queue
+after which a delivery is handed back because the endpoint became slower."""
+
+SOONEST = float(min(RETRY_TIERS))
+"""Seconds after which a delivery that was put off can be back at the earliest."""
+
+RETURNS = 500
+"""Deliveries per second that come back only to see whether it is their turn already, of all endpoints together."""
 
 FIRST_WINDOW = 4
 MAX_QUEUE = 2_000
@@ -25,7 +43,7 @@ TRIP_AFTER = 8
 FIRST_COOLDOWN = 10.0
 MAX_COOLDOWN = 300.0
 HORIZON = 300.0
-"""Most seconds that deliveries which did not fit are spread over."""
+"""Most seconds after which a delivery that did not fit comes back, if its endpoint may be called at all by then."""
 
 _FIRST_LATENCY = 0.01
 """Seconds that an endpoint is believed to need until it has answered once or taken longer."""
@@ -39,6 +57,14 @@ _FORGET = 1.01
 """By this factor the quickest answer grows older with each answer: what is slower from now on becomes the measure."""
 
 
+class _Queued(NamedTuple, Generic[Item]):
+    order: Order
+    arrival: int
+    """Keeps deliveries of the same place apart: what queues is never compared."""
+    since: float
+    item: Item
+
+
 class Lane(Generic[Item]):
     """What is known of one endpoint: how fast it answers, how much it may have at once, whether it is worth trying.
 
@@ -49,12 +75,20 @@ class Lane(Generic[Item]):
     Args:
         limit: the endpoint's most simultaneous requests.
         edited_at: when the endpoint was last edited, in microseconds since the epoch; see ``begin_anew``.
+
+    Attributes:
+        backlog: the deliveries that were put off.
+        partition: where they come from, if it is one.
     """
 
     def __init__(self, limit: int, edited_at: int = 0) -> None:
         self.limit = limit
-        self._queue: deque[tuple[float, Item]] = deque()
+        self.backlog = Backlog()
+        self.partition: PartitionProgress | None = None
+        self._queue: list[_Queued[Item]] = []
         self._started: dict[int, float] = {}
+        self._arrivals = 0
+        self._squeezed_in = 0
         self._ticket = 0
         self.used_at = 0.0
         self.begin_anew(edited_at)
@@ -72,7 +106,7 @@ class Lane(Generic[Item]):
         self._failures = 0
         self._cooldown = FIRST_COOLDOWN
         self._closed_until = 0.0
-        self._free_at = 0.0
+        self._paused_until = 0.0
 
     @property
     def queued(self) -> int:
@@ -90,14 +124,27 @@ class Lane(Generic[Item]):
             return 0
         return 1 if self._failures >= TRIP_AFTER else min(self._window, self.limit)
 
-    def offer(self, item: Item, now: float) -> bool:
-        """Queue a delivery, unless it would wait for longer than ``PATIENCE`` however far the window may yet open."""
+    def offer(self, item: Item, now: float, order: Order, within: float = HOLD) -> bool:
+        """Queue a delivery, unless the queue is full of older ones.
+
+        Args:
+            item: the delivery.
+            now: seconds.
+            order: its place in line.
+            within: most seconds of the endpoint's work that may queue, however far the window may yet open.
+        """
         self.used_at = now
-        window = self.window(now)
-        widest = self.limit if window > 1 else window
-        if len(self._queue) >= min(MAX_QUEUE, max(widest, self._room(widest, now))):
+        self.backlog.came_back(order)
+        full = len(self._queue) >= self._most(self._widest(now), now, within)
+        if full and (not self._queue or self._queue[-1].order <= order):
             return False
-        self._queue.append((now, item))
+        self._squeezed_in += full
+        self._arrivals += 1
+        queued = _Queued(order, self._arrivals, now, item)
+        if not self._queue or self._queue[-1].order <= order:
+            self._queue.append(queued)
+        else:
+            self._queue.insert(bisect_left(self._queue, (order, self._arrivals)), queued)
         return True
 
     def take(self, now: float) -> tuple[int, Item] | None:
@@ -106,7 +153,7 @@ class Lane(Generic[Item]):
             return None
         self._ticket += 1
         self._started[self._ticket] = now
-        return self._ticket, self._queue.popleft()[1]
+        return self._ticket, self._queue.pop(0).item
 
     def done(self, ticket: int, now: float, *, healthy: bool | None) -> None:
         """A request is over.
@@ -134,34 +181,68 @@ class Lane(Generic[Item]):
             self._closed_until = now + self._cooldown
             self._cooldown = min(self._cooldown * 2, MAX_COOLDOWN)
 
-    def overdue(self, now: float) -> list[Item]:
-        """Take out what has queued for ``PATIENCE`` seconds, unless the endpoint gets to it in as many more."""
+    def overdue(self, now: float, within: float = HOLD) -> list[Item]:
+        """Take out the youngest: as many as older ones took the place of, and more if the endpoint became slower.
+
+        Args:
+            now: seconds.
+            within: as ``offer`` has it.
+        """
         found: list[Item] = []
-        room = max(0, self._room(self.window(now), now) - len(self._started))
-        while len(self._queue) > room and now - self._queue[0][0] >= PATIENCE:
-            found.append(self._queue.popleft()[1])
+        most = self._most(self._widest(now), now, within)
+        while self._squeezed_in > 0 and len(self._queue) > most:
+            self._squeezed_in -= 1
+            found.append(self._queue.pop().item)
+        self._squeezed_in = 0
+        most = self._most(self.window(now), now, within)
+        while len(self._queue) > most and now - self._queue[-1].since >= PATIENCE:
+            found.append(self._queue.pop().item)
         return found
 
     def remove(self, unwanted: Callable[[Item], bool]) -> list[Item]:
         """Take out what queues and is not wanted any more."""
-        found = [item for _, item in self._queue if unwanted(item)]
-        self._queue = deque(entry for entry in self._queue if not unwanted(entry[1]))
+        found = [queued.item for queued in self._queue if unwanted(queued.item)]
+        self._queue = [queued for queued in self._queue if not unwanted(queued.item)]
         return found
 
-    def reserve(self, now: float, not_before: float = 0.0) -> float:
-        """When a delivery that did not fit shall come back.
+    def put_off(self, now: float, order: Order, not_before: float = 0.0, again: float = SOONEST) -> float:
+        """Return when a delivery that did not fit shall come back: shortly before its turn, or to look whether it is.
 
-        Each gets a place of its own at the endpoint's present speed, so that they do not all return at once; but none
-        later than ``HORIZON`` after it could be sent at all.
+        Args:
+            now: seconds.
+            order: the delivery's place in line.
+            not_before: when it can be sent at all.
+            again: seconds after which it comes back even if many are in front of it, because the endpoint may be
+                faster by then.
         """
+        self._paused_until = not_before
         base = max(now, not_before, self._closed_until)
-        step = self._seconds_per_request(now) / max(self.limit, 1)
-        self._free_at = min(max(self._free_at, base) + step, base + HORIZON)
-        return self._free_at
+        self.backlog.oldest(now)
+        ahead = self.backlog.ahead_of(order) + len(self._queue) + len(self._started)
+        turn = ahead * self._seconds_per_request(now) / max(self.limit, 1)
+        back_at = base + min(max(0.0, turn - HOLD), again, HORIZON)
+        self.backlog.put_off(order, back_at)
+        return back_at
 
-    def _room(self, window: int, now: float) -> int:
-        """How many requests the endpoint answers within ``PATIENCE`` at its present speed with such a window."""
-        return int(window * PATIENCE / self._seconds_per_request(now))
+    def is_held(self, now: float) -> bool:
+        """Whether nothing may be sent now: the endpoint asked for a pause, or failed too often."""
+        return now < max(self._paused_until, self._closed_until)
+
+    def oldest(self, now: float) -> Order | None:
+        """The place of the delivery that waits for the longest, here or on a retry tier; None when none is known."""
+        first = self.backlog.oldest(now)
+        if self._queue and (first is None or self._queue[0].order < first):
+            return self._queue[0].order
+        return first
+
+    def _widest(self, now: float) -> int:
+        """The window to which the present one may yet open."""
+        window = self.window(now)
+        return self.limit if window > 1 else window
+
+    def _most(self, window: int, now: float, within: float) -> int:
+        """How many may queue: what the endpoint answers within so many seconds, and a window full at the least."""
+        return min(MAX_QUEUE, max(window, int(window * within / self._seconds_per_request(now))))
 
     def _seconds_per_request(self, now: float) -> float:
         """Smoothed, but no less than the oldest request has already taken: an endpoint that hangs is slow now."""
@@ -189,8 +270,20 @@ class Lanes(Generic[Item]):
         """Every lane."""
         return list(self._lanes.values())
 
+    def again(self) -> float:
+        """Seconds after which a delivery that was put off may come back to see whether it is its turn.
+
+        The more there are, the longer: what returns too early costs work that all endpoints share.
+        """
+        return max(SOONEST, sum(len(lane.backlog) for lane in self._lanes.values()) / RETURNS)
+
+    def oldest(self, now: float, *, held: bool = False) -> Order | None:
+        """The place of the delivery that waits for the longest, of all lanes that are held or of all the others."""
+        lanes = (lane for lane in self._lanes.values() if lane.is_held(now) == held)
+        return min((order for lane in lanes if (order := lane.oldest(now)) is not None), default=None)
+
     def forget_idle(self, now: float, idle: float = 2 * MAX_COOLDOWN) -> None:
         """Drop lanes that have had nothing to do for ``idle`` seconds."""
         for endpoint, lane in list(self._lanes.items()):
-            if not lane.queued and not lane.in_flight and now - lane.used_at > idle:
+            if not lane.in_flight and lane.oldest(now) is None and now - lane.used_at > idle:
                 del self._lanes[endpoint]

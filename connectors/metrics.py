@@ -21,6 +21,9 @@ class WebhookMetrics:
         poison: records that were set aside, by topic.
         refused: requests that the SSRF guard stopped.
         pending: deliveries queued or under way.
+        oldest_waiting: seconds since the oldest delivery that waits for its turn was routed, by what it waits for
+            (``busy``: the endpoint has older ones to answer; ``paused``: it asked for a pause, or failed too often).
+            One that failed and waits for its next try does not count.
         hops: deliveries moved between retry tiers or back, by tier.
         hop_aborts: transactions of the hopper that did not commit.
     """
@@ -41,6 +44,13 @@ class WebhookMetrics:
         self.refused = Counter(f"{name}_refused", "Requests that the SSRF guard stopped.", registry=registry)
         self.pending = Gauge(
             f"{name}_pending", "Deliveries queued or under way.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.oldest_waiting = Gauge(
+            f"{name}_oldest_waiting_seconds",
+            "Age of the oldest delivery that waits for its turn, by reason.",
+            ["reason"],
+            registry=registry,
+            multiprocess_mode="livemax",
         )
         self.hops = Counter(f"{name}_retry_hops", "Deliveries moved off a retry tier.", ["tier"], registry=registry)
         self.hop_aborts = Counter(f"{name}_retry_hop_aborts", "Hops that did not commit.", registry=registry)

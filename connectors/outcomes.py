@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from backbone.kafka.producer import Producer
     from backbone.kafka.records import Message
+    from connectors.backlog import Order
     from connectors.endpoint_states import EndpointStates
     from connectors.http_client import Answer
     from connectors.metrics import WebhookMetrics
@@ -46,6 +47,11 @@ class Job:
     delivery: Delivery
     progress: PartitionProgress
 
+    @property
+    def order(self) -> Order:
+        """Its place in line."""
+        return self.delivery.routed_at, self.delivery.source.offset
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupJob:
@@ -55,6 +61,11 @@ class GroupJob:
     headers: Headers
     delivery: GroupedDelivery
     progress: PartitionProgress
+
+    @property
+    def order(self) -> Order:
+        """Its place in line."""
+        return self.delivery.routed_at, self.delivery.source.offset
 
 
 class Outcomes:

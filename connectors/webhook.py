@@ -11,10 +11,10 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from connectors.attempts import header_list
+from connectors.attempts import again_record, header_list
 from connectors.groups import ContractGroups
 from connectors.http_client import Answer
-from connectors.lanes import Lane, Lanes
+from connectors.lanes import HOLD, PATIENCE, SOONEST, Lane, Lanes
 from connectors.outcomes import AGAIN, GroupJob, Job, Outcomes, is_healthy
 from connectors.tasks import Tasks
 from connectors.work_clock import WorkClock
@@ -40,6 +40,13 @@ log = logging.getLogger(__name__)
 
 _FORGET_EVERY = 60.0
 """Seconds between looks for lanes without work."""
+
+_LOOK_EVERY = 0.5
+"""Seconds between looks at all that waits."""
+
+_CROWDED = 4
+"""The queues become shorter when they hold more than this part of what the process may hold: the partition never
+waits for slow endpoints."""
 
 
 class WebhookConnector:
@@ -83,7 +90,8 @@ class WebhookConnector:
             catalog=catalog, states=states, calls=calls, outcomes=outcomes, tasks=self._tasks, clock=self._clock
         )
         self._queued = 0
-        self._forgot_at = self._clock.now()
+        self._again = SOONEST
+        self._looked_at = self._forgot_at = self._clock.now()
 
     @property
     def pending(self) -> int:
@@ -107,11 +115,16 @@ class WebhookConnector:
     def tick(self) -> None:
         """Put off what has queued for too long, and forget lanes without work."""
         now = self._clock.now()
+        within = self._within()
         for lane in self._lanes.all():
-            for job in lane.overdue(now):
+            for job in lane.overdue(now, within):
                 self._queued -= 1
-                self._postpone(job, lane.reserve(now) - now, "busy")
+                self._postpone(lane, job, now, "busy")
         self._groups.tick(now)
+        if now - self._looked_at >= _LOOK_EVERY:
+            self._looked_at = now
+            self._again = self._lanes.again()
+            self._show_oldest(now)
         if now - self._forgot_at >= _FORGET_EVERY:
             self._forgot_at = now
             self._lanes.forget_idle(now)
@@ -119,10 +132,18 @@ class WebhookConnector:
         self._metrics.pending.set(self.pending)
 
     async def drain(self, parts: Collection[PartitionProgress], seconds: float) -> None:
-        """Drop what these partitions queue, its offsets unfinished, and wait for what is under way."""
+        """Write what these partitions queue to their end, for the next owner, and wait for what is under way.
+
+        So all offsets can be committed. What was put off would else be sent twice: from its tier, and because its
+        offset comes after that of a delivery in the queue.
+        """
         for lane in self._lanes.all():
-            self._queued -= len(lane.remove(lambda job: job.progress in parts))
-        self._groups.drop(parts)
+            for job in lane.remove(lambda job: job.progress in parts):
+                self._queued -= 1
+                self._write(job.message, job.progress, [again_record(job.message, job.delivery)])
+            if lane.partition in parts:
+                lane.backlog.clear()
+        self._groups.hand_on(parts)
         await self._tasks.drain(parts, seconds)
 
     async def close(self) -> None:
@@ -157,14 +178,26 @@ class WebhookConnector:
     def _hand_to_lane(self, job: Job, endpoint: Endpoint) -> None:
         now = self._clock.now()
         lane = self._lanes.of(endpoint.id, endpoint.max_in_flight, endpoint.updated_at)
+        lane.partition = job.progress
         pause = self._states.pause_left(endpoint)
         if pause > 0:
-            self._postpone(job, lane.reserve(now, now + pause) - now, "paused")
-        elif lane.offer(job, now):
+            self._postpone(lane, job, now, "paused", pause)
+        elif lane.offer(job, now, job.order, self._within()):
             self._queued += 1
             self._pump(lane)
         else:
-            self._postpone(job, lane.reserve(now) - now, "busy")
+            self._postpone(lane, job, now, "busy")
+
+    def _within(self) -> float:
+        """Seconds of each endpoint's work that may queue."""
+        return HOLD if self.pending * _CROWDED <= self._settings.max_pending else PATIENCE
+
+    def _show_oldest(self, now: float) -> None:
+        busy = [order for order in (self._lanes.oldest(now), self._groups.oldest(now)) if order is not None]
+        paused = self._lanes.oldest(now, held=True)
+        for reason, order in (("busy", min(busy, default=None)), ("paused", paused)):
+            age = 0.0 if order is None else max(0.0, (timestamps.now() - order[0]) / 1_000_000)
+            self._metrics.oldest_waiting.labels(reason).set(age)
 
     def _pump(self, lane: Lane[Job]) -> None:
         while (taken := lane.take(self._clock.now())) is not None:
@@ -240,8 +273,10 @@ class WebhookConnector:
     def _start(self, job: Job, work: Callable[[], Awaitable[None]]) -> None:
         self._tasks.start(job.progress, self._outcomes.guard(job.message, job.progress, work))
 
-    def _postpone(self, job: Job, seconds: float, reason: str) -> None:
-        self._write(job.message, job.progress, self._outcomes.postponed(job, seconds, reason))
+    def _postpone(self, lane: Lane[Job], job: Job, now: float, reason: str, pause: float = 0.0) -> None:
+        """Onto a retry tier until it is its turn, and the pause of so many seconds is over."""
+        back_at = lane.put_off(now, job.order, now + pause, self._again)
+        self._write(job.message, job.progress, self._outcomes.postponed(job, back_at - now, reason))
 
     def _write(self, message: Message, progress: PartitionProgress, records: Sequence[Record]) -> None:
         work = partial(self._outcomes.write, message, progress, records)

@@ -53,7 +53,7 @@ class Handler(Protocol):
         """Called in every round of the loop."""
 
     async def drain(self, parts: Collection[PartitionProgress], seconds: float) -> None:
-        """Drop what these partitions still queue, and wait at most ``seconds`` for what is under way."""
+        """Hand on what these partitions still queue, and wait at most ``seconds`` for what is under way."""
 
 
 class Worker:

@@ -14,7 +14,7 @@ from backbone.catalog.view import CatalogView
 from backbone.kafka.records import Ack
 from connectors.groups import ContractGroups
 from connectors.http_client import Answer
-from connectors.lanes import PATIENCE
+from connectors.lanes import FIRST_WINDOW, HOLD
 from connectors.metrics import WebhookMetrics
 from connectors.offsets import PartitionProgress
 from connectors.outcomes import GroupJob, Outcomes
@@ -183,25 +183,28 @@ async def test_a_worker_that_has_lost_its_partition_leaves_all_to_the_next() -> 
     assert world.progress.unfinished == 1
 
 
-async def test_what_queues_is_dropped_with_its_partition() -> None:
+async def test_what_queues_is_handed_on_with_its_partition() -> None:
     world = World()
     world.proceed.clear()
-    for _ in range(6):
-        world.accept(1)
+    grouped = [world.accept(1) for _ in range(FIRST_WINDOW + 2)]
     assert world.groups.queued == 2
 
-    world.groups.drop([world.progress])
+    world.groups.hand_on([world.progress])
+    world.proceed.set()
+    await world.ended()
 
     assert world.groups.queued == 0
-    await world.tasks.close()
+    written = [each for each in world.written if each.topic == topics.WEBHOOK_DELIVERIES]
+    assert [(each.key, each.value) for each in written] == [(b"e1", b"event")] * 2
+    assert [read_delivery(each.headers or []) for each in written] == grouped[-2:]
 
 
 async def test_what_has_queued_for_long_is_put_off() -> None:
     world = World()
     world.proceed.clear()
-    for _ in range(6):
+    for _ in range(2 * FIRST_WINDOW + 2):
         world.accept(1)
-    world.groups.tick(time.monotonic() + PATIENCE)
+    world.groups.tick(time.monotonic() + 2 * HOLD)
     world.proceed.set()
     await world.ended()
 
@@ -213,9 +216,9 @@ async def test_what_has_queued_for_long_is_put_off() -> None:
 async def test_what_could_not_be_tried_for_too_long_is_dead() -> None:
     world = World()
     world.proceed.clear()
-    for _ in range(5):
+    for _ in range(2 * FIRST_WINDOW + 1):
         world.accept(1, 1, routed_at=0)
-    world.groups.tick(time.monotonic() + PATIENCE)
+    world.groups.tick(time.monotonic() + 2 * HOLD)
     world.proceed.set()
     await world.ended()
 

@@ -7,7 +7,7 @@ BIN := .venv/bin
 # work: three on two cores take four fifths of the time of two.
 WORKERS := $(if $(KAFKA_BOOTSTRAP_SERVERS),,--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 
-.PHONY: run tour test check format bench conformance fuzz coverage constraints clean
+.PHONY: run tour test test-all chaos soak check format bench conformance fuzz coverage constraints clean
 
 run: .venv/.tour  ## Everything on this machine, with a tour of real events first; Ctrl-C ends it
 	@$(BIN)/headrace up --tour
@@ -17,6 +17,15 @@ tour: .venv/.tour  ## The same, but ends after the tour: success only if every a
 
 test: .venv/.dev  ## Unit, component, conformance and end-to-end tests on real Kafka
 	$(BIN)/pytest $(WORKERS)
+
+test-all: test  ## The same, and what takes longer
+	$(BIN)/pytest tests/endurance
+
+chaos: .venv/.dev  ## Faults by chance under load: ARGS="--seed 7 --rounds 50 --brokers 3"
+	$(BIN)/python -m tests.endurance.chaos $(ARGS)
+
+soak: .venv/.dev  ## A steady load for ten minutes: memory, file descriptors, what waits
+	$(BIN)/python -m tests.endurance.soak $(ARGS)
 
 check: .venv/.dev  ## Lint, format, types, and which package may import which
 	$(BIN)/ruff check .

@@ -57,6 +57,10 @@ class OwnApi:
         published: str = (await self._call("POST", "/events", {"workspace": workspace}, data, headers))["id"]
         return published
 
+    async def change(self, path: str, body: Any, **query: str) -> Any:
+        """Change of what is at ``path`` the members that ``body`` has."""
+        return await self._call("PATCH", path, query, body)
+
     async def delete(self, path: str, **query: str) -> None:
         """Remove the resource at ``path``."""
         await self._call("DELETE", path, query)
@@ -71,7 +75,7 @@ class OwnApi:
         }
         if all(found[name] == value for name, value in wanted.items()):
             return found
-        return await self._call("PATCH", f"/clients/{client}", {"workspace": workspace}, wanted)
+        return await self.change(f"/clients/{client}", wanted, workspace=workspace)
 
     async def new_key(self, client: str, *, workspace: str = DEFAULT_WORKSPACE) -> str:
         """An API key for a client that has no other when this returns."""

@@ -17,6 +17,8 @@ from schemas.delivery import EndpointState
 from schemas.errors import CorruptRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backbone.kafka.records import Message
     from backbone.kafka.settings import KafkaSettings
     from schemas.subscription import Endpoint
@@ -61,12 +63,13 @@ class EndpointStateView:
 
     Args:
         settings: how to reach Kafka.
+        on_stall: see ``BatchConsumer``; for counting.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, on_stall: Callable[[], None] | None = None) -> None:
         self._pauses: dict[str, EndpointState] = {}
         self._disablings: dict[str, EndpointState] = {}
-        self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self.apply, name="endpoint-state")
+        self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self.apply, name="endpoint-state", on_stall=on_stall)
         self._started = False
 
     def start(self) -> None:

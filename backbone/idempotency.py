@@ -37,7 +37,7 @@ from schemas.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
     from backbone.kafka.producer import Producer
     from backbone.kafka.records import Message, Partition
@@ -151,9 +151,10 @@ class IdempotencyLog:
     Args:
         settings: how to reach Kafka, the window, and how many keys of a client are remembered.
         producer: of this worker; started by its owner.
+        on_stall: see ``BatchConsumer``; for counting.
     """
 
-    def __init__(self, settings: KafkaSettings, producer: Producer) -> None:
+    def __init__(self, settings: KafkaSettings, producer: Producer, on_stall: Callable[[], None] | None = None) -> None:
         self.settings = settings
         self._producer = producer
         self._window = settings.idempotency_window
@@ -168,7 +169,12 @@ class IdempotencyLog:
         self._changing = threading.Lock()
         self._busy: dict[bytes, asyncio.Future[None]] = {}
         self._tail = TopicTail(
-            settings, [topics.IDEMPOTENCY], self._apply, name="idempotency", on_advance=self._advanced
+            settings,
+            [topics.IDEMPOTENCY],
+            self._apply,
+            name="idempotency",
+            on_advance=self._advanced,
+            on_stall=on_stall,
         )
         self._waits = OffsetWaits(lambda partition, offset: self._tail.passed(topics.IDEMPOTENCY, partition, offset))
         self._claims = ClaimLog(producer, self._tail, self._waits, held=self._held, lease=lease)

@@ -12,6 +12,8 @@ from schemas import topics
 from schemas.delivery import EndpointState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backbone.kafka.settings import KafkaSettings
     from schemas.subscription import Endpoint
 
@@ -35,8 +37,8 @@ class EndpointStates(EndpointStateView):
     between.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: KafkaSettings, on_stall: Callable[[], None] | None = None) -> None:
+        super().__init__(settings, on_stall)
         self._refresh_tokens: dict[str, KeptToken] = {}
 
     def pause(self, endpoint: Endpoint, until: int, now: int) -> Record | None:

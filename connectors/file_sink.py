@@ -11,7 +11,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.consumer import BEGINNING, BatchConsumer
 from backbone.kafka.records import dead_letter, headers_of
 from connectors.attempts import settlement_records
 from connectors.chains import PartitionChains
@@ -94,11 +94,6 @@ class FileSink:
         while not stopping.is_set():
             try:
                 self._work(stopping)
-            except AlreadyExists as error:
-                # The partition went to another sink without our notice, or this one is the new owner and the old one
-                # was a moment faster: either way the files say where to go on.
-                self._metrics.overtaken.inc()
-                log.warning("another sink was first: %s", error)
             except StorageUnavailable as error:
                 self._storage_failed(error)
                 stopping.wait(_TRY_AGAIN)
@@ -107,26 +102,73 @@ class FileSink:
                 stopping.wait(_TRY_AGAIN)
 
     def _work(self, stopping: threading.Event) -> None:
-        """Join the group and work until ``stopping`` is set or something cannot be done."""
-        self._parts = {}
-        self._buffered = 0
-        self._filed, self._gone = [], []
+        """Join the group and work until ``stopping`` is set or the consumer fails.
+
+        Whatever else fails, the sink stays a member and reads again: if it closed its consumer and the leave did not
+        arrive, nobody would have its partitions for a whole session.
+        """
+        self._forget()
         self._files.sweep()
         self._consumer = BatchConsumer(
-            self._kafka, group=self._group, on_assigned=self._assigned, on_revoked=self._revoked
+            self._kafka,
+            group=self._group,
+            on_assigned=self._assigned,
+            on_revoked=self._revoked,
+            on_stall=self._metrics.consumers_replaced.inc,
         )
         try:
             self._consumer.subscribe([topics.FILE_DELIVERIES])
             joined = time.monotonic()
+            reads_again = False
             while not stopping.is_set():
-                for message in self._consumer.consume(_BATCH, _WAIT):
-                    self._take(message)
-                self._cut()
-                self._commit(self._parts)
+                messages = self._consumer.consume(_BATCH, _WAIT)
+                try:
+                    if reads_again:
+                        self._read_again()
+                        reads_again = False
+                        continue
+                    self._round(messages)
+                except (AlreadyExists, StorageUnavailable, Unavailable) as error:
+                    self._failed(error, stopping)
+                    reads_again = True
                 if self._is_healthy is None and (self._parts or time.monotonic() - joined > _JOIN):
                     self._tell(healthy=True)
         finally:
             self._consumer.close()
+
+    def _round(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            self._take(message)
+        self._cut()
+        self._commit(self._parts)
+
+    def _failed(self, error: Exception, stopping: threading.Event) -> None:
+        if isinstance(error, AlreadyExists):
+            # The partition went to another sink without our notice, or this one is the new owner and the old one
+            # was a moment faster: either way the files say where to go on.
+            self._metrics.overtaken.inc()
+            log.warning("another sink was first: %s", error)
+            return
+        if isinstance(error, StorageUnavailable):
+            self._storage_failed(error)
+        else:
+            log.warning("begins again: %s", error)
+        stopping.wait(_TRY_AGAIN)
+
+    def _read_again(self) -> None:
+        """Go on at the committed offsets with what the files say, as if the partitions had just been assigned."""
+        committed = self._consumer.committed(self._parts)
+        parts = {partition: PartitionChains(partition[1], self._files) for partition in self._parts}
+        self._files.sweep()
+        self._consumer.seek({each: BEGINNING if offset is None else offset for each, offset in committed.items()})
+        self._consumer.resume(parts)
+        self._forget()
+        self._parts = parts
+
+    def _forget(self) -> None:
+        self._parts = {}
+        self._buffered = 0
+        self._filed, self._gone = [], []
 
     def _take(self, message: Message) -> None:
         """Put one delivery's line into its chain, unless it is in a file already."""

@@ -106,8 +106,8 @@ async def serve_webhooks(
     serve_metrics(settings.metrics_host, settings.metrics_port)
     async with contextlib.AsyncExitStack() as stack:
         slot = stack.enter_context(claimed_slot(settings.backbone.data_dir, "webhook", settings.slot))
-        catalog = Catalog(settings.kafka)
-        states = EndpointStates(settings.kafka)
+        catalog = Catalog(settings.kafka, on_stall=metrics.consumers_replaced.inc)
+        states = EndpointStates(settings.kafka, metrics.consumers_replaced.inc)
         if not await _prepare(settings, stopping, catalog, states, stack):
             return
         producer = Producer(settings.kafka)
@@ -153,6 +153,7 @@ async def serve_webhooks(
             max_pending=settings.webhook.max_pending,
             max_bytes=settings.webhook.max_pending_bytes,
             drain=settings.webhook.drain,
+            on_stall=metrics.consumers_replaced.inc,
         )
         await worker.run(stopping, on_ready)
 

@@ -9,6 +9,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
+REPLACED = "Kafka consumers that got nothing although there was something to read."
+
 
 class WebhookMetrics:
     """What one webhook connector counts. No label names an endpoint: their number has no bound.
@@ -26,6 +28,7 @@ class WebhookMetrics:
             One that failed and waits for its next try does not count.
         hops: deliveries moved between retry tiers or back, by tier.
         hop_aborts: transactions of the hopper that did not commit.
+        consumers_replaced: Kafka consumers that got nothing although there was something to read.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -54,6 +57,7 @@ class WebhookMetrics:
         )
         self.hops = Counter(f"{name}_retry_hops", "Deliveries moved off a retry tier.", ["tier"], registry=registry)
         self.hop_aborts = Counter(f"{name}_retry_hop_aborts", "Hops that did not commit.", registry=registry)
+        self.consumers_replaced = Counter(f"{name}_consumers_replaced", REPLACED, registry=registry)
 
 
 class FileMetrics:
@@ -67,6 +71,7 @@ class FileMetrics:
         cancelled: deliveries whose endpoint is gone.
         poison: records that were set aside.
         overtaken: files that another sink had published first.
+        consumers_replaced: Kafka consumers that got nothing although there was something to read.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -90,6 +95,7 @@ class FileMetrics:
         self.cancelled = Counter(f"{name}_cancelled", "Deliveries whose endpoint is gone.", registry=registry)
         self.poison = Counter(f"{name}_poison", "Records set aside.", registry=registry)
         self.overtaken = Counter(f"{name}_overtaken", "Files that another sink published first.", registry=registry)
+        self.consumers_replaced = Counter(f"{name}_consumers_replaced", REPLACED, registry=registry)
 
 
 def serve_metrics(host: str, port: int | None) -> None:

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.consumer import BEGINNING, BatchConsumer
 from backbone.kafka.records import Record, dead_letter
 from backbone.kafka.transaction import TransactionalProducer
 from connectors.attempts import header_list, smaller
 from connectors.schedule import tier_for
 from schemas import topics
 from schemas.delivery import event_headers, read_delivery
-from schemas.errors import CorruptRecord, PayloadTooLarge, TransactionAborted, Unavailable
+from schemas.errors import CorruptRecord, Fenced, PayloadTooLarge, TransactionAborted, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -110,6 +110,7 @@ class Hopper:
         self._transactional_id = transactional_id
         self._metrics = metrics
         self._tiers: dict[Partition, Tier] = {}
+        self._producer: TransactionalProducer | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retry-hopper", daemon=True)
 
@@ -128,27 +129,67 @@ class Hopper:
             try:
                 self._work()
             except Unavailable as error:
-                # Fenced, or Kafka is away: a new producer and consumer begin at the committed offsets.
                 log.warning("retries pause: %s", error)
             except Exception:  # retries must outlive what nobody thought of
                 log.exception("retries pause")
             self._stopping.wait(_BACKOFF)
 
     def _work(self) -> None:
-        producer = TransactionalProducer(self._settings, self._transactional_id)
+        """Move until stopped or the consumer fails.
+
+        When a move fails, the consumer stays a member and reads again: if it left and the leave did not arrive, nobody
+        would have its partitions for a whole session.
+        """
+        consumer = BatchConsumer(
+            self._settings,
+            group=GROUP,
+            on_assigned=self._assigned,
+            on_revoked=self._revoked,
+            on_stall=self._metrics.consumers_replaced.inc,
+        )
+        reads_again = False
         try:
-            producer.start()
-            consumer = BatchConsumer(self._settings, group=GROUP, on_assigned=self._assigned, on_revoked=self._revoked)
-            try:
-                consumer.subscribe(list(_DELAYS))
-                while not self._stopping.is_set():
-                    self._read(consumer)
-                    self._move_ripe(consumer, producer)
-            finally:
-                consumer.close()
+            consumer.subscribe(list(_DELAYS))
+            while not self._stopping.is_set():
+                self._read(consumer)
+                try:
+                    if reads_again:
+                        self._read_again(consumer)
+                        reads_again = False
+                        continue
+                    self._move_ripe(consumer)
+                except Unavailable as error:
+                    log.warning("retries pause: %s", error)
+                    reads_again = True
+                    self._stopping.wait(_BACKOFF)
         finally:
-            producer.close()
+            consumer.close()
+            self._drop_producer()
             self._tiers.clear()
+
+    def _read_again(self, consumer: BatchConsumer) -> None:
+        """Go on at the committed offsets. A new producer first: it settles what became of the last commit."""
+        self._ready_producer()
+        committed = consumer.committed(self._tiers)
+        consumer.seek({each: BEGINNING if offset is None else offset for each, offset in committed.items()})
+        consumer.resume(self._tiers)
+        self._tiers = {partition: Tier(partition[0]) for partition in self._tiers}
+
+    def _ready_producer(self) -> TransactionalProducer:
+        if self._producer is None:
+            producer = TransactionalProducer(self._settings, self._transactional_id)
+            try:
+                producer.start()
+            except Unavailable:
+                producer.close()
+                raise
+            self._producer = producer
+        return self._producer
+
+    def _drop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close()
 
     def _read(self, consumer: BatchConsumer) -> None:
         for message in consumer.consume(_HELD, _WAIT):
@@ -165,16 +206,18 @@ class Hopper:
         for partition in full + empty:
             self._tiers[partition].paused = partition in full
 
-    def _move_ripe(self, consumer: BatchConsumer, producer: TransactionalProducer) -> None:
+    def _move_ripe(self, consumer: BatchConsumer) -> None:
         now = time.time()
         ripe = self._ripe(now)
         if not ripe:
             return
         try:
-            self._move(consumer, producer, ripe, now)
+            self._move(consumer, self._ready_producer(), ripe, now)
         except TransactionAborted as error:
             self._metrics.hop_aborts.inc()
             log.warning("a move of retries did not commit: %s", error)
+            if isinstance(error, Fenced):
+                self._drop_producer()
             raise
         for message in ripe:
             self._metrics.hops.labels(str(message.topic())).inc()

@@ -69,6 +69,7 @@ class Worker:
         max_pending: polls no more while the handler has this many deliveries,
         max_bytes: or their values have so many bytes.
         drain: seconds to wait for deliveries under way when a partition is taken away or the worker stops.
+        on_stall: see ``BatchConsumer``; for counting.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Worker:
         max_pending: int,
         max_bytes: int,
         drain: float,
+        on_stall: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._topic = topic
@@ -89,6 +91,7 @@ class Worker:
         self._max_pending = max_pending
         self._max_bytes = max_bytes
         self._drain = drain
+        self._on_stall = on_stall
         self._progress: dict[Partition, PartitionProgress] = {}
         self._committed_at = 0.0
 
@@ -118,7 +121,11 @@ class Worker:
 
     def _join(self) -> BatchConsumer:
         consumer = BatchConsumer(
-            self._settings, group=self._group, on_assigned=self._assigned, on_revoked=self._revoked
+            self._settings,
+            group=self._group,
+            on_assigned=self._assigned,
+            on_revoked=self._revoked,
+            on_stall=self._on_stall,
         )
         consumer.subscribe([self._topic])
         return consumer

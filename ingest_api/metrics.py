@@ -42,6 +42,11 @@ class Metrics:
             ("topic",),
             registry=self._registry,
         )
+        self._consumers_replaced = Counter(
+            "headrace_ingest_consumers_replaced",
+            "Kafka consumers that got nothing although there was something to read.",
+            registry=self._registry,
+        )
         self._answered: dict[tuple[str, int], Counter] = {}
         self._timed: dict[str, Histogram] = {}
         self._accepted: dict[str, Counter] = {}
@@ -69,6 +74,10 @@ class Metrics:
     def corrupt(self, topic: str) -> None:
         """Count a record that was set aside."""
         self._corrupt.labels(topic).inc()
+
+    def consumer_replaced(self) -> None:
+        """Count a Kafka consumer that got nothing although there was something to read."""
+        self._consumers_replaced.inc()
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""

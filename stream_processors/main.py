@@ -37,6 +37,7 @@ from stream_processors.reader import BatchReader, from_the_beginning
 from stream_processors.router import Router
 
 if TYPE_CHECKING:
+    from backbone.kafka.settings import KafkaSettings
     from stream_processors.app import BatchAgent
     from stream_processors.settings import ProcessorSettings
 
@@ -76,15 +77,15 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
     admin = Admin(settings.kafka)
     if not await persist(stop, lambda: ensure_internal_topics(admin)):
         return
-    catalog = Catalog(settings.kafka)
+    registry = CollectorRegistry()
+    metrics = ProcessorMetrics(registry)
+    catalog = Catalog(settings.kafka, on_stall=metrics.consumers_replaced.inc)
     catalog.start()
-    sockets = OpenSockets(settings.kafka)
+    sockets = OpenSockets(settings.kafka, metrics.consumers_replaced.inc)
     agents: list[BatchAgent] = []
     try:
         if not await persist(stop, catalog.caught_up):
             return
-        registry = CollectorRegistry()
-        metrics = ProcessorMetrics(registry)
         identity = f"headrace-router-{settings.backbone.node_id}-{slot}"
         index = LiveIndex(catalog, sockets, skew=await _skew(settings, admin))
         agents.append(_router(settings, identity, catalog, index, metrics))
@@ -105,12 +106,16 @@ def _ready() -> None:
     mark_ready()
 
 
+def _consumer(kafka: KafkaSettings, group: str, metrics: ProcessorMetrics, **callbacks: Any) -> BatchConsumer:
+    return BatchConsumer(kafka, group=group, on_stall=metrics.consumers_replaced.inc, **callbacks, **_READER_OPTIONS)
+
+
 def _router(
     settings: ProcessorSettings, transactional_id: str, catalog: Catalog, index: LiveIndex, metrics: ProcessorMetrics
 ) -> Router:
     reader = BatchReader(
         agent="router",
-        new_consumer=partial(BatchConsumer, settings.kafka, group=settings.group, **_READER_OPTIONS),
+        new_consumer=partial(_consumer, settings.kafka, settings.group, metrics),
         topics=index.topics,
         start=index.start_offsets,
         batch_events=settings.batch_events,
@@ -144,7 +149,7 @@ def _ledger(settings: ProcessorSettings, slot: int, catalog: Catalog, metrics: P
     )
     reader = BatchReader(
         agent="ledger",
-        new_consumer=partial(BatchConsumer, settings.kafka, group=settings.ledger_group, **_READER_OPTIONS),
+        new_consumer=partial(_consumer, settings.kafka, settings.ledger_group, metrics),
         topics=indexer.topics,
         start=from_the_beginning,
         batch_events=settings.batch_events,

@@ -49,4 +49,9 @@ class ProcessorMetrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.consumers_replaced = Counter(
+            "headrace_processor_consumers_replaced",
+            "Kafka consumers that got nothing although there was something to read",
+            registry=registry,
+        )
         self.indexed_records = Counter("headrace_ledger_records", "Records indexed into the ledger", registry=registry)

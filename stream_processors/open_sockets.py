@@ -18,6 +18,8 @@ from schemas.delivery import EndpointState, SocketKey
 from schemas.errors import CorruptRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backbone.kafka.records import Message
     from backbone.kafka.settings import KafkaSettings
 
@@ -64,11 +66,12 @@ class OpenSockets:
 
     Args:
         settings: how to reach Kafka.
+        on_stall: see ``BatchConsumer``; for counting.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, on_stall: Callable[[], None] | None = None) -> None:
         self._sockets: dict[str, OpenSocket] = {}
-        self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self.apply, name="open-sockets")
+        self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self.apply, name="open-sockets", on_stall=on_stall)
         self._started = False
         self._lock = threading.Lock()
 

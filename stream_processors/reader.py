@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from schemas.errors import HeadraceError
+from schemas.errors import HeadraceError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -191,8 +191,8 @@ class BatchReader:
         with self._state:
             # Taken together: a rewind after this makes what is fetched below a batch of the old generation.
             generation, rewind, self._rewind = self._generation, self._rewind, False
-        if rewind:
-            self._resume(consumer)
+        if rewind and not self._resume(consumer):
+            return
         messages = consumer.consume(self._batch_events, _POLL)
         if not messages or generation != self._generation:
             return
@@ -248,13 +248,27 @@ class BatchReader:
             # They are read again, by whoever has the partitions now; who commits this way does not mind.
             log.warning("offsets not committed", extra={"agent": self.agent, "error": str(error)})
 
-    def _resume(self, consumer: BatchConsumer) -> None:
+    def _resume(self, consumer: BatchConsumer) -> bool:
+        """Begin a generation; False when Kafka does not say where: the next turn asks again, as the same member.
+
+        A consumer that is closed leaves its partitions to nobody for a whole session if its leave does not arrive.
+        """
         self._sequence = 0
-        if not self._assigned <= self._starts.keys():
-            # What the client remembers of a topic may be older than the partitions that were added to it.
-            consumer.partitions_of(self._subscribed)
-        self._resumed, positions = self._committed(consumer, sorted(self._assigned))
+        try:
+            if not self._assigned <= self._starts.keys():
+                # What the client remembers of a topic may be older than the partitions that were added to it.
+                consumer.partitions_of(self._subscribed)
+            self._resumed, positions = self._committed(consumer, sorted(self._assigned))
+        except Unavailable as error:
+            log.warning("cannot read on yet", extra={"agent": self.agent, "error": str(error)})
+            with self._state:
+                self._rewind = True
+            # For the sake of the group: what it returns belongs to no generation, and is read again.
+            consumer.consume(self._batch_events, 0)
+            self._stopping.wait(_BACKOFF)
+            return False
         consumer.seek(positions)
+        return True
 
     def _committed(
         self, consumer: BatchConsumer, partitions: Sequence[Partition]

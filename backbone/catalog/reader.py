@@ -40,16 +40,28 @@ class Catalog:
     Args:
         settings: how to reach Kafka.
         set_aside: told of each poison record as it is read, on the reader's thread; for counting.
+        on_stall: see ``BatchConsumer``; for counting.
     """
 
-    def __init__(self, settings: KafkaSettings, *, set_aside: Callable[[Message, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        *,
+        set_aside: Callable[[Message, str], None] | None = None,
+        on_stall: Callable[[], None] | None = None,
+    ) -> None:
         self.view = CatalogView()
         self._set_aside = set_aside
         self._poison: dict[tuple[str, bytes], Poison] = {}
         self._on_poison: Callable[[], None] | None = None
         self._applied = threading.Condition()
         self._tail = TopicTail(
-            settings, [topics.CATALOG, topics.SCHEMAS], self._apply, name="catalog", on_corrupt=self._remember
+            settings,
+            [topics.CATALOG, topics.SCHEMAS],
+            self._apply,
+            name="catalog",
+            on_corrupt=self._remember,
+            on_stall=on_stall,
         )
 
     def start(self) -> None:

@@ -11,7 +11,7 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]  # not re-exported for mypy
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
-from backbone.kafka.failures import PAUSE, failure, is_passing, kafka_error
+from backbone.kafka.failures import LONGEST_PAUSE, PAUSE, failure, is_passing, kafka_error
 from schemas.errors import Conflict, Misconfigured, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Admin:
 
     async def end_offsets(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """The last stable offset of each partition: where a read_committed reader that is caught up stands."""
-        wanted, deadline = tuple(partitions), time.monotonic() + self._timeout
+        wanted, deadline, pause = tuple(partitions), time.monotonic() + self._timeout, PAUSE
         while True:
             futures = self._ask_ends(wanted)
             try:
@@ -149,13 +149,14 @@ class Admin:
             except (KafkaException, TimeoutError) as error:
                 if not is_passing(error) or time.monotonic() > deadline:
                     raise _no_end(error) from error
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 return dict(zip(futures, (end.offset for end in found), strict=True))
 
     def end_offsets_now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """``end_offsets`` for a thread."""
-        wanted, deadline = tuple(partitions), time.monotonic() + self._timeout
+        wanted, deadline, pause = tuple(partitions), time.monotonic() + self._timeout, PAUSE
         while True:
             futures = self._ask_ends(wanted)
             try:
@@ -163,7 +164,8 @@ class Admin:
             except (KafkaException, TimeoutError) as error:
                 if not is_passing(error) or time.monotonic() > deadline:
                     raise _no_end(error) from error
-                time.sleep(PAUSE)
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
 
     def _ask_ends(self, partitions: Iterable[Partition]) -> dict[Partition, Future[Any]]:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Consumer as Client
 
-from backbone.kafka.failures import PAUSE, failure, is_passing, kafka_error
+from backbone.kafka.failures import LONGEST_PAUSE, PAUSE, failure, is_passing, kafka_error
+from backbone.kafka.stalls import StallWatch, readable
+from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -27,6 +29,9 @@ BEGINNING = OFFSET_BEGINNING
 
 _TIMEOUT = 10.0
 """Seconds for one request to Kafka."""
+
+_LOOK_TIMEOUT = 1.0
+"""Seconds for the question where partitions end, when nothing waits for the answer."""
 
 _KIP_848 = {"group.protocol": "consumer"}
 _CLASSIC = {"group.protocol": "classic", "partition.assignment.strategy": "cooperative-sticky"}
@@ -48,6 +53,8 @@ class BatchConsumer:
             ``commit``, ``committed``, ``known_ends``, ``end_offsets`` and ``offsets_for_times``.
         on_revoked: called inside ``consume`` or ``close`` with partitions that are about to go to another member (or
             have gone, if this one was away for too long: a ``commit`` then fails).
+        on_stall: called inside ``consume`` when librdkafka has lost sight of partitions that have records. The client
+            is then replaced: partitions of a group are revoked and assigned again, others are read on where they were.
         read_committed: False shows records of open and aborted transactions too.
         overrides: further librdkafka properties.
 
@@ -63,13 +70,20 @@ class BatchConsumer:
         group: str | None,
         on_assigned: Callable[[list[Partition]], Mapping[Partition, int] | None] | None = None,
         on_revoked: Callable[[list[Partition]], None] | None = None,
+        on_stall: Callable[[], None] | None = None,
         read_committed: bool = True,
         **overrides: Any,
     ) -> None:
         self.ends: dict[Partition, int] = {}
         self._on_assigned = on_assigned
         self._on_revoked = on_revoked
+        self._on_stall = on_stall
         self._topics: list[str] = []
+        self._has_group = group is not None
+        self._paused: set[Partition] = set()
+        # Where reading began, or an end was met: past what the client's own position shows.
+        self._reached: dict[Partition, int] = {}
+        self._watch = StallWatch()
         # Without a group there is nothing to negotiate.
         self._may_fall_back = group is not None and settings.group_protocol == "auto"
         self._config = settings.client_config(
@@ -102,6 +116,8 @@ class BatchConsumer:
 
     def assign(self, offsets: Mapping[Partition, int]) -> None:
         """Read exactly these partitions from these offsets, without the group's say; replaces an earlier assignment."""
+        for partition, offset in offsets.items():
+            self._begin(partition, offset)
         self._client.assign(_positions(offsets))
 
     def consume(self, count: int, timeout: float) -> list[Message]:
@@ -119,6 +135,8 @@ class BatchConsumer:
                 messages += self._client.consume(count - 1, 0)
         except KafkaException as exception:
             raise failure(exception, "consume") from exception
+        if len(messages) < count and self._watch.due():
+            self._look()
         if all(message.error() is None for message in messages):
             return messages
         return [message for message in messages if self._is_record(message)]
@@ -141,10 +159,10 @@ class BatchConsumer:
 
     def committed(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, int | None]:
         """The group's committed offsets; None where there is none."""
-        try:
-            found = self._client.committed(_bare(partitions), timeout)
-        except KafkaException as exception:
-            raise failure(exception, "read committed offsets") from exception
+        asked = _bare(partitions)
+        if not asked:
+            return {}
+        found = _answer(lambda: self._client.committed(asked, timeout), "read committed offsets", timeout)
         return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
 
     def seek(self, offsets: Mapping[Partition, int], timeout: float = _TIMEOUT) -> None:
@@ -152,6 +170,7 @@ class BatchConsumer:
         deadline = time.monotonic() + timeout
         for position in _positions(offsets):
             self.ends.pop((position.topic, position.partition), None)
+            self._begin((position.topic, position.partition), position.offset)
             while True:
                 try:
                     self._client.seek(position)
@@ -165,11 +184,15 @@ class BatchConsumer:
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Fetch no more of these partitions, and stay their owner. One that comes back later is not paused."""
-        self._client.pause(_bare(partitions))
+        paused = list(partitions)
+        self._paused.update(paused)
+        self._client.pause(_bare(paused))
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Fetch paused partitions again."""
-        self._client.resume(_bare(partitions))
+        resumed = list(partitions)
+        self._paused.difference_update(resumed)
+        self._client.resume(_bare(resumed))
 
     def assignment(self) -> list[Partition]:
         """The partitions that this consumer reads now."""
@@ -249,7 +272,9 @@ class BatchConsumer:
         if error is None:
             return True
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  # librdkafka's name
-            self.ends[str(message.topic()), int(message.partition() or 0)] = int(message.offset() or 0)
+            partition, end = (str(message.topic()), int(message.partition() or 0)), int(message.offset() or 0)
+            self.ends[partition] = end
+            self._reached[partition] = max(end, self._reached.get(partition, 0))
         elif error.code() == KafkaError._FATAL:  # noqa: SLF001  # as above
             if not self._may_fall_back:
                 raise failure(error, "consume")
@@ -262,10 +287,59 @@ class BatchConsumer:
         """Join with the classic protocol: the broker refused the newer one before anything was assigned."""
         log.info("kafka consumer: uses the classic group protocol", extra={"reason": error.str()})
         self._may_fall_back = False
+        self._config = {name: value for name, value in self._config.items() if name not in _KIP_848} | _CLASSIC
         self._client.close()
-        config = {name: value for name, value in self._config.items() if name not in _KIP_848}
-        self._client = Client(config | _CLASSIC)
+        self._client = Client(self._config)
         self.subscribe(self._topics)
+
+    def _look(self) -> None:
+        """Replace the client if partitions have records that it does not get."""
+        try:
+            places = self._places([partition for partition in self.assignment() if partition not in self._paused])
+            ends = self.known_ends(places, _LOOK_TIMEOUT) if places else {}
+        except Unavailable:
+            return  # Kafka is away, and silence is to be expected
+        suspects = {partition: places[partition] for partition in self._watch.suspects(places, ends)}
+        if not suspects:
+            return
+        answers = readable(self._config, suspects)
+        stalled = [partition for partition, has_records in answers.items() if has_records]
+        if stalled:
+            self._renew(stalled)
+        else:
+            self._watch.cleared({partition: ends[partition] for partition in answers})
+
+    def _renew(self, stalled: list[Partition]) -> None:
+        names = ", ".join(f"{topic}/{number}" for topic, number in stalled)
+        log.error("kafka consumer: gets nothing of partitions that have records; replaced", extra={"partitions": names})
+        if self._on_stall:
+            self._on_stall()
+        places, paused = self._places(self.assignment()), self._paused
+        self._client.close()
+        self._client = Client(self._config)
+        self._watch, self._paused = StallWatch(), set()
+        if self._topics:
+            self.subscribe(self._topics)
+        else:
+            self.assign(places)
+            self.pause(paused & places.keys())
+
+    def _places(self, partitions: list[Partition]) -> dict[Partition, int]:
+        """The next offset to read of each partition."""
+        unknown = [partition for partition in partitions if partition not in self._reached]
+        if unknown and self._has_group:
+            for partition, offset in self.committed(unknown, _LOOK_TIMEOUT).items():
+                self._reached[partition] = BEGINNING if offset is None else offset
+        positions = self.position(partitions) if partitions else {}
+        return {
+            partition: reached if position is None else max(position, reached)
+            for partition, position in positions.items()
+            for reached in (self._reached.get(partition, BEGINNING),)
+        }
+
+    def _begin(self, partition: Partition, offset: int) -> None:
+        self._reached[partition] = offset
+        self._watch.forget(partition)
 
     def _assigned(self, client: Client, added: list[TopicPartition]) -> None:
         self._may_fall_back = False
@@ -273,7 +347,11 @@ class BatchConsumer:
         for partition in partitions:
             # Met in the very poll that took the partition away; where its records will be read from lies before that.
             self.ends.pop(partition, None)
+            self._reached.pop(partition, None)
+            self._paused.discard(partition)
+            self._watch.forget(partition)
         starts = (self._on_assigned(partitions) if self._on_assigned else None) or {}
+        self._reached.update(starts)
         for entry in added:
             entry.offset = starts.get((entry.topic, entry.partition), entry.offset)
         client.incremental_assign(added)
@@ -303,11 +381,12 @@ def _partitions(entries: Iterable[TopicPartition]) -> list[Partition]:
 
 def _answer(ask: Callable[[], Answer], doing: str, timeout: float) -> Answer:
     """What Kafka says once the partitions that it is asked of have a leader."""
-    deadline = time.monotonic() + timeout
+    deadline, pause = time.monotonic() + timeout, PAUSE
     while True:
         try:
             return ask()
         except KafkaException as exception:
             if not is_passing(exception) or time.monotonic() > deadline:
                 raise failure(exception, doing) from exception
-            time.sleep(PAUSE)
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -6,8 +6,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import HeadraceError, PayloadTooLarge, Unavailable
 
-PAUSE = 0.02
-"""Seconds before a question that got a passing answer is asked again."""
+PAUSE, LONGEST_PAUSE = 0.02, 0.5
+"""Seconds before a question that got a passing answer is asked again; they double."""
 
 _PASSING = {
     KafkaError.FENCED_LEADER_EPOCH,
@@ -15,8 +15,18 @@ _PASSING = {
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+    # librdkafka's own: a connection that broke, no leader known ("No leaders found"), no coordinator known.
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._NOENT,  # noqa: SLF001
+    KafkaError._WAIT_COORD,  # noqa: SLF001
 }
-"""What a partition answers for a moment after it was created, its broker was restarted or its leader changed."""
+"""Answers for a moment after a partition was created, its broker was restarted, or a leader or coordinator moved."""
 
 
 def kafka_error(exception: KafkaException) -> KafkaError:

@@ -48,6 +48,7 @@ class TopicTail:
         name: of the thread, for logs.
         on_corrupt: told of a record that ``apply`` raised for; the tail goes on with the next one.
         on_advance: called on the tail's thread whenever records or ends have been passed.
+        on_stall: see ``BatchConsumer``; for counting.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class TopicTail:
         name: str,
         on_corrupt: Callable[[Message, CorruptRecord], None] | None = None,
         on_advance: Callable[[], None] | None = None,
+        on_stall: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._topics = tuple(topics)
@@ -66,6 +68,7 @@ class TopicTail:
         self._name = name
         self._on_corrupt = on_corrupt
         self._on_advance = on_advance
+        self._on_stall = on_stall
         self._consumer: BatchConsumer | None = None
         self._admin: Admin | None = None
         self._partitions: list[Partition] = []
@@ -230,7 +233,7 @@ class TopicTail:
     def _new_consumer(self) -> BatchConsumer:
         # How late a partition's end is noticed when only a commit marker came after its last record.
         overrides: dict[str, Any] = {"fetch.wait.max.ms": 20, "client.id": f"headrace-tail-{self._name}"}
-        return BatchConsumer(self._settings, group=None, **overrides)
+        return BatchConsumer(self._settings, group=None, on_stall=self._on_stall, **overrides)
 
     def _renewed(self, failed: BatchConsumer) -> BatchConsumer:
         """Another consumer in place of one that failed for good, reading on where that one stood; itself if none."""

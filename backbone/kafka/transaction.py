@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Producer as Client
 
+from backbone.kafka.calls import CallHangs, CallThread
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.failures import failure, kafka_error
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
@@ -21,8 +23,16 @@ if TYPE_CHECKING:
     from backbone.kafka.records import Message, Partition, Record
     from backbone.kafka.settings import KafkaSettings
 
+log = logging.getLogger(__name__)
+
 _QUEUE_POLL = 0.05
 """Seconds to wait for room in the client's queue before trying again."""
+
+_ABORT_SECONDS = 2.0
+"""For the abort after a failure. What it leaves open, the next producer aborts as soon as Kafka answers."""
+
+_OVERTIME = 2.0
+"""Seconds for librdkafka to keep its own timeout, after which a call is taken to hang."""
 
 _AROUND_RECORD = 1_024
 """Bytes, more than Kafka counts around a record. What the client takes the topic must take: its refusal would come with
@@ -50,6 +60,8 @@ class TransactionalProducer:
         self._timeout = timeout
         self._open = False
         self._rejected: KafkaError | None = None
+        self._calls = CallThread(f"transactions-{transactional_id}")
+        self._is_done = False
         milliseconds = int(timeout * 1_000)
         self._client = Client(
             settings.client_config(
@@ -81,7 +93,7 @@ class TransactionalProducer:
         deadline = time.monotonic() + self._timeout
         while True:
             try:
-                self._client.init_transactions(max(0.1, deadline - time.monotonic()))
+                self._call(self._client.init_transactions, max(0.1, deadline - time.monotonic()))
             except KafkaException as exception:
                 error = kafka_error(exception)
                 if error.fatal():
@@ -146,8 +158,11 @@ class TransactionalProducer:
         self._do("commit", self._client.commit_transaction)
         self._open = False
 
-    def abort(self) -> None:
+    def abort(self, timeout: float | None = None) -> None:
         """Discard the open transaction; harmless when there is none.
+
+        Args:
+            timeout: seconds; the producer's own by default.
 
         Raises:
             Fenced: it could not be aborted; the next producer's ``start`` does it.
@@ -155,13 +170,14 @@ class TransactionalProducer:
         if not self._open:
             return
         self._open = False
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + (self._timeout if timeout is None else timeout)
         while True:
             try:
-                self._client.abort_transaction(max(0.1, deadline - time.monotonic()))
+                self._call(self._client.abort_transaction, max(0.1, deadline - time.monotonic()))
             except KafkaException as exception:
                 error = kafka_error(exception)
                 if not error.retriable() or time.monotonic() >= deadline:
+                    self._is_done = True
                     raise Fenced(f"abort: {error.str()}") from exception
             else:
                 return
@@ -171,6 +187,14 @@ class TransactionalProducer:
         # What a fenced producer left open is aborted by whoever took over, or by the broker in time.
         with contextlib.suppress(Fenced):
             self.abort()
+        if self._is_done:
+            # Closing would wait for what did not come, and perhaps for ever. The next producer fences this one.
+            self._calls.finish(self._close)
+            return
+        self._calls.finish()
+        self._close()
+
+    def _close(self) -> None:
         # Closing aborts once more, and raises or warns where that cannot be: after a fencing, that is to be expected.
         with warnings.catch_warnings(), contextlib.suppress(KafkaException):
             warnings.simplefilter("ignore", RuntimeWarning)
@@ -181,7 +205,7 @@ class TransactionalProducer:
         deadline = time.monotonic() + self._timeout
         while True:
             try:
-                call(max(0.1, deadline - time.monotonic()))
+                self._call(call, max(0.1, deadline - time.monotonic()))
             except KafkaException as exception:
                 error = kafka_error(exception)
                 if not error.retriable() or time.monotonic() >= deadline:
@@ -189,13 +213,26 @@ class TransactionalProducer:
             else:
                 return
 
+    def _call(self, call: Callable[[float], None], seconds: float) -> None:
+        """Call with a timeout.
+
+        Raises:
+            Fenced: the call hangs; this producer is of no more use.
+        """
+        try:
+            self._calls.run(lambda: call(seconds), seconds + _OVERTIME)
+        except CallHangs as error:
+            self._open, self._is_done = False, True
+            log.error("kafka producer: a call does not return; its client is left behind", exc_info=error)  # noqa: TRY400  # one line says it
+            raise Fenced(f"a call into librdkafka hangs: {error}") from error
+
     def _give_up(self, doing: str, error: KafkaError) -> TransactionAborted | PayloadTooLarge:
         """Abort, and say what to raise."""
         if error.fatal() or (doing == "commit" and not error.txn_requires_abort()):
             # A commit that was sent and not answered can be neither repeated for ever nor aborted.
-            self._open = False
+            self._open, self._is_done = False, True
             return Fenced(f"{doing}: {error.str()} ({error.name()})")
-        self.abort()
+        self.abort(_ABORT_SECONDS)
         rejected = failure(self._rejected or error, doing)
         if isinstance(rejected, (PayloadTooLarge, TransactionAborted)):
             return rejected

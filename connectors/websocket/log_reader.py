@@ -40,6 +40,7 @@ class LogReader:
         hub: numbers and sends what is read.
         renderer: is told of what is about to be rendered.
         rebuild_records: of each partition, read again before the known position so that there is a history.
+        on_stall: see ``BatchConsumer``; for counting.
 
     Attributes:
         failure: raises when reading has ended although nobody stopped it; start the process again.
@@ -48,12 +49,19 @@ class LogReader:
     failure: asyncio.Future[None]
 
     def __init__(
-        self, settings: KafkaSettings, hub: Hub, renderer: PublicationRenderer, *, rebuild_records: int
+        self,
+        settings: KafkaSettings,
+        hub: Hub,
+        renderer: PublicationRenderer,
+        *,
+        rebuild_records: int,
+        on_stall: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
         self._hub = hub
         self._renderer = renderer
         self._rebuild = rebuild_records
+        self._on_stall = on_stall
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="realtime-log", daemon=True)
 
@@ -62,10 +70,7 @@ class LogReader:
         self._loop = asyncio.get_running_loop()
         self._caught_up: asyncio.Future[None] = self._loop.create_future()
         self.failure: asyncio.Future[None] = self._loop.create_future()
-        self._consumer = BatchConsumer(
-            self._settings,
-            group=None,
-        )
+        self._consumer = BatchConsumer(self._settings, group=None, on_stall=self._on_stall)
         self._thread.start()
         await self._caught_up
 

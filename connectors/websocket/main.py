@@ -54,7 +54,7 @@ async def serve_realtime(
     realtime = settings.realtime
     metrics = metrics or RealtimeMetrics()
     async with contextlib.AsyncExitStack() as stack:
-        catalog = Catalog(settings.kafka)
+        catalog = Catalog(settings.kafka, on_stall=metrics.consumers_replaced.inc)
         if not await persist(stopping, lambda: ensure_internal_topics(Admin(settings.kafka))):
             return
         catalog.start()
@@ -63,7 +63,13 @@ async def serve_realtime(
             return
         renderer = PublicationRenderer(catalog)
         hub = Hub(renderer.render, Retention(realtime.history_size, realtime.history_bytes), metrics)
-        reader = LogReader(settings.kafka, hub, renderer, rebuild_records=realtime.rebuild_records)
+        reader = LogReader(
+            settings.kafka,
+            hub,
+            renderer,
+            rebuild_records=realtime.rebuild_records,
+            on_stall=metrics.consumers_replaced.inc,
+        )
         stack.push_async_callback(reader.stop)
         if not await _unless(stopping, reader.start()):
             return

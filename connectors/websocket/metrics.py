@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 
+from connectors.metrics import REPLACED
+
 
 class RealtimeMetrics:
     """What one node counts. No label names a channel or a client: their number has no bound.
@@ -18,6 +20,7 @@ class RealtimeMetrics:
         history_bytes: kept for recovery.
         misplaced: records on a partition that their key does not belong to; they are passed over.
         positions: writes of ``channel-positions``, by outcome (``written``, ``failed``).
+        consumers_replaced: Kafka consumers that got nothing although there was something to read.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -37,3 +40,4 @@ class RealtimeMetrics:
         )
         self.misplaced = Counter(f"{name}_misplaced", "Records on another key's partition.", registry=registry)
         self.positions = Counter(f"{name}_position_writes", "Writes by outcome.", ["outcome"], registry=registry)
+        self.consumers_replaced = Counter(f"{name}_consumers_replaced", REPLACED, registry=registry)

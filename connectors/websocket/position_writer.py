@@ -65,7 +65,11 @@ class PositionWriter:
     def _run(self) -> None:
         while not self._stopping.is_set():
             consumer = BatchConsumer(
-                self._settings, group=_GROUP, on_assigned=self._on_assigned, on_revoked=self._on_revoked
+                self._settings,
+                group=_GROUP,
+                on_assigned=self._on_assigned,
+                on_revoked=self._on_revoked,
+                on_stall=self._metrics.consumers_replaced.inc,
             )
             try:
                 consumer.subscribe([topics.CHANNEL_POSITIONS])

@@ -16,7 +16,7 @@ from connectors.metrics import WebhookMetrics
 from connectors.retries import Hopper, Tier
 from schemas import timestamps, topics
 from schemas.delivery import Delivery, SourceOffset
-from schemas.errors import PayloadTooLarge
+from schemas.errors import Fenced, PayloadTooLarge, TransactionAborted, Unavailable
 
 if TYPE_CHECKING:
     from backbone.kafka.records import Partition
@@ -68,6 +68,7 @@ class World:
             transactional_id="h",
             metrics=WebhookMetrics(CollectorRegistry()),
         )
+        self.hopper._producer = self  # type: ignore[assignment]  # as much of it as is used
         self.hopper._assigned([BACKLOG, OTHER])
 
     def hold(self, partition: Partition, *messages: Message) -> None:
@@ -77,7 +78,7 @@ class World:
     def move(self) -> list[Record]:
         """One transaction."""
         self.moved = []
-        self.hopper._move_ripe(self, self)  # type: ignore[arg-type]  # as much of both as is used
+        self.hopper._move_ripe(self)  # type: ignore[arg-type]  # as above
         return self.moved
 
     def begin(self) -> None:
@@ -148,3 +149,78 @@ def test_a_record_from_the_future_waits_no_longer_than_others() -> None:
 
     assert tier.ripe(now + 4, 10, 1_000) == []
     assert tier.ripe(time.time() + 5, 10, 1_000) == [early]
+
+
+class Broken:
+    """A consumer and a producer; moves fail for a while."""
+
+    def __init__(self, hopper: Hopper, failures: list[Exception]) -> None:
+        self.hopper, self.failures = hopper, failures
+        self.log: list[str] = []
+        self.position = 0
+
+    def consumer(self, _settings: Any, **_callbacks: Any) -> Broken:
+        self.log.append("join")
+        self.hopper._assigned([BACKLOG])
+        return self
+
+    def producer(self, *_arguments: Any) -> Broken:
+        self.log.append("producer")
+        return self
+
+    def subscribe(self, _topics: list[str]) -> None: ...
+
+    def start(self) -> None: ...
+
+    def begin(self) -> None: ...
+
+    def produce(self, _record: Record) -> None: ...
+
+    def pause(self, _partitions: Any) -> None: ...
+
+    def resume(self, _partitions: Any) -> None: ...
+
+    def consume(self, _count: int, _timeout: float) -> list[Message]:
+        found = [] if self.position else [waited(BACKLOG, 0, due=NOW_MS - 1)]
+        self.position = 1
+        return found
+
+    def committed(self, partitions: Any) -> dict[Partition, int | None]:
+        return dict.fromkeys(partitions)
+
+    def seek(self, _offsets: Any) -> None:
+        self.log.append("seek")
+        self.position = 0
+
+    def send_offsets(self, _offsets: Any, _consumer: Any) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+    def commit(self) -> None:
+        self.log.append("commit")
+        self.hopper._stopping.set()
+
+    def close(self) -> None:
+        self.log.append("close")
+
+
+@pytest.mark.parametrize(
+    ("failure", "log"),
+    [
+        (TransactionAborted("timed out"), ["join", "producer", "seek", "commit"]),
+        (Fenced("hangs"), ["join", "producer", "close", "producer", "seek", "commit"]),
+        (Unavailable("no coordinator"), ["join", "producer", "seek", "commit"]),
+    ],
+)
+def test_a_move_that_fails_is_made_again_by_the_same_member(
+    monkeypatch: pytest.MonkeyPatch, failure: Exception, log: list[str]
+) -> None:
+    """A consumer that leaves and whose leave does not arrive keeps its partitions from all for a whole session."""
+    hopper = World().hopper
+    hopper._producer = None
+    broken = Broken(hopper, [failure])
+    monkeypatch.setattr(retries, "BatchConsumer", broken.consumer)
+    monkeypatch.setattr(retries, "TransactionalProducer", broken.producer)
+    monkeypatch.setattr(retries, "_BACKOFF", 0.01)
+    hopper._work()
+    assert broken.log == [*log, "close", "close"]

@@ -121,7 +121,8 @@ class Handler:
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     made = Log()
 
-    def consumer(_settings: Any, *, group: str, on_assigned: Any, on_revoked: Any) -> Consumer:
+    def consumer(_settings: Any, *, group: str, on_assigned: Any, on_revoked: Any, on_stall: Any) -> Consumer:
+        assert on_stall is None
         assert group == "g"
         return Consumer(made, on_assigned, on_revoked)
 

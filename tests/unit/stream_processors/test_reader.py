@@ -286,3 +286,38 @@ def test_a_consumer_that_fails_is_replaced_and_everything_is_read_again() -> Non
     assert [batch.sequence for batch in batches] == [0, 0]
     assert batches[0].generation < batches[1].generation
     assert consumer.log.count("subscribe events.w.n.c") == 2
+
+
+def test_a_reader_that_is_not_told_where_to_read_on_asks_again_as_the_same_member() -> None:
+    """A consumer that leaves and whose leave does not arrive keeps its partitions from all for a whole session."""
+
+    def lose_the_coordinator(consumer: FakeConsumer, reader: BatchReader) -> None:
+        answer, failures = consumer.committed, [Unavailable("no coordinator")] * 2
+
+        def committed(partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+            if failures:
+                raise failures.pop()
+            return answer(partitions)
+
+        consumer.committed = committed  # type: ignore[method-assign]
+        with reader.gate:
+            reader.rewind()
+
+    def dropped(*_: Any) -> list[FakeMessage]:
+        return [FakeMessage(5)]
+
+    batches, consumer, _ = run(
+        [
+            lambda consumer, _: consumer.on_assigned([P]) and None,
+            lambda *_: [FakeMessage(0)],
+            lose_the_coordinator,
+            dropped,
+            dropped,
+            lambda *_: [FakeMessage(0)],
+        ],
+        starts={P: 0},
+    )
+
+    assert [[message.offset() for message in batch.messages] for batch in batches] == [[0], [0]]
+    assert [batch.sequence for batch in batches] == [0, 0]
+    assert (consumer.log.count("close"), len(consumer.seeks)) == (1, 2)

@@ -27,6 +27,21 @@ def test_a_partition_that_has_no_leader_yet_is_asked_again() -> None:
     assert _answer(answers, "ask", 5.0) == "seven"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError._NOENT,
+        KafkaError._TRANSPORT,
+        KafkaError._WAIT_COORD,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+    ],
+)
+def test_leaders_and_coordinators_that_move_are_waited_for(code: int) -> None:
+    assert _answer(Answers(code, code, "seven"), "ask", 5.0) == "seven"
+
+
 def test_a_lasting_refusal_is_not_repeated() -> None:
     answers = Answers(KafkaError.TOPIC_AUTHORIZATION_FAILED, "never asked")
     with pytest.raises(Unavailable, match="ask"):

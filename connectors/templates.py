@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urldefrag, urlencode
 
@@ -35,8 +34,8 @@ MAX_FILLED = 4_000_000
 """Characters that all variables of a request may stand for together: a template can name a large event many times."""
 
 # Numbers stay spelled as they came.
-_DECODER = msgspec.json.Decoder(float_hook=Decimal)
-_ENCODER = msgspec.json.Encoder(decimal_format="number")
+_DECODER = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
+_ENCODER = msgspec.json.Encoder()
 
 
 class Context(msgspec.Struct, frozen=True, kw_only=True):

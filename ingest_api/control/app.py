@@ -16,6 +16,7 @@ from ingest_api import problems
 from ingest_api.control import docs, health, schema_registry
 from ingest_api.control.dependencies import check_text
 from ingest_api.problems import HttpProblem
+from schemas import numbers
 from schemas.attributes import member
 from schemas.errors import HeadraceError, InvalidRequest, Problem
 
@@ -40,6 +41,8 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 DESCRIPTION = "A Kafka-native event gateway: every accepted event is in Kafka before it is answered."
 
 _NO_JSON = Problem(path="$", message="must be JSON in UTF-8, sent with Content-Type: application/json")
+
+_TOO_LONG = Problem(path="$", message=numbers.TOO_LONG)
 
 
 def create_control_app(
@@ -83,7 +86,11 @@ def create_control_app(
         if not isinstance(error, HTTPException):
             return await on_headrace_error(request, error)
         if error.status_code == HTTPStatus.BAD_REQUEST:
-            return await answer(request, InvalidRequest("The body cannot be read.", [_NO_JSON]))
+            # FastAPI could not read the body, and does not say why.
+            too_long = numbers.has_too_many_digits(await request.body())
+            return await answer(
+                request, InvalidRequest("The body cannot be read.", [_TOO_LONG if too_long else _NO_JSON])
+            )
         named = {name.lower(): value for name, value in (error.headers or {}).items()}
         if "allow" in named:
             # The router names only the methods of the first route on the path.

@@ -12,8 +12,9 @@ from ingest_api.authentication import require
 from ingest_api.state import Gateway
 from ingest_api.text import check_body
 from ingest_api.wire import MAX_KEY_LENGTH
+from schemas import numbers
 from schemas.access import Client, Role
-from schemas.errors import NotFound
+from schemas.errors import InvalidRequest, NotFound, Problem
 from schemas.reading import READERS, ReadScope
 from schemas.resources import Resource
 from schemas.subscription import Endpoint, EventFilter
@@ -38,12 +39,25 @@ def authorization_of(request: Request) -> bytes | None:
 
 
 async def check_text(request: Request) -> None:
-    """Refuse a body that is not UTF-8 text of whole characters.
+    """Refuse a body that is not UTF-8 text of whole characters, or has a number that is too long for readers.
 
     Raises:
         MalformedBody: it is not.
+        InvalidRequest: it has such a number.
     """
-    check_body(await request.body())
+    body = await request.body()
+    check_body(body)
+    check_digits(body)
+
+
+def check_digits(body: bytes) -> None:
+    """Refuse JSON with a number that has more digits than Python's readers take.
+
+    Raises:
+        InvalidRequest: it has one.
+    """
+    if numbers.has_too_many_digits(body):
+        raise InvalidRequest("The request is not valid.", [Problem(path="$", message=numbers.TOO_LONG)])
 
 
 RepeatKey = Annotated[

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, Scope, TheGateway
-from ingest_api.control.filters import EventFilterInput, condition_errors, stored
+from ingest_api.control.filters import EventFilterInput, Written, condition_errors, stored
 from ingest_api.control.models import Time
 from schemas.access import Role
 from schemas.reading import READERS
@@ -46,6 +46,7 @@ async def dry_run(
     caller: Caller,
     scope: Scope,
     body: EventFilterInput,
+    written: Written,
     last: Annotated[int, Query(ge=1, le=1_000, description="How many events to look at, at most.")] = 100,
 ) -> DryRunOutput:
     """Nothing is created and nothing is sent. The events are read from Kafka as they are there now.
@@ -55,7 +56,8 @@ async def dry_run(
     """
     require(caller, Role.SUBSCRIBER, *READERS)
     with condition_errors():
-        wanted = EventFilter(id="", workspace=scope.workspace, created_at=0, updated_at=0, **stored(body.model_dump()))
+        members = stored(body.model_dump(), written)
+        wanted = EventFilter(id="", workspace=scope.workspace, created_at=0, updated_at=0, **members)
         looked = await gateway.dry_run(scope, wanted, last=last)
     return DryRunOutput(
         matched=sum(event.matches for event in looked), events=[LookedAt.model_validate(event) for event in looked]

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from ingest_api.control.dependencies import (
     Caller,
@@ -86,50 +86,67 @@ class EventFilterOutput(Output):
     identifiers: dict[str, tuple[str, ...]]
     condition: dict[str, JsonValue] | None
 
-    @field_validator("condition", mode="before")
-    @classmethod
-    def _parse(cls, condition: object) -> object:
-        return msgspec.json.decode(condition) if isinstance(condition, str) else condition
+
+async def _written(request: Request) -> str | None:
+    """The condition as its text in the request has it: a reader of JSON would round its numbers."""
+    try:
+        members = msgspec.json.decode(await request.body(), type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError):
+        return None  # not JSON in the strict sense (NaN): the reader of the condition says so
+    found = members.get("condition")
+    return None if found is None else msgspec.json.format(bytes(found), indent=-1).decode()
 
 
-@router.get("/filters", summary="List event filters")
-async def list_filters(
-    readable: SubscribersReadable, limit: Limit = 100, cursor: Cursor = None
-) -> Page[EventFilterOutput]:
+Written = Annotated[str | None, Depends(_written)]
+
+
+@router.get("/filters", summary="List event filters", response_model=Page[EventFilterOutput])
+async def list_filters(readable: SubscribersReadable, limit: Limit = 100, cursor: Cursor = None) -> Response:
     """One's own; for viewers and operators, those of the workspace."""
-    return Page.of(EventFilterOutput, *page_of(readable.event_filters(), limit, cursor))
+    page, following = page_of(readable.event_filters(), limit, cursor)
+    return _answer({"items": list(map(_shown, page)), "next_cursor": following})
 
 
-@router.post("/filters", status_code=201, summary="Create an event filter")
+@router.post("/filters", status_code=201, summary="Create an event filter", response_model=EventFilterOutput)
 async def create_filter(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, body: EventFilterInput, key: RepeatKey = None
-) -> EventFilterOutput:
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Workspace,
+    body: EventFilterInput,
+    written: Written,
+    key: RepeatKey = None,
+) -> Response:
     """A condition that cannot be compiled is refused with its position."""
     owner_for(caller, Role.SUBSCRIBER)
     with condition_errors():
-        members = stored(body.model_dump())
+        members = stored(body.model_dump(), written)
         wanted = EventFilter(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
         created = await gateway.routes.create_filter(wanted, key=key)
-    return EventFilterOutput.model_validate(created)
+    return _answer(_shown(created), 201)
 
 
-@router.get("/filters/{filter_id}", summary="Get an event filter")
-async def get_filter(readable: SubscribersReadable, filter_id: str) -> EventFilterOutput:
+@router.get("/filters/{filter_id}", summary="Get an event filter", response_model=EventFilterOutput)
+async def get_filter(readable: SubscribersReadable, filter_id: str) -> Response:
     """One's own, or any of the workspace for viewers and operators."""
-    return EventFilterOutput.model_validate(existing(readable.event_filter(filter_id), f"filter {filter_id}"))
+    return _answer(_shown(existing(readable.event_filter(filter_id), f"filter {filter_id}")))
 
 
-@router.patch("/filters/{filter_id}", summary="Change an event filter")
+@router.patch("/filters/{filter_id}", summary="Change an event filter", response_model=EventFilterOutput)
 async def change_filter(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, filter_id: str, body: EventFilterChange
-) -> EventFilterOutput:
+    gateway: TheGateway,
+    caller: Caller,
+    workspace: Workspace,
+    filter_id: str,
+    body: EventFilterChange,
+    written: Written,
+) -> Response:
     """Only the members sent change. Types that stay keep their start; a type that is added starts now."""
     await _filter(gateway, caller, workspace, filter_id)
     # Of a member that was sent all is said: a type without a namespace is one of ``events``.
-    members = stored(body.model_dump(include=body.model_fields_set))
+    members = stored(body.model_dump(include=body.model_fields_set), written)
     with condition_errors():
         changed = await gateway.routes.update_filter(workspace, filter_id, **members)
-    return EventFilterOutput.model_validate(changed)
+    return _answer(_shown(changed))
 
 
 @router.delete("/filters/{filter_id}", status_code=204, summary="Delete an event filter")
@@ -145,14 +162,28 @@ async def _filter(gateway: Gateway, caller: Client, workspace: str, filter_id: s
     return owned(found, f"filter {filter_id}", workspace=workspace, owner=owner)
 
 
-def stored(members: dict[str, Any]) -> dict[str, Any]:
-    """The members as the catalog keeps them: the condition is JSON text."""
+def stored(members: dict[str, Any], written: str | None) -> dict[str, Any]:
+    """The members as the catalog keeps them: the condition is JSON text, with its numbers as they were written."""
     if "types" in members:
         members["types"] = tuple(TypeSelection(**one) for one in members["types"])
     if members.get("condition") is not None:
-        # What JSON cannot say (1e400 is read as infinite) keeps a name, which is refused; msgspec would make it a null.
-        members["condition"] = json.dumps(members["condition"], ensure_ascii=False, separators=(",", ":"))
+        # What JSON cannot say (NaN) keeps a name, which is refused; msgspec would make it a null.
+        text = json.dumps(members["condition"], ensure_ascii=False, separators=(",", ":"))
+        members["condition"] = text if written is None else written
     return members
+
+
+def _shown(event_filter: EventFilter) -> dict[str, Any]:
+    """The answer's members; the condition goes out as its text is."""
+    members = {name: getattr(event_filter, name) for name in EventFilterOutput.model_fields}
+    shown = EventFilterOutput.model_validate(members | {"condition": None}).model_dump(mode="json")
+    if event_filter.condition is not None:
+        shown["condition"] = msgspec.Raw(event_filter.condition.encode())
+    return shown
+
+
+def _answer(content: dict[str, Any], status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.graphql import OperationType
 
 from ingest_api.authentication import require
-from ingest_api.control.dependencies import Authorization, RepeatKey, TheGateway
+from ingest_api.control.dependencies import Authorization, RepeatKey, TheGateway, check_digits
 from ingest_api.families.event_service_http import Operation, answer, read_body, read_query, render
 from ingest_api.families.event_service_limits import DocumentLimits
 from ingest_api.families.event_service_mutations import Mutation
@@ -204,6 +204,7 @@ async def _execute(
     if not operation.query:
         raise InvalidRequest("There is no query.")
     context.gateway.read_scope(context.client)  # who has no role is refused whatever it asks for
+    check_digits(operation.query.encode(errors="replace"))
     try:
         result = await schema().execute(
             operation.query,

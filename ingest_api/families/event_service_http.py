@@ -9,6 +9,7 @@ import msgspec
 from fastapi.responses import Response as HttpResponse
 
 from ingest_api import problems
+from ingest_api.control.dependencies import check_digits
 from ingest_api.wire import JSON, Response
 from schemas.errors import HeadraceError, InvalidRequest, UnsupportedMediaType
 
@@ -54,6 +55,7 @@ def read_query(request: Request) -> Operation:
     """
     given = request.query_params
     variables = given.get("variables")
+    check_digits((variables or "").encode(errors="replace"))
     try:
         read = None if not variables else msgspec.json.decode(variables, type=dict[str, Any] | None)
         # JSON can spell half of a surrogate pair, which is no character.

@@ -324,5 +324,5 @@ def _conditions(event_filter: EventFilter) -> dict[str, Any]:
     codes = list(dict.fromkeys(each.code for each in event_filter.types if each.code != event_service.ANY))
     found: dict[str, Any] = {"eventTypes": codes} if codes else {}
     if event_filter.condition is not None:
-        found["condition"] = msgspec.json.decode(event_filter.condition)
+        found["condition"] = msgspec.Raw(event_filter.condition.encode())
     return found

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response as HttpResponse
 from pydantic import BeforeValidator, Field
 
@@ -15,7 +14,7 @@ from backbone.catalog.eventhos import Action, Refused, System, all_of, existing_
 from backbone.catalog.eventhos_calls import Call
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
-from ingest_api.families.eventhos_access import CREATED, needs
+from ingest_api.families.eventhos_access import CREATED, UNREADABLE, needs
 from ingest_api.families.eventhos_answers import (
     ANSWERS,
     Answer,
@@ -69,11 +68,6 @@ class Member(Input):
     key: Annotated[str, Field(min_length=1, max_length=500)]
     value: str | int | float | bool | None = ""
 
-    @property
-    def text(self) -> str:
-        """The value as text."""
-        return self.value if isinstance(self.value, str) else json.dumps(self.value)
-
 
 class HeaderMember(Member):
     """A header; what does not fit into one is refused now rather than at each call."""
@@ -125,12 +119,35 @@ class ActionChange(ActionRequest):
     description: Text | None = None
 
 
+class _WrittenMember(msgspec.Struct, frozen=True):
+    value: msgspec.Raw = msgspec.Raw(b'""')
+
+
+class _Written(msgspec.Struct, frozen=True, rename="camel"):
+    """The values of a request as their texts have them: ``1.10`` is not ``1.1``."""
+
+    headers: tuple[_WrittenMember, ...] = ()
+    body: tuple[_WrittenMember, ...] = ()
+    query_url_params: tuple[_WrittenMember, ...] = ()
+    raw_body: msgspec.Raw = msgspec.Raw()
+
+
+async def _written(request: Request) -> _Written:
+    try:
+        return msgspec.json.decode(await request.body(), type=_Written)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Refused(UNREADABLE, f"The body cannot be read: {error}") from error
+
+
+Written = Annotated[_Written, Depends(_written)]
+
+
 @router.post("/action", status_code=201, summary="Create an action", dependencies=needs("action:create"), **ANSWERS)
-async def create_action(gateway: TheGateway, body: ActionInput) -> Answer:
+async def create_action(gateway: TheGateway, body: ActionInput, written: Written) -> Answer:
     """Without ``body`` and ``rawBody`` the event is sent on as it came."""
     made = await gateway.in_time(
         gateway.eventhos_actions.create_action(
-            _call(body),
+            _call(body, written),
             system_id=body.system_id,
             identifier=body.identifier,
             name=body.name,
@@ -176,7 +193,7 @@ async def get_action(gateway: TheGateway, action_id: int) -> HttpResponse:
 @router.put(
     "/action/{action_id}", status_code=201, summary="Change an action", dependencies=needs("action:update"), **ANSWERS
 )
-async def change_action(gateway: TheGateway, action_id: int, body: ActionChange) -> Answer:
+async def change_action(gateway: TheGateway, action_id: int, body: ActionChange, written: Written) -> Answer:
     """Its request is given anew, as a whole; a client secret that is left out stays, as does a header shown as ``***``.
 
     Credentials that stay go to no other server: where the scheme, host or port of a URL changes, they are given again.
@@ -186,7 +203,7 @@ async def change_action(gateway: TheGateway, action_id: int, body: ActionChange)
     changed = {name: value for name, value in kept.items() if value is not None}
     if "reply_to" in body.model_fields_set:
         changed["reply_to"] = body.reply_to or None
-    await gateway.in_time(gateway.eventhos_actions.update_action(action_id, _call(body), **changed))
+    await gateway.in_time(gateway.eventhos_actions.update_action(action_id, _call(body, written), **changed))
     return done()
 
 
@@ -219,17 +236,18 @@ def _listed(view: CatalogView, action: Action) -> dict[str, Any]:
     return {**action_row(action), "reply_to": action.reply_to, "system_name": system and system.name}
 
 
-def _call(body: ActionRequest) -> Call:
+def _call(body: ActionRequest, written: _Written) -> Call:
     if body.raw_function_body:
         raise Refused(_NO_FUNCTIONS, "rawFunctionBody: JavaScript functions are not run; use rawBody with ${.body.x}")
-    members = _members(body.body)
-    raw = _raw(body.raw_body)
+    members = _members(body.body, written.body)
+    raw = _raw(body.raw_body, written.raw_body)
     if not raw and any(not isinstance(each.value, str) for each in body.body):
         # A number stays one: as a member's text it would arrive as a string.
-        raw, members = _json({each.key: each.value for each in body.body}), ()
+        texts = _texts(body.body, written.body)
+        raw, members = _json({each.key: msgspec.Raw(text) for each, text in zip(body.body, texts, strict=True)}), ()
     request = RequestTemplate(
-        headers=_members(body.headers),
-        query=_members(body.query_url_params),
+        headers=_members(body.headers, written.headers),
+        query=_members(body.query_url_params, written.query_url_params),
         body=() if raw else members,
         raw_body=raw,
     )
@@ -244,16 +262,30 @@ def _call(body: ActionRequest) -> Call:
     )
 
 
-def _raw(given: dict[str, Any] | list[Any] | str | None) -> str | None:
+def _raw(given: dict[str, Any] | list[Any] | str | None, written: msgspec.Raw) -> str | None:
     """As text. An empty object is none, as in the original: it is what an action without a body shows."""
     if not given:
         return None
-    text = given if isinstance(given, str) else _json(given)
+    if isinstance(given, str):
+        text = given
+    else:
+        text = msgspec.json.format(bytes(written) or _json(given).encode(), indent=-1).decode()
     return None if text.strip() == "{}" else text
 
 
-def _members(given: tuple[Member, ...]) -> tuple[NameValue, ...]:
-    return tuple(NameValue(name=each.key, value=each.text) for each in given)
+def _members(given: tuple[Member, ...], written: tuple[_WrittenMember, ...]) -> tuple[NameValue, ...]:
+    """Values as text; a number as it was written."""
+    return tuple(
+        NameValue(name=each.key, value=each.value if isinstance(each.value, str) else text.decode())
+        for each, text in zip(given, _texts(given, written), strict=True)
+    )
+
+
+def _texts(given: tuple[Member, ...], written: tuple[_WrittenMember, ...]) -> list[bytes]:
+    """The JSON text of each member's value; the members may have come under another name than the document's."""
+    if len(given) != len(written):
+        return [_json(each.value).encode() for each in given]
+    return [bytes(each.value) for each in written]
 
 
 def _shown(endpoint: Endpoint) -> dict[str, Any]:

@@ -111,6 +111,23 @@ def test_a_body_is_refused(callers: Callers) -> None:
     assert wrong == {}
 
 
+def test_a_number_of_too_many_digits_is_refused(callers: Callers) -> None:
+    """Wherever it stands, and whether or not the operation knows the member."""
+    wrong = {}
+    bodies = itertools.cycle(
+        [b'{"name": %b}', b"[1.%b]", b'{"a": {"b": [-%b]}}', b"1e%b", b'{"query": "{a}", "variables": {"a": %b}}']
+    )
+    for method, path, scheme, has_body in callers.operations:
+        if has_body and path not in PUBLISHING:
+            body = next(bodies) % (b"1" * 5_000)
+            headers = callers.headers(scheme) | {"content-type": "application/json"}
+            answer = callers.http.request(method, filled(path), content=body, headers=headers)
+            found = problem_with(answer, path)
+            if found and answer.status_code not in (403, 404):
+                wrong[f"{method} {path} {body[:30]!r}"] = found
+    assert wrong == {}
+
+
 def test_a_path_and_a_query_are_refused(callers: Callers) -> None:
     wrong = {}
     encodings = itertools.cycle(("%FF", "%ED%A0%80", "%C3"))

@@ -296,7 +296,7 @@ def test_a_condition_that_cannot_be_compiled_is_refused_with_its_position(workpl
     (path,) = paths(workplace.subscriber.post(f"{V1}/filters", json=body))
 
     assert path.startswith("$.condition.data.total[0]")
-    endless = b'{"name": "f", "types": [{"code": "Offer"}], "condition": {"data": {"total": [1e400]}}}'
+    endless = b'{"name": "f", "types": [{"code": "Offer"}], "condition": {"data": {"total": [NaN]}}}'
     as_json = {"content-type": "application/json"}
     assert paths(workplace.subscriber.post(f"{V1}/filters", content=endless, headers=as_json)) == ["$.condition"]
 

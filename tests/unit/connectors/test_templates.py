@@ -132,6 +132,7 @@ def test_without_a_body_the_event_is_passed_on_as_it_came() -> None:
     ("raw", "sent"),
     [
         ('{"n": 1.50, "who": {"name": "${.body.who.first-name}"}}', b'{"n":1.50,"who":{"name":"Ann"}}'),
+        ('{"n":1e400,"m":[1E+2,12345678901234567890.10]}', b'{"n":1e400,"m":[1E+2,12345678901234567890.10]}'),
         ('"${.body.tags}"', b'["a","b"]'),
         ('{"tags": ${.body.tags}}', b'{"tags": ["a","b"]}'),
         ("name=${.body.who.first-name}", b"name=Ann"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -32,6 +33,8 @@ class IngestSettings(BaseSettings):
         crmls_register_on_first_use: the first use of a ``messageType`` registers it.
         crmls_max_message_types: that one client may register so.
         crmls_strict_json: refuse the trailing commas that the CRMLS document prints.
+        schema_registry_open: the schema registry is read without a credential, by whoever reaches the port; None: only
+            where ``host`` is a loopback address.
         envoy_scope_suffix: what ends a scope that shows an Envoy user all of its namespace.
         envoy_user_scope_suffix: what ends a scope that shows it only what concerns that user.
         envoy_provision_scope: that provisioning and deprovisioning need; empty: any access token of the organisation.
@@ -58,6 +61,7 @@ class IngestSettings(BaseSettings):
     crmls_register_on_first_use: bool = True
     crmls_max_message_types: int = Field(500, ge=0)
     crmls_strict_json: bool = False
+    schema_registry_open: bool | None = None
     eventhos_compat_status: bool = False
     envoy_scope_suffix: str = Field(":read", min_length=1)
     envoy_user_scope_suffix: str = Field(":read:own", min_length=1)
@@ -68,7 +72,20 @@ class IngestSettings(BaseSettings):
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
     realtime_token: RealtimeTokenSettings = Field(default_factory=RealtimeTokenSettings)
 
+    @property
+    def registry_is_open(self) -> bool:
+        """Whether the schema registry asks for no credential."""
+        return is_loopback(self.host) if self.schema_registry_open is None else self.schema_registry_open
+
     @field_validator("cors_origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address that is listened on."""
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"

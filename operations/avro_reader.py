@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def read(
-    kafka: Mapping[str, Any], registry_url: str, topic: str, wanted: set[str], *, timeout: float
+    kafka: Mapping[str, Any], registry: Mapping[str, Any], topic: str, wanted: set[str], *, timeout: float
 ) -> dict[str, dict[str, Any]]:
     """The records of ``topic`` whose ``id`` is wanted, by id: all of them, or those seen within ``timeout`` seconds."""
     found: dict[str, dict[str, Any]] = {}
-    for record in _records(kafka, registry_url, topic, len(wanted), timeout):
+    for record in _records(kafka, registry, topic, len(wanted), timeout):
         if record.get("id") in wanted:
             found[record["id"]] = record
         if wanted <= found.keys():
@@ -27,16 +27,18 @@ def read(
     return found
 
 
-def latest(kafka: Mapping[str, Any], registry_url: str, topic: str, *, timeout: float) -> list[dict[str, Any]]:
+def latest(
+    kafka: Mapping[str, Any], registry: Mapping[str, Any], topic: str, *, timeout: float
+) -> list[dict[str, Any]]:
     """The last records of ``topic``, about a hundred of each partition; ``timeout`` in seconds for each call."""
-    return list(_records(kafka, registry_url, topic, 0, timeout))
+    return list(_records(kafka, registry, topic, 0, timeout))
 
 
 def _records(
-    kafka: Mapping[str, Any], registry_url: str, topic: str, wanted: int, timeout: float
+    kafka: Mapping[str, Any], registry: Mapping[str, Any], topic: str, wanted: int, timeout: float
 ) -> Iterator[dict[str, Any]]:
     """What is on the topic when this is called, from where ``wanted`` late records can be: not from its beginning."""
-    deserialize = AvroDeserializer(SchemaRegistryClient({"url": registry_url}))
+    deserialize = AvroDeserializer(SchemaRegistryClient(dict(registry)))
     consumer = Consumer(
         {
             **kafka,

@@ -51,7 +51,7 @@ class ReadScope(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             PermissionDenied: the client has no role, or asks for a workspace of others.
         """
-        _check_has_a_role(client)
+        check_has_a_role(client)
         workspace = workspace or client.workspace
         if workspace != client.workspace and Role.ADMIN not in client.roles:
             raise PermissionDenied("Only an administrator may act in another workspace.")
@@ -67,7 +67,7 @@ class ReadScope(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             PermissionDenied: the client has no role.
         """
-        _check_has_a_role(client)
+        check_has_a_role(client)
         return cls(workspace=client.workspace, client=client.id)
 
     def owns(self, client: str | None) -> bool:
@@ -103,6 +103,11 @@ def reads_workspace(client: Client) -> bool:
     return any(role in client.roles for role in READERS)
 
 
-def _check_has_a_role(client: Client) -> None:
+def check_has_a_role(client: Client) -> None:
+    """Refuse a client that nobody has given a role.
+
+    Raises:
+        PermissionDenied: it has none.
+    """
     if not client.roles:
         raise PermissionDenied("This client has no role. Ask an operator to give it one.")

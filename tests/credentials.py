@@ -17,6 +17,7 @@ EVENTHOS, EVENTHOS_SENDER = "eventhosToken", "eventhosAccessKey"
 ENVOY = "envoyToken"
 EXCHANGE = "exchangeKey"
 EVENT_SERVICE = "eventServiceKey"
+REGISTRY = "schemaRegistryKey"
 SCHEMES = (OWN, CRMLS, EVENTHOS, EVENTHOS_SENDER, ENVOY, EXCHANGE, EVENT_SERVICE)
 
 OWN_ROLES = ("producer", "subscriber", "operator")
@@ -29,6 +30,7 @@ def credentials_on(gateway: RunningGateway) -> dict[str, str]:
     eventhos = eventhos_on(gateway)
     return {
         OWN: own,
+        REGISTRY: own,
         CRMLS: crmls_token(gateway, gateway.create_client(workspace, "producer", realm="crmls")[1]),
         EVENTHOS: eventhos.token,
         EVENTHOS_SENDER: eventhos.event().token,

@@ -16,8 +16,9 @@ from aiohttp import WSMsgType, web
 from connectors.websocket.closing import close_socket
 from schemas.access import KeyUse, Realm
 from schemas.channels import channel_key, own_channel
-from schemas.errors import Unavailable
+from schemas.errors import PermissionDenied, Unavailable
 from schemas.event_service import is_socket
+from schemas.reading import ReadScope
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -168,14 +169,15 @@ class EventSockets:
         """One request.
 
         Raises:
-            HTTPException: it is refused: 400, 401, 404 (no such endpoint), 410 (no such event to go on after), or 503.
+            HTTPException: it is refused: 400, 401, 403 (no role), 404 (no such endpoint, or another client's),
+                410 (no such event to go on after), or 503.
         """
         endpoint = request.query.get("endpoint_id", "")
         if not endpoint:
             raise web.HTTPBadRequest(text="endpoint_id is missing.\n")
         try:
             key = await self._api_key(request)
-            if not await self._exists(endpoint, key.workspace):
+            if not await self._exists(endpoint, key):
                 raise web.HTTPNotFound(text=f"There is no websocket endpoint {endpoint}.\n")
             socket = web.WebSocketResponse(
                 compress=False,
@@ -239,9 +241,12 @@ class EventSockets:
             raise web.HTTPUnauthorized(text="The API key is missing or not known.\n", headers=headers)
         return found
 
-    async def _exists(self, endpoint: str, workspace: str) -> bool:
+    async def _exists(self, endpoint: str, key: ApiKey) -> bool:
         catalog = self._node.catalog
-        found = await catalog.lookup(lambda view: _has_endpoint(view, endpoint, workspace) or None)
+        try:
+            found = await catalog.lookup(lambda view: _reads_endpoint(view, endpoint, key) or None)
+        except PermissionDenied as error:
+            raise web.HTTPForbidden(text=f"{error}\n") from error
         return bool(found)
 
     async def _look_after(self) -> None:
@@ -262,16 +267,30 @@ class EventSockets:
 
     def _end(self, connection: EventSocket, view: CatalogView) -> Coroutine[None, None, None] | None:
         """What closes a connection that has lost what it rests on; None for one that goes on."""
-        if not _has_endpoint(view, connection.endpoint, connection.key.workspace):
+        key = connection.key
+        endpoint = view.endpoint(connection.endpoint)
+        if endpoint is None or endpoint.workspace != key.workspace or not endpoint.enabled:
             return connection.close(DELETED, "endpoint deleted")
-        if _usable_key(view, (connection.key.digest,)) is None:
-            return connection.close(REVOKED, "access revoked")
-        return None
+        try:
+            if _usable_key(view, (key.digest,)) is not None and _reads_endpoint(view, connection.endpoint, key):
+                return None
+        except PermissionDenied:
+            pass
+        return connection.close(REVOKED, "access revoked")
 
 
-def _has_endpoint(view: CatalogView, endpoint_id: str, workspace: str) -> bool:
+def _reads_endpoint(view: CatalogView, endpoint_id: str, key: ApiKey) -> bool:
+    """Whether there is such a websocket endpoint, and the client of the key may read what is sent to it.
+
+    Raises:
+        PermissionDenied: the client has no role.
+    """
+    client = view.client(key.client)
     endpoint = view.endpoint(endpoint_id)
-    return endpoint is not None and endpoint.workspace == workspace and is_socket(endpoint) and endpoint.enabled
+    if client is None:
+        return False
+    scope = ReadScope.of(client, ())
+    return endpoint is not None and scope.covers(endpoint) and is_socket(endpoint) and endpoint.enabled
 
 
 def _usable_key(view: CatalogView, digests: Sequence[str]) -> ApiKey | None:

@@ -15,7 +15,7 @@ from ingest_api.wire import MAX_KEY_LENGTH
 from schemas import numbers
 from schemas.access import Client, Role
 from schemas.errors import InvalidRequest, NotFound, Problem
-from schemas.reading import READERS, ReadScope
+from schemas.reading import READERS, ReadScope, check_has_a_role
 from schemas.resources import Resource
 from schemas.subscription import Endpoint, EventFilter
 
@@ -81,8 +81,11 @@ async def caller_of(
 
     Raises:
         Unauthenticated: there is none.
+        PermissionDenied: it has no role.
     """
-    return await gateway.authenticator.by_bearer_key(authorization)
+    client = await gateway.authenticator.by_bearer_key(authorization)
+    check_has_a_role(client)
+    return client
 
 
 Caller = Annotated[Client, Depends(caller_of)]

@@ -11,7 +11,7 @@ from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, Readable, TheGateway, Workspace, existing, owner_for
 from ingest_api.control.models import Change, Input, Output, TypeName, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
-from schemas.access import Role
+from schemas.access import Client, Role
 from schemas.errors import NotFound
 from schemas.event_type import Attribute, Compatibility, LedgerPolicy, RegistrationKind
 from schemas.topics import event_topic
@@ -238,8 +238,7 @@ async def change_registration(
     body: RegistrationChange,
 ) -> RegistrationOutput:
     """One's own, or any for operators. Only the members sent change; the event type's schema evolves with them."""
-    if client != caller.id:
-        require(caller, Role.OPERATOR)
+    _check_may_change(caller, client)
     _, registration = await gateway.event_types.update_registration(
         client, workspace, namespace, code, kind=kind, **_said(body)
     )
@@ -259,9 +258,13 @@ async def delete_registration(
     code: str,
 ) -> None:
     """One's own, or any for operators. The event type and its topic stay."""
-    if client != caller.id:
-        require(caller, Role.OPERATOR)
+    _check_may_change(caller, client)
     await gateway.event_types.delete_registration(client, workspace, namespace, code, kind)
+
+
+def _check_may_change(caller: Client, client: str) -> None:
+    """Let a client change its own registrations, and operators those of any client."""
+    require(caller, *((Role.PRODUCER, Role.SUBSCRIBER) if client == caller.id else ()), Role.OPERATOR)
 
 
 def _said(body: Input) -> dict[str, Any]:

@@ -6,7 +6,17 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
-from ingest_api.control import accounts, dry_runs, endpoints, event_types, events, filters, realtime, subscriptions
+from ingest_api.control import (
+    accounts,
+    dry_runs,
+    endpoints,
+    event_files,
+    event_types,
+    events,
+    filters,
+    realtime,
+    subscriptions,
+)
 from ingest_api.control.parameters import refuse_unknown_parameters
 from ingest_api.families.headrace_openapi import ERRORS, problem
 
@@ -25,6 +35,6 @@ def router() -> APIRouter:
     own = APIRouter(
         prefix=PREFIX, responses={**ERRORS, **_OF_RESOURCES}, dependencies=[Depends(refuse_unknown_parameters)]
     )
-    for part in (accounts, event_types, endpoints, filters, dry_runs, subscriptions, events, realtime):
+    for part in (accounts, event_types, endpoints, event_files, filters, dry_runs, subscriptions, events, realtime):
         own.include_router(part.router)
     return own

@@ -17,7 +17,7 @@ from fastapi.responses import Response
 
 from backbone.catalog.indexes import RegisteredSchema
 from ingest_api.control import schema_registry_answers as answers
-from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.schema_registry_access import TheRegistry, registry_of
 from ingest_api.control.schema_registry_answers import MEDIA_TYPE, RegistryError, declared
 from ingest_api.family import Family
 from schemas import compatibility
@@ -65,6 +65,8 @@ router = APIRouter(
     tags=["schema registry"],
     responses={
         400: declared("The request cannot be read."),
+        401: declared("The registry is not open, and there is no API key that it knows."),
+        403: declared("The client has no role."),
         404: declared("There is no such subject, version or schema."),
         409: declared("The schema is not compatible with the subject's."),
         413: declared("The body is too large."),
@@ -75,6 +77,7 @@ router = APIRouter(
     },
     route_class=answers.RegistryRoute,
     default_response_class=answers.RegistryResponse,
+    dependencies=[Depends(registry_of)],
 )
 
 
@@ -132,73 +135,73 @@ async def schema_types() -> list[str]:
 
 
 @router.get("/schemas/ids/{schema_id}")
-async def schema_by_id(gateway: TheGateway, schema_id: int) -> dict[str, str]:
+async def schema_by_id(registry: TheRegistry, schema_id: int) -> dict[str, str]:
     """What a deserializer asks for. An id names one text in all subjects, so ``subject`` makes no difference."""
-    return {"schema": (await _by_id(gateway, schema_id))[0].text}
+    return {"schema": (await _by_id(registry, schema_id))[0].text}
 
 
 @router.get("/schemas/ids/{schema_id}/schema")
-async def schema_text_by_id(gateway: TheGateway, schema_id: int) -> Response:
+async def schema_text_by_id(registry: TheRegistry, schema_id: int) -> Response:
     """The schema alone."""
-    return Response((await _by_id(gateway, schema_id))[0].text, media_type=MEDIA_TYPE)
+    return Response((await _by_id(registry, schema_id))[0].text, media_type=MEDIA_TYPE)
 
 
 @router.get("/schemas/ids/{schema_id}/versions")
-async def versions_of_schema(gateway: TheGateway, schema_id: int) -> list[dict[str, Any]]:
+async def versions_of_schema(registry: TheRegistry, schema_id: int) -> list[dict[str, Any]]:
     """The subjects and versions that have this schema."""
-    return [{"subject": each.subject, "version": each.version} for each in await _by_id(gateway, schema_id)]
+    return [{"subject": each.subject, "version": each.version} for each in await _by_id(registry, schema_id)]
 
 
 @router.get("/schemas/ids/{schema_id}/subjects")
-async def subjects_of_schema(gateway: TheGateway, schema_id: int) -> list[str]:
+async def subjects_of_schema(registry: TheRegistry, schema_id: int) -> list[str]:
     """The subjects that have this schema."""
-    return list(dict.fromkeys(each.subject for each in await _by_id(gateway, schema_id)))
+    return list(dict.fromkeys(each.subject for each in await _by_id(registry, schema_id)))
 
 
 @router.get("/subjects")
-async def subjects(gateway: TheGateway, subjectPrefix: str = "") -> list[str]:  # noqa: N803 -- the API's name
+async def subjects(registry: TheRegistry, subjectPrefix: str = "") -> list[str]:  # noqa: N803 -- the API's name
     """All subjects, or those with a prefix."""
-    return [name for name in (await gateway.view()).subjects() if name.startswith(subjectPrefix)]
+    return [name for name in (await registry.view()).subjects() if name.startswith(subjectPrefix)]
 
 
 @router.post("/subjects/{subject}", openapi_extra=_BODY)
-async def look_up(gateway: TheGateway, subject: str, body: TheSchema) -> dict[str, Any]:
+async def look_up(registry: TheRegistry, subject: str, body: TheSchema) -> dict[str, Any]:
     """The version of a subject that has the schema in the body."""
-    return _described(_find(await _versions(gateway, subject), body))
+    return _described(_find(await _versions(registry, subject), body))
 
 
 @router.get("/subjects/{subject}/versions")
-async def versions(gateway: TheGateway, subject: str) -> list[int]:
+async def versions(registry: TheRegistry, subject: str) -> list[int]:
     """The version numbers of a subject."""
-    return [each.version for each in await _versions(gateway, subject)]
+    return [each.version for each in await _versions(registry, subject)]
 
 
 @router.post("/subjects/{subject}/versions", openapi_extra=_BODY)
-async def register(gateway: TheGateway, subject: str, body: TheSchema) -> dict[str, int]:
+async def register(registry: TheRegistry, subject: str, body: TheSchema) -> dict[str, int]:
     """The id of a schema that is registered already; a new one is refused."""
     try:
-        return {"id": _find(await _versions(gateway, subject), body).id}
+        return {"id": _find(await _versions(registry, subject), body).id}
     except RegistryError as error:
         message = f"Subject {subject} is read-only: register the event type instead, and its schema comes with it"
         raise RegistryError(answers.NOT_PERMITTED, message) from error
 
 
 @router.get("/subjects/{subject}/versions/{version}")
-async def version_of_subject(gateway: TheGateway, subject: str, version: str) -> dict[str, Any]:
+async def version_of_subject(registry: TheRegistry, subject: str, version: str) -> dict[str, Any]:
     """One version of a subject, by number or ``latest``."""
-    return _described(await _version(gateway, subject, version))
+    return _described(await _version(registry, subject, version))
 
 
 @router.get("/subjects/{subject}/versions/{version}/schema")
-async def schema_text_of_version(gateway: TheGateway, subject: str, version: str) -> Response:
+async def schema_text_of_version(registry: TheRegistry, subject: str, version: str) -> Response:
     """The schema of one version alone."""
-    return Response((await _version(gateway, subject, version)).text, media_type=MEDIA_TYPE)
+    return Response((await _version(registry, subject, version)).text, media_type=MEDIA_TYPE)
 
 
 @router.get("/subjects/{subject}/versions/{version}/referencedby")
-async def referenced_by(gateway: TheGateway, subject: str, version: str) -> list[int]:
+async def referenced_by(registry: TheRegistry, subject: str, version: str) -> list[int]:
     """No schema here refers to another."""
-    await _version(gateway, subject, version)
+    await _version(registry, subject, version)
     return []
 
 
@@ -210,12 +213,12 @@ async def global_config() -> dict[str, str]:
 
 @router.get("/config/{subject}")
 async def subject_config(
-    gateway: TheGateway,
+    registry: TheRegistry,
     subject: str,
     defaultToGlobal: bool = False,  # noqa: FBT001, FBT002, N803 -- a query parameter under the API's name
 ) -> dict[str, str]:
     """The compatibility level of a subject: its event type's."""
-    level = await _level(gateway, subject)
+    level = await _level(registry, subject)
     if level is None and not defaultToGlobal:
         message = f"Subject '{subject}' does not have subject-level compatibility configured"
         raise RegistryError(answers.LEVEL_NOT_FOUND, message)
@@ -224,25 +227,25 @@ async def subject_config(
 
 @router.post("/compatibility/subjects/{subject}/versions", openapi_extra=_BODY)
 async def could_follow_all(
-    gateway: TheGateway,
+    registry: TheRegistry,
     subject: str,
     body: TheSchema,
     verbose: bool = False,  # noqa: FBT001, FBT002 -- a query parameter
 ) -> dict[str, Any]:
     """Whether the schema in the body could follow all versions of the subject."""
-    return await _compatible(gateway, subject, body, await _versions(gateway, subject), verbose=verbose)
+    return await _compatible(registry, subject, body, await _versions(registry, subject), verbose=verbose)
 
 
 @router.post("/compatibility/subjects/{subject}/versions/{version}", openapi_extra=_BODY)
 async def could_follow(
-    gateway: TheGateway,
+    registry: TheRegistry,
     subject: str,
     version: str,
     body: TheSchema,
     verbose: bool = False,  # noqa: FBT001, FBT002 -- a query parameter
 ) -> dict[str, Any]:
     """Whether the schema in the body could follow one version of the subject."""
-    return await _compatible(gateway, subject, body, [await _version(gateway, subject, version)], verbose=verbose)
+    return await _compatible(registry, subject, body, [await _version(registry, subject, version)], verbose=verbose)
 
 
 @router.api_route("/{path:path}", methods=["GET", "POST", "PUT", "PATCH", "DELETE"], include_in_schema=False)
@@ -253,26 +256,26 @@ async def not_served(path: str, request: Request) -> None:
     raise RegistryError(404, f"HTTP 404 Not Found: /{path}")
 
 
-async def _by_id(gateway: TheGateway, schema_id: int) -> tuple[RegisteredSchema, ...]:
-    found = await gateway.lookup(lambda view: view.schema_versions(schema_id) or None)
+async def _by_id(registry: TheRegistry, schema_id: int) -> tuple[RegisteredSchema, ...]:
+    found = await registry.lookup(lambda view: view.schema_versions(schema_id) or None)
     if found is None:
         raise RegistryError(answers.SCHEMA_NOT_FOUND, f"Schema {schema_id} not found")
     return found
 
 
-async def _versions(gateway: TheGateway, subject: str) -> tuple[RegisteredSchema, ...]:
+async def _versions(registry: TheRegistry, subject: str) -> tuple[RegisteredSchema, ...]:
     """A subject's versions, with those that another worker has answered for a moment ago."""
-    found = (await gateway.view()).subject_versions(subject)
+    found = (await registry.view()).subject_versions(subject)
     if not found:
         raise RegistryError(answers.SUBJECT_NOT_FOUND, f"Subject '{subject}' not found.")
     return found
 
 
-async def _version(gateway: TheGateway, subject: str, version: str) -> RegisteredSchema:
+async def _version(registry: TheRegistry, subject: str, version: str) -> RegisteredSchema:
     if version not in _LATEST and (_NUMBER.fullmatch(version) is None or int(version) >= _END_OF_VERSIONS):
         message = f"The specified version '{version}' is not a valid version id: use a positive number or 'latest'"
         raise RegistryError(answers.INVALID_VERSION, message)
-    found = await _versions(gateway, subject)
+    found = await _versions(registry, subject)
     if version in _LATEST:
         return found[-1]
     for each in found:
@@ -282,11 +285,11 @@ async def _version(gateway: TheGateway, subject: str, version: str) -> Registere
 
 
 async def _compatible(
-    gateway: TheGateway, subject: str, body: SchemaBody, earlier: Sequence[RegisteredSchema], *, verbose: bool
+    registry: TheRegistry, subject: str, body: SchemaBody, earlier: Sequence[RegisteredSchema], *, verbose: bool
 ) -> dict[str, Any]:
     messages = []
     try:
-        level = await _level(gateway, subject) or _GLOBAL_LEVEL
+        level = await _level(registry, subject) or _GLOBAL_LEVEL
         compatibility.check(body.schema, [each.text for each in earlier], level)
     except IncompatibleSchema as error:
         messages = [f"{problem.path}: {problem.message}" for problem in error.problems]
@@ -295,9 +298,9 @@ async def _compatible(
     return {"is_compatible": not messages} | ({"messages": messages} if verbose else {})
 
 
-async def _level(gateway: TheGateway, subject: str) -> Compatibility | None:
+async def _level(registry: TheRegistry, subject: str) -> Compatibility | None:
     topic = subject.removesuffix("-value")
-    kind = await gateway.lookup(lambda view: view.event_type(topic))
+    kind = await registry.lookup(lambda view: view.event_type(topic))
     return None if kind is None else kind.compatibility
 
 

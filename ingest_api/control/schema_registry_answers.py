@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from ingest_api.problems import headers_of, internal, status_of
 from ingest_api.wire import Response as WireResponse
-from schemas.errors import HeadraceError, Unavailable
+from schemas.errors import HeadraceError, Unauthenticated, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -102,6 +102,9 @@ def _refusal(error: Exception) -> RegistryResponse:
         case Unavailable():
             status, code, message = int(status_of(error)), _NO_STORE, str(error)
             headers["Retry-After"] = str(error.retry_after)
+        case Unauthenticated():
+            code, message = int(status_of(error)), str(error)
+            headers["WWW-Authenticate"] = 'Basic realm="schema-registry"'
         case HeadraceError() if status_of(error) < _SERVER_ERROR:
             code, message = int(status_of(error)), str(error)
         case _:

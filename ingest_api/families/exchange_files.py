@@ -5,16 +5,15 @@ A file stays on the list until it is deleted, and the list shows ten at most: wh
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterator
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
 
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.event_files import file_answer
 from ingest_api.families.exchange_access import ExchangeEndpoint
 from ingest_api.families.exchange_openapi import ERRORS
 from schemas.access import Client
@@ -29,8 +28,6 @@ PROSE = "/v1/eventfile/{name:path}"
 
 MOST = 10
 """File names in one answer."""
-
-_CHUNK = 1_048_576
 
 _NUMBER = re.compile(r"0*([1-9]\d*)", re.ASCII)
 
@@ -71,9 +68,7 @@ def list_files(
 )
 def get_file(gateway: TheGateway, caller: PullSubscriber, name: str) -> StreamingResponse:
     """The file's content; it stays on the list."""
-    file = gateway.files.open(caller.id, name)
-    headers = {"content-length": str(os.fstat(file.fileno()).st_size), "cache-control": "no-store"}
-    return StreamingResponse(_content(file), media_type="application/octet-stream", headers=headers)
+    return file_answer(gateway.files.open(caller.id, name), "application/octet-stream")
 
 
 @router.delete(EVENT_FILE, summary="Delete an event file", responses=_NOT_FOUND)
@@ -92,9 +87,3 @@ def _limit(text: str) -> int:
         raise InvalidRequest("The list cannot be read.", [problem])
     digits = found[1]
     return MOST if len(digits) > len(str(MOST)) else min(int(digits), MOST)
-
-
-def _content(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(_CHUNK):
-            yield chunk

@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from tests.event_service_client import EventService, event_service, eventually
+from tests.readers import give
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -209,6 +210,20 @@ def test_a_socket_is_closed_when_its_key_is_revoked(service: EventService, socke
     with opened(socket_url, service.websocket(), key) as socket:
         with service.gateway.client(params={"workspace": service.workspace}) as admin:
             admin.delete(f"/headrace/v1/clients/{client}").raise_for_status()
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=SECONDS)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 3500
+
+
+def test_a_socket_is_its_owners_and_of_who_reads_the_workspace(service: EventService, socket_url: str) -> None:
+    endpoint = service.websocket()
+    for roles, status in (([], 403), (["subscriber"], 404), (["producer"], 404)):
+        _, key = service.gateway.create_client(service.workspace, *roles, realm="graphql")
+        assert status_of(f"{socket_url}?endpoint_id={endpoint}&access={key}") == status
+    client, key = service.gateway.create_client(service.workspace, "viewer", realm="graphql")
+    with opened(socket_url, endpoint, key) as socket:
+        give(service.gateway, service.workspace, client, "subscriber")
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=SECONDS)
         assert closed.value.rcvd is not None

@@ -98,6 +98,12 @@ def test_received_events_are_found_by_conditions(
     assert queries.count(query) == len(found)
 
 
+def test_an_event_is_found_in_its_own_namespace_only(queries: ExecutionQueries) -> None:
+    assert queries.event("acme", "events", "e1") is not None
+    assert queries.event("acme", "eventhos", "e1") is None
+    assert queries.event("other", "events", "e1") is None
+
+
 def test_the_contracts_of_an_event_that_were_run(queries: ExecutionQueries) -> None:
     processed, failed = queries.contracts("acme", "e1")
 

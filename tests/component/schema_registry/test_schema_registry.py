@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -62,6 +63,7 @@ class Gateway:
     """One whose catalog gets the second version only once it is brought up to date."""
 
     def __init__(self) -> None:
+        self.settings = SimpleNamespace(registry_is_open=True)
         self._view = CatalogView()
         self._view.put(order(FIRST, 1), 0)
         self._view.put_schema(RegisteredSchema(1, SUBJECT, 1, text(FIRST)))

@@ -18,7 +18,7 @@ from backbone.catalog.secrets import SecretBox
 from backbone.settings import BackboneSettings
 from connectors.websocket import event_service
 from schemas import timestamps, topics
-from schemas.access import ApiKey, Client, Realm, Workspace
+from schemas.access import ApiKey, Client, Realm, Role, Workspace
 from schemas.channels import channel_key, own_channel
 from schemas.subscription import BodyFormat, Endpoint, EndpointType
 from tests.component.connectors.websocket.node import RunningNode, running_node
@@ -66,7 +66,8 @@ async def account(office: PostOffice, directory: Path) -> Account:
     box = SecretBox(BackboneSettings(data_dir=directory).secret_keys)
     now, key = timestamps.now(), f"hrk_{uuid4()}"
     dates = {"created_at": now, "updated_at": now}
-    client = Client(id=str(uuid4()), workspace=office.workspace, name="viewer", realm=Realm.GRAPHQL, **dates)
+    named = {"id": str(uuid4()), "workspace": office.workspace, "name": "viewer"}
+    client = Client(**named, realm=Realm.GRAPHQL, roles=(Role.VIEWER,), **dates)
     api_key = ApiKey(
         id=str(uuid4()), client=client.id, workspace=office.workspace, digest=box.digest(key), hint="", **dates
     )

@@ -1,0 +1,148 @@
+"""Who may read which subjects of the schema registry.
+
+Stock clients send Basic credentials (``basic.auth.user.info``, or user and password in the URL) or a bearer. A key of
+our own API is taken as either, as user or as password. Where the registry is open, all subjects are everybody's.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from fastapi import Depends, Security
+from fastapi.security.http import HTTPBase
+
+from ingest_api.authentication import bearer
+from ingest_api.control.dependencies import Authorization, TheGateway
+from ingest_api.state import Gateway
+from schemas.access import Client, Realm, Role
+from schemas.errors import Unauthenticated
+from schemas.reading import ReadScope
+from schemas.topics import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from backbone.catalog.indexes import RegisteredSchema
+    from backbone.catalog.view import CatalogView
+    from schemas.event_type import EventType
+
+T = TypeVar("T")
+
+_KEY = HTTPBase(scheme="basic", scheme_name="schemaRegistryKey", auto_error=False)
+"""Only declares the scheme in the OpenAPI document."""
+
+_MISSING = (
+    "This registry is not open. Send an API key as Basic credentials (basic.auth.user.info=<any name>:<API key>), "
+    "or as bearer."
+)
+
+
+class ReadableSchemas:
+    """The subjects that one client may read.
+
+    Args:
+        view: the whole catalog.
+        workspace: whose subjects they are; None for all.
+    """
+
+    def __init__(self, view: CatalogView, workspace: str | None) -> None:
+        self._view = view
+        self._workspace = workspace
+
+    def subjects(self) -> list[str]:
+        """Their names."""
+        return [name for name in self._view.subjects() if self._covers(name)]
+
+    def subject_versions(self, subject: str) -> tuple[RegisteredSchema, ...]:
+        """The versions of a subject, oldest first; none of one that may not be read."""
+        return self._view.subject_versions(subject) if self._covers(subject) else ()
+
+    def schema_versions(self, schema_id: int) -> tuple[RegisteredSchema, ...]:
+        """The subjects and versions that a schema id is registered under."""
+        return tuple(each for each in self._view.schema_versions(schema_id) if self._covers(each.subject))
+
+    def event_type(self, topic: str) -> EventType | None:
+        """The event type of a topic."""
+        return self._view.event_type(topic) if self._covers(topic) else None
+
+    def _covers(self, subject: str) -> bool:
+        if self._workspace is None:
+            return True
+        event_type = self._view.event_type(subject.removesuffix("-value"))
+        if event_type is not None:
+            return event_type.workspace == self._workspace
+        # The subject of a type that was deleted: its topic says whose it was.
+        return subject.startswith(f"events.{escape(self._workspace)}.")
+
+
+class Registry:
+    """The catalog's schemas, as far as the caller may read them.
+
+    Args:
+        gateway: of this worker.
+        workspace: whose subjects the caller may read; None for all.
+    """
+
+    def __init__(self, gateway: Gateway, workspace: str | None) -> None:
+        self._gateway = gateway
+        self._workspace = workspace
+
+    async def view(self) -> ReadableSchemas:
+        """Brought up to date.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        return ReadableSchemas(await self._gateway.view(), self._workspace)
+
+    async def lookup(self, find: Callable[[ReadableSchemas], T | None]) -> T | None:
+        """What is found; a miss is looked for once more after the catalog was brought up to date.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        return await self._gateway.lookup(lambda view: find(ReadableSchemas(view, self._workspace)))
+
+
+async def registry_of(
+    gateway: TheGateway, authorization: Authorization, _scheme: Annotated[object, Security(_KEY)]
+) -> Registry:
+    """What the caller may read of the registry.
+
+    Raises:
+        Unauthenticated: the registry is not open, and there is no API key, or one that is not known.
+        PermissionDenied: the client has no role.
+    """
+    if gateway.settings.registry_is_open:
+        return Registry(gateway, None)
+    client = await _client(gateway, authorization)
+    scope = ReadScope.of(client, ())
+    return Registry(gateway, None if Role.ADMIN in client.roles else scope.workspace)
+
+
+TheRegistry = Annotated[Registry, Depends(registry_of)]
+"""A route's parameter: what the caller may read of the registry; 401 where it may read nothing."""
+
+
+async def _client(gateway: Gateway, authorization: bytes | None) -> Client:
+    if authorization is None:
+        raise Unauthenticated(_MISSING)
+    if authorization[:6].lower() != b"basic ":
+        return await gateway.authenticator.by_key(bearer(authorization), Realm.HEADRACE)
+    user, _, password = _decoded(authorization[6:]).partition(":")
+    if password:
+        try:
+            return await gateway.authenticator.by_key(password, Realm.HEADRACE)
+        except Unauthenticated:
+            if not user:
+                raise
+    return await gateway.authenticator.by_key(user, Realm.HEADRACE)
+
+
+def _decoded(credentials: bytes) -> str:
+    try:
+        return base64.b64decode(credentials.strip(), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise Unauthenticated("The Basic credentials cannot be read.") from error

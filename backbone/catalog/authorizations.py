@@ -28,6 +28,11 @@ _NEEDED: dict[AuthorizationType, tuple[str, ...]] = {
 }
 
 
+_TAKEN: dict[AuthorizationType, tuple[str, ...]] = _NEEDED | {
+    AuthorizationType.REFRESH_TOKEN: ("user", "secret", "refresh_token", "token_url"),
+}
+
+
 def sealed(authorization: Authorization, secrets: SecretBox) -> Authorization:
     """As the catalog keeps it, from one whose secrets are plain."""
     return _each_secret(authorization, secrets.seal)
@@ -57,6 +62,11 @@ def problems(authorization: Authorization, path: str = "$.authorization") -> lis
         Problem(path=f"{path}.{name}", message=f"is required for {authorization.type.value}")
         for name in _NEEDED[authorization.type]
         if not getattr(authorization, name)
+    ]
+    found += [
+        Problem(path=f"{path}.{name}", message=f"does not belong to {authorization.type.value}: leave it out")
+        for name in ("user", "secret", "refresh_token", "token_url")
+        if name not in _TAKEN[authorization.type] and getattr(authorization, name)
     ]
     secret, user = authorization.secret or "", authorization.user or ""
     if authorization.type is AuthorizationType.API_KEY and not (secret.isascii() and secret.isprintable()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 OPENAPI = "/openapi.json"
 ASSETS = "/docs/swagger/assets"
 TITLE = "Headrace"
+
+_OWN = "events"
+"""The family whose operations have no name before theirs: our own API."""
 
 _VALIDATION_ERROR = {"$ref": "#/components/schemas/HTTPValidationError"}
 
@@ -79,6 +83,7 @@ def document(app: FastAPI, families: Sequence[Family]) -> dict[str, Any]:
     """The OpenAPI document: what FastAPI derives, and the hot routes' operations as their families declare them."""
     content = get_openapi(title=TITLE, version=app.version, description=app.description, routes=app.routes)
     _drop_validation_errors(content)
+    _shorten_ids(content, families)
     components = content.setdefault("components", {})
     components.setdefault("securitySchemes", {}).update(_SECURITY)
     schemas = components.setdefault("schemas", {})
@@ -87,6 +92,26 @@ def document(app: FastAPI, families: Sequence[Family]) -> dict[str, Any]:
         for route in family.hot:
             content["paths"].setdefault(route.path, {})[route.method.lower()] = route.operation
     return content
+
+
+def _shorten_ids(content: dict[str, Any], families: Sequence[Family]) -> None:
+    """Name operations as the functions, those of other APIs behind the API's name: they name a generated client's.
+
+    FastAPI's own ids are the function, the path and the method.
+    """
+    taken = set()
+    for path, methods in content["paths"].items():
+        owner = next((family.name for family in families if family.owns(path)), "")
+        if path.startswith("/schema-registry/"):
+            owner = "registry"
+        prefix = "" if owner in ("", _OWN) else owner.replace("-", "_") + "_"
+        for method, operation in methods.items():
+            behind = re.sub(r"\W", "_", path) + f"_{method}"
+            name = prefix + operation["operationId"].removesuffix(behind)
+            # Two methods, or two paths, of one function.
+            choices = (name, f"{name}_{method}", f"{name}_{path.strip('/').partition('/')[0]}")
+            operation["operationId"] = next(each for each in choices if each not in taken)
+            taken.add(operation["operationId"])
 
 
 def _drop_validation_errors(content: dict[str, Any]) -> None:

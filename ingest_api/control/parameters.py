@@ -22,7 +22,9 @@ async def refuse_unknown_parameters(request: Request) -> None:
     """
     if request.query_params:
         declared = get_flat_params(request.scope["route"].dependant)
-        check_parameters(request.query_params, [one.alias for one in declared if isinstance(one.field_info, Query)])
+        known = {one.alias for one in declared if isinstance(one.field_info, Query)}
+        # A client that always says its workspace says it of workspaces, too.
+        check_parameters(request.query_params, known | {"workspace"})
 
 
 def check_parameters(given: Iterable[str], known: Collection[str]) -> None:
@@ -33,6 +35,5 @@ def check_parameters(given: Iterable[str], known: Collection[str]) -> None:
     """
     unknown = [name for name in given if name not in known]
     if unknown:
-        takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
-        message = f"is not a query parameter of this operation: {takes}"
+        message = f"is not a query parameter of this operation: it takes {', '.join(sorted(known))}"
         raise InvalidRequest("The request is not valid.", [Problem(path=name, message=message) for name in unknown])

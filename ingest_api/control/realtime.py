@@ -55,6 +55,8 @@ class ConnectionTokenInput(TokenInput):
 class SubscriptionTokenInput(TokenInput):
     """Whom to let into which channel; the user must be the one that connects."""
 
+    model_config = example(user="u-1", lifetime=3_600, channel="endpoint:0190f0a0-0000-7000-8000-000000000000")
+
     channel: Channel
 
 

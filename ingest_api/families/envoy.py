@@ -70,7 +70,7 @@ class _Wanted(msgspec.Struct):
     channel: str | None = None
 
 
-class _Options(msgspec.Struct):
+class _Options(msgspec.Struct, forbid_unknown_fields=True):
     public_namespaces: list[str] | None = None
 
 

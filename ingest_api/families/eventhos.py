@@ -10,11 +10,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, urlencode
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse
 
 from backbone.catalog.eventhos import NAMESPACE, WORKSPACE, Refused, has_active_contract
 from backbone.publisher import IdempotencyKey
+from ingest_api.control.misplaced import refuse_misplaced
 from ingest_api.families import (
     eventhos_actions,
     eventhos_clients,
@@ -108,7 +109,7 @@ def _control() -> APIRouter:
         eventhos_received,
         eventhos_failures,
     ):
-        control.include_router(part.router)
+        control.include_router(part.router, dependencies=[Depends(refuse_misplaced)])
 
     @control.get("/", tags=["eventhos"], summary="Whether the API is up", response_class=PlainTextResponse)
     async def up() -> str:

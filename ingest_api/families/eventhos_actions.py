@@ -14,6 +14,7 @@ from backbone.catalog.eventhos import Action, Refused, System, all_of, existing_
 from backbone.catalog.eventhos_calls import Call
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.models import example
 from ingest_api.families.eventhos_access import CREATED, UNREADABLE, needs
 from ingest_api.families.eventhos_answers import (
     ANSWERS,
@@ -103,6 +104,10 @@ class ActionRequest(Input):
 
 class ActionInput(ActionRequest):
     """An action to create."""
+
+    model_config = example(
+        system_id=1, identifier="book-invoice", name="Book invoice", url="https://example.com/invoices", method="POST"
+    )
 
     system_id: int
     identifier: Identifier

@@ -14,6 +14,7 @@ from backbone.catalog.eventhos import Account, Role, all_of, numbered
 from backbone.catalog.eventhos_accounts import existing_account, holds_long_lived
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.models import example
 from ingest_api.families.eventhos_access import CREATED, needs
 from ingest_api.families.eventhos_answers import (
     ANSWERS,
@@ -41,6 +42,8 @@ class RoleChoice(Input):
 
 class EventhosClientInput(Input):
     """A client to create."""
+
+    model_config = example(identifier="shop", name="Shop")
 
     identifier: Identifier
     name: Name

@@ -10,6 +10,7 @@ from pydantic import Field
 from backbone.catalog.eventhos import Action, Contract, Event, System, all_of, find, numbered
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.models import example
 from ingest_api.families.eventhos_access import CREATED, needs
 from ingest_api.families.eventhos_answers import (
     ANSWERS,
@@ -33,6 +34,8 @@ Order = Annotated[int, Field(ge=-1_000_000, le=1_000_000, description="Lower one
 
 class ContractInput(Input):
     """A contract to create."""
+
+    model_config = example(eventId=1, actionId=1, name="Paid orders to billing", identifier="order-paid-to-billing")
 
     event_id: Annotated[int, Field(alias="eventId")]
     action_id: Annotated[int, Field(alias="actionId")]

@@ -10,6 +10,7 @@ from starlette.routing import Match
 
 from backbone.catalog.eventhos import Event, Refused, all_of
 from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.models import example
 from ingest_api.families.eventhos_access import CREATED, UNREADABLE, needs
 from ingest_api.families.eventhos_answers import (
     ANSWERS,
@@ -47,6 +48,8 @@ router = APIRouter(tags=["eventhos events"], responses=ERRORS, route_class=_Numb
 
 class EventInput(Input):
     """An event to create."""
+
+    model_config = example(system_id=1, identifier="order-paid", name="Order paid", operation="new")
 
     system_id: int
     identifier: Identifier

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from backbone.catalog.eventhos import Refused, Role, all_of
 from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.models import example
 from ingest_api.families.eventhos_access import CREATED, UNREADABLE, needs
 from ingest_api.families.eventhos_answers import ANSWERS, Answer, Identifier, Input, Pages, done, success
 from ingest_api.families.eventhos_openapi import ERRORS
@@ -30,6 +31,8 @@ class Allowed(Input):
 
 class RoleInput(Input):
     """A role to create: permissions as a list, or by resource as the original takes them."""
+
+    model_config = example(identifier="reader", allowedObject={"event": ["select"]})
 
     identifier: Identifier
     permissions: tuple[Permission, ...] = ()

@@ -11,6 +11,7 @@ from pydantic import Field
 from backbone.catalog.eventhos import Account, Action, Event, System, all_of, existing_system, find
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.models import example
 from ingest_api.families.eventhos_access import CREATED, needs
 from ingest_api.families.eventhos_actions import action_row
 from ingest_api.families.eventhos_answers import (
@@ -42,6 +43,8 @@ class SystemClass(StrEnum):
 
 class SystemInput(Input):
     """A system to create."""
+
+    model_config = example(identifier="shop", name="Shop", systemClass="producer")
 
     identifier: Identifier
     name: Name

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from backbone.catalog.exchange_event_types import DEFAULT_NAMESPACE
 from backbone.publisher import IdempotencyKey
+from ingest_api.control.misplaced import refuse_misplaced
 from ingest_api.families import (
     exchange_attributes,
     exchange_endpoints,
@@ -166,7 +167,7 @@ def _control() -> APIRouter:
         exchange_notifications,
         exchange_files,
     ):
-        control.include_router(part.router)
+        control.include_router(part.router, dependencies=[Depends(refuse_misplaced)])
     return control
 
 

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from backbone.catalog.exchange_definitions import REGISTERED_URL, Definition, Destination, Details, Roles
+from ingest_api.control.models import example
 from schemas.access import Client, Role
 from schemas.errors import InvalidRequest, Problem
 from schemas.subscription import Endpoint, EndpointType
@@ -101,6 +102,8 @@ HashAlgorithm = Annotated[str | None, Field(max_length=100, description="How ide
 class ApplicationInput(Model):
     """An application to register; its endpoints take over its roles where theirs are not said."""
 
+    model_config = example(providerName="Example", description="An example")
+
     provider_name: Text
     description: str | None = None
     url: Url | None = None
@@ -123,6 +126,13 @@ class ApplicationOutput(Model):
 
 class ExchangeEndpointInput(Model):
     """An endpoint to register; what is left out stays as it is, and roles are registered together."""
+
+    model_config = example(
+        name="Shop",
+        providerName="Example",
+        endpointTypes={"event": {"source": {"enabled": True}}},
+        marketingDatabasesDefinition={"marketingDatabases": [{"name": "DB", "identifiers": [{"name": "email"}]}]},
+    )
 
     name: Text | None = None
     description: str | None = None

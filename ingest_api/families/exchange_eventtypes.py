@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Security
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 from backbone.catalog.exchange_event_types import DEFAULT_NAMESPACE
 from backbone.catalog.notices import NAMESPACE as NOTIFICATIONS
 from ingest_api.control.dependencies import Authorization, TheGateway
+from ingest_api.control.models import example
 from ingest_api.families.exchange_access import KEY, ExchangeEndpoint, endpoint_holder
 from ingest_api.families.exchange_openapi import ERRORS, WITH_BODY
 from schemas.access import Client
@@ -72,13 +73,17 @@ def listed(attributes: Iterable[ExchangeAttributeModel]) -> list[Attribute]:
 class ExchangeEventTypeInput(BaseModel):
     """An event type to register; members that the document does not know are ignored."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True,
+        populate_by_name=True,
+        **example(code="orderPaid", name="Order paid", attributes=[{"name": "orderTotal", "type": "Number"}]),
+    )
 
     code: Text
     name: Text
     description: str | None = None
     namespace: Annotated[Text, AfterValidator(_free_namespace)] | None = None
-    version: Annotated[Literal[1], BeforeValidator(_only_version)] = 1
+    version: Annotated[int, Field(ge=1, le=1), BeforeValidator(_only_version)] = 1
     registration_type: Annotated[RegistrationKind, Field(alias="registrationType")] = RegistrationKind.PUBLISH
     attributes: tuple[ExchangeAttributeModel, ...] | None = None
 

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from backbone.catalog import authorizations
 from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.models import example
 from ingest_api.families.exchange_access import ExchangeEndpoint
 from ingest_api.families.exchange_endpoint_models import Url
 from ingest_api.families.exchange_openapi import ERRORS, NOT_FOUND, WITH_BODY
@@ -34,9 +35,9 @@ class AuthType(StrEnum):
 
 
 class AuthenticationInput(BaseModel):
-    """The members that belong to the ``authType`` are required; others are ignored."""
+    """The members that belong to the ``authType`` are required; others are refused."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     authType: AuthType  # noqa: N815  # these names are the document's
     APIKey: Secret = None
@@ -64,7 +65,17 @@ _MEMBERS: dict[AuthType, tuple[AuthorizationType, dict[str, str]]] = {
 class NotificationInput(BaseModel):
     """Where to tell, and with which credentials."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True, alias_generator=to_camel)
+    model_config = ConfigDict(
+        frozen=True,
+        populate_by_name=True,
+        alias_generator=to_camel,
+        extra="forbid",
+        **example(
+            notificationKey="account 7",
+            notificationURL="https://example.com/changes",
+            authentication={"authType": "APIKey", "APIKey": "a key of the receiver"},
+        ),
+    )
 
     notification_key: Annotated[
         str | None, Field(max_length=1_000, description="Any text; it goes with every notification.")
@@ -116,6 +127,10 @@ def _authorization(said: AuthenticationInput) -> Authorization:
     kind, members = _MEMBERS[said.authType]
     missing = [name for name in members.values() if not getattr(said, name)]
     places = [Problem(path=_path(name), message=f"is required for {said.authType.value}") for name in missing]
+    others = {name for name, value in said if value is not None} - {"authType", *members.values()}
+    places += [
+        Problem(path=_path(name), message=f"does not belong to {said.authType.value}") for name in sorted(others)
+    ]
     authorization = Authorization(type=kind, **{ours: getattr(said, theirs) for ours, theirs in members.items()})
     if not places:
         found = authorizations.problems(authorization, "")

@@ -13,7 +13,7 @@ from ingest_api.authentication import require
 from ingest_api.control import events_openapi, own_api
 from ingest_api.control.parameters import check_parameters
 from ingest_api.families import cloudevents
-from ingest_api.families.headrace_openapi import POST_EVENTS, SCHEMAS
+from ingest_api.families.headrace_openapi import POST_BATCH, POST_EVENTS, SCHEMAS
 from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, Request, Response
 from schemas import timestamps
@@ -29,6 +29,7 @@ NAMESPACE = "events"
 """Where a CloudEvents ``type`` is looked up first."""
 
 EVENTS = f"{own_api.PREFIX}/events"
+BATCH = f"{EVENTS}/batch"
 
 
 class Published(msgspec.Struct, frozen=True):
@@ -46,12 +47,21 @@ _ENCODER = msgspec.json.Encoder()
 
 async def post_events(request: Request, gateway: Gateway) -> Response:
     """Publish one event or a batch; 201 once Kafka has acknowledged all of them, 200 for a repeat."""
+    return await _post(request, gateway, is_batch=False)
+
+
+async def post_batch(request: Request, gateway: Gateway) -> Response:
+    """Publish a batch: JSON of any media type but that of a single event."""
+    return await _post(request, gateway, is_batch=True)
+
+
+async def _post(request: Request, gateway: Gateway, *, is_batch: bool) -> Response:
     client = await gateway.authenticator.by_bearer_key(request.headers.get(b"authorization"))
     require(client, Role.PRODUCER, Role.OPERATOR)
     query = request.query()
     check_parameters(query, ("workspace",))
     workspace = await gateway.workspace(client, query.get("workspace"))
-    media_type = request.media_type()
+    media_type = _of_batch(request.media_type()) if is_batch else request.media_type()
     key = request.idempotency_key()
     body = await request.body()
     translator = cloudevents.Translator(
@@ -81,6 +91,12 @@ async def post_events(request: Request, gateway: Gateway) -> Response:
     published = _answers(receipts)
     content = {"events": published} if media_type == cloudevents.BATCH else published[0]
     return Response(200 if repeated else 201, _ENCODER.encode(content))
+
+
+def _of_batch(media_type: bytes) -> bytes:
+    if media_type in (cloudevents.BATCH, JSON, b""):
+        return cloudevents.BATCH
+    raise UnsupportedMediaType("The body must be application/cloudevents-batch+json.")
 
 
 def _single(translator: cloudevents.Translator, media_type: bytes, request: Request, body: bytes) -> EventDraft:
@@ -132,7 +148,7 @@ FAMILY = Family(
     name=NAMESPACE,
     prefixes=(own_api.PREFIX,),
     render=problems.render,
-    hot=(HotRoute("POST", EVENTS, post_events, POST_EVENTS),),
+    hot=(HotRoute("POST", EVENTS, post_events, POST_EVENTS), HotRoute("POST", BATCH, post_batch, POST_BATCH)),
     control=own_api.router(),
     schemas={**SCHEMAS, **events_openapi.SCHEMAS},
 )

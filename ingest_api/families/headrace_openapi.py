@@ -84,58 +84,78 @@ SCHEMAS: dict[str, Any] = {
     },
 }
 
-_PUBLISHED = {
-    "application/json": {
-        "schema": {
-            "oneOf": [{"$ref": "#/components/schemas/Published"}, {"$ref": "#/components/schemas/PublishedBatch"}],
-        },
+_PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     },
-}
+    {
+        "name": "workspace",
+        "in": "query",
+        "required": False,
+        "description": "Administrators may publish into any workspace.",
+        "schema": {"type": "string"},
+    },
+]
 
-POST_EVENTS: dict[str, Any] = {
-    "tags": ["Events"],
-    "summary": "Publish an event, or a batch",
-    "description": (
-        "CloudEvents 1.0 in structured, batched or binary mode. Answered once Kafka has acknowledged every event. "
-        "A batch is all or nothing: one event that is not valid refuses it, and nothing is written."
-    ),
-    "operationId": "publish_events",
-    "security": [{"apiKey": []}],
-    "parameters": [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "required": False,
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-        },
-        {
-            "name": "workspace",
-            "in": "query",
-            "required": False,
-            "description": "Administrators may publish into any workspace.",
-            "schema": {"type": "string"},
-        },
-    ],
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/cloudevents+json": {"schema": {"$ref": "#/components/schemas/CloudEvent"}},
-            "application/cloudevents-batch+json": {
-                "schema": {"type": "array", "items": {"$ref": "#/components/schemas/CloudEvent"}},
-            },
-            "application/json": {"schema": {"description": "Binary mode: the data; attributes are ce-* headers."}},
-        },
-    },
-    "responses": {
-        "201": {"description": "Where the events are.", "content": _PUBLISHED},
-        "200": {"description": "A repeat: where the events of the first request are.", "content": _PUBLISHED},
+
+def _published(schema: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
+
+
+def _responses(schema: str, unsupported: str) -> dict[str, Any]:
+    return {
+        "201": {"description": "Acknowledged by Kafka.", "content": _published(schema)},
+        "200": {"description": "A repeat: as the first request was answered.", "content": _published(schema)},
         "400": ERRORS[400],
         "401": ERRORS[401],
         "403": ERRORS[403],
         "404": problem("There is no such workspace."),
         "413": problem("The body or an event is too large."),
-        "415": problem("The body is in none of the three modes."),
+        "415": problem(unsupported),
         "422": problem("The Idempotency-Key was used with another body."),
         "503": ERRORS[503],
+    }
+
+
+POST_EVENTS: dict[str, Any] = {
+    "tags": ["Events"],
+    "summary": "Publish an event",
+    "description": (
+        "A CloudEvent 1.0, answered once Kafka has acknowledged it. Beside the structured mode that is shown here this "
+        "path takes the binary mode (attributes as `ce-*` headers, the data as JSON) and, as "
+        "`application/cloudevents-batch+json`, batches: for these it answers as `/headrace/v1/events/batch` does."
+    ),
+    "operationId": "publish_events",
+    "security": [{"apiKey": []}],
+    "parameters": _PARAMETERS,
+    "requestBody": {
+        "required": True,
+        "content": {"application/cloudevents+json": {"schema": {"$ref": "#/components/schemas/CloudEvent"}}},
     },
+    "responses": _responses("Published", "The body is in none of the three modes."),
+}
+
+POST_BATCH: dict[str, Any] = {
+    "tags": ["Events"],
+    "summary": "Publish a batch of events",
+    "description": (
+        "CloudEvents 1.0 in batched mode, answered in their order once Kafka has acknowledged every event. A batch is "
+        "all or nothing: one event that is not valid refuses it, `errors` names every event that is not, and nothing "
+        "is written."
+    ),
+    "operationId": "publish_batch",
+    "security": [{"apiKey": []}],
+    "parameters": _PARAMETERS,
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/cloudevents-batch+json": {
+                "schema": {"type": "array", "items": {"$ref": "#/components/schemas/CloudEvent"}},
+            },
+        },
+    },
+    "responses": _responses("PublishedBatch", "The body is not JSON."),
 }

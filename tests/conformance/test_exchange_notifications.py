@@ -258,6 +258,27 @@ def test_credentials_that_no_header_takes(refusing: Desk, auth: dict[str, str], 
     refused(refusing.put(authentication=auth), 400, f"$.authentication.{member}")
 
 
+@pytest.mark.parametrize(
+    ("members", "place"),
+    [
+        ({"authType": "APIKey"}, "$.authType"),
+        ({"APIKey": "s"}, "$.APIKey"),
+        ({"authentication": {"authType": "APIKey", "APIKey": "s"}, "APIKey": "s"}, "$.APIKey"),
+        (
+            {"authentication": {"authType": "Basic", "userId": "a", "password": "b", "APIKey": "c"}},
+            "$.authentication.APIKey",
+        ),
+        ({"authentication": {"authType": "APIKey", "APIKey": "s", "anything": 1}}, "$.authentication.anything"),
+        ({"Authentication": {"authType": "APIKey", "APIKey": "s"}}, "$.Authentication"),
+        ({"notificationkey": "k"}, "$.notificationkey"),
+        ({"unknown": 1}, "$.unknown"),
+    ],
+)
+def test_credentials_in_the_wrong_place_are_refused(refusing: Desk, members: dict[str, Any], place: str) -> None:
+    """They were passed over, and notifications sent without them."""
+    refused(refusing.put(**members), 400, place)
+
+
 def test_A_150_oauth_gets_a_token_first(desk: Desk, tokens: TokenServer) -> None:
     desk.registered(authentication=OAUTH | {"authURL": tokens.url})
     subscription = desk.subscribe()

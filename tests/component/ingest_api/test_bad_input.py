@@ -125,6 +125,7 @@ def test_a_workspace_that_no_path_could_say_is_refused(gateway: RunningGateway, 
         ("PATCH", "endpoints/any?force=1", ["force"]),
         ("DELETE", "endpoints/any?force=1", ["force"]),
         ("HEAD", "events?outcome=retrying", None),
+        ("GET", "workspaces?name=a", ["name"]),
     ],
 )
 def test_a_query_parameter_that_is_not_known_is_refused(
@@ -259,6 +260,8 @@ def test_the_examples_of_the_document_work(gateway: RunningGateway) -> None:
         def example(path: str, media_type: str = "application/json") -> Any:
             schema = document["paths"][path]["post"]["requestBody"]["content"][media_type]["schema"]
             schema = next((each for each in schema.get("anyOf", ()) if "$ref" in each), schema)
+            if schema.get("type") == "array":
+                schema = schema["items"]
             named = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
             return named["example"] if "example" in named else named["examples"][0]
 
@@ -269,9 +272,22 @@ def test_the_examples_of_the_document_work(gateway: RunningGateway) -> None:
         assert [answer.status_code for answer in made] == [201] * len(made), [answer.text for answer in made]
         keys = f"{V1}/clients/{{client_id}}/keys"
         assert http.post(keys.format(client_id=made[0].json()["id"]), json=example(keys)).status_code == 201
-        structured = "application/cloudevents+json"
+        structured, batch = "application/cloudevents+json", "application/cloudevents-batch+json"
+        # A page that offers several media types fills in one of them, perhaps one without an example.
+        assert list(document["paths"][f"{V1}/events"]["post"]["requestBody"]["content"]) == [structured]
         event = example(f"{V1}/events", structured)
         assert http.post(f"{V1}/events", json=event, headers={"content-type": structured}).status_code == 201
+        events = [example(f"{V1}/events/batch", batch)]
+        for media_type in (batch, "application/json"):
+            answer = http.post(f"{V1}/events/batch", json=events, headers={"content-type": media_type})
+            assert (answer.status_code, len(answer.json()["events"])) == (201, 1)
+        assert http.post(f"{V1}/events", json=events, headers={"content-type": batch}).status_code == 201
+        refused = http.post(f"{V1}/events/batch", json=event, headers={"content-type": structured})
+        assert refused.status_code == 415
+        assert http.get(f"{V1}/events/batch").status_code in {404, 503}
+        subscription = {"filter": made[4].json()["id"], "endpoint": made[3].json()["id"]}
+        assert example(f"{V1}/subscriptions").keys() == subscription.keys()
+        assert http.post(f"{V1}/subscriptions", json=subscription).status_code == 201
 
 
 def test_the_document_is_whole(gateway: RunningGateway) -> None:
@@ -285,9 +301,12 @@ def test_the_document_is_whole(gateway: RunningGateway) -> None:
     ids = [operation["operationId"] for _, _, operation in operations]
 
     assert len(ids) == len(set(ids))
+    assert max(map(len, ids)) <= 40, "they name the functions of generated clients"
     for name, path, operation in operations:
         declared = {each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"}
         assert {part[1:-1] for part in path.split("/") if part.startswith("{")} == declared, name
         good = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
         assert good, name
+        bodies = operation.get("requestBody", {}).get("content", {})
+        assert len(bodies) <= 1, "generators make a broken call of several media types"
     assert '"nullable"' not in json.dumps(document), "is no word of OpenAPI 3.1"

@@ -13,6 +13,7 @@ from backbone.catalog.evolution import check_settings, evolved, existing_event_t
 from backbone.catalog.writer import Changes
 from backbone.kafka.topology import event_topic_spec
 from schemas import timestamps, topics
+from schemas.access import Realm
 from schemas.attributes import canonical
 from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Problem
 from schemas.event_type import Compatibility, EventType, LedgerPolicy, Registration, RegistrationKind
@@ -184,14 +185,17 @@ class EventTypes:
         compatibility: Compatibility | None = None,
         ledger: LedgerPolicy | None = None,
     ) -> EventType:
-        """Change an event type; what is None stays. ``attributes`` are those that it declares itself.
+        """Change an event type; what is None stays. ``attributes`` are all that it shall have.
+
+        Registrations of our own API that list all attributes of the type follow it; others stay as they are.
 
         More partitions move keys to other partitions: order per key holds among the events before and those after.
 
         Raises:
             InvalidRequest: an attribute or a setting is not one.
             NotFound: there is no such event type.
-            Conflict: fewer partitions, attributes for an open type, or one that a registration has with another type.
+            Conflict: fewer partitions, attributes for an open type, one that a registration has with another type, or
+                one left out that a registration lists.
             IncompatibleSchema: the new schema breaks the compatibility level.
         """
         topic = topics.event_topic(workspace, namespace, code)
@@ -211,7 +215,12 @@ class EventTypes:
                 raise Conflict(f"event type {namespace}/{code} has {found.effective_partitions} partitions already")
             if found.open and attributes:
                 raise Conflict(f"event type {namespace}/{code} is open: it has no attributes")
-            return _changes(view, found, msgspec.structs.replace(found, **asked), None)
+            event_type = msgspec.structs.replace(found, **asked)
+            if attributes is None:
+                return _changes(view, found, event_type, None)
+            following = _following(view, found, event_type.declared)
+            changes = _changes(view, found, event_type, None, following)
+            return dataclasses.replace(changes, put=[*changes.put, *following])
 
         if partitions is not None:
             await self._catalog.caught_up()
@@ -339,12 +348,40 @@ def _with(
     return decide_both
 
 
+def _following(view: CatalogView, before: EventType, attributes: Sequence[Attribute]) -> list[Registration]:
+    """The registrations that change with their event type, changed.
+
+    Raises:
+        Conflict: the event type would keep an attribute that it shall lose, because another registration lists it.
+    """
+    whole, wanted = ({each.name for each in listed} for listed in (before.attributes, attributes))
+    following, kept = [], []
+    for each in view.registrations_for(before.topic):
+        names = {attribute.name for attribute in each.attributes}
+        client = view.client(each.client)
+        if names == whole and client is not None and client.realm is Realm.HEADRACE:
+            following.append(msgspec.structs.replace(each, attributes=tuple(attributes), updated_at=timestamps.now()))
+        elif names - wanted:
+            kept.append(f"{', '.join(sorted(names - wanted))} in {each.registration.value} of client {each.client}")
+    if kept:
+        raise Conflict(f"registrations still list attributes that are left out: {'; '.join(kept)}. Change these first.")
+    return following
+
+
 def _changes(
-    view: CatalogView, before: EventType | None, event_type: EventType, registration: Registration | None
+    view: CatalogView,
+    before: EventType | None,
+    event_type: EventType,
+    registration: Registration | None,
+    following: Sequence[Registration] = (),
 ) -> Changes[Registered]:
-    """Put what differs from the view: the registration, and the event type with the attributes that come of it."""
+    """Put what differs from the view: the registration, and the event type with the attributes that come of it.
+
+    ``following`` are other registrations as they will be; they are counted, and put by the caller.
+    """
     check_settings(event_type)
-    registrations = list(view.registrations_for(event_type.topic))
+    changed = {each.key: each for each in following}
+    registrations = [changed.get(each.key, each) for each in view.registrations_for(event_type.topic)]
     put: list[Resource] = []
     if registration is not None:
         if view.get(registration.key) != registration:

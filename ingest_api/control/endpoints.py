@@ -26,7 +26,14 @@ from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
+from schemas.errors import InvalidRequest, Problem
 from schemas.subscription import HIDDEN, Authorization, AuthorizationType, BodyFormat, Endpoint, EndpointType
+
+DROPPED = (
+    "The endpoint is disabled. Events that are accepted meanwhile are dropped for it and deliveries that wait are "
+    "cancelled; enabling it does not bring them back."
+)
+WERE_DROPPED = "Events that were accepted while the endpoint was disabled were dropped for it and are not delivered."
 
 LONGEST_DELAY = 14 * 86_400
 """Seconds between two attempts: a delivery is kept no longer."""
@@ -166,13 +173,22 @@ class EndpointWithState(EndpointOutput):
     """
 
     state: EndpointStateOutput
+    warnings: Annotated[tuple[str, ...], Field(description="What becomes of events while it is disabled.")] = ()
 
     @classmethod
     def of(cls, endpoint: Endpoint, states: EndpointStateView) -> EndpointWithState:
         """The endpoint as it stands."""
         members = msgspec.structs.asdict(endpoint)
-        members |= {"shown_headers": endpoint.shown_headers, "state": states.standing(endpoint)}
+        state = states.standing(endpoint)
+        members |= {"shown_headers": endpoint.shown_headers, "state": state}
+        members["warnings"] = [DROPPED] if state.status is EndpointStatus.DISABLED else []
         return cls.model_validate(members)
+
+
+class ChangedEndpoint(EndpointOutput):
+    """An endpoint after a change."""
+
+    warnings: Annotated[tuple[str, ...], Field(description="What becomes of events while it is disabled.")] = ()
 
 
 class NewEndpointOutput(EndpointOutput):
@@ -206,6 +222,7 @@ async def create_endpoint(
 ) -> NewEndpointOutput:
     """With a signing secret that is shown this once."""
     owner_for(caller, Role.SUBSCRIBER)
+    _check_for_webhooks(body, body.type)
     members = _stored(body.model_dump())
     wanted = Endpoint(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
     endpoint, secret = await gateway.routes.create_endpoint(wanted, key=key)
@@ -222,17 +239,25 @@ async def get_endpoint(gateway: TheGateway, readable: SubscribersReadable, endpo
 @router.patch("/endpoints/{endpoint_id}", summary="Change an endpoint")
 async def change_endpoint(
     gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str, body: EndpointChange
-) -> EndpointOutput:
-    """Only the members sent change. Disabling cancels its deliveries; enabling does not bring them back.
+) -> ChangedEndpoint:
+    """Only the members sent change.
+
+    While an endpoint is disabled, events that are accepted are dropped for it and deliveries that wait are cancelled;
+    enabling it does not bring them back. The answer's `warnings` says so.
 
     An endpoint that answered 410 Gone gets nothing more, and one that asked for a pause (`Retry-After`) nothing until
     its end (`GET` shows either as `state`), unless it is changed after that; `enabled: true` is a change for any.
 
     Where the scheme, host or port of the URL changes, `authorization` and secret headers are to be given again.
     """
-    await _endpoint(gateway, caller, workspace, endpoint_id)
+    found = await _endpoint(gateway, caller, workspace, endpoint_id)
+    _check_for_webhooks(body, body.type if "type" in body.model_fields_set else found.type)
     members = _stored(body.model_dump(exclude_unset=True))
-    return EndpointOutput.model_validate(await gateway.routes.update_endpoint(workspace, endpoint_id, **members))
+    changed = await gateway.routes.update_endpoint(workspace, endpoint_id, **members)
+    warnings = [] if changed.enabled else [DROPPED]
+    if changed.enabled and not found.enabled:
+        warnings = [WERE_DROPPED]
+    return ChangedEndpoint.model_validate(changed).model_copy(update={"warnings": warnings})
 
 
 @router.post("/endpoints/{endpoint_id}/rotate-secret", summary="Give an endpoint a new signing secret")
@@ -256,6 +281,16 @@ async def _endpoint(gateway: Gateway, caller: Client, workspace: str, endpoint_i
     owner = owner_for(caller, Role.SUBSCRIBER)
     found = (await gateway.view()).endpoint(endpoint_id)
     return owned(found, f"endpoint {endpoint_id}", workspace=workspace, owner=owner)
+
+
+def _check_for_webhooks(body: EndpointInput, kind: EndpointType) -> None:
+    """Refuse what only a webhook has: credentials of an endpoint that requests nothing would be sent nowhere."""
+    if kind is EndpointType.WEB_HOOK:
+        return
+    given = [name for name in ("url", "headers", "authorization") if getattr(body, name)]
+    if given:
+        places = [Problem(path=f"$.{name}", message=f"is for webhooks, not for {kind.value}") for name in given]
+        raise InvalidRequest("The endpoint is not valid.", places)
 
 
 def _stored(members: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -13,7 +14,7 @@ from ingest_api.control.models import Change, Input, Output, TypeName, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from schemas.access import Client, Role
 from schemas.errors import NotFound
-from schemas.event_type import Attribute, Compatibility, LedgerPolicy, RegistrationKind
+from schemas.event_type import Attribute, Compatibility, LedgerPolicy, Registration, RegistrationKind
 from schemas.topics import event_topic
 
 router = APIRouter(tags=["Event types and registrations"])
@@ -101,6 +102,15 @@ class EventTypeOutput(Output):
     compacted: bool
 
 
+class ChangedEventType(EventTypeOutput):
+    """An event type after a change."""
+
+    warnings: Annotated[
+        tuple[str, ...],
+        Field(description="Registrations that lack attributes of the type, which their clients cannot publish."),
+    ] = ()
+
+
 class RegistrationInput(Input):
     """What a client will publish or receive."""
 
@@ -181,11 +191,33 @@ async def get_event_type(readable: Readable, namespace: str, code: str) -> Event
 @router.patch("/event-types/{namespace}/{code:path}", summary="Change an event type")
 async def change_event_type(
     gateway: TheGateway, caller: Caller, workspace: Workspace, namespace: str, code: str, body: EventTypeChange
-) -> EventTypeOutput:
-    """For operators. ``attributes`` are those that the type has of its own, beside those of its registrations."""
+) -> ChangedEventType:
+    """For operators. ``attributes`` are all that the type shall have.
+
+    Registrations of this API that list all attributes of the type follow it. Others stay: `warnings` names those that
+    lack an attribute, and an attribute that one of them lists cannot be left out (409).
+    """
     require(caller, Role.OPERATOR)
-    changing = gateway.event_types.update(workspace, namespace, code, **body.given())
-    return EventTypeOutput.model_validate(await gateway.in_time(changing))
+    changing = gateway.event_types.update(workspace, namespace, code, **_said(body))
+    changed = ChangedEventType.model_validate(await gateway.in_time(changing))
+    if body.attributes and "attributes" in body.model_fields_set:
+        registrations = (await gateway.view()).registrations_for(changed.topic)
+        changed = changed.model_copy(update={"warnings": _lacking(registrations, changed)})
+    return changed
+
+
+def _lacking(registrations: Iterable[Registration], event_type: EventTypeOutput) -> list[str]:
+    """Which publishers' registrations lack attributes of their type."""
+    names = [each.name for each in event_type.attributes]
+    warnings = []
+    for each in registrations:
+        lacks = [name for name in names if name not in {attribute.name for attribute in each.attributes}]
+        if lacks and each.registration is RegistrationKind.PUBLISH:
+            warnings.append(
+                f"The registration of client {each.client} lacks {', '.join(lacks)}: the client cannot publish with it "
+                "until its registration is changed."
+            )
+    return warnings
 
 
 @router.delete("/event-types/{namespace}/{code:path}", status_code=204, summary="Delete an event type")

@@ -21,11 +21,13 @@ from ingest_api.control.dependencies import (
     owned,
     owner_for,
 )
+from ingest_api.control.filter_checks import filter_warnings
 from ingest_api.control.models import Change, Input, Name, Output, TypeName, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
 from schemas.errors import InvalidFilter, Problem
+from schemas.filters import compile_condition
 from schemas.subscription import EventFilter, TypeSelection
 
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
@@ -87,6 +89,15 @@ class EventFilterOutput(Output):
     condition: dict[str, JsonValue] | None
 
 
+class SavedFilter(EventFilterOutput):
+    """A filter that was just created or changed."""
+
+    warnings: Annotated[
+        tuple[str, ...],
+        Field(description="Event types and attributes that there are not: what names them matches nothing."),
+    ] = ()
+
+
 async def _written(request: Request) -> str | None:
     """The condition as its text in the request has it: a reader of JSON would round its numbers."""
     try:
@@ -107,7 +118,7 @@ async def list_filters(readable: SubscribersReadable, limit: Limit = 100, cursor
     return _answer({"items": list(map(_shown, page)), "next_cursor": following})
 
 
-@router.post("/filters", status_code=201, summary="Create an event filter", response_model=EventFilterOutput)
+@router.post("/filters", status_code=201, summary="Create an event filter", response_model=SavedFilter)
 async def create_filter(
     gateway: TheGateway,
     caller: Caller,
@@ -116,13 +127,18 @@ async def create_filter(
     written: Written,
     key: RepeatKey = None,
 ) -> Response:
-    """A condition that cannot be compiled is refused with its position."""
+    """A condition that cannot be compiled, or that looks at attributes that no type has, is refused with its position.
+
+    `warnings` names what does not exist yet.
+    """
     owner_for(caller, Role.SUBSCRIBER)
     with condition_errors():
         members = stored(body.model_dump(), written)
         wanted = EventFilter(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
-        created = await gateway.routes.create_filter(wanted, key=key)
-    return _answer(_shown(created), 201)
+        _check_condition(wanted.condition)
+    warnings = filter_warnings(await gateway.view(), workspace, wanted.types, wanted.condition)
+    created = await gateway.routes.create_filter(wanted, key=key)
+    return _answer(_shown(created) | {"warnings": warnings}, 201)
 
 
 @router.get("/filters/{filter_id}", summary="Get an event filter", response_model=EventFilterOutput)
@@ -131,7 +147,7 @@ async def get_filter(readable: SubscribersReadable, filter_id: str) -> Response:
     return _answer(_shown(existing(readable.event_filter(filter_id), f"filter {filter_id}")))
 
 
-@router.patch("/filters/{filter_id}", summary="Change an event filter", response_model=EventFilterOutput)
+@router.patch("/filters/{filter_id}", summary="Change an event filter", response_model=SavedFilter)
 async def change_filter(
     gateway: TheGateway,
     caller: Caller,
@@ -140,13 +156,20 @@ async def change_filter(
     body: EventFilterChange,
     written: Written,
 ) -> Response:
-    """Only the members sent change. Types that stay keep their start; a type that is added starts now."""
-    await _filter(gateway, caller, workspace, filter_id)
+    """Only the members sent change. Types that stay keep their start; a type that is added starts now.
+
+    `warnings` names types and attributes that do not exist yet.
+    """
+    found = await _filter(gateway, caller, workspace, filter_id)
     # Of a member that was sent all is said: a type without a namespace is one of ``events``.
     members = stored(body.model_dump(include=body.model_fields_set), written)
+    types, condition = members.get("types", found.types), members.get("condition", found.condition)
+    with condition_errors():
+        _check_condition(condition)
+    warnings = filter_warnings(await gateway.view(), workspace, types, condition)
     with condition_errors():
         changed = await gateway.routes.update_filter(workspace, filter_id, **members)
-    return _answer(_shown(changed))
+    return _answer(_shown(changed) | {"warnings": warnings})
 
 
 @router.delete("/filters/{filter_id}", status_code=204, summary="Delete an event filter")
@@ -154,6 +177,11 @@ async def delete_filter(gateway: TheGateway, caller: Caller, workspace: Workspac
     """Its subscriptions go with it."""
     await _filter(gateway, caller, workspace, filter_id)
     await gateway.routes.delete_filter(workspace, filter_id)
+
+
+def _check_condition(condition: str | None) -> None:
+    if condition is not None:
+        compile_condition(condition)
 
 
 async def _filter(gateway: Gateway, caller: Client, workspace: str, filter_id: str) -> EventFilter:

@@ -27,8 +27,18 @@ from schemas.subscription import Subscription
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
 
 
+DROPPED = (
+    "The subscription is disabled. Events that are accepted meanwhile are not matched, and enabling it does not bring "
+    "them back."
+)
+
+
 class SubscriptionInput(Input):
     """A filter and an endpoint to link."""
+
+    model_config = example(
+        filter="0190f0a0-0000-7000-8000-000000000001", endpoint="0190f0a0-0000-7000-8000-000000000002"
+    )
 
     filter: str
     endpoint: str
@@ -50,6 +60,12 @@ class SubscriptionOutput(Output):
     endpoint: str
     enabled: bool
     linked_at: Time | None
+
+
+class ChangedSubscription(SubscriptionOutput):
+    """A subscription after a change."""
+
+    warnings: Annotated[tuple[str, ...], Field(description="What becomes of events while it is disabled.")] = ()
 
 
 @router.get("/subscriptions", summary="List subscriptions")
@@ -91,11 +107,12 @@ async def get_subscription(readable: SubscribersReadable, subscription_id: str) 
 @router.patch("/subscriptions/{subscription_id}", summary="Enable or disable a subscription")
 async def change_subscription(
     gateway: TheGateway, caller: Caller, workspace: Workspace, subscription_id: str, body: SubscriptionChange
-) -> SubscriptionOutput:
+) -> ChangedSubscription:
     """Events accepted while it is disabled are not matched, and enabling does not bring them back."""
     await _subscription(gateway, caller, workspace, subscription_id)
     changed = await gateway.routes.enable_subscription(workspace, subscription_id, enabled=body.enabled)
-    return SubscriptionOutput.model_validate(changed)
+    warnings = [] if changed.enabled else [DROPPED]
+    return ChangedSubscription.model_validate(changed).model_copy(update={"warnings": warnings})
 
 
 @router.delete("/subscriptions/{subscription_id}", status_code=204, summary="Unlink")

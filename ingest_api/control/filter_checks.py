@@ -1,0 +1,84 @@
+"""Event filters that name event types or attributes that there are not: a warning, or an error where none can come."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from schemas.attributes import member
+from schemas.errors import InvalidFilter, Problem
+from schemas.topics import event_topic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from backbone.catalog.view import CatalogView
+    from schemas.event_type import EventType
+    from schemas.subscription import TypeSelection
+
+ANY = "*"
+
+
+class _Asked(NamedTuple):
+    """An attribute that a condition looks at; ``absent`` if it only asks whether it is missing."""
+
+    path: str
+    name: str
+    absent: bool
+
+
+def filter_warnings(
+    view: CatalogView, workspace: str, types: Iterable[TypeSelection], condition: str | None
+) -> list[str]:
+    """What of a filter matches nothing now: types that are not registered, and attributes that no such type has.
+
+    A wildcard stands for types to come, and an open type has any attribute.
+
+    Raises:
+        InvalidFilter: every type is there and is not open, and none has the attribute.
+    """
+    found: list[EventType] = []
+    warnings: list[str] = []
+    is_open = False
+    for one in types:
+        event_type = None
+        if ANY not in (one.namespace, one.code):
+            event_type = view.event_type(event_topic(workspace, one.namespace, one.code))
+            if event_type is None:
+                name = f"{one.namespace}/{one.code}"
+                warnings.append(f"There is no event type {name}: the filter matches its events once it is registered.")
+        if event_type is None or event_type.open:
+            is_open = True
+        else:
+            found.append(event_type)
+    asked = (
+        () if condition is None else _attributes(json.loads(condition, parse_float=str, parse_int=str), "$.condition")
+    )
+    problems: list[Problem] = []
+    for looked in asked:
+        lacking = [each for each in found if looked.name not in {attribute.name for attribute in each.attributes}]
+        if not lacking:
+            continue
+        names = ", ".join(f"{each.namespace}/{each.code}" for each in lacking)
+        message = f"is not an attribute of {names}"
+        if is_open or len(lacking) < len(found) or looked.absent:
+            warnings.append(f"{looked.path} {message}.")
+        else:
+            problems.append(Problem(path=looked.path, message=message))
+    if problems:
+        raise InvalidFilter("The filter can match nothing.", problems)
+    return list(dict.fromkeys(warnings))
+
+
+def _attributes(pattern: Any, path: str) -> Iterator[_Asked]:
+    """The attributes of data that a condition looks at; it has been compiled, so its form is known."""
+    for name, inner in pattern.items():
+        place = f"{path}.{name}" if name.startswith("$") else member(path, name)
+        if name in ("$and", "$or"):
+            for index, each in enumerate(inner):
+                yield from _attributes(each, f"{place}[{index}]")
+        elif name == "$not":
+            yield from _attributes(inner, place)
+        elif name == "data" and isinstance(inner, dict):
+            for attribute, tests in inner.items():
+                yield _Asked(member(place, attribute), attribute, tests == [{"exists": False}])

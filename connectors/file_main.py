@@ -16,6 +16,7 @@ from backbone.kafka.admin import Admin
 from backbone.kafka.topology import ensure_internal_topics_now
 from backbone.kafka.transaction import TransactionalProducer
 from backbone.readiness import mark_ready, mark_unready
+from backbone.stop_limit import StopLimit
 from connectors.file_sink import GROUP, FileSink
 from connectors.lines import LineRenderer
 from connectors.metrics import FileMetrics, serve_metrics
@@ -36,9 +37,14 @@ _START_AGAIN = 1.0
 
 def run(settings: ConnectorSettings) -> None:
     """Run a file sink until SIGTERM or SIGINT."""
-    stopping = threading.Event()
+    stopping, limit = threading.Event(), StopLimit()
+
+    def stop(*_: object) -> None:
+        limit.begin()
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+        signal.signal(number, stop)
     serve_metrics(settings.metrics_host, settings.metrics_port)
     serve_files(settings, stopping, _mark, FileMetrics())
 

@@ -22,6 +22,7 @@ from backbone.publisher import Publisher
 from backbone.readiness import mark_ready
 from backbone.slots import claimed_slot
 from backbone.startup import persist
+from backbone.stop_limit import StopLimit
 from connectors import file_main
 from connectors.authorization import Authorizer
 from connectors.calls import Calls
@@ -67,10 +68,15 @@ def run(kind: str, settings: ConnectorSettings) -> None:
 
 
 async def _run_until_signal(kind: str, settings: ConnectorSettings) -> None:
-    stopping = asyncio.Event()
+    stopping, limit = asyncio.Event(), StopLimit(more=settings.webhook.drain)
     loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        limit.begin()
+        stopping.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+        loop.add_signal_handler(number, stop)
     if kind == "websocket":
         serve_metrics(settings.metrics_host, settings.metrics_port)
         await serve_realtime(settings, stopping, lambda _port: _ready())

@@ -9,20 +9,21 @@ import signal
 import tempfile
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from backbone import logs
+from backbone.stop_limit import StopLimit
 from ingest_api.app import create_app
 from ingest_api.connection import BoundedConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, MutableMapping
 
     from ingest_api.settings import IngestSettings
-    from ingest_api.wire import Asgi
+    from ingest_api.wire import Asgi, Receive, Scope, Send
 
 MULTIPROCESS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -76,7 +77,22 @@ def _worker_app(settings: IngestSettings, supervisor: int) -> Asgi:
     if os.getpid() != supervisor:
         logs.configure("ingest", settings.log_level)
         threading.Thread(target=_end_with, args=(supervisor,), name="parent-watch", daemon=True).start()
-    return create_app(settings)
+    return _ending(create_app(settings), StopLimit())
+
+
+def _ending(app: Asgi, limit: StopLimit) -> Asgi:
+    """The app, whose process ends within a limit once its last request is answered."""
+
+    async def app_that_ends(scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_and_end() -> MutableMapping[str, Any]:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                limit.begin()
+            return message
+
+        await app(scope, receive_and_end if scope["type"] == "lifespan" else receive, send)
+
+    return app_that_ends
 
 
 def _end_with(supervisor: int) -> None:

@@ -25,6 +25,7 @@ from backbone.ledger.writer import LedgerWriter
 from backbone.readiness import mark_ready
 from backbone.slots import claimed_slot
 from backbone.startup import persist
+from backbone.stop_limit import StopLimit
 from stream_processors.app import create_app, run_app
 from stream_processors.dead_letters import DeadLetters
 from stream_processors.faults import parse_fault
@@ -71,9 +72,14 @@ def run(settings: ProcessorSettings) -> None:
 
 
 async def _serve(settings: ProcessorSettings, slot: int) -> None:
-    stop = asyncio.Event()
+    stop, limit = asyncio.Event(), StopLimit()
+
+    def begin_to_stop() -> None:
+        limit.begin()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, begin_to_stop)
     admin = Admin(settings.kafka)
     if not await persist(stop, lambda: ensure_internal_topics(admin)):
         return

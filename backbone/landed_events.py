@@ -106,7 +106,7 @@ class _Search:
                 passed[place] = max(passed[place], end)
 
     def _look_at(self, message: Message) -> None:
-        event_id = _event_id(message)
+        event_id = event_id_of(message)
         if event_id in self._ids:
             topic, partition, offset = str(message.topic()), int(message.partition() or 0), int(message.offset() or 0)
             landed = Landed(topic, partition, offset, message.timestamp()[1] * 1_000)
@@ -119,7 +119,7 @@ class _Search:
         return left
 
 
-def _event_id(message: Message) -> bytes:
+def event_id_of(message: Message) -> bytes:
     """The gateway's id of an event: its header's, or else the record's first field."""
     for name, content in headers_of(message):
         if name == _HEADER:

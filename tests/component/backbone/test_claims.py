@@ -13,6 +13,7 @@ import pytest
 
 from backbone import idempotency as idempotency_module
 from backbone.idempotency import IdempotencyKey
+from backbone.landed_events import event_id_of
 from backbone.process_identity import this_process
 from schemas.access import Client, Role
 from schemas.errors import IdempotencyMismatch, InProgress, InvalidEvent, NotAcknowledged, QueueFull
@@ -64,7 +65,7 @@ def an_ended_process() -> str:
 
 def ids_of(bootstrap: str, tenant: Tenant) -> list[bytes]:
     topic = event_topic(tenant.workspace, "events", "Order")
-    return [(message.value() or b"")[6:42] for message in records_of(bootstrap, topic)]
+    return [event_id_of(message) for message in records_of(bootstrap, topic)]
 
 
 async def die(

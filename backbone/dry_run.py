@@ -10,7 +10,7 @@ import msgspec
 from backbone.catalog.consumption import selected_topics
 from backbone.catalog.decoders import Decoders
 from backbone.kafka.consumer import BatchConsumer
-from schemas.errors import CorruptRecord, Unavailable
+from schemas.errors import CorruptRecord, SearchTooLong
 from schemas.filters import compile_filter
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def dry_run(
 
     Raises:
         InvalidFilter: its condition is not in the filter language.
-        Unavailable: not all could be read within that time.
+        SearchTooLong: not all could be read within that time.
     """
     condition = compile_filter(event_filter)
     decoders = Decoders(catalog)
@@ -108,7 +108,7 @@ def _last_of_each(settings: KafkaSettings, topics: Collection[str], last: int, d
         read: dict[Partition, int] = {}
         while any(max(read.get(each, 0), consumer.ends.get(each, 0)) < end for each, end in ends.items()):
             if time.monotonic() > deadline:
-                raise Unavailable("The events could not be read in time; select fewer event types.")
+                raise SearchTooLong("the events of a dry run could not be read in time")
             for message in consumer.consume(_BATCH, _POLL):
                 partition, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
                 read[partition] = offset + 1

@@ -166,6 +166,7 @@ class IdempotencyLog:
         self._held = HeldClaims()
         self._clients: dict[str, _ClientKeys] = {}
         self._swept_at = 0
+        self._probed = 0
         self._changing = threading.Lock()
         self._busy: dict[bytes, asyncio.Future[None]] = {}
         self._tail = TopicTail(
@@ -186,6 +187,17 @@ class IdempotencyLog:
     def stop(self) -> None:
         """Stop reading."""
         self._tail.stop()
+
+    async def probe(self) -> None:
+        """Write a record that says nothing, to see whether Kafka acknowledges one.
+
+        Raises:
+            NotAcknowledged: it does not.
+        """
+        count = await self._tail.partition_count(_MOST_WAIT)
+        partition = self._probed = (self._probed + 1) % count
+        value = _ENCODER.encode(ClaimRecord(""))
+        await self._producer.send([Record(topics.IDEMPOTENCY, value, b"probe", partition=partition)])
 
     async def caught_up(self, keys: Sequence[IdempotencyKey] | None = None, timeout: float = _MOST_WAIT) -> None:  # noqa: ASYNC109  # the tail's
         """Know all that was answered before this call, to these keys or to all.

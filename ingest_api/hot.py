@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ingest_api import problems
+from ingest_api.refusals import RefusalLog
 from ingest_api.wire import ClientGone, Request, send_response
 from schemas.errors import HeadraceError
 
@@ -22,6 +23,7 @@ class HotApp:
 
     def __init__(self, families: Sequence[Family], gateway: Gateway) -> None:
         self._gateway = gateway
+        self._refusals = RefusalLog()
         self._routes: dict[str, dict[str, tuple[HotRoute, Family]]] = {}
         for family in families:
             for route in family.hot:
@@ -46,8 +48,10 @@ class HotApp:
         route, family = self._routes[scope["path"]][scope["method"]]
         gateway = self._gateway
         try:
-            response = await route.handler(Request(scope, receive, gateway.settings.max_body_bytes), gateway)
+            request = Request(scope, gateway.unhurried(receive), gateway.settings.max_body_bytes)
+            response = await gateway.in_time(route.handler(request, gateway))
         except HeadraceError as error:
+            self._refusals.note(error)
             response = problems.rendered(error, family.render)
         except ClientGone:
             return

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, Future
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from schemas.errors import Misconfigured, Unavailable
+from schemas.errors import LedgerUnavailable, Misconfigured, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +70,7 @@ async def answered(question: Callable[[], T], *, seconds: float, threads: Execut
     try:
         return await asyncio.wait_for(asked, seconds)
     except TimeoutError as error:
-        raise Unavailable("The ledger does not answer in time.") from error
+        raise LedgerUnavailable("the ledger does not answer in time") from error
 
 
 async def opened(ledger: LedgerWriter, *, patient: bool, threads: Executor | None = None) -> asyncio.Task[None] | None:

@@ -82,10 +82,16 @@ def document(error: errors.HeadraceError) -> dict[str, Any]:
     What went wrong inside (a 500) is logged, not told.
     """
     status = status_of(error)
-    detail = str(error)
-    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
-        detail = "The gateway failed at something of its own. Nothing of the request was accepted."
-    return {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    return {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": told(error)}
+
+
+def told(error: errors.HeadraceError) -> str:
+    """What a caller is told of an error: not what Kafka's client said, and not what went wrong inside."""
+    if isinstance(error, errors.Unavailable):
+        return error.told
+    if status_of(error) is HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "The gateway failed at something of its own. Nothing of the request was accepted."
+    return str(error)
 
 
 def render(error: errors.HeadraceError) -> Response:

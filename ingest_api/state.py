@@ -43,9 +43,10 @@ from ingest_api.authentication import Authenticator
 from ingest_api.first_use import FirstUse
 from ingest_api.metrics import Metrics
 from ingest_api.patience import Patience
+from ingest_api.refusals import RefusalLog
 from ingest_api.tokens import Tokens
 from schemas.access import Client, Role
-from schemas.errors import NotFound, PermissionDenied, Unavailable
+from schemas.errors import NotAcknowledged, NotFound, PermissionDenied, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from backbone.ledger.queries import EventPage, EventQuery, LedgerEvent
     from backbone.publisher import IdempotencyKey
     from ingest_api.settings import IngestSettings
+    from ingest_api.wire import Receive
     from schemas.event import EventDraft, Receipt
     from schemas.event_search import EventSearch, FoundEvent
     from schemas.reading import ReadScope
@@ -65,6 +67,14 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _RETRY_SECONDS = 1.0
+_UNACKNOWLEDGED_MOST = 3.0
+"""Seconds without an acknowledgement, while something waits for one, after which a worker is not ready."""
+
+_NOT_READY = "Kafka does not answer, or does not acknowledge what is written. Send requests elsewhere until it does."
+
+_PROBE_AFTER = 5.0
+"""Seconds without an acknowledgement after which a record is written to see whether there is one."""
+
 _DRY_RUNS = 2
 """At the same time; each has a Kafka consumer and a thread of its own."""
 
@@ -97,6 +107,7 @@ class Gateway:
     def __init__(self, settings: IngestSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self._refusals = RefusalLog()
         self.tokens = Tokens(settings.backbone.token_secret)
         self.realtime_tokens = settings.realtime_token.tokens(settings.backbone)
 
@@ -183,9 +194,10 @@ class Gateway:
             InvalidEvent: an event breaks its type; nothing was written.
             PermissionDenied: the client has not registered a type.
             IdempotencyMismatch: the key was used with another body.
-            Unavailable: not acknowledged within the request's time.
+            NotAcknowledged: not within the request's time; it may still be written.
+            Unavailable: Kafka cannot take it now.
         """
-        receipts = await self._patience.wait(self.publisher.publish(drafts, key=key))
+        receipts = await self._patience.wait(self.publisher.publish(drafts, key=key), NotAcknowledged)
         self.metrics.accepted(family, len(receipts), sum([receipt.repeated for receipt in receipts]))
         return receipts
 
@@ -196,6 +208,10 @@ class Gateway:
             Unavailable: it did.
         """
         return await self._patience.wait(waiting)
+
+    def unhurried(self, receive: Receive) -> Receive:
+        """``receive`` for a hot route: the time that a client takes for its body does not count."""
+        return self._patience.without(receive)
 
     async def workspace(self, client: Client, name: str | None) -> str:
         """The workspace that a call is about: the client's own, unless an administrator names another.
@@ -304,10 +320,18 @@ class Gateway:
     async def unready(self) -> str | None:
         """Why this worker cannot do its work, or None."""
         try:
-            await self.in_time(self.catalog.caught_up())
+            if self.producer.stalled > _UNACKNOWLEDGED_MOST:
+                raise NotAcknowledged(f"nothing was acknowledged for {self.producer.stalled:.1f} s")
+            await self.in_time(self._is_working())
         except Unavailable as error:
-            return str(error)
+            self._refusals.note(error)
+            return _NOT_READY
         return None
+
+    async def _is_working(self) -> None:
+        await self.catalog.caught_up()
+        if self.producer.idle > _PROBE_AFTER:
+            await self.idempotency.probe()
 
     async def _ask(self, question: Callable[[], T]) -> T:
         return await ledger_waits.answered(

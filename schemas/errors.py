@@ -1,5 +1,7 @@
 """The error tree. No HTTP status here: each API family maps these to its own shape in one place.
 
+An ``Unavailable`` has two texts: its message, with the cause, is for the log; ``told`` is for the caller.
+
 HeadraceError
 ├── InvalidRequest            what the caller sent is wrong; carries a list of Problem(path, message)
 │   ├── MalformedBody         not JSON, not the expected container
@@ -21,6 +23,8 @@ HeadraceError
 │   ├── NotWritten            nothing of a write was sent
 │   ├── NotAcknowledged       a write was not acknowledged in time: its outcome is open, it may still be there
 │   ├── InProgress            another request with the same idempotency key has no outcome yet
+│   ├── LedgerUnavailable     the ledger cannot be read or written now
+│   ├── SearchTooLong         too much to read in the time of a request
 │   ├── StorageUnavailable    event files cannot be written or read now: a full disk, a missing mount
 │   └── TransactionAborted    a Kafka transaction did not commit; nothing of it is visible
 │       └── Fenced            another producer took the transactional id: this one is done
@@ -127,7 +131,16 @@ class QuotaExceeded(HeadraceError):
 
 
 class Unavailable(HeadraceError):
-    """Kafka cannot take it now; try again after ``retry_after`` seconds."""
+    """Kafka cannot take it now; try again after ``retry_after`` seconds.
+
+    Attributes:
+        told: what happened and what to do, for the caller.
+    """
+
+    told = (
+        "Kafka does not answer now, so the request could not be carried out. A change that it asked for may still take "
+        "effect. Repeat it in a moment."
+    )
 
     def __init__(self, message: str, *, retry_after: int = 1) -> None:
         super().__init__(message)
@@ -137,25 +150,58 @@ class Unavailable(HeadraceError):
 class QueueFull(Unavailable):
     """The bounded producer queue is full."""
 
+    told = "Too many events wait for Kafka. Nothing of this request was written. Repeat it in a moment."
+
 
 class NotWritten(Unavailable):
     """Nothing of a write was sent to Kafka."""
+
+    told = "Kafka does not answer now. Nothing of this request was written. Repeat it in a moment."
 
 
 class NotAcknowledged(Unavailable):
     """A write was not acknowledged by all in-sync replicas in time: its outcome is open, and it may still be there."""
 
+    told = (
+        "Kafka has not confirmed the write in time; it may still take effect. Repeat the request with the same "
+        "idempotency key or event id: it is then written once. Without either, a repeat may be written a second time."
+    )
+
 
 class InProgress(Unavailable):
     """Another request with the same idempotency key has no outcome yet."""
+
+    told = (
+        "An earlier request with the same idempotency key or event id has no outcome yet. Repeat this one in a moment: "
+        "it is then answered like the earlier one, or written if that one was not."
+    )
 
 
 class StorageUnavailable(Unavailable):
     """Event files cannot be written or read now, for example because the disk is full."""
 
+    told = "The event files cannot be written or read now. Repeat the request in a moment."
+
+
+class LedgerUnavailable(Unavailable):
+    """The ledger cannot be read or written now."""
+
+    told = (
+        "The event log cannot be read now; events are accepted and delivered all the same. Repeat the request in a "
+        "moment."
+    )
+
+
+class SearchTooLong(Unavailable):
+    """What was asked for is too much to read in the time of a request."""
+
+    told = "The events could not be read in time. Select fewer event types, or repeat the request in a moment."
+
 
 class TransactionAborted(Unavailable):
     """A Kafka transaction did not commit; nothing of it is visible to a read_committed reader."""
+
+    told = "Kafka did not take the change. Nothing of this request was written. Repeat it in a moment."
 
 
 class Fenced(TransactionAborted):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from schemas.errors import CorruptRecord, InvalidRequest, Unavailable
+from schemas.errors import CorruptRecord, InvalidRequest, LedgerUnavailable, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,4 +105,4 @@ def refusal(error: DBAPIError | NoConnection) -> CorruptRecord:
 
 def unavailable(error: DBAPIError | NoConnection, doing: str) -> Unavailable:
     """What to raise: the error without the statement and its values."""
-    return Unavailable(f"{doing}: {getattr(error, 'orig', None) or 'no connection is free'}")
+    return LedgerUnavailable(f"{doing}: {getattr(error, 'orig', None) or 'no connection is free'}")

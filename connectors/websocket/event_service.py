@@ -188,7 +188,8 @@ class EventSockets:
                 raise web.HTTPBadRequest(text="This address takes WebSocket connections.\n")
             await self._leases.open(endpoint)
         except Unavailable as error:
-            raise web.HTTPServiceUnavailable(text=f"{error}\n", headers={"Retry-After": "1"}) from error
+            log.warning("a socket of the event service was refused: %s", error)
+            raise web.HTTPServiceUnavailable(text=f"{error.told}\n", headers={"Retry-After": "1"}) from error
         try:
             return await self._run(request, socket, endpoint, key)
         finally:

@@ -16,6 +16,7 @@ from ingest_api import problems
 from ingest_api.control import docs, health, schema_registry
 from ingest_api.control.dependencies import check_text
 from ingest_api.problems import HttpProblem
+from ingest_api.refusals import RefusalLog
 from schemas import numbers
 from schemas.attributes import member
 from schemas.errors import HeadraceError, InvalidRequest, Problem
@@ -74,7 +75,10 @@ def create_control_app(
     app.include_router(health.router)
     docs.mount(app, families)
 
+    refusals = RefusalLog()
+
     async def answer(request: Request, error: HeadraceError) -> HttpResponse:
+        refusals.note(error)
         response = problems.answer(error, request.url.path, (*families, schema_registry.SHAPE))
         headers = {name.decode(): value.decode() for name, value in response.headers}
         return HttpResponse(response.body, response.status, headers, response.content_type.decode())

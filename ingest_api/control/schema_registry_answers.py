@@ -100,7 +100,7 @@ def _refusal(error: Exception) -> RegistryResponse:
             code, message = error.status_code, error.detail
             headers.update(error.headers or {})
         case Unavailable():
-            status, code, message = int(status_of(error)), _NO_STORE, str(error)
+            status, code, message = int(status_of(error)), _NO_STORE, error.told
             headers["Retry-After"] = str(error.retry_after)
         case Unauthenticated():
             code, message = int(status_of(error)), str(error)

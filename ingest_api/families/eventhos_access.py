@@ -128,7 +128,7 @@ def render(error: HeadraceError) -> Response:
     """An error as ``{code, message}``: the code's first three digits are the HTTP status."""
     code, message = _code(error), str(error)
     if code == UNCATEGORIZED:
-        message = str(error) if isinstance(error, Unavailable) else "Not categorized error"
+        message = problems.told(error) if isinstance(error, Unavailable) else "Not categorized error"
     elif isinstance(error, InvalidRequest):
         found = "; ".join(f"{one.path}: {one.message}" for one in error.problems if one.message != message)
         message = f"{message} {found}" if found else message

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -12,15 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from operations.choice import BrokerKind, Choice, running
-from operations.errors import CannotStart
-from operations.ports import free_port
 from schemas.topics import event_topic
 from tests.credentials import crmls_token, envoy_token
 from tests.eventhos_calls import eventhos_on
 from tests.exchange_account import exchange_account
 from tests.records import records_of
 from tests.running_gateway import running_gateway
+from tests.stoppable_broker import stoppable_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -29,37 +25,17 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.running_gateway import RunningGateway
+    from tests.stoppable_broker import StoppableBroker
 
 STRUCTURED = {"content-type": "application/cloudevents+json"}
 CRMLS_BODY = {"eventName": "n", "eventTime": "2021-03-04T16:36:54Z", "messageType": "Offer", "message": {}}
 LONGEST_ANSWER = 5.0
 
 
-class StoppableBroker:
-    """A broker of this module's own, so that nothing else suffers when it stands still."""
-
-    def __init__(self, bootstrap: str, group: int) -> None:
-        self.bootstrap = bootstrap
-        self._group = group
-
-    def stand_still(self) -> None:
-        os.killpg(self._group, signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        os.killpg(self._group, signal.SIGCONT)
-
-
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoppableBroker]:
-    home = tmp_path_factory.mktemp("stoppable")
-    try:
-        chosen = Choice(home, environment={}, report=print, port=free_port(), stand_in=False).broker(BrokerKind.JARS)
-    except CannotStart as error:
-        pytest.skip(f"NOT RUN, FOR WANT OF A KAFKA THAT CAN BE STOPPED: {error}")
-    with running(chosen, home / "broker.log") as process:
-        assert process is not None
-        assert process.pid is not None
-        yield StoppableBroker(chosen.bootstrap_servers, process.pid)
+    with stoppable_broker(tmp_path_factory.mktemp("stoppable")) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +114,14 @@ def test_z_02_without_kafka_there_is_no_success_and_a_repeat_completes(
         assert all(answer.headers["retry-after"].isdigit() for answer, _ in answers[:-1])
         assert all(answer.headers["content-type"] == "application/problem+json" for answer, _ in answers[:-2])
         assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
+        assert not any(inside in answer.text for answer, _ in answers for inside in ("the tail", "_NOENT", "Local:"))
 
         completed = [_until_accepted(lambda key=key: publish(key)) for key in keys]
         assert [publish(key).json() for key in keys] == [answer.json() for answer in completed]
         _until_accepted(lambda: post("NeverSeen"))
     topic = completed[0].json()["topic"]
-    # A repeat may have been written twice, when the first attempt did arrive, but then under one id.
-    assert set(ids_of(local.bootstrap, topic)) == {answer.json()["id"].encode() for answer in completed}
+    # The first attempt did arrive, when the broker went on: the repeats found it.
+    assert sorted(ids_of(local.bootstrap, topic)) == sorted(answer.json()["id"].encode() for answer in completed)
 
 
 def test_z_02_exchange_has_no_success_without_kafka_and_a_repeat_completes(
@@ -181,7 +158,7 @@ def test_z_02_exchange_has_no_success_without_kafka_and_a_repeat_completes(
         assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
         assert _until_accepted(lambda: post({})).json() == {"accepted": 1}
         assert post({}).json() == {"accepted": 1}
-    assert len(set(ids_of(local.bootstrap, event_topic(account.workspace, "exchange", "viewed")))) == 1
+    assert len(ids_of(local.bootstrap, event_topic(account.workspace, "exchange", "viewed"))) == 1
 
 
 def test_E_26_z_02_eventhos_has_no_success_without_kafka_and_a_repeat_completes(
@@ -212,7 +189,7 @@ def test_E_26_z_02_eventhos_has_no_success_without_kafka_and_a_repeat_completes(
         assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
         assert _until_accepted(send, refusal=500).json()["code"] == 200310
         assert send().json()["code"] == 200310
-    assert len(set(ids_of(local.bootstrap, event_topic("default", "eventhos", event.identifier)))) == 1
+    assert len(ids_of(local.bootstrap, event_topic("default", "eventhos", event.identifier))) == 1
 
 
 def test_z_02_envoy_has_no_success_without_kafka_and_a_repeat_completes(

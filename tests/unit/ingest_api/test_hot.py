@@ -12,6 +12,7 @@ from ingest_api import problems
 from ingest_api.family import Family, HotRoute
 from ingest_api.hot import HotApp
 from ingest_api.metrics import Metrics
+from ingest_api.patience import Patience
 from ingest_api.wire import Request, Response
 from schemas.errors import UnsupportedMediaType
 
@@ -29,7 +30,16 @@ async def _sent(
     """What an app with this one route sends to a client that sends these messages."""
     hot = (HotRoute("POST", "/events", handler, {}),)
     family = Family(name="f", prefixes=(), render=problems.render, hot=hot, control=APIRouter(), schemas={})
-    gateway = cast("Gateway", SimpleNamespace(settings=SimpleNamespace(max_body_bytes=8), metrics=Metrics()))
+    patience = Patience(60)
+    gateway = cast(
+        "Gateway",
+        SimpleNamespace(
+            settings=SimpleNamespace(max_body_bytes=8),
+            metrics=Metrics(),
+            in_time=patience.wait,
+            unhurried=patience.without,
+        ),
+    )
     received, sent = iter(messages), []
 
     async def receive() -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ingest_api.patience import Patience
-from schemas.errors import Unavailable
+from schemas.errors import NotAcknowledged, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,3 +77,33 @@ async def test_errors_and_cancellations_of_others_pass_through() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_request_has_one_deadline_however_often_it_waits(clock: Callable[[], float]) -> None:
+    patience = Patience(1)
+
+    async def request() -> None:
+        await patience.wait(asyncio.sleep(0.7))
+        await patience.wait(asyncio.Event().wait(), NotAcknowledged)
+
+    started = clock()
+    with pytest.raises(NotAcknowledged):
+        await patience.wait(request())
+    assert clock() - started < 1.3
+    assert await patience.wait(asyncio.sleep(0.7, "a new one")) == "a new one"
+
+
+async def test_the_time_that_a_client_takes_for_its_body_does_not_count(clock: Callable[[], float]) -> None:
+    patience = Patience(1)
+    receive = patience.without(lambda: asyncio.sleep(30, "a body"))
+
+    async def request(*, then: float) -> str:
+        body = await receive()
+        await patience.wait(asyncio.sleep(then))
+        return body
+
+    assert await patience.wait(request(then=0.7)) == "a body"
+    started = clock()
+    with pytest.raises(Unavailable):
+        await patience.wait(request(then=60))
+    assert 30.9 < clock() - started < 31.3

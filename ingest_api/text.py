@@ -6,9 +6,9 @@ JSON can spell half of a surrogate pair, which is not a character: neither Kafka
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote_to_bytes
 
 from schemas.errors import InvalidRequest, MalformedBody, Problem
+from schemas.http_head import is_utf_8
 
 _ESCAPE = re.compile(
     rb"""
@@ -56,8 +56,6 @@ def check_target(path: bytes, query: bytes) -> None:
 
 
 def _check_encoded(where: str, text: bytes) -> None:
-    try:
-        unquote_to_bytes(text).decode()
-    except UnicodeDecodeError:
+    if not is_utf_8(text):
         problem = Problem(path=where, message="must be percent-encoded UTF-8")
-        raise InvalidRequest(f"The URL's {where} must be percent-encoded UTF-8.", [problem]) from None
+        raise InvalidRequest(f"The URL's {where} must be percent-encoded UTF-8.", [problem])

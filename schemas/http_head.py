@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv6Address
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_to_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +55,15 @@ def refusal_of(version: str, hosts: Sequence[str], codings: Sequence[str]) -> Re
     if hosts and not is_valid_host(hosts[0].strip(" \t")):
         return Refusal(_BAD_REQUEST, "The Host header must be a host, and a port if need be.")
     return _refusal_of_codings(version, codings) if codings else None
+
+
+def is_utf_8(target: str | bytes) -> bool:
+    """Whether what is percent-encoded in a request target is UTF-8 (RFC 3986, 2.5)."""
+    try:
+        unquote_to_bytes(target).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def is_valid_host(value: str) -> bool:

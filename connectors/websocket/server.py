@@ -12,9 +12,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from connectors.websocket import event_service, protocol
 from connectors.websocket.commands import Commands
 from connectors.websocket.session import Session
+from schemas.http_head import Refusal, is_utf_8, refusal_of
 
 if TYPE_CHECKING:
     import asyncio
+
+    from aiohttp.typedefs import Handler
 
     from connectors.websocket.event_service import EventSockets
     from connectors.websocket.session import Node
@@ -40,7 +43,7 @@ class Server:
     def __init__(self, node: Node, event_sockets: EventSockets) -> None:
         self._node = node
         self._event_sockets = event_sockets
-        app = web.Application()
+        app = web.Application(middlewares=[_refuse_bad_heads])
         app.router.add_get(PATH, self._websocket)
         app.router.add_get(event_service.PATH, self._event_service)
         app.router.add_get("/healthz", _healthy)
@@ -123,6 +126,21 @@ class Server:
         allowed = self._node.settings.origins
         if not (origin is None or "*" in allowed or origin in allowed or _host(origin) == request.host):
             raise web.HTTPForbidden(text="This origin is not allowed to connect (HEADRACE_REALTIME_ORIGINS).\n")
+
+
+@web.middleware
+async def _refuse_bad_heads(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what the library accepts and RFC 9112 does not."""
+    version = f"{request.version.major}.{request.version.minor}"
+    hosts, codings = (request.headers.getall(name, []) for name in ("Host", "Transfer-Encoding"))
+    refusal = refusal_of(version, hosts, codings)
+    if refusal is None and not is_utf_8(request.raw_path):
+        refusal = Refusal(400, "The URL must be percent-encoded UTF-8.")
+    if refusal is None:
+        return await handler(request)
+    answer = web.Response(status=refusal.status, text=f"{refusal.message}\n")
+    answer.force_close()
+    return answer
 
 
 def _host(origin: str) -> str | None:

@@ -71,7 +71,9 @@ class Admin:
         if not missing:
             return found
         replicas = self.settings.replication_factor
-        new = [NewTopic(spec.topic, spec.partitions, replicas, config=spec.config) for spec in missing]
+        copies = self.settings.min_insync_replicas
+        common = {"min.insync.replicas": str(copies)} if copies else {}
+        new = [NewTopic(spec.topic, spec.partitions, replicas, config=common | spec.config) for spec in missing]
         for topic, future in self._client.create_topics(new, request_timeout=self._timeout).items():
             self._wait(future, f"create topic {topic}", tolerated=KafkaError.TOPIC_ALREADY_EXISTS)
         # One that somebody else created meanwhile may have fewer partitions than were wanted.
@@ -92,6 +94,22 @@ class Admin:
         except TimeoutError as error:
             raise Unavailable(f"{doing}: no answer") from error
         return "compact" in str(found["cleanup.policy"].value)
+
+    def least_copies_now(self, topic: str) -> tuple[int, int]:
+        """How many copies an acknowledged record of a topic has at least, and how many brokers there are."""
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        doing = f"ask how {topic} is kept"
+        try:
+            brokers = self._client.list_topics(topic, timeout=self._timeout).brokers
+            (answer,) = self._client.describe_configs([resource], request_timeout=self._timeout).values()
+            found = answer.result(self._timeout + 1)
+        except KafkaException as exception:
+            raise failure(exception, doing) from exception
+        except TimeoutError as error:
+            raise Unavailable(f"{doing}: no answer") from error
+        if "min.insync.replicas" not in found:
+            raise Unavailable(f"{doing}: this Kafka does not say")
+        return int(found["min.insync.replicas"].value), len(brokers)
 
     async def partition_count(self, topic: str) -> int:
         """How many partitions a topic has.

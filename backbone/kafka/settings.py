@@ -48,6 +48,7 @@ class KafkaSettings(BaseSettings):
         options: librdkafka properties for every client, for example SASL and TLS (``HEADRACE_KAFKA_OPTIONS``, JSON).
         group_protocol: ``consumer`` (KIP-848, brokers from 4.0), ``classic``, or ``auto``: the first the broker has.
         replication_factor: of topics that Headrace creates; -1 takes the broker's default.
+        min_insync_replicas: of topics that Headrace creates; 0 takes the broker's default.
         delivery_partitions: of ``deliveries.*`` and ``attempts``; the most workers that can share the work.
         delivery_timeout: seconds for which a record may be in flight; far above any request's deadline.
         event_retention: of event topics, seconds.
@@ -66,6 +67,7 @@ class KafkaSettings(BaseSettings):
         "auto", pattern="^(auto|consumer|classic)$", validation_alias="HEADRACE_KAFKA_GROUP_PROTOCOL"
     )
     replication_factor: int = Field(-1, validation_alias="HEADRACE_KAFKA_REPLICATION_FACTOR")
+    min_insync_replicas: int = Field(0, ge=0, validation_alias="HEADRACE_KAFKA_MIN_INSYNC_REPLICAS")
     delivery_partitions: int = Field(8, ge=1, validation_alias="HEADRACE_DELIVERY_PARTITIONS")
     delivery_timeout: float = Field(120.0, ge=1, validation_alias="HEADRACE_KAFKA_DELIVERY_TIMEOUT")
     event_retention: int = Field(14 * DAY, ge=1, validation_alias="HEADRACE_EVENT_RETENTION")

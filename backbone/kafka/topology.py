@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from backbone.kafka.admin import TopicSpec
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
 from backbone.kafka.settings import DAY
 from schemas import topics
+from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
     from backbone.kafka.admin import Admin
     from backbone.kafka.settings import KafkaSettings
     from schemas.event_type import EventType
+
+log = logging.getLogger(__name__)
 
 _LOG_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 _COMPACT = {"cleanup.policy": "compact"}
@@ -66,12 +71,29 @@ def event_topic_spec(event_type: EventType, partitions: int, retention: int = 14
 
 async def ensure_internal_topics(admin: Admin) -> None:
     """Create what is missing of ``internal_topics``; every plane calls it when it starts."""
-    await admin.ensure_topics(internal_topics(admin.settings))
+    await asyncio.to_thread(ensure_internal_topics_now, admin)
 
 
 def ensure_internal_topics_now(admin: Admin) -> None:
     """``ensure_internal_topics`` for a plane without an event loop."""
     admin.ensure_topics_now(internal_topics(admin.settings))
+    _warn_of_single_copies(admin)
+
+
+def _warn_of_single_copies(admin: Admin) -> None:
+    """Say so when "acknowledged by all in-sync replicas" can be one broker of several."""
+    try:
+        copies, brokers = admin.least_copies_now(topics.CATALOG)
+    except Unavailable as error:
+        # A user may not be allowed to ask; whoever cannot be warned can start all the same.
+        log.info("how many copies Kafka keeps is not known", extra={"error": str(error)})
+        return
+    if copies == 1 and brokers > 1:
+        log.warning(
+            "Kafka acknowledges records that only one broker has: min.insync.replicas is 1. Set it to 2 on the brokers "
+            "or topics (HEADRACE_KAFKA_MIN_INSYNC_REPLICAS for new ones); see docs/cluster.md.",
+            extra={"brokers": brokers},
+        )
 
 
 def _retention(seconds: int) -> dict[str, str]:

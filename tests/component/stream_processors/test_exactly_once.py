@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from tests.component.stream_processors.installation import PARTITIONS, wait_until
+from tests.component.stream_processors.routed_events import (
+    assert_exactly_once,
+    event_records,
+    two_endpoints,
+    wait_for,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from backbone.kafka.records import Record
-    from schemas.delivery import Delivery
     from schemas.event_type import EventType
-    from schemas.subscription import Endpoint
     from tests.component.stream_processors.installation import Installation
 
 RATE = 6_000
 """Events per second."""
-KEYS = 24
 _ROUND = 120
 """Events of one publish; each round has every key equally often."""
 _AFTERWARDS = 2
@@ -29,23 +29,23 @@ _AFTERWARDS = 2
 
 
 async def test_an_abort_drops_the_batches_queued_behind_it(installation: Installation) -> None:
-    orders, endpoints = await _two_endpoints(installation)
+    orders, endpoints = await two_endpoints(installation)
     events = [f"event-{number}" for number in range(6_000)]
-    await installation.producer.send(_records(installation, orders, events))
+    await installation.producer.send(event_records(installation, orders, events))
 
     with installation.worker(0, fault="abort:3", HEADRACE_PROCESSORS_BATCH_EVENTS="200") as worker:
-        found = await asyncio.to_thread(_wait, installation, endpoints, len(events))
+        found = await asyncio.to_thread(wait_for, installation, endpoints, len(events))
         assert await asyncio.to_thread(worker.terminate) == 0, worker.log
 
     assert "aborted by the fault hook" in worker.log
     assert "dropped a batch" in worker.log
-    await _assert_exactly_once(installation, orders, endpoints, events, found)
+    await assert_exactly_once(installation, orders, endpoints, events, found)
 
 
 async def test_killed_stopped_and_aborted_routers_route_every_event_once(
     installation: Installation, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
-    orders, endpoints = await _two_endpoints(installation)
+    orders, endpoints = await two_endpoints(installation)
     struck = asyncio.Event()
 
     with (
@@ -64,27 +64,13 @@ async def test_killed_stopped_and_aborted_routers_route_every_event_once(
             stopped.resume()
             struck.set()
             events, rate = await publishing
-            found = await asyncio.to_thread(_wait, installation, endpoints, len(events))
+            found = await asyncio.to_thread(wait_for, installation, endpoints, len(events))
             assert await asyncio.to_thread(successor.terminate) == 0, successor.log
         assert await asyncio.to_thread(stopped.terminate) == 0, stopped.log
 
     record_testsuite_property("kill_test_events_per_second", rate)
     assert "aborted by the fault hook" in successor.log
-    await _assert_exactly_once(installation, orders, endpoints, events, found)
-
-
-async def _two_endpoints(installation: Installation) -> tuple[EventType, list[Endpoint]]:
-    orders = await installation.event_type("Order")
-    endpoints = [await installation.endpoint(name) for name in ("one", "two")]
-    event_filter = await installation.event_filter("Order")
-    for endpoint in endpoints:
-        await installation.link(event_filter, endpoint)
-    return orders, endpoints
-
-
-def _records(installation: Installation, event_type: EventType, events: Sequence[str]) -> list[Record]:
-    keys = itertools.cycle(f"key-{number}" for number in range(KEYS))
-    return [installation.event(event_type, event, key=key) for event, key in zip(events, keys, strict=False)]
+    await assert_exactly_once(installation, orders, endpoints, events, found)
 
 
 async def _publish_until(
@@ -102,39 +88,7 @@ async def _publish_until(
         if last is None and struck.is_set():
             last = len(events) + RATE * _AFTERWARDS
         batch = [f"event-{number}" for number in range(len(events), len(events) + _ROUND)]
-        await installation.producer.send(_records(installation, event_type, batch))
+        await installation.producer.send(event_records(installation, event_type, batch))
         events += batch
         await asyncio.sleep(max(0.0, began + len(events) / RATE - time.monotonic()))
     return events, len(events) / (time.monotonic() - began)
-
-
-def _wait(installation: Installation, endpoints: Sequence[Endpoint], events: int) -> list[Delivery]:
-    return installation.wait_for_deliveries({each.id for each in endpoints}, len(endpoints) * events, 120)
-
-
-async def _assert_exactly_once(
-    installation: Installation,
-    event_type: EventType,
-    endpoints: Sequence[Endpoint],
-    events: Sequence[str],
-    found: Sequence[Delivery],
-) -> None:
-    times = Counter((each.event, each.endpoint) for each in found)
-    assert {pair: count for pair, count in times.items() if count != 1} == {}
-    assert times.keys() == {(event, endpoint.id) for event in events for endpoint in endpoints}
-
-    order: defaultdict[tuple[str, int], list[int]] = defaultdict(list)
-    for each in found:
-        order[each.endpoint, each.source.partition].append(each.source.offset)
-    for offsets in order.values():
-        assert offsets == sorted(offsets)
-
-    receipts = await asyncio.to_thread(
-        installation.assert_receipts_tile, event_type.topic, await installation.ends(event_type)
-    )
-    assert sum(each.events for each in receipts) == len(events)
-    matched: Counter[str] = Counter()
-    for each in receipts:
-        for endpoint, hours in each.matched.items():
-            matched[endpoint] += sum(hours.values())
-    assert matched == {endpoint.id: len(events) for endpoint in endpoints}

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import gc
+import functools
 import logging
 import signal
 import threading
 from typing import TYPE_CHECKING
 
 from backbone.catalog.reader import Catalog
-from backbone.collection import spare_the_collector
 from backbone.files import event_files
+from backbone.health import Health
 from backbone.kafka.admin import Admin
 from backbone.kafka.topology import ensure_internal_topics_now
 from backbone.kafka.transaction import TransactionalProducer
-from backbone.readiness import mark_ready, mark_unready
 from backbone.stop_limit import StopLimit
+from connectors.exposition import expose
 from connectors.file_sink import GROUP, FileSink
 from connectors.lines import LineRenderer
-from connectors.metrics import FileMetrics, serve_metrics
+from connectors.metrics import FileMetrics
 from schemas.errors import Unavailable
 from schemas.ids import new_id
 
@@ -45,8 +45,9 @@ def run(settings: ConnectorSettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    serve_metrics(settings.metrics_host, settings.metrics_port)
-    serve_files(settings, stopping, _mark, FileMetrics())
+    health = Health(settings.kafka)
+    expose(settings, health)
+    serve_files(settings, stopping, functools.partial(_mark, health), FileMetrics())
 
 
 def serve_files(
@@ -124,13 +125,11 @@ class _Outbox:
             producer.close()
 
 
-def _mark(healthy: bool) -> None:  # noqa: FBT001  # the one thing that it is told
+def _mark(health: Health, healthy: bool) -> None:  # noqa: FBT001  # the one thing that it is told
     if healthy:
-        if not gc.get_freeze_count():
-            spare_the_collector()
-        mark_ready()
+        health.ready()
     else:
-        mark_unready()
+        health.unready("Event files cannot be written.")
 
 
 def _persist(stopping: threading.Event, call: Callable[[], object]) -> bool:

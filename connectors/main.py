@@ -13,13 +13,12 @@ import uvloop
 from backbone import logs
 from backbone.catalog.reader import Catalog
 from backbone.catalog.secrets import SecretBox
-from backbone.collection import spare_the_collector
+from backbone.health import Health
 from backbone.idempotency import IdempotencyLog
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.publisher import Publisher
-from backbone.readiness import mark_ready
 from backbone.slots import claimed_slot
 from backbone.startup import persist
 from backbone.stop_limit import StopLimit
@@ -28,8 +27,9 @@ from connectors.authorization import Authorizer
 from connectors.calls import Calls
 from connectors.destinations import DestinationGuard
 from connectors.endpoint_states import EndpointStates
+from connectors.exposition import expose
 from connectors.http_client import HttpClient
-from connectors.metrics import WebhookMetrics, serve_metrics
+from connectors.metrics import WebhookMetrics
 from connectors.outcomes import Outcomes
 from connectors.rendering import Renderer
 from connectors.replies import Replies
@@ -77,16 +77,12 @@ async def _run_until_signal(kind: str, settings: ConnectorSettings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    health = Health(settings.kafka)
+    expose(settings, health)
     if kind == "websocket":
-        serve_metrics(settings.metrics_host, settings.metrics_port)
-        await serve_realtime(settings, stopping, lambda _port: _ready())
+        await serve_realtime(settings, stopping, lambda _port: health.ready())
     else:
-        await serve_webhooks(settings, stopping, _ready)
-
-
-def _ready() -> None:
-    spare_the_collector()
-    mark_ready()
+        await serve_webhooks(settings, stopping, health.ready)
 
 
 async def serve_webhooks(
@@ -109,7 +105,6 @@ async def serve_webhooks(
     guard = DestinationGuard(settings.webhook.allow)
     secrets = SecretBox(settings.backbone.secret_keys)
     metrics = metrics or WebhookMetrics()
-    serve_metrics(settings.metrics_host, settings.metrics_port)
     async with contextlib.AsyncExitStack() as stack:
         slot = stack.enter_context(claimed_slot(settings.backbone.data_dir, "webhook", settings.slot))
         catalog = Catalog(settings.kafka, on_stall=metrics.consumers_replaced.inc)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
-from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -96,14 +93,3 @@ class FileMetrics:
         self.poison = Counter(f"{name}_poison", "Records set aside.", registry=registry)
         self.overtaken = Counter(f"{name}_overtaken", "Files that another sink published first.", registry=registry)
         self.consumers_replaced = Counter(f"{name}_consumers_replaced", REPLACED, registry=registry)
-
-
-def serve_metrics(host: str, port: int | None) -> None:
-    """Serve metrics over HTTP, of all processes where ``PROMETHEUS_MULTIPROC_DIR`` is set; without a port, do not."""
-    if port is None:
-        return
-    registry = REGISTRY
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    start_http_server(port, host, registry)

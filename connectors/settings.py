@@ -78,9 +78,8 @@ class ConnectorSettings(BaseSettings):
     Attributes:
         kafka, backbone, webhook, file, realtime: the settings of those parts.
         log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
-        metrics_port: where this process serves Prometheus metrics (``HEADRACE_CONNECTOR_METRICS_PORT``), on
-            ``metrics_host`` (``HEADRACE_CONNECTOR_METRICS_HOST``); none by default, as ``headrace up`` serves those of
-            all planes together.
+        metrics_host, metrics_port: where this process serves ``/metrics``, ``/healthz`` and ``/readyz``
+            (``HEADRACE_CONNECTOR_METRICS_HOST``, ``HEADRACE_CONNECTOR_METRICS_PORT``); without a port nowhere.
         slot: tells the webhook connectors of one node apart in transactional ids (``HEADRACE_CONNECTOR_SLOT``); None
             takes the first that no living process of this data directory holds.
     """

@@ -8,6 +8,9 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
+from prometheus_client.multiprocess import mark_process_dead
+
+from backbone.exposition import SHARED_METRICS
 from backbone.readiness import READY_FILE
 from operations.choice import BOOTSTRAP_VARIABLE, READY_TIMEOUT, STOP_GRACE
 from operations.errors import CannotStart
@@ -77,7 +80,8 @@ class Installation:
             if not self._lock.take():
                 raise CannotStart(f"Headrace is up already on {self._home}; stop it, or set HEADRACE_DATA_DIR.")
             shutil.rmtree(self._run, ignore_errors=True)
-            self._metrics.mkdir(parents=True)
+            for name in ("", *PLANES):
+                self._metrics_of(name).mkdir(parents=True, exist_ok=True)
             decided = {name: self.environment()[name] for name in (*DECIDED, *self._broker.client_environment)}
             running_file(self._home).write_text(json.dumps(decided), encoding="utf-8")
         except OSError as error:
@@ -110,7 +114,9 @@ class Installation:
             "HEADRACE_REALTIME_HOST": self._settings.realtime_host,
             "HEADRACE_REALTIME_PORT": str(self._settings.realtime_port),
             "HEADRACE_WEBHOOK_ALLOW": ",".join(allow),
-            "PROMETHEUS_MULTIPROC_DIR": str(self._metrics),
+            SHARED_METRICS: str(self._metrics),
+            # One port for three connectors: their metrics are shown with those of the HTTP plane instead.
+            "HEADRACE_CONNECTOR_METRICS_PORT": "",
         }
 
     @property
@@ -121,12 +127,24 @@ class Installation:
     def _metrics(self) -> Path:
         return self._run / "metrics"
 
+    def _metrics_of(self, plane: str) -> Path:
+        """Where a plane adds up its metrics: with all others, or alone if it has a port of its own for them."""
+        own = plane == "processors" and self._settings.processors_web_port is not None
+        return self._run / f"metrics-{plane}" if own else self._metrics
+
     def _plane(self, name: str, arguments: tuple[str, ...]) -> Part:
         ready_file = self._run / f"{name}.ready"
-        environment = {**self.environment(), READY_FILE: str(ready_file)}
+        metrics = self._metrics_of(name)
+        environment = {**self.environment(), READY_FILE: str(ready_file), SHARED_METRICS: str(metrics)}
         process = Process(name, [*HEADRACE, *arguments], env=environment, log=_log(self._home, name))
         note = {"ingest": self._settings.base_url, "realtime": self._settings.realtime_url}.get(name, "")
-        forget = functools.partial(ready_file.unlink, missing_ok=True)
+
+        def forget() -> None:
+            ready_file.unlink(missing_ok=True)
+            # What an ended process had pending would be added to what its successor has.
+            if process.pid is not None:
+                mark_process_dead(process.pid, str(metrics))  # type: ignore[no-untyped-call]  # the library's
+
         return Part(
             process=process, ready=ready_file.exists, note=note, before_start=forget, patient=self._broker.resumes
         )

@@ -25,6 +25,7 @@ class OperationsSettings(BaseSettings):
         realtime_port: likewise; None means 8000, or another if that is taken (``HEADRACE_REALTIME_PORT``).
         kafka_port: of the local broker; None means 9092, or another if that is taken (``HEADRACE_KAFKA_PORT``).
         admin_key: of the first administrator; empty means the one in the data directory (``HEADRACE_ADMIN_KEY``).
+        processors_web_port: where the stream processors serve their metrics (``HEADRACE_PROCESSORS_WEB_PORT``).
         webhook_allow: CIDRs that webhooks may go to besides public addresses (``HEADRACE_WEBHOOK_ALLOW``).
     """
 
@@ -37,6 +38,7 @@ class OperationsSettings(BaseSettings):
     realtime_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_REALTIME_PORT")
     kafka_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_KAFKA_PORT")
     admin_key: str = Field("", validation_alias="HEADRACE_ADMIN_KEY", repr=False)
+    processors_web_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_PROCESSORS_WEB_PORT")
     webhook_allow: str = Field("", validation_alias="HEADRACE_WEBHOOK_ALLOW")
 
     @property

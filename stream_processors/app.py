@@ -1,7 +1,7 @@
 """The Faust worker: agents over bounded channels of batches.
 
 Faust costs about 55 µs for whatever flows through an agent, so what flows here is a batch of raw messages. Faust gives
-the worker, the agents, their supervision and the web view; reading, transactions and rebalances are Headrace's own, and
+the worker, the agents and their supervision; reading, transactions and rebalances are Headrace's own, and
 Faust's Kafka clients are not started at all (docs/adr/0003-faust-without-its-kafka-clients.md).
 """
 
@@ -16,7 +16,6 @@ import faust
 from faust.app.base import BootStrategy
 from mode.supervisors import CrashingSupervisor
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,7 +44,7 @@ class BatchAgent(Protocol):
 
 
 class _Boot(BootStrategy):
-    """Sensors, web view and agents."""
+    """Sensors and agents."""
 
     enable_kafka = False
 
@@ -103,33 +102,24 @@ class _ReaderService(faust.Service):
         self._waiting.result()
 
 
-def create_app(
-    settings: ProcessorSettings, name: str, agents: Sequence[BatchAgent], registry: CollectorRegistry
-) -> faust.App:
+def create_app(settings: ProcessorSettings, name: str, agents: Sequence[BatchAgent]) -> faust.App:
     """The Faust app of one worker.
 
     Args:
         settings: of the worker.
         name: the Faust app id; no two processes share one.
         agents: each gets a reader service, a channel and a Faust agent.
-        registry: shown at ``/metrics`` when the web view is on.
     """
     app = _App(
         name,
         broker=f"kafka://{settings.kafka.bootstrap_servers}",
         datadir=settings.backbone.data_dir / "faust",
         topic_disable_leader=True,
-        web_enabled=settings.web_port is not None,
-        web_bind="127.0.0.1",
-        web_port=settings.web_port,
+        web_enabled=False,
         worker_redirect_stdouts=False,
     )
     for agent in agents:
         _add_agent(app, agent, settings.queued_batches)
-
-    @app.page("/metrics")
-    async def metrics(view: Any, _request: Any) -> Any:
-        return view.bytes(generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return app
 

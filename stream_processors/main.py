@@ -10,19 +10,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.multiprocess import MultiProcessCollector
 
 from backbone import logs
 from backbone.catalog.decoders import Decoders
 from backbone.catalog.reader import Catalog
-from backbone.collection import spare_the_collector
+from backbone.exposition import Exposition, exposed
+from backbone.health import Health
 from backbone.kafka.admin import Admin
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.kafka.transaction import TransactionalProducer
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
-from backbone.readiness import mark_ready
 from backbone.slots import claimed_slot
 from backbone.startup import persist
 from backbone.stop_limit import StopLimit
@@ -81,9 +80,17 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, begin_to_stop)
     admin = Admin(settings.kafka)
+    registry = CollectorRegistry()
+    health = Health(settings.kafka)
+    Exposition(
+        settings.web_host,
+        settings.web_port,
+        variable="HEADRACE_PROCESSORS_WEB_PORT",
+        registry=exposed(registry),
+        unready=health.reason,
+    )
     if not await persist(stop, lambda: ensure_internal_topics(admin)):
         return
-    registry = CollectorRegistry()
     metrics = ProcessorMetrics(registry)
     catalog = Catalog(settings.kafka, on_stall=metrics.consumers_replaced.inc)
     catalog.start()
@@ -97,19 +104,14 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
         agents.append(_router(settings, identity, catalog, index, metrics))
         if settings.ledger:
             agents.append(_ledger(settings, slot, catalog, metrics))
-        app = create_app(settings, f"{identity}-{os.getpid()}", agents, _exposed(registry))
-        await run_app(app, agents, stop, on_ready=_ready)
+        app = create_app(settings, f"{identity}-{os.getpid()}", agents)
+        await run_app(app, agents, stop, on_ready=health.ready)
     finally:
         for agent in agents:
             await asyncio.to_thread(agent.close)
         await asyncio.to_thread(sockets.stop)
         await asyncio.to_thread(catalog.stop)
     log.info("stopped")
-
-
-def _ready() -> None:
-    spare_the_collector()
-    mark_ready()
 
 
 def _consumer(kafka: KafkaSettings, group: str, metrics: ProcessorMetrics, **callbacks: Any) -> BatchConsumer:
@@ -180,12 +182,3 @@ async def _skew(settings: ProcessorSettings, admin: Admin) -> int:
     if allowance is None:
         allowance = _SEVERAL_BROKERS if await admin.broker_count() > 1 else 0.0
     return int(allowance * 1_000)
-
-
-def _exposed(registry: CollectorRegistry) -> CollectorRegistry:
-    """What ``/metrics`` shows: of all workers when they share a directory, else this one's own."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
-        return registry
-    shared = CollectorRegistry()
-    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # the library's
-    return shared

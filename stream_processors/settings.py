@@ -27,7 +27,7 @@ class ProcessorSettings(BaseSettings):
         skew_allowance: seconds subtracted from the time a subscription starts at; None means 0.5 with several brokers
             (their clocks may differ) and 0 with one.
         log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
-        web_port: of Faust's web view and ``/metrics`` on 127.0.0.1; None switches it off.
+        web_host, web_port: where this process serves ``/metrics``, ``/healthz`` and ``/readyz``; no port, nowhere.
         fault_before_commit: for tests: ``kill:<n>``, ``stop:<n>`` or ``abort:<n>`` strikes the n-th transaction after
             its records were produced and before it commits (``HEADRACE_FAULT_BEFORE_COMMIT``).
     """
@@ -48,6 +48,7 @@ class ProcessorSettings(BaseSettings):
     transaction_deliveries: int = Field(20_000, ge=1)
     transaction_timeout: float = Field(10.0, gt=0)
     skew_allowance: float | None = Field(None, ge=0)
+    web_host: str = "127.0.0.1"
     web_port: int | None = Field(None, ge=1, le=65_535)
     log_level: LogLevel = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     fault_before_commit: str | None = Field(

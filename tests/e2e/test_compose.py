@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import yaml
 
@@ -96,7 +97,8 @@ def test_a_plane_becomes_healthy(
         if variable.startswith(("HEADRACE_", "KAFKA_", "PROMETHEUS_")):
             monkeypatch.delenv(variable)
     Path(replaced["/var/lib/headrace/ready"]).unlink(missing_ok=True)
-    replaced = replaced | {"8080": str(free_port()), "8000": str(free_port())}
+    metrics_port = str(free_port())
+    replaced = replaced | {"8080": str(free_port()), "8000": str(free_port()), "9100": metrics_port}
     service = services[name]
     process = Process(
         name,
@@ -111,6 +113,11 @@ def test_a_plane_becomes_healthy(
             assert process.running(), process.last_words()
             assert time.monotonic() < deadline, process.last_words()
             time.sleep(0.2)
+        if name != "ingest":
+            with httpx.Client(base_url=f"http://127.0.0.1:{metrics_port}", timeout=30) as http:
+                answers = {path: http.get(path) for path in ("/metrics", "/healthz", "/readyz")}
+            assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(answers, 200)
+            assert "headrace_" in answers["/metrics"].text
         process.terminate()
         assert process.wait(90) == 0, process.last_words()
     finally:

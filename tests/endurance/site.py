@@ -37,7 +37,7 @@ PLANES: dict[str, tuple[str, ...]] = {
 
 DISKS = ("files", "ledger")
 _DISK_SIZE = "256m"
-_READY_SECONDS = 120.0
+_READY_SECONDS = 300.0
 _STOP_GRACE = 30.0
 
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backbone.exposition import SHARED_METRICS
+from connectors.settings import ConnectorSettings
 from operations.broker import JarBroker
 from operations.errors import CannotStart
 from operations.installation import Installation, running_file
@@ -13,9 +17,9 @@ from operations.settings import OperationsSettings
 from operations.tansu import TansuBroker
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from operations.supervisor import Part
 
-BROKER: Any = SimpleNamespace(bootstrap_servers="127.0.0.1:9092", client_environment={}, command=list)
+BROKER: Any = SimpleNamespace(bootstrap_servers="127.0.0.1:9092", client_environment={}, command=list, resumes=False)
 
 
 def installation(home: Path, port: int = 8080) -> Installation:
@@ -84,3 +88,49 @@ def test_where_there_is_data_all_are_given_the_time_they_need_to_read_it(tmp_pat
     (tmp_path / "kafka" / "data").mkdir(parents=True)
     (tmp_path / "kafka" / "data" / "meta.properties").touch()
     assert patient() == {True}
+
+
+def planes(home: Path, **settings: Any) -> dict[str, Part]:
+    chosen = OperationsSettings(data_dir=home, http_port=1, realtime_port=1, **settings)
+    made = Installation(chosen, BROKER)
+    made.prepare()
+    try:
+        return {part.name: part for part in made.plane_parts()}
+    finally:
+        made.close()
+
+
+def test_all_planes_add_up_their_metrics_for_the_http_plane(tmp_path: Path) -> None:
+    directories = {part.process.env[SHARED_METRICS] for part in planes(tmp_path).values()}
+    assert directories == {str(tmp_path / "run" / "metrics")}
+
+
+def test_a_plane_with_a_port_for_its_metrics_keeps_them_to_itself(tmp_path: Path) -> None:
+    directories = {
+        name: part.process.env[SHARED_METRICS] for name, part in planes(tmp_path, processors_web_port=9).items()
+    }
+    own = directories.pop("processors")
+    assert own not in directories.values()
+    assert Path(own).is_dir()
+    assert len(set(directories.values())) == 1
+
+
+def test_three_connectors_are_not_given_one_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_CONNECTOR_METRICS_PORT", "9101")
+    for part in planes(tmp_path).values():
+        for name, value in part.process.env.items():
+            monkeypatch.setenv(name, value)
+        assert ConnectorSettings().metrics_port is None
+
+
+def test_a_plane_that_starts_again_does_not_count_what_its_predecessor_had_pending(tmp_path: Path) -> None:
+    part = planes(tmp_path)["webhooks"]
+    part.process.command = [sys.executable, "-c", "pass"]
+    part.process.start()
+    part.process.wait(60)
+    left = Path(part.process.env[SHARED_METRICS]) / f"gauge_livesum_{part.process.pid}.db"
+    counted = left.with_name(f"counter_{part.process.pid}.db")
+    for path in (left, counted):
+        path.touch()
+    part.before_start()
+    assert (left.exists(), counted.exists()) == (False, True)

@@ -1,0 +1,54 @@
+"""Whether a process can do its work: for its supervisor, and for ``/readyz``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from backbone.collection import spare_the_collector
+from backbone.kafka.admin import Admin
+from backbone.readiness import mark_ready, mark_unready
+from schemas.errors import HeadraceError
+
+if TYPE_CHECKING:
+    from backbone.kafka.settings import KafkaSettings
+
+_ANSWER_SECONDS = 2.0
+"""Within which Kafka has to answer."""
+
+
+class Health:
+    """Of one process; it begins as not ready.
+
+    Args:
+        kafka: asked each time whether it answers.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._admin: Admin | None = None
+        self._was_ready = False
+        self._why: str | None = "It is starting."
+
+    def ready(self) -> None:
+        """Note that the process can do its work; the first time, tune its garbage collector."""
+        if not self._was_ready:
+            self._was_ready = True
+            spare_the_collector()
+        self._why = None
+        mark_ready()
+
+    def unready(self, why: str) -> None:
+        """Note that it cannot for now."""
+        self._why = why
+        mark_unready()
+
+    def reason(self) -> str | None:
+        """Return why it cannot, or None. Takes seconds while Kafka does not answer."""
+        if self._why is not None:
+            return self._why
+        try:
+            self._admin = self._admin or Admin(self._kafka, timeout=_ANSWER_SECONDS)
+            self._admin.partition_counts_now()
+        except HeadraceError as error:
+            return str(error)
+        return None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
+
+from backbone.variables import unknown
 
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
@@ -27,6 +30,13 @@ _SECRET_TEXT = re.compile(
     r"\b(?:whsec_|hrk_|hra_|(?i:bearer|basic)\s+|eyJ)[A-Za-z0-9+/=_.-]{8,}|(?<=://)[^/@\s]+:[^/@\s]+(?=@)"
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+
+def start(plane: str, level: LogLevel = "INFO") -> None:
+    """Configure the logs of a plane that starts, and warn of variables that it does not know."""
+    configure(plane, level)
+    for sentence in unknown(os.environ):
+        logging.getLogger(__name__).warning(sentence)
 
 
 def configure(plane: str, level: LogLevel = "INFO") -> None:

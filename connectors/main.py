@@ -59,7 +59,7 @@ def run(kind: str, settings: ConnectorSettings) -> None:
     """
     if kind not in KINDS:
         raise Misconfigured(f"there is no connector {kind!r}; there is {', '.join(KINDS)}")
-    logs.configure(f"connector-{kind}", settings.log_level)
+    logs.start(f"connector-{kind}", settings.log_level)
     if kind == "file":
         file_main.run(settings)
         return

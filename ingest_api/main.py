@@ -39,7 +39,7 @@ def run(settings: IngestSettings) -> None:
     Raises:
         SystemExit: it could not start.
     """
-    logs.configure("ingest", settings.log_level)
+    logs.start("ingest", settings.log_level)
     # The server raises the signal that stopped it once more when it is done: a stop on request is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
     config = uvicorn.Config(

@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings
 from rich.console import Console
 
 from backbone.readiness import mark_unready
+from backbone.variables import unknown
 from operations.choice import BrokerKind, Choice
 from operations.output import lasting
 from operations.settings import OperationsSettings
@@ -33,6 +34,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+PLANES = ("ingest", "processors", "connector")
+"""Commands that log what the others print."""
 
 
 class Routes(StrEnum):
@@ -66,12 +71,17 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001  # an option's callbac
 
 @app.callback()
 def headrace(
+    context: typer.Context,
     *,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Headrace, a Kafka-native event gateway."""
+    del version  # its callback has ended the command
+    if context.invoked_subcommand not in PLANES:
+        for sentence in unknown(os.environ):
+            _tell(sentence, "yellow")
 
 
 @app.command()
@@ -225,8 +235,8 @@ def _telling() -> Iterator[None]:
         sys.exit(2)
 
 
-def _tell(text: str) -> None:
-    Console(stderr=True).print(text, style="red", markup=False, highlight=False, soft_wrap=True)
+def _tell(text: str, style: str = "red") -> None:
+    Console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def _variable(settings: str, place: tuple[int | str, ...]) -> str:

@@ -65,7 +65,7 @@ def run(settings: ProcessorSettings) -> None:
     Raises:
         Misconfigured: a setting cannot be obeyed.
     """
-    logs.configure("processors", settings.log_level)
+    logs.start("processors", settings.log_level)
     with claimed_slot(settings.backbone.data_dir, "router", settings.slot) as slot:
         asyncio.run(_serve(settings, slot))
 

@@ -10,6 +10,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from backbone.readiness import READY_FILE
+from backbone.variables import KNOWN
 from connectors.settings import ConnectorSettings
 from ingest_api.settings import IngestSettings
 from operations.settings import OperationsSettings
@@ -56,6 +57,11 @@ def read(text: str, like: object) -> object:
 
 def test_the_page_names_every_setting_and_no_other() -> None:
     assert rows().keys() == known().keys() | {READY_FILE}
+
+
+def test_a_misspelt_variable_is_told_from_every_setting_of_every_plane() -> None:
+    """Whoever adds a setting adds it there."""
+    assert known().keys() | {READY_FILE} == KNOWN
 
 
 def test_the_page_tells_the_defaults() -> None:

@@ -18,8 +18,10 @@ from operations.locks import DirectoryLock
 from operations.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+
+    from confluent_kafka import KafkaError
 
 DEFAULT_PORT = 9092
 
@@ -160,17 +162,22 @@ def _property(path: Path) -> str:
 
 
 def serves(
-    bootstrap_servers: str, timeout: float, *, cluster: str | None = None, options: Mapping[str, str] | None = None
+    bootstrap_servers: str,
+    timeout: float,
+    *,
+    cluster: str | None = None,
+    options: Mapping[str, str] | None = None,
+    errors: Callable[[KafkaError], object] = lambda _error: None,
 ) -> bool:
     """Whether a Kafka there answers a metadata request within ``timeout`` seconds; with ``cluster``, one of that id.
 
-    ``options`` are librdkafka's, for example for SASL.
+    ``options`` are librdkafka's, for example for SASL. ``errors`` is called with what went wrong.
 
     Raises:
         CannotStart: librdkafka does not know them.
     """
     # That nothing listens yet is expected, so librdkafka is not to write about it.
-    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": errors}
     try:
         client = AdminClient({"bootstrap.servers": bootstrap_servers, **(options or {}), **quiet})
     except KafkaException as error:
@@ -178,5 +185,6 @@ def serves(
     try:
         metadata = client.list_topics(timeout=timeout)
     except KafkaException:
+        client.poll(0)
         return False
     return bool(metadata.brokers) and cluster in {None, metadata.cluster_id}

@@ -7,6 +7,7 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from backbone.kafka.connection_errors import ConnectionErrors
 from backbone.kafka.settings import KafkaSettings
 from operations.broker import JarBroker, serves
 from operations.containers import ContainerBroker, engine_answers
@@ -79,6 +80,7 @@ class GivenBroker:
         self.description = f"the Kafka of {BOOTSTRAP_VARIABLE}"
         self.client_environment: Mapping[str, str] = {}
         self._options = KafkaSettings().options
+        self._errors = ConnectionErrors()
         self.resumes = True
 
     def prepare(self) -> None:
@@ -90,7 +92,11 @@ class GivenBroker:
 
     def answers(self, timeout: float = 1.0) -> bool:
         """Whether a client that connects now is served."""
-        return serves(self.bootstrap_servers, timeout, options=self._options)
+        return serves(self.bootstrap_servers, timeout, options=self._options, errors=self._errors)
+
+    def trouble(self) -> str:
+        """Why it did not answer, and what to check; empty if nothing is known."""
+        return self._errors.explain()
 
     def close(self) -> None:
         """It is someone else's."""

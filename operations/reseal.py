@@ -9,6 +9,7 @@ from backbone.catalog.endpoints import Endpoints
 from backbone.catalog.reader import Catalog
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
+from backbone.kafka.admin import Admin
 from backbone.kafka.settings import KafkaSettings
 from backbone.settings import BackboneSettings
 
@@ -38,6 +39,8 @@ def run(console: Console) -> int:
 
 
 def _reseal(kafka: KafkaSettings, secrets: SecretBox) -> Resealed:
+    # Says why if Kafka cannot be reached, which the catalog does not.
+    Admin(kafka).partition_counts_now()
     catalog = Catalog(kafka)
     writer = CatalogWriter(catalog, kafka, timeout=_TIMEOUT)
     catalog.start()

@@ -7,7 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from operations.choice import BOOTSTRAP_VARIABLE
+from operations.choice import BOOTSTRAP_VARIABLE, GivenBroker
 from operations.errors import CannotStart
 from operations.installation import HEADRACE, Installation, broker_parts, make_home
 from operations.processes import Process
@@ -136,9 +136,10 @@ class Up:
         deadline = time.monotonic() + GIVEN_TIMEOUT
         while not self._stop.made and not self._broker.answers():
             if time.monotonic() > deadline:
+                why = self._broker.trouble() if isinstance(self._broker, GivenBroker) else ""
                 raise CannotStart(
                     f"No Kafka answers at {self._broker.bootstrap_servers} ({BOOTSTRAP_VARIABLE})"
-                    f" after {GIVEN_TIMEOUT:.0f} s."
+                    f" after {GIVEN_TIMEOUT:.0f} s. {why}".rstrip()
                 )
             time.sleep(_TICK)
 

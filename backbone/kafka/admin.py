@@ -11,6 +11,7 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]  # not re-exported for mypy
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from backbone.kafka.connection_errors import ConnectionErrors
 from backbone.kafka.failures import LONGEST_PAUSE, PAUSE, failure, is_passing, kafka_error
 from schemas.errors import Conflict, Misconfigured, NotFound, Unavailable
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from backbone.kafka.records import Partition
     from backbone.kafka.settings import KafkaSettings
+    from schemas.errors import HeadraceError
 
 _TIMEOUT = 10.0
 """Seconds for one request to Kafka."""
@@ -47,8 +49,9 @@ class Admin:
     def __init__(self, settings: KafkaSettings, *, timeout: float = _TIMEOUT) -> None:
         self.settings = settings
         self._timeout = timeout
+        self._errors = ConnectionErrors()
         try:
-            self._client = AdminClient(settings.client_config())
+            self._client = AdminClient(settings.client_config(error_cb=self._errors))
         except KafkaException as exception:
             raise Misconfigured(f"HEADRACE_KAFKA_OPTIONS: {kafka_error(exception).str()}") from exception
 
@@ -128,10 +131,11 @@ class Admin:
 
     def partition_counts_now(self, topic: str | None = None) -> dict[str, int]:
         """Every topic's partition count, or only ``topic``'s; a topic that does not exist is not in it."""
+        self._forget_errors()
         try:
             metadata = self._client.list_topics(topic, timeout=self._timeout)
         except KafkaException as exception:
-            raise failure(exception, "list topics") from exception
+            raise self._failure(exception, "list topics") from exception
         return {name: len(found.partitions) for name, found in metadata.topics.items() if found.error is None}
 
     def topic_id_now(self, topic: str) -> str:
@@ -197,10 +201,11 @@ class Admin:
 
     async def broker_count(self) -> int:
         """How many brokers the cluster has."""
+        self._forget_errors()
         try:
             metadata = await asyncio.to_thread(self._client.list_topics, timeout=self._timeout)
         except KafkaException as exception:
-            raise failure(exception, "list brokers") from exception
+            raise self._failure(exception, "list brokers") from exception
         return len(metadata.brokers)
 
     async def grow(self, topic: str, partitions: int) -> None:
@@ -212,6 +217,17 @@ class Admin:
         for future in self._client.create_partitions(new, request_timeout=self._timeout).values():
             await asyncio.to_thread(self._wait, future, f"grow topic {topic}")
         await asyncio.to_thread(self._wait_for_leaders, {topic: partitions})
+
+    def _forget_errors(self) -> None:
+        """Drop what the client has said until now, so that a failure is explained with what comes."""
+        self._client.poll(0)
+        self._errors.forget()
+
+    def _failure(self, exception: KafkaException, doing: str) -> HeadraceError:
+        """What to raise, with the reason if no broker was reached."""
+        self._client.poll(0)
+        why = self._errors.explain()
+        return Unavailable(f"{doing}: {why}") if why else failure(exception, doing)
 
     def _wait(self, future: Future[None], doing: str, *, tolerated: int | None = None) -> None:
         try:
@@ -235,7 +251,7 @@ class Admin:
             try:
                 found = self._client.list_topics(timeout=self._timeout).topics
             except KafkaException as exception:
-                raise failure(exception, "list topics") from exception
+                raise self._failure(exception, "list topics") from exception
             left = [topic for topic, count in partitions.items() if not _is_led(found.get(topic), count)]
             if not left:
                 return

@@ -1,4 +1,4 @@
-"""Explains why a client reaches no broker: librdkafka's calls say only "Broker transport failure", its callback more."""
+"""Explains why a client reaches no broker: librdkafka's calls say only "Broker transport failure"."""
 
 from __future__ import annotations
 

@@ -107,6 +107,14 @@ class Publisher:
         task.add_done_callback(_retrieve)
         return await asyncio.shield(task)
 
+    async def check(self, drafts: Sequence[EventDraft], place: Place) -> None:
+        """Validate events without writing any; ``place`` is the JSON path of an event.
+
+        Raises:
+            InvalidEvent, PayloadTooLarge, PermissionDenied: as ``publish`` does.
+        """
+        await self._records(drafts, new_ids(len(drafts)), place, timestamps.now())
+
     async def _publish_once(self, drafts: Sequence[EventDraft], key: IdempotencyKey, place: Place) -> list[Receipt]:
         """The whole request under one key."""
         ids = [keyed_event_id(key.client, key.key, index) for index in range(len(drafts))]

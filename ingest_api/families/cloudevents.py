@@ -80,6 +80,9 @@ class Translator:
         workspace, client: of the caller.
         resolve: finds the event type that a CloudEvents ``type`` names.
         traceparent: W3C trace context of the request, for events that carry none of their own.
+
+    Attributes:
+        passed: of a batch that was refused, the events that are valid so far, by their index.
     """
 
     def __init__(self, workspace: str, client: str, resolve: Resolve, *, traceparent: str | None = None) -> None:
@@ -89,6 +92,7 @@ class Translator:
         self._traceparent = traceparent
         self._resolved: dict[str, tuple[str, str]] = {}
         self._sources: dict[str, tuple[Identifier, ...]] = {}
+        self.passed: dict[int, EventDraft] = {}
 
     def structured(self, body: bytes) -> EventDraft:
         """One event as a JSON object.
@@ -115,9 +119,14 @@ class Translator:
         try:
             events: Sequence[CloudEvent] = _PLAIN_BATCH.decode(body)
         except _UNREADABLE:
-            _check_number(_read(_RAW_BATCH, body), most)
-            extensions = [_extensions(each) for each in _read(_MEMBERS_BATCH, body)]
-            events = _read(_ANY_BATCH, body)
+            raws = _read(_RAW_BATCH, body)
+            _check_number(raws, most)
+            try:
+                extensions = [_extensions(each) for each in _read(_MEMBERS_BATCH, body)]
+                events = _read(_ANY_BATCH, body)
+            except InvalidEvent:
+                # The reader stops at the first event that is none.
+                raise self._refused(raws) from None
         _check_number(events, most)
         return self._collect(events, extensions, "$[{}]")
 
@@ -145,16 +154,27 @@ class Translator:
 
     def _collect(self, events: Sequence[CloudEvent], extensions: list[dict[str, Any]], path: str) -> list[EventDraft]:
         drafts: list[EventDraft] = []
-        problems: list[Problem] = []
+        wrong: dict[int, InvalidEvent] = {}
         for index, event in enumerate(events):
             try:
                 drafts.append(self._draft(event, extensions[index] if extensions else None))
             except InvalidEvent as error:
-                place = path.format(index)
-                problems += [Problem(path=place + found.path[1:], message=found.message) for found in error.problems]
-        if problems:
-            raise InvalidEvent("The request is not valid: nothing was published.", problems)
+                wrong[index] = error
+        if wrong:
+            valid = (index for index in range(len(events)) if index not in wrong)
+            self.passed = dict(zip(valid, drafts, strict=True))
+            raise _refusal(wrong, path)
         return drafts
+
+    def _refused(self, raws: Sequence[msgspec.Raw]) -> InvalidEvent:
+        """Read the events of a batch one by one, at least one of which cannot be read."""
+        wrong: dict[int, InvalidEvent] = {}
+        for index, raw in enumerate(raws):
+            try:
+                self.passed[index] = self._draft(_read(_ANY, raw), _extensions(_read(_MEMBERS, raw)))
+            except InvalidEvent as error:
+                wrong[index] = error
+        return _refusal(wrong, "$[{}]")
 
     def _draft(self, event: CloudEvent, extensions: dict[str, Any] | None) -> EventDraft:
         resolved = self._resolved.get(event.type)
@@ -200,6 +220,15 @@ class Translator:
         if not extensions:
             return own
         return own + tuple([Identifier(name, _text(value)) for name, value in extensions.items()])
+
+
+def _refusal(wrong: Mapping[int, InvalidEvent], path: str) -> InvalidEvent:
+    problems = [
+        Problem(path=path.format(index) + found.path[1:], message=found.message)
+        for index, error in wrong.items()
+        for found in error.problems
+    ]
+    return InvalidEvent("The request is not valid: nothing was published.", problems)
 
 
 def _check_number(events: Sized, most: int) -> None:
@@ -284,7 +313,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _read(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+def _read(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw) -> Any:
     """Decode on the way that explains: the reader of the common case has refused the body already."""
     try:
         _RAW.decode(body)

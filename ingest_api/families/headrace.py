@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import re
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +21,16 @@ from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, Request, Response
 from schemas import timestamps
 from schemas.access import Role
-from schemas.errors import IdempotencyMismatch, InvalidRequest, UnsupportedMediaType
+from schemas.errors import (
+    IdempotencyMismatch,
+    InvalidEvent,
+    InvalidRequest,
+    PayloadTooLarge,
+    PermissionDenied,
+    Problem,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from schemas.topics import event_topic
 
 if TYPE_CHECKING:
@@ -42,6 +54,7 @@ class Published(msgspec.Struct, frozen=True):
     received_at: str
 
 
+_INDEX = re.compile(r"\$\[(\d+)\]")
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -71,7 +84,7 @@ async def _post(request: Request, gateway: Gateway, *, is_batch: bool) -> Respon
         traceparent=request.text(b"traceparent"),
     )
     if media_type == cloudevents.BATCH:
-        drafts = translator.batch(body, gateway.settings.max_batch_events)
+        drafts = await _batch(translator, body, gateway)
     else:
         drafts = [_single(translator, media_type, request, body)]
     idempotency = None
@@ -82,15 +95,45 @@ async def _post(request: Request, gateway: Gateway, *, is_batch: bool) -> Respon
     try:
         receipts = await gateway.publish(NAMESPACE, drafts, idempotency)
     except (InvalidRequest, IdempotencyMismatch) as error:
-        if media_type != cloudevents.BATCH or len(drafts) != 1:
+        if media_type != cloudevents.BATCH:
             raise
-        # The publisher takes a lone draft for the whole request.
-        places = [msgspec.structs.replace(found, path=f"$[0]{found.path[1:]}") for found in error.problems]
-        raise type(error)(str(error), places) from error
+        places = list(error.problems)
+        if len(drafts) == 1:
+            # The publisher takes a lone draft for the whole request.
+            places = [msgspec.structs.replace(found, path=f"$[0]{found.path[1:]}") for found in places]
+        raise _refused_batch(places) if type(error) is InvalidEvent else type(error)(str(error), places) from error
     repeated = bool(receipts) and all(receipt.repeated for receipt in receipts)
     published = _answers(receipts)
     content = {"events": published} if media_type == cloudevents.BATCH else published[0]
     return Response(200 if repeated else 201, _ENCODER.encode(content))
+
+
+async def _batch(translator: cloudevents.Translator, body: bytes, gateway: Gateway) -> list[EventDraft]:
+    """The drafts of a batch; every event that is not valid is named, also one that only its event type refuses."""
+    try:
+        return translator.batch(body, gateway.settings.max_batch_events)
+    except InvalidEvent as error:
+        problems = list(error.problems)
+        indices = list(translator.passed)
+        # Another reason is told when these events are valid.
+        with contextlib.suppress(PermissionDenied, PayloadTooLarge, Unavailable):
+            try:
+                drafts = list(translator.passed.values())
+                await gateway.in_time(gateway.publisher.check(drafts, lambda at: f"$[{indices[at]}]"))
+            except InvalidEvent as found:
+                problems += found.problems
+        raise _refused_batch(problems) from error
+
+
+def _refused_batch(problems: list[Problem]) -> InvalidEvent:
+    """The refusal of a batch, with its problems in the order of its events."""
+    numbers = [int(found[1]) for each in problems if (found := _INDEX.match(each.path))]
+    if len(numbers) < len(problems):
+        return InvalidEvent("The batch is not valid: nothing was published.", problems)
+    ordered = [each for _, each in sorted(zip(numbers, problems, strict=True), key=itemgetter(0))]
+    count = len(set(numbers))
+    which = "1 event is" if count == 1 else f"{count} events are"
+    return InvalidEvent(f"Nothing was published: a batch is all or nothing, and {which} not valid.", ordered)
 
 
 def _of_batch(media_type: bytes) -> bytes:

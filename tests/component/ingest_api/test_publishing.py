@@ -159,6 +159,29 @@ def test_one_bad_event_refuses_the_batch(producer: Producer) -> None:
     assert producer.stored(code) == 0
 
 
+def test_every_event_of_a_batch_that_is_not_valid_is_named(producer: Producer) -> None:
+    """Whatever is wrong with it: its form, an attribute, its type or its data."""
+    code = producer.register()
+    batch = [
+        event(code),
+        event(code, data={"orderTotal": "x"}),
+        event(code, time="yesterday"),
+        event(code, subject=7),
+        event("nobody-registered"),
+        "text",
+        event(code, extension=[]),
+        event(code),
+    ]
+    for kept in (batch, [each for each in batch if isinstance(each, dict) and each.get("subject") != 7]):
+        answer = producer.http.post(EVENTS, json=kept, headers=BATCH)
+        named = {int(path.split("]")[0][2:]) for path in problems(answer, 400)}
+        assert named == set(range(1, len(kept) - 1))
+        assert answer.json()["detail"] == (
+            f"Nothing was published: a batch is all or nothing, and {len(named)} events are not valid."
+        )
+    assert producer.stored(code) == 0
+
+
 def test_in_a_batch_of_one_event_it_is_named_by_its_place(producer: Producer) -> None:
     code = producer.register()
     for batch, path in (

@@ -16,9 +16,13 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", summary="Can it do its work?", responses={503: {"description": "Kafka cannot be reached."}})
+@router.get(
+    "/readyz",
+    summary="Can it do its work?",
+    responses={503: {"description": "Kafka cannot be reached, or does not acknowledge what is written."}},
+)
 async def readyz(gateway: TheGateway, response: Response) -> dict[str, str]:
-    """503 while Kafka cannot be reached."""
+    """503 while Kafka cannot be reached, or does not acknowledge what is written."""
     reason = await gateway.unready()
     if reason is not None:
         response.status_code = 503

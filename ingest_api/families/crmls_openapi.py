@@ -24,7 +24,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     400: _problem("A member or parameter is missing or wrong; `errors` maps it to what is wrong."),
     401: _problem("The API key or token is missing, unknown or expired."),
     413: _problem("The body or the message is too large."),
-    503: _problem("Kafka cannot take it now; try again after `Retry-After` seconds."),
+    503: _problem(
+        "Kafka does not answer in time, and the events may still be written. Repeat the request after `Retry-After` "
+        "seconds with the same `Idempotency-Key`: they are then written once."
+    ),
 }
 
 NOT_FOUND: dict[int | str, dict[str, Any]] = {404: _problem("This account has posted no such event.")}

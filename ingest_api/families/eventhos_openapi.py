@@ -19,7 +19,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     404: _error("There is none with that id."),
     409: _error("The identifier is taken."),
     413: _error("The body is too large."),
-    500: _error("`500000` Kafka cannot take it now; try again after `Retry-After` seconds."),
+    500: _error(
+        "`500000` Kafka does not answer in time, and the event may still be received. Repeat the request after "
+        "`Retry-After` seconds with the same `Idempotency-Key`: it is then received once."
+    ),
 }
 
 SCHEMAS: dict[str, Any] = {

@@ -15,7 +15,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     400: _error("Something in the request is wrong; `errors` names every place."),
     401: _error("The authentication key is missing or unknown."),
     403: _error("A key of another level, or of another endpoint."),
-    503: _error("Kafka cannot take it now; try again after `Retry-After` seconds."),
+    503: _error(
+        "Kafka does not answer in time, and the events may still be written. Repeat the request after `Retry-After` "
+        "seconds with the same `Idempotency-Key`: they are then written once."
+    ),
 }
 
 WITH_BODY: dict[int | str, dict[str, Any]] = {

@@ -16,7 +16,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     400: problem("Something in the request is wrong; `errors` names every place."),
     401: problem("The API key is missing, unknown, revoked or expired."),
     403: problem("The client may not do this."),
-    503: problem("Kafka cannot take it now; try again after `Retry-After` seconds."),
+    503: problem(
+        "Kafka does not answer in time, and the events may still be written. Repeat the request after `Retry-After` "
+        "seconds with the same `Idempotency-Key` or event ids: they are then written once."
+    ),
 }
 
 SCHEMAS: dict[str, Any] = {

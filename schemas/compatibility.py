@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastavro.schema import SchemaParseException, parse_schema
 
+from schemas import avro_specification
 from schemas.attributes import member
 from schemas.avro import NAME_PROPERTY, TYPE_PROPERTY
 from schemas.errors import IncompatibleSchema, InvalidRequest, Problem
@@ -52,9 +53,9 @@ def check(new_text: str, earlier: Sequence[str], level: Compatibility) -> None:
         IncompatibleSchema: it breaks ``level``; each problem names the field and says why.
         InvalidRequest: one of the texts is no Avro schema.
     """
+    new = _Schema(new_text)
     if level is Compatibility.NONE:
         return
-    new = _Schema(new_text)
     problems: list[Problem] = []
     for text in earlier if level in _TRANSITIVE else earlier[-1:]:
         old = _Schema(text)
@@ -73,9 +74,10 @@ class _Schema:
 
     def __init__(self, text: str) -> None:
         self._named: dict[str, dict[str, Any]] = {}
+        avro_specification.canonical(text)
         try:
             self.root: Any = parse_schema(json.loads(text), named_schemas=self._named)
-            _check_names(self._named)
+            _check_registered_names(self._named)
         except (SchemaParseException, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InvalidRequest(f"not an Avro schema: {error}") from error
 
@@ -88,17 +90,16 @@ class _Schema:
         return self.resolved(node["type"]) if isinstance(node["type"], dict | list) else node
 
 
-def _check_names(named: dict[str, dict[str, Any]]) -> None:
-    """See that all names are texts: those of fields, and aliases, the parser takes as they come.
+def _check_registered_names(named: dict[str, dict[str, Any]]) -> None:
+    """See that attributes' names as registered are texts: to the parser they are properties that may be anything.
 
     Raises:
         TypeError: one is something else.
     """
     for definition in named.values():
-        for each in (definition, *definition.get("fields", ())):
-            for name in (each["name"], each.get(NAME_PROPERTY, ""), *each.get("aliases", ())):
-                if not isinstance(name, str):
-                    raise TypeError(f"a name that is no text: {name!r}")
+        for each in definition.get("fields", ()):
+            if not isinstance(each.get(NAME_PROPERTY, ""), str):
+                raise TypeError(f"a name that is no text: {each[NAME_PROPERTY]!r}")
 
 
 class _Resolution:

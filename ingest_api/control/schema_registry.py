@@ -6,7 +6,7 @@ A serializer that registers a schema which is already there gets its id, as it w
 
 from __future__ import annotations
 
-import json
+import functools
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -19,8 +19,9 @@ from backbone.catalog.indexes import RegisteredSchema
 from ingest_api.control import schema_registry_answers as answers
 from ingest_api.control.schema_registry_access import TheRegistry, registry_of
 from ingest_api.control.schema_registry_answers import MEDIA_TYPE, RegistryError, declared
+from ingest_api.control.schema_registry_parameters import SchemaId, ThePart
 from ingest_api.family import Family
-from schemas import compatibility
+from schemas import avro_specification, compatibility
 from schemas.errors import IncompatibleSchema, InvalidRequest
 from schemas.event_type import Compatibility
 
@@ -33,10 +34,11 @@ _MODE = "READONLY"
 
 
 class SchemaBody(msgspec.Struct):
-    """A schema as clients send it; fields that are not known are passed over."""
+    """A schema as clients send it; members that are not known are passed over, and null is unset."""
 
     schema: str
-    schemaType: str = "AVRO"  # noqa: N815 -- the API's name
+    schemaType: str | None = None  # noqa: N815 -- the API's name
+    references: list[Any] | None = None
 
 
 _BODY: dict[str, Any] = {
@@ -95,8 +97,13 @@ async def schema_body(request: Request) -> SchemaBody:
         body = msgspec.json.decode(await request.body(), type=SchemaBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema: {error}") from error
-    if body.schemaType.upper() != "AVRO":
+    if (body.schemaType or "AVRO").upper() != "AVRO":
         raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema type {body.schemaType}: only AVRO is served here")
+    if body.references:
+        raise RegistryError(
+            answers.INVALID_SCHEMA, "Invalid schema: no schema here refers to another; send no references"
+        )
+    _canonical(body.schema)
     return body
 
 
@@ -110,10 +117,28 @@ async def root() -> dict[str, str]:
     return {}
 
 
+@router.post("", include_in_schema=False)
+async def posted_root() -> dict[str, str]:
+    """Nothing, as for a read."""
+    return {}
+
+
+@router.get("/v1/metadata/id", include_in_schema=False)
+async def metadata_id() -> dict[str, Any]:
+    """Confluent's platform ids: there is none here."""
+    return {"scope": {"path": [], "clusters": {}}, "id": ""}
+
+
+@router.get("/v1/metadata/version", include_in_schema=False)
+async def metadata_version() -> dict[str, str]:
+    """The version of the API that is served."""
+    return {"version": "7.0.0", "commitId": ""}
+
+
 @router.get("/contexts")
-async def contexts() -> list[str]:
+async def contexts(part: ThePart, contextPrefix: str = "") -> list[str]:  # noqa: N803 -- the API's name
     """There is one context, the default."""
-    return ["."]
+    return part.of([name for name in (".",) if name.startswith(contextPrefix)])
 
 
 @router.get("/mode")
@@ -134,34 +159,71 @@ async def schema_types() -> list[str]:
     return ["AVRO"]
 
 
+@router.get("/schemas")
+async def schemas(
+    registry: TheRegistry,
+    part: ThePart,
+    subjectPrefix: str = "",  # noqa: N803 -- the API's name
+    latestOnly: bool = False,  # noqa: FBT001, FBT002, N803 -- a query parameter under the API's name
+) -> list[dict[str, Any]]:
+    """All versions of all subjects, or of those with a prefix."""
+    view = await registry.view()
+    found = [view.subject_versions(name) for name in view.subjects() if name.startswith(subjectPrefix)]
+    return [
+        _described(each) for each in part.of([one for all_of in found for one in all_of[-1 if latestOnly else 0 :]])
+    ]
+
+
 @router.get("/schemas/ids/{schema_id}")
-async def schema_by_id(registry: TheRegistry, schema_id: int) -> dict[str, str]:
+async def schema_by_id(
+    registry: TheRegistry,
+    schema_id: SchemaId,
+    fetchMaxId: bool = False,  # noqa: FBT001, FBT002, N803 -- a query parameter under the API's name
+    includeSubjects: bool = False,  # noqa: FBT001, FBT002, N803 -- as Karapace has it
+) -> dict[str, Any]:
     """What a deserializer asks for. An id names one text in all subjects, so ``subject`` makes no difference."""
-    return {"schema": (await _by_id(registry, schema_id))[0].text}
+    schemas = await _by_id(registry, schema_id)
+    found: dict[str, Any] = {"schema": schemas[0].text}
+    if includeSubjects:
+        found["subjects"] = list(dict.fromkeys(each.subject for each in schemas))
+    return found | ({"maxId": (await registry.view()).last_schema_id()} if fetchMaxId else {})
 
 
 @router.get("/schemas/ids/{schema_id}/schema")
-async def schema_text_by_id(registry: TheRegistry, schema_id: int) -> Response:
+async def schema_text_by_id(registry: TheRegistry, schema_id: SchemaId) -> Response:
     """The schema alone."""
     return Response((await _by_id(registry, schema_id))[0].text, media_type=MEDIA_TYPE)
 
 
 @router.get("/schemas/ids/{schema_id}/versions")
-async def versions_of_schema(registry: TheRegistry, schema_id: int) -> list[dict[str, Any]]:
+async def versions_of_schema(
+    registry: TheRegistry, schema_id: SchemaId, part: ThePart, subject: str | None = None
+) -> list[dict[str, Any]]:
     """The subjects and versions that have this schema."""
-    return [{"subject": each.subject, "version": each.version} for each in await _by_id(registry, schema_id)]
+    found = [each for each in await _by_id(registry, schema_id) if subject in (None, "", each.subject)]
+    return part.of([{"subject": each.subject, "version": each.version} for each in found])
 
 
 @router.get("/schemas/ids/{schema_id}/subjects")
-async def subjects_of_schema(registry: TheRegistry, schema_id: int) -> list[str]:
+async def subjects_of_schema(
+    registry: TheRegistry, schema_id: SchemaId, part: ThePart, subject: str | None = None
+) -> list[str]:
     """The subjects that have this schema."""
-    return list(dict.fromkeys(each.subject for each in await _by_id(registry, schema_id)))
+    found = [each for each in await _by_id(registry, schema_id) if subject in (None, "", each.subject)]
+    return part.of(list(dict.fromkeys(each.subject for each in found)))
 
 
 @router.get("/subjects")
-async def subjects(registry: TheRegistry, subjectPrefix: str = "") -> list[str]:  # noqa: N803 -- the API's name
-    """All subjects, or those with a prefix."""
-    return [name for name in (await registry.view()).subjects() if name.startswith(subjectPrefix)]
+async def subjects(
+    registry: TheRegistry,
+    part: ThePart,
+    subjectPrefix: str = "",  # noqa: N803 -- the API's name
+    deletedOnly: bool = False,  # noqa: FBT001, FBT002, N803 -- a query parameter under the API's name
+) -> list[str]:
+    """All subjects, or those with a prefix. Deleted ones are not kept."""
+    prefix = subjectPrefix.removeprefix(":*:")  # Confluent's "in every context"
+    found = () if deletedOnly else (await registry.view()).subjects()
+    return part.of([name for name in found if name.startswith(prefix)])
 
 
 @router.post("/subjects/{subject}", openapi_extra=_BODY)
@@ -171,9 +233,15 @@ async def look_up(registry: TheRegistry, subject: str, body: TheSchema) -> dict[
 
 
 @router.get("/subjects/{subject}/versions")
-async def versions(registry: TheRegistry, subject: str) -> list[int]:
-    """The version numbers of a subject."""
-    return [each.version for each in await _versions(registry, subject)]
+async def versions(
+    registry: TheRegistry,
+    subject: str,
+    part: ThePart,
+    deletedOnly: bool = False,  # noqa: FBT001, FBT002, N803 -- a query parameter under the API's name
+) -> list[int]:
+    """The version numbers of a subject. Deleted ones are not kept."""
+    found = await _versions(registry, subject)
+    return [] if deletedOnly else part.of([each.version for each in found])
 
 
 @router.post("/subjects/{subject}/versions", openapi_extra=_BODY)
@@ -305,15 +373,23 @@ async def _level(registry: TheRegistry, subject: str) -> Compatibility | None:
 
 
 def _find(versions: tuple[RegisteredSchema, ...], body: SchemaBody) -> RegisteredSchema:
-    """The version with this schema: equal as JSON, since clients print it in their own way."""
-    try:
-        wanted = json.loads(body.schema)
-    except (ValueError, RecursionError) as error:
-        raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema: {error}") from error
+    """The version with this schema: the same text if there is one, else the latest that is equal in canonical form."""
     for each in reversed(versions):
-        if json.loads(each.text) == wanted:
+        if each.text == body.schema:
+            return each
+    wanted = _canonical(body.schema)
+    for each in reversed(versions):
+        if _canonical(each.text) == wanted:
             return each
     raise RegistryError(answers.SCHEMA_NOT_FOUND, "Schema not found")
+
+
+@functools.lru_cache(maxsize=1_024)
+def _canonical(text: str) -> str:
+    try:
+        return avro_specification.canonical(text)
+    except InvalidRequest as error:
+        raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema: {error}") from error
 
 
 def _described(schema: RegisteredSchema) -> dict[str, Any]:

@@ -63,6 +63,10 @@ class ReadableSchemas:
         """The subjects and versions that a schema id is registered under."""
         return tuple(each for each in self._view.schema_versions(schema_id) if self._covers(each.subject))
 
+    def last_schema_id(self) -> int:
+        """The highest id of a schema."""
+        return max((each.id for name in self.subjects() for each in self.subject_versions(name)), default=0)
+
     def event_type(self, topic: str) -> EventType | None:
         """The event type of a topic."""
         return self._view.event_type(topic) if self._covers(topic) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 from fastapi.exceptions import RequestValidationError
@@ -11,6 +12,7 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from ingest_api.problems import headers_of, internal, status_of
 from ingest_api.wire import Response as WireResponse
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from fastapi import Request, Response
+    from starlette.types import Scope
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 
@@ -34,6 +37,10 @@ _STORE_ERROR = 50001
 _NO_STORE = 50003
 _INVALID = 422
 _SERVER_ERROR = 500
+
+
+_SLASH = "\ue000"
+"""Stands for an encoded slash while a path is matched: a character for private use."""
 
 
 class RegistryError(HeadraceError):
@@ -60,6 +67,18 @@ class RegistryResponse(JSONResponse):
 
 class RegistryRoute(APIRoute):
     """Answers every error in the registry's shape, whatever the rest of the app does."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether it is this route: a slash at the end says nothing, and an encoded one is part of its segment."""
+        raw = bytes(scope.get("raw_path") or b"")
+        if b"%2f" in raw.lower():
+            path = "/".join(unquote(each).replace("/", _SLASH) for each in raw.decode("latin-1").split("/"))
+        else:
+            path = scope["path"]
+        found, child = super().matches({**scope, "path": path.removesuffix("/")})
+        for name, value in child.get("path_params", {}).items():
+            child["path_params"][name] = value.replace(_SLASH, "/")
+        return found, child
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, which raises nothing but that the client has gone."""

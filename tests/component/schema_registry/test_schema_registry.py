@@ -56,6 +56,8 @@ def text(attributes: tuple[Attribute, ...]) -> str:
 
 TOPIC = order(FIRST, 1).topic
 SUBJECT = order(FIRST, 1).subject
+ODD_NAME = '{"type":"record","name":"R","fields":[{"name":"a-b","type":"int"}]}'
+HUGE = '{"type":"fixed","name":"F","size":' + "1" * 5_000 + "}"
 NUMBERED = text(FIRST).replace('"subject"', "7")
 
 
@@ -80,24 +82,31 @@ class Gateway:
         return find(await self.view()) if found is None else found
 
 
-@pytest.fixture
-def gateway() -> Gateway:
-    return Gateway()
-
-
-@pytest.fixture
-def url(gateway: Gateway) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[FastAPI, str]]:
+    """One server for all tests: each gives it a gateway of its own."""
     app = FastAPI(openapi_url=None)
     app.include_router(schema_registry.router)
-    app.state.gateway = gateway
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/schema-registry"
+    yield app, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/schema-registry"
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture
+def gateway(served: tuple[FastAPI, str]) -> Gateway:
+    app, _ = served
+    app.state.gateway = found = Gateway()
+    return found
+
+
+@pytest.fixture
+def url(served: tuple[FastAPI, str], gateway: Gateway) -> str:
+    return served[1]
 
 
 @pytest.fixture
@@ -178,12 +187,40 @@ def test_a_lookup_does_not_mind_how_the_schema_is_printed(client: SchemaRegistry
     assert client.lookup_schema(SUBJECT, Schema(printed, "AVRO")).schema_id == 1
 
 
+@pytest.mark.parametrize("route", ["subjects/{}", "subjects/{}/versions"])
+def test_schemas_are_equal_by_their_canonical_form(url: str, route: str) -> None:
+    respelled = json.loads(text(FIRST))
+    respelled["doc"] = "Of this client."
+    respelled["name"] = f"{respelled.pop('namespace')}.{respelled['name']}"
+    for field in respelled["fields"]:
+        if isinstance(field["type"], str):
+            field["type"] = {"type": field["type"]}
+    found = httpx.post(f"{url}/{route.format(SUBJECT)}?normalize=true", json={"schema": json.dumps(respelled)})
+    assert (found.status_code, found.json()["id"]) == (200, 1)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
         ("GET", "/schemas/ids/99", None, 404, 40403),
         ("GET", "/schemas/ids/99/schema", None, 404, 40403),
-        ("GET", "/schemas/ids/x", None, 422, 422),
+        ("GET", "/schemas/ids/invalid", None, 404, 404),
+        ("GET", "/schemas/ids/1.5", None, 404, 404),
+        ("GET", f"/schemas/ids/{'9' * 5_000}", None, 404, 404),
+        ("GET", "/schemas/ids/9999999999", None, 404, 40403),
+        ("GET", "/schemas/ids/-1/versions", None, 404, 40403),
+        ("GET", "/subjects/a%2Fb/versions", None, 404, 40401),
+        ("GET", "/subjects/a%2fb%2F/versions/1", None, 404, 40401),
+        ("GET", "/subjects/a/b/versions", None, 404, 404),
+        ("GET", "/config/a%2Fb", None, 404, 40408),
+        ("POST", f"/subjects/{SUBJECT}", {"schema": '{"type":"nope"}'}, 422, 42201),
+        ("POST", f"/subjects/{MISSING}", {"schema": '{"type":"nope"}'}, 422, 42201),
+        ("POST", f"/subjects/{SUBJECT}/versions", {"schema": '{"type":"nope"}'}, 422, 42201),
+        ("POST", f"/subjects/{SUBJECT}/versions", {"schema": '"string"', "references": [{"name": "a"}]}, 422, 42201),
+        ("POST", f"/subjects/{SUBJECT}", {"schema": HUGE}, 422, 42201),
+        ("POST", f"/compatibility/subjects/{SUBJECT}/versions", {"schema": ODD_NAME}, 422, 42201),
+        ("POST", f"/compatibility/subjects/{SUBJECT}/versions/latest", {"schema": ODD_NAME}, 422, 42201),
+        ("GET", "/subjects?deletedOnly=maybe", None, 422, 422),
         ("GET", f"/subjects/{MISSING}/versions", None, 404, 40401),
         ("GET", f"/subjects/{MISSING}/versions/latest", None, 404, 40401),
         ("GET", f"/subjects/{SUBJECT}/versions/9", None, 404, 40402),
@@ -196,6 +233,7 @@ def test_a_lookup_does_not_mind_how_the_schema_is_printed(client: SchemaRegistry
         ("POST", f"/subjects/{SUBJECT}", {"schema": '"string"'}, 404, 40403),
         ("POST", f"/subjects/{SUBJECT}", {"schema": "{"}, 422, 42201),
         ("POST", f"/subjects/{SUBJECT}", {"schema": 5}, 422, 42201),
+        ("POST", f"/subjects/{SUBJECT}", {"schema": "", "schemaType": None}, 422, 42201),
         ("POST", f"/subjects/{SUBJECT}", {"schema": "{}", "schemaType": "PROTOBUF"}, 422, 42201),
         ("POST", f"/subjects/{SUBJECT}/versions", {"schema": '"string"'}, 422, 42205),
         ("POST", f"/subjects/{MISSING}/versions", {"schema": '"string"'}, 422, 42205),
@@ -238,6 +276,26 @@ def test_the_client_understands_the_errors(client: SchemaRegistryClient) -> None
         ("", {}),
         (f"/mode/{SUBJECT}", {"mode": "READONLY"}),
         ("/schemas/types", ["AVRO"]),
+        ("/config/", {"compatibilityLevel": "BACKWARD"}),
+        (f"/config/{SUBJECT}/", {"compatibilityLevel": "FULL"}),
+        ("/subjects/", [SUBJECT]),
+        (f"/subjects/{SUBJECT}/versions/", [1, 2]),
+        ("/mode/", {"mode": "READONLY"}),
+        ("/subjects?deletedOnly=true", []),
+        ("/subjects?deleted=true&limit=1&offset=0", [SUBJECT]),
+        ("/subjects?offset=1", []),
+        ("/subjects?subjectPrefix=:*:events.acme", [SUBJECT]),
+        (f"/subjects/{SUBJECT}/versions?deletedOnly=true", []),
+        (f"/subjects/{SUBJECT}/versions?deleted=true&deletedAsNegative=true", [1, 2]),
+        (f"/subjects/{SUBJECT}/versions?offset=1&limit=1", [2]),
+        ("/schemas/ids/1?fetchMaxId=true", {"schema": text(FIRST), "maxId": 2}),
+        ("/schemas/ids/1?includeSubjects=true", {"schema": text(FIRST), "subjects": [SUBJECT]}),
+        (
+            "/schemas?latestOnly=true",
+            [{"subject": SUBJECT, "version": 2, "id": 2, "schema": text(SECOND)}],
+        ),
+        ("/schemas?subjectPrefix=other", []),
+        ("/schemas/ids/1/subjects?subject=other", []),
         ("/schemas/ids/1/versions", [{"subject": SUBJECT, "version": 1}]),
         ("/schemas/ids/1/subjects", [SUBJECT]),
         ("/schemas/ids/1?subject=x&fetchMaxId=false", {"schema": text(FIRST)}),

@@ -93,11 +93,13 @@ class Commands:
             self._session.send(protocol.reply(command.id, method, after))
 
     async def _connect(self, _id: int, request: ConnectRequest) -> ConnectResult:
+        for subscription in request.subs.values():
+            subscription.check()
         claims = self._admission.connection(request.token)
         await self._admission.look_up(Ground.of(claims))
         if len(claims.channels) > self._node.settings.channel_limit:
             raise protocol.limit_exceeded()
-        wanted = {name: request.subs.get(name, protocol.Position()) for name in claims.channels}
+        wanted: dict[str, Position] = {name: request.subs.get(name, protocol.Position()) for name in claims.channels}
         for name, position in wanted.items():
             await self._other_nodes(claims.workspace, name, position)
         # From here to the reply nothing is awaited, so nothing is sent before it.
@@ -117,6 +119,7 @@ class Commands:
         name = request.channel
         if not name:
             raise Disconnected(protocol.BAD_REQUEST)
+        request.check()
         if name in session.subscriptions:
             raise protocol.already_subscribed()
         if len(name) > MAX_LENGTH:
@@ -155,6 +158,8 @@ class Commands:
         return self._connect_result(claims)
 
     async def _sub_refresh(self, _id: int, request: RefreshRequest) -> SubscribeResult:
+        if request.type:
+            raise protocol.not_available()
         claims = self._admission.refreshed_subscription(request.token)
         # Older Python clients leave the channel out; the token names it.
         name = request.channel or claims.channel

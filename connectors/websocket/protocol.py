@@ -6,7 +6,7 @@ https://centrifugal.dev/docs/server/codes. One WebSocket text frame holds one or
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
@@ -36,7 +36,9 @@ NO_PONG = Close(3012, "no pong")
 INVALID_TOKEN = Close(3500, "invalid token")
 BAD_REQUEST = Close(3501, "bad request")
 STALE = Close(3502, "stale")
+INAPPROPRIATE_PROTOCOL = Close(3506, "inappropriate protocol: this server speaks centrifuge-json, not Protobuf")
 PERMISSION_DENIED = Close(3507, "permission denied")
+NOT_AVAILABLE = Close(3508, "not available: this server does not ping with WebSocket frames")
 
 
 class ReplyError(Exception):
@@ -97,28 +99,60 @@ def unrecoverable() -> ReplyError:
     return ReplyError(112, "unrecoverable position")
 
 
+_Unsigned = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Position(msgspec.Struct, kw_only=True):
     """Where a client stands in a channel."""
 
     recover: bool = False
-    offset: int = 0
+    offset: _Unsigned = 0
     epoch: str = ""
+
+
+class SubscribeRequest(Position, kw_only=True):
+    """``flag`` 2 asks for an error where the position cannot be recovered.
+
+    The members after it are refused unless they are unset. ``delta`` is negotiated: a result without it says that
+    publications come whole.
+    """
+
+    channel: str = ""
+    token: str = ""
+    flag: int = 0
+    delta: str = ""
+    join_leave: bool = False
+    tf: Any = None
+    type: int = 0
+    phase: int = 0
+    cursor: str = ""
+    limit: int = 0
+    asc: bool = False
+
+    def check(self) -> None:
+        """Refuse what this server does not do, so that no client takes it for done.
+
+        Raises:
+            ReplyError: 108, or 107 as in the original, for a filter by tags or a member of another type's.
+            Disconnected: the kind of delta is unknown.
+        """
+        if self.type or self.join_leave:
+            raise not_available()
+        if self.tf is not None or self.phase or self.cursor or self.limit or self.asc:
+            raise bad_request()
+        if self.delta not in _DELTAS:
+            raise Disconnected(BAD_REQUEST)
+
+
+_DELTAS = ("", "fossil")
 
 
 class ConnectRequest(msgspec.Struct, kw_only=True):
     """``subs`` are the positions of the server's subscriptions."""
 
     token: str = ""
-    subs: dict[str, Position] = {}
+    subs: dict[str, SubscribeRequest] = {}
     name: str = ""
-
-
-class SubscribeRequest(Position, kw_only=True):
-    """``flag`` 2 asks for an error where the position cannot be recovered."""
-
-    channel: str = ""
-    token: str = ""
-    flag: int = 0
 
 
 class ChannelRequest(msgspec.Struct, kw_only=True):
@@ -128,10 +162,11 @@ class ChannelRequest(msgspec.Struct, kw_only=True):
 
 
 class RefreshRequest(msgspec.Struct, kw_only=True):
-    """refresh, and with a channel sub_refresh."""
+    """refresh, and with a channel sub_refresh; another ``type`` of that tracks single keys, which is not done here."""
 
     channel: str = ""
     token: str = ""
+    type: int = 0
 
 
 class HistoryRequest(msgspec.Struct, kw_only=True):
@@ -146,7 +181,7 @@ class HistoryRequest(msgspec.Struct, kw_only=True):
 class Command(msgspec.Struct, kw_only=True):
     """One command of a client: exactly one member besides ``id``, or none at all for a pong."""
 
-    id: int = 0
+    id: _Unsigned = 0
     connect: ConnectRequest | None = None
     subscribe: SubscribeRequest | None = None
     unsubscribe: ChannelRequest | None = None
@@ -210,10 +245,28 @@ def commands(text: str) -> list[Command]:
         Disconnected: it cannot be read, or is empty.
     """
     try:
-        found = [_DECODER.decode(line) for line in text.strip().split("\n")]
+        found = [_read(line) for line in text.strip().split("\n")]
     except (msgspec.DecodeError, RecursionError) as error:
         raise Disconnected(BAD_REQUEST) from error
     return found
+
+
+def _read(line: str) -> Command:
+    try:
+        return _DECODER.decode(line)
+    except msgspec.ValidationError:
+        return msgspec.convert(_without_nulls(msgspec.json.decode(line), _LEVELS), Command)
+
+
+_LEVELS = 4
+"""Of a command's members: ``connect``, ``subs``, a channel, a position."""
+
+
+def _without_nulls(value: Any, levels: int) -> Any:
+    """JSON without members that are null: in the JSON form of Protobuf they are unset."""
+    if not isinstance(value, dict) or not levels:
+        return value
+    return {name: _without_nulls(each, levels - 1) for name, each in value.items() if each is not None}
 
 
 def method_of(command: Command) -> str | None:

@@ -29,7 +29,8 @@ PATH = "/connection/websocket"
 _BACKLOG = 4_096
 """Connections that wait to be accepted: after a restart all clients come back at once."""
 
-_SUBPROTOCOL = "centrifuge-json"
+_JSON, _PROTOBUF = "centrifuge-json", "centrifuge-protobuf"
+"""Subprotocols. A client that offers none speaks JSON."""
 
 
 class Server:
@@ -83,12 +84,16 @@ class Server:
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         self._check_origin(request)
         # Frames that many clients get are made once, which rules out compression of each.
+        refused, subprotocols = _protocol_refusal(request)
         socket = web.WebSocketResponse(
-            compress=False, max_msg_size=self._node.settings.message_limit, protocols=(_SUBPROTOCOL,)
+            compress=False, max_msg_size=self._node.settings.message_limit, protocols=subprotocols
         )
         if not socket.can_prepare(request):
             raise web.HTTPBadRequest(text="This address takes WebSocket connections.\n")
         await socket.prepare(request)
+        if refused is not None:
+            await socket.close(code=refused.code, message=refused.reason.encode())
+            return socket
         session = Session(self._node, socket, cast("asyncio.Transport", request.transport))
         self._node.sessions.add(session)
         self._node.metrics.connections.inc()
@@ -141,6 +146,22 @@ async def _refuse_bad_heads(request: web.Request, handler: Handler) -> web.Strea
     answer = web.Response(status=refusal.status, text=f"{refusal.message}\n")
     answer.force_close()
     return answer
+
+
+def _protocol_refusal(request: web.Request) -> tuple[protocol.Close | None, tuple[str, ...]]:
+    """Why a client cannot be served, if so, and the subprotocols to choose from.
+
+    Browsers show no reason for a refused handshake, and the SDK would try again for ever: it is accepted under the
+    subprotocol that was offered, and closed with a code upon which clients do not reconnect.
+    """
+    offered = [each.strip() for each in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
+    if _JSON in offered:
+        return None, (_JSON,)
+    if _PROTOBUF in offered or "protobuf" in (request.query.get("format"), request.query.get("cf_protocol")):
+        return protocol.INAPPROPRIATE_PROTOCOL, (_PROTOBUF,)
+    if request.query.get("cf_ws_frame_ping_pong") == "true":
+        return protocol.NOT_AVAILABLE, ()
+    return None, ()
 
 
 def _host(origin: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -133,6 +134,10 @@ async def test_an_unsubscribed_client_gets_no_more(clients: Clients, office: Pos
         ({"presence": {"channel": "a"}}, 108),
         ({"presence_stats": {"channel": "a"}}, 108),
         ({"rpc": {"method": "m", "data": {}}}, 108),
+        ({"subscribe": {"channel": "a", "token": channel_token("a"), "tf": {"op": "eq", "key": "k", "val": "v"}}}, 107),
+        ({"subscribe": {"channel": "a", "token": channel_token("a"), "type": 1}}, 108),
+        ({"subscribe": {"channel": "a", "token": channel_token("a"), "join_leave": True}}, 108),
+        ({"sub_refresh": {"channel": "a", "token": channel_token("a"), "type": 1}}, 108),
         ({"sub_refresh": {"channel": "a"}}, 107),
         ({"sub_refresh": {"channel": "a", "token": channel_token("a")}}, 103),
     ],
@@ -176,6 +181,8 @@ async def test_who_does_not_connect_properly_is_closed(clients: Clients, frame: 
         ('{"id":2,"nonsense":{}}', 3501),
         (f'{{"id":2,"connect":{{"token":"{token()}"}}}}', 3501),
         ('{"id":2,"subscribe":{}}', 3501),
+        ('{"id":2,"subscribe":{"channel":null}}', 3501),
+        ('{"id":2,"subscribe":{"channel":"a","delta":"other"}}', 3501),
         (f'{{"id":2,"subscribe":{{"channel":"a","token":"{channel_token("b")}"}}}}', 3500),
         (f'{{"id":2,"subscribe":{{"channel":"a","token":"{channel_token("a", sub="u2")}"}}}}', 3500),
         (f'{{"id":2,"subscribe":{{"channel":"a","token":"{channel_token("a", workspace="w")}"}}}}', 3500),
@@ -235,6 +242,46 @@ async def test_binary_frames_are_not_spoken_here(clients: Clients) -> None:
     client = await clients.open()
     await client.socket.send_bytes(b"\x01")
     assert (await client.closed())[0] == 3501
+
+
+@pytest.mark.parametrize(
+    ("query", "subprotocols", "chosen", "code"),
+    [
+        ("", ["centrifuge-protobuf"], "centrifuge-protobuf", 3506),
+        ("", ["other", "centrifuge-protobuf"], "centrifuge-protobuf", 3506),
+        ("?format=protobuf", [], None, 3506),
+        ("?cf_protocol=protobuf", [], None, 3506),
+        ("?cf_ws_frame_ping_pong=true", [], None, 3508),
+    ],
+)
+async def test_a_client_that_cannot_be_served_is_told_not_to_come_back(
+    node: RunningNode, query: str, subprotocols: list[str], chosen: str | None, code: int
+) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(node.url + query, protocols=subprotocols) as socket,
+    ):
+        assert socket.protocol == chosen
+        closed = await socket.receive(timeout=10)
+    assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, code)
+    assert closed.extra
+
+
+@pytest.mark.parametrize(
+    ("subprotocols", "chosen"),
+    [
+        ([], None),
+        (["centrifuge-json"], "centrifuge-json"),
+        (["centrifuge-protobuf", "centrifuge-json"], "centrifuge-json"),
+        (["other", "centrifuge-json"], "centrifuge-json"),
+        (["other"], None),
+    ],
+)
+async def test_subprotocols(node: RunningNode, subprotocols: list[str], chosen: str | None) -> None:
+    async with aiohttp.ClientSession() as session, session.ws_connect(node.url, protocols=subprotocols) as socket:
+        assert socket.protocol == chosen
+        await socket.send_str(json.dumps({"id": 1, "connect": {"token": token(), "name": None, "subs": None}}))
+        assert "connect" in json.loads((await socket.receive(timeout=10)).data)
 
 
 async def test_refresh_prolongs(clients: Clients) -> None:

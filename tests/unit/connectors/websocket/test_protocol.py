@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,88 @@ def test_a_pong_is_no_method() -> None:
     assert (pong.id, protocol.method_of(pong)) == (0, None)
 
 
-@pytest.mark.parametrize("text", ["", "\n", "{", '{"id":-1', '{"id":"1"}', '{"subscribe":7}', "{}\n\n{}", "[" * 5_000])
+@pytest.mark.parametrize(
+    ("line", "same_as"),
+    [
+        ('{"id":1,"connect":{"token":"t","name":null}}', '{"id":1,"connect":{"token":"t"}}'),
+        ('{"id":1,"connect":{"token":"t","subs":null}}', '{"id":1,"connect":{"token":"t"}}'),
+        (
+            '{"id":1,"connect":{"token":null,"subs":{"c":{"recover":true,"offset":null,"epoch":null,"tf":null}}}}',
+            '{"id":1,"connect":{"subs":{"c":{"recover":true}}}}',
+        ),
+        ('{"id":1,"connect":{"subs":{"c":null}}}', '{"id":1,"connect":{}}'),
+        ('{"id":null,"connect":null,"ping":null}', "{}"),
+        (
+            (
+                '{"id":2,"subscribe":{"channel":"c","token":null,"recover":null,"offset":null,"epoch":null,"flag":null,'
+                '"data":null,"positioned":null,"recoverable":null,"join_leave":null,"delta":null,"tf":null,"type":null}}'
+            ),
+            '{"id":2,"subscribe":{"channel":"c"}}',
+        ),
+        (
+            '{"id":3,"history":{"channel":"c","since":null,"limit":null,"reverse":null}}',
+            '{"id":3,"history":{"channel":"c"}}',
+        ),
+        (
+            '{"id":3,"history":{"channel":"c","since":{"offset":1,"epoch":null}}}',
+            '{"id":3,"history":{"channel":"c","since":{"offset":1}}}',
+        ),
+        ('{"id":4,"sub_refresh":{"channel":null,"token":"t","type":null}}', '{"id":4,"sub_refresh":{"token":"t"}}'),
+        ('{"id":5,"unsubscribe":{"channel":null}}', '{"id":5,"unsubscribe":{}}'),
+    ],
+)
+def test_null_is_unset(line: str, same_as: str) -> None:
+    assert protocol.commands(line) == protocol.commands(same_as)
+
+
+@pytest.mark.parametrize(
+    ("member", "code"),
+    [
+        ({"tf": {"op": "eq", "key": "k", "val": "v"}}, 107),
+        ({"tf": {}}, 107),
+        ({"type": 1}, 108),
+        ({"type": 3}, 108),
+        ({"type": -1}, 108),
+        ({"join_leave": True}, 108),
+        ({"phase": 1}, 107),
+        ({"cursor": "c"}, 107),
+        ({"limit": 5}, 107),
+        ({"asc": True}, 107),
+    ],
+)
+def test_what_is_not_supported_is_refused(member: dict[str, Any], code: int) -> None:
+    (command,) = protocol.commands(json.dumps({"id": 1, "subscribe": {"channel": "c"} | member}))
+
+    assert command.subscribe is not None
+    with pytest.raises(protocol.ReplyError) as refused:
+        command.subscribe.check()
+    assert refused.value.code == code
+
+
+def test_a_delta_is_negotiated_if_it_is_known() -> None:
+    protocol.SubscribeRequest(channel="c", delta="fossil", flag=1).check()
+    with pytest.raises(protocol.Disconnected) as closed:
+        protocol.SubscribeRequest(channel="c", delta="other").check()
+    assert closed.value.close.code == 3501
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\n",
+        "{",
+        '{"id":-1',
+        '{"id":-1}',
+        '{"subscribe":{"offset":-1}}',
+        "null",
+        "7",
+        '{"id":"1"}',
+        '{"subscribe":7}',
+        "{}\n\n{}",
+        "[" * 5_000,
+    ],
+)
 def test_what_cannot_be_read_ends_the_connection(text: str) -> None:
     with pytest.raises(protocol.Disconnected) as caught:
         protocol.commands(text)

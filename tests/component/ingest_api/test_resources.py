@@ -64,25 +64,27 @@ def event_filter(http: httpx.Client, **members: Any) -> dict[str, Any]:
 
 def test_a_workspace_is_created_once_and_deleted_when_empty(workplace: Workplace) -> None:
     name = f"ws-{uuid4()}"
-    first = created(workplace.admin.post(f"{V1}/workspaces", json={"name": name}))
+    with workplace.gateway.client() as admin:
+        first = created(admin.post(f"{V1}/workspaces", json={"name": name}))
 
-    assert created(workplace.admin.post(f"{V1}/workspaces", json={"name": name})) == first
-    assert workplace.admin.get(f"{V1}/workspaces/{name}").json() == first
-    assert workplace.producer.get(f"{V1}/workspaces/{name}").status_code == 403
-    assert workplace.producer.post(f"{V1}/workspaces", json={"name": "x"}).status_code == 403
-    assert workplace.admin.delete(f"{V1}/workspaces/{workplace.name}").status_code == 409
-    assert workplace.admin.delete(f"{V1}/workspaces/{name}").status_code == 204
-    assert workplace.admin.get(f"{V1}/workspaces/{name}").status_code == 404
+        assert created(admin.post(f"{V1}/workspaces", json={"name": name})) == first
+        assert admin.get(f"{V1}/workspaces/{name}").json() == first
+        assert workplace.producer.get(f"{V1}/workspaces/{name}").status_code == 403
+        assert workplace.producer.post(f"{V1}/workspaces", json={"name": "x"}).status_code == 403
+        assert admin.delete(f"{V1}/workspaces/{workplace.name}").status_code == 409
+        assert admin.delete(f"{V1}/workspaces/{name}").status_code == 204
+        assert admin.get(f"{V1}/workspaces/{name}").status_code == 404
 
 
 def test_a_workspace_with_a_slash_in_its_name_is_read_and_deleted(workplace: Workplace) -> None:
     name = f"a/{uuid4()}"
     address = f"{V1}/workspaces/{name.replace('/', '%2F')}"
-    made = created(workplace.admin.post(f"{V1}/workspaces", json={"name": name}))
+    with workplace.gateway.client() as admin:
+        made = created(admin.post(f"{V1}/workspaces", json={"name": name}))
 
-    assert workplace.admin.get(address).json() == made
-    assert workplace.admin.delete(address).status_code == 204
-    assert workplace.admin.get(address).status_code == 404
+        assert admin.get(address).json() == made
+        assert admin.delete(address).status_code == 204
+        assert admin.get(address).status_code == 404
 
 
 def test_a_client_is_changed_and_deleted(workplace: Workplace) -> None:

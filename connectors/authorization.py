@@ -7,24 +7,21 @@ An access token is kept until it expires or is refused. A refresh token that its
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
-import re
+import math
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote_plus, urlencode, urlsplit
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakValueDictionary
 
-import msgspec
-
 from backbone.catalog import authorizations
+from connectors.token_urls import TokenUrls, basic, bearer_token, token_text
 from schemas import timestamps
 from schemas.errors import NoAccessToken, Unavailable
 from schemas.subscription import AuthorizationType
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from backbone.catalog.secrets import SecretBox
     from backbone.kafka.producer import Producer
@@ -41,62 +38,6 @@ _AGAIN = 0.5
 _MOST_TOKENS = 10_000
 _EARLY, _EARLY_AT_MOST = 0.1, 30.0
 """A token is renewed before it expires: by this part of its life, and by no more seconds."""
-
-_ERROR_CODE = re.compile(r"[a-z_]{1,40}")
-
-
-class TokenAnswer(NamedTuple):
-    """What a token URL answered with success: the members of its JSON object (RFC 6749 section 5.1), and the whole."""
-
-    members: dict[str, Any]
-    answer: Answer
-
-
-async def call_token_url(
-    client: HttpClient,
-    url: str,
-    form: Mapping[str, str],
-    *,
-    user: str | None = None,
-    secret: str | None = None,
-    seconds: float,
-) -> TokenAnswer:
-    """Ask for an access token with a form (RFC 6749), the client's id and secret in it.
-
-    A server that takes them only as HTTP Basic (section 2.3.1) is asked once more in that way.
-
-    Args:
-        client: makes the requests.
-        url: of the token endpoint.
-        form: ``grant_type`` and what belongs to it.
-        user: the client id.
-        secret: the client secret.
-        seconds: that a request may take.
-
-    Raises:
-        NoAccessToken: no success, or no JSON object.
-    """
-    client_members = {"client_id": user, "client_secret": secret}
-    whole = {**form, **{name: value for name, value in client_members.items() if value is not None}}
-    answer = await _post(client, url, whole, {}, seconds)
-    if secret is not None and _refuses_client(answer):
-        credentials = basic(quote_plus(user or ""), quote_plus(secret))
-        answer = await _post(client, url, form, {"Authorization": credentials}, seconds)
-    members = _object(answer)
-    if answer.status is None or not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-        # The rest of the answer may hold secrets.
-        code = members.get("error") if members else None
-        known = f" ({code})" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
-        why = answer.error or f"answered {answer.status}{known}"
-        raise NoAccessToken(f"no access token: {urlsplit(url).hostname} {why}")
-    if members is None:
-        raise NoAccessToken(f"no access token: {urlsplit(url).hostname} answered with something else than JSON")
-    return TokenAnswer(members, answer)
-
-
-def basic(user: str, password: str) -> str:
-    """The header of HTTP Basic (RFC 7617)."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 class _Token(NamedTuple):
@@ -125,9 +66,13 @@ class Authorizer:
         secrets: opens the credentials.
         states: keeps rotated refresh tokens.
         producer: writes them down.
+
+    Attributes:
+        token_urls: for others that need access tokens.
     """
 
     def __init__(self, *, client: HttpClient, secrets: SecretBox, states: EndpointStates, producer: Producer) -> None:
+        self.token_urls = TokenUrls(client)
         self._client = client
         self._secrets = secrets
         self._states = states
@@ -210,18 +155,13 @@ class Authorizer:
             refresh_token = self._present_refresh_token(endpoint, plain)
             form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         url = plain.token_url or ""
-        members, _ = await call_token_url(
-            self._client, url, form, user=plain.user, secret=plain.secret, seconds=seconds
-        )
-        rotated = _token_text(members.get("refresh_token"))
+        members, _ = await self.token_urls.ask(url, form, user=plain.user, secret=plain.secret, seconds=seconds)
+        rotated = token_text(members.get("refresh_token"))
         if refresh_token is not None and rotated is not None and rotated != refresh_token:
             await self._keep(endpoint, plain, rotated)
         elif refresh_token is not None and self._keeps_with_older_key(endpoint, plain):
             await self._keep(endpoint, plain, refresh_token)
-        access_token = _token_text(members.get("access_token"))
-        if access_token is None:
-            raise NoAccessToken(f"no access token: {urlsplit(url).hostname} answered without access_token")
-        return _Token(stored, f"Bearer {access_token}", _expiry(members.get("expires_in")))
+        return _Token(stored, f"Bearer {bearer_token(url, members)}", _expiry(members.get("expires_in")))
 
     def _present_refresh_token(self, endpoint: str, plain: Authorization) -> str:
         """The one registered, or what its server has given in its place since."""
@@ -248,43 +188,19 @@ class Authorizer:
         await _persist(lambda: self._producer.send([record], final=True))
 
 
-async def _post(
-    client: HttpClient,
-    url: str,
-    form: Mapping[str, str],
-    headers: Mapping[str, str],
-    seconds: float,
-) -> Answer:
-    about = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json", **headers}
-    return await client.send("POST", url, about, urlencode(form).encode(), seconds)
-
-
-def _refuses_client(answer: Answer) -> bool:
-    if answer.status == HTTPStatus.UNAUTHORIZED:
-        return True
-    return answer.status == HTTPStatus.BAD_REQUEST and (_object(answer) or {}).get("error") == "invalid_client"
-
-
-def _object(answer: Answer) -> dict[str, Any] | None:
-    try:
-        return msgspec.json.decode(answer.body or "", type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError):
-        return None
-
-
-def _token_text(member: object) -> str | None:
-    """A token, None for what cannot be one: they consist of printable ASCII characters (RFC 6749 appendix A)."""
-    return member if isinstance(member, str) and member and member.isascii() and member.isprintable() else None
-
-
 def _expired(token: _Token) -> bool:
     return token.expires_at is not None and time.monotonic() >= token.expires_at
 
 
 def _expiry(expires_in: object) -> float | None:
+    """When to renew a token, in monotonic seconds; None when its server does not say. Some send text."""
+    if isinstance(expires_in, bool) or not isinstance(expires_in, (int, float, str)):
+        return None
     try:
-        seconds = float(expires_in)  # type: ignore[arg-type]  # some send it as a string
-    except (TypeError, ValueError, OverflowError):
+        seconds = float(expires_in)
+    except (ValueError, OverflowError):
+        return None
+    if not math.isfinite(seconds):
         return None
     return time.monotonic() + seconds - min(seconds * _EARLY, _EARLY_AT_MOST)
 

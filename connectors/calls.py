@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backbone.catalog import authorizations
-from connectors.authorization import call_token_url
 from connectors.http_client import Answer
 from connectors.outcomes import AGAIN, is_success
 from connectors.redaction import Redaction, credentials_in, handed_out
+from connectors.token_urls import bearer_token
 from schemas import timestamps
 from schemas.errors import CorruptRecord, HeadraceError, NoAccessToken, Unavailable
 from schemas.execution import MAX_BODY, Call, CallAnswer, Execution, kept_url, kept_values
@@ -23,11 +23,12 @@ from schemas.subscription import AuthorizationType
 
 if TYPE_CHECKING:
     from backbone.catalog.secrets import SecretBox
-    from connectors.authorization import Authorizer, TokenAnswer
+    from connectors.authorization import Authorizer
     from connectors.http_client import HttpClient
     from connectors.metrics import WebhookMetrics
     from connectors.rendering import Renderer, Request
     from connectors.replies import Replies
+    from connectors.token_urls import TokenAnswer
     from schemas.delivery import Delivery, Headers
     from schemas.subscription import Endpoint
 
@@ -132,8 +133,7 @@ class Calls:
         if authorization is None or authorization.type is not AuthorizationType.CLIENT_CREDENTIALS:
             return None
         plain = authorizations.opened(authorization, self._secrets)
-        return await call_token_url(
-            self._client,
+        return await self._authorizer.token_urls.ask(
             plain.token_url or "",
             {"grant_type": "client_credentials"},
             user=plain.user,
@@ -155,17 +155,17 @@ class Calls:
 
 
 def _authorized(request: Request, endpoint: Endpoint, token: TokenAnswer | None) -> Request:
-    """With the access token as bearer, unless the template says otherwise."""
+    """With the access token as bearer, unless the template says otherwise.
+
+    Raises:
+        NoAccessToken: it is none that can be sent so.
+    """
     headers = request.headers
     if token is not None and not any(name.lower() == "authorization" for name in headers):
-        headers = {**headers, "Authorization": f"Bearer {_secret(token)}"}
+        url = "" if endpoint.authorization is None else endpoint.authorization.token_url or ""
+        headers = {**headers, "Authorization": f"Bearer {bearer_token(url, token.members)}"}
     limit = None if endpoint.reply_to is None else _MAX_REPLY
     return msgspec.structs.replace(request, headers=headers, body_limit=limit)
-
-
-def _secret(token: TokenAnswer | None) -> str | None:
-    found = None if token is None else token.members.get("access_token")
-    return found if isinstance(found, str) and found else None
 
 
 def _redaction(request: Request, token: TokenAnswer | None) -> Redaction:

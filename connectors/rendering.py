@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.secrets import SecretBox
-    from connectors.authorization import TokenAnswer
+    from connectors.token_urls import TokenAnswer
     from schemas.access import Client
     from schemas.codec import DecodedEvent
     from schemas.delivery import Delivery, Headers

@@ -40,6 +40,8 @@ class IngestSettings(BaseSettings):
         envoy_provision_scope: that provisioning and deprovisioning need; empty: any access token of the organisation.
         event_service_page_limit: most items in one answer to an event-service (GraphQL) query.
         eventhos_compat_status: answer 203 rather than 200 for an event that has no contracts, as the original does.
+        webhook_allow: networks besides public addresses that URLs may be registered for; that of the connectors
+            (``HEADRACE_WEBHOOK_ALLOW``, CIDR, comma-separated).
         realtime_token: how the tokens of realtime clients are signed.
         log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
     """
@@ -67,6 +69,7 @@ class IngestSettings(BaseSettings):
     envoy_user_scope_suffix: str = Field(":read:own", min_length=1)
     envoy_provision_scope: str = ""
     event_service_page_limit: int = Field(1_000, ge=1)
+    webhook_allow: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="HEADRACE_WEBHOOK_ALLOW")
     log_level: LogLevel = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
@@ -77,7 +80,7 @@ class IngestSettings(BaseSettings):
         """Whether the schema registry asks for no credential."""
         return is_loopback(self.host) if self.schema_registry_open is None else self.schema_registry_open
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "webhook_allow", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

@@ -46,6 +46,7 @@ from ingest_api.patience import Patience
 from ingest_api.refusals import RefusalLog
 from ingest_api.tokens import Tokens
 from schemas.access import Client, Role
+from schemas.destinations import Destinations
 from schemas.errors import NotAcknowledged, NotFound, PermissionDenied, Unavailable
 
 if TYPE_CHECKING:
@@ -126,7 +127,12 @@ class Gateway:
         await _until(deadline, lambda: ensure_internal_topics(admin))
         self.catalog = Catalog(kafka, set_aside=self._catalog_record_set_aside, on_stall=self.metrics.consumer_replaced)
         self.catalog.start()
-        self.writer = CatalogWriter(self.catalog, kafka, consequences=[subscription_notices])
+        self.writer = CatalogWriter(
+            self.catalog,
+            kafka,
+            consequences=[subscription_notices],
+            destinations=Destinations(self.settings.webhook_allow),
+        )
         self.writer.start()
         self.producer = Producer(kafka)
         await self.producer.start()

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+_AMBIGUOUS = frozenset(" \\")
+"""Some readers of URLs end the host there, others do not."""
+
 
 def is_absolute(url: str | None) -> bool:
-    """Whether it is an absolute http or https URL; one with a control character, or a space in its host, is none."""
+    """Whether it is an absolute http or https URL, in upper or lower case (RFC 3986 section 3.1).
+
+    One with a control character, or with a space or a backslash in its host, is none.
+    """
     if url is None or not url.isprintable():
         return False
     try:
@@ -14,7 +20,7 @@ def is_absolute(url: str | None) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and " " not in parts.netloc
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not set(parts.netloc) & _AMBIGUOUS
 
 
 def server_of(url: str) -> str:

@@ -28,6 +28,9 @@ TOKEN_SECRET = "a token secret of more than thirty-two bytes"
 SECRET_KEYS = "a secret key for tests that is long enough"
 ORIGIN = "https://console.example"
 
+ALLOWED = "127.0.0.0/8"
+"""Where the tests have their receivers, besides public addresses."""
+
 START = "from ingest_api.main import run; from ingest_api.settings import IngestSettings; run(IngestSettings())"
 _START_SECONDS = 120
 _STOP_SECONDS = 90
@@ -90,6 +93,7 @@ def running_gateway(bootstrap: str, directory: Path, **environment: str) -> Iter
         "HEADRACE_TOKEN_SECRET": TOKEN_SECRET,
         "HEADRACE_SECRET_KEYS": SECRET_KEYS,
         "HEADRACE_CORS_ORIGINS": ORIGIN,
+        "HEADRACE_WEBHOOK_ALLOW": ALLOWED,
         **environment,
     }
     log = directory / f"ingest-{port}.log"

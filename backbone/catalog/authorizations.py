@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from backbone.catalog.secrets import SecretBox
+    from schemas.destinations import Destinations
     from schemas.subscription import Authorization, Endpoint, RequestTemplate
 
 _SECRET_HEADER = re.compile(r"authorization|cookie|secret|token|key|password", re.IGNORECASE)
@@ -56,7 +57,7 @@ def resealed(authorization: Authorization, secrets: SecretBox) -> Authorization:
     return _each_secret(authorization, secrets.resealed)
 
 
-def problems(authorization: Authorization, path: str = "$.authorization") -> list[Problem]:
+def problems(authorization: Authorization, destinations: Destinations, path: str = "$.authorization") -> list[Problem]:
     """What is wrong with one whose secrets are plain."""
     found = [
         Problem(path=f"{path}.{name}", message=f"is required for {authorization.type.value}")
@@ -73,9 +74,17 @@ def problems(authorization: Authorization, path: str = "$.authorization") -> lis
         found.append(Problem(path=f"{path}.secret", message="must be printable ASCII to go into a header"))
     if authorization.type is AuthorizationType.BASIC and ":" in user:
         found.append(Problem(path=f"{path}.user", message="must not contain a colon (RFC 7617)"))
-    if authorization.token_url and not is_absolute(authorization.token_url):
-        found.append(Problem(path=f"{path}.token_url", message="must be an absolute http or https URL"))
+    if authorization.token_url:
+        found += url_problems(authorization.token_url, destinations, f"{path}.token_url")
     return found
+
+
+def url_problems(url: str | None, destinations: Destinations, path: str) -> list[Problem]:
+    """What is wrong with a URL that something shall be sent to: it is none, or its address is not allowed."""
+    if url is None or not is_absolute(url):
+        return [Problem(path=path, message="must be an absolute http or https URL")]
+    refusal = destinations.refusal(url)
+    return [] if refusal is None else [Problem(path=path, message=refusal)]
 
 
 def sent_elsewhere(before: Endpoint, wanted: Endpoint) -> list[Problem]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backbone.catalog.secrets import SecretBox
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
+    from schemas.destinations import Destinations
     from schemas.resources import Resource
     from schemas.subscription import Authorization, EventFilter, Subscription
 
@@ -88,9 +89,12 @@ class Endpoints:
             NotFound: there is no such workspace.
         """
         plaintext = new_signing_secret() if signing_secret is None else signing_secret
-        authorization = [] if endpoint.authorization is None else authorizations.problems(endpoint.authorization)
+        destinations, authorization = self._writer.destinations, []
+        if endpoint.authorization is not None:
+            authorization = authorizations.problems(endpoint.authorization, destinations)
         hidden = authorizations.unknown_headers(endpoint.headers, None)
-        _check([*_problems(endpoint), *authorization, *hidden, *_secret_problems(plaintext)])
+        wrong = [*_problems(endpoint), *_url_problems(endpoint, destinations)]
+        _check([*wrong, *authorization, *hidden, *_secret_problems(plaintext)])
         now = timestamps.now()
         new = msgspec.structs.replace(
             authorizations.sealed_headers(endpoint, self._secrets),
@@ -142,7 +146,7 @@ class Endpoints:
         """
         plain: Authorization | None = changed.get("authorization")
         if plain is not None:
-            _check(authorizations.problems(plain))
+            _check(authorizations.problems(plain, self._writer.destinations))
             changed["authorization"] = self._sealed(plain)
         headers: dict[str, str] | None = changed.pop("headers", None)
 
@@ -152,6 +156,9 @@ class Endpoints:
                 _check(authorizations.unknown_headers(headers, found))
                 wanted = authorizations.with_headers(wanted, headers, self._secrets)
             _check(_problems(wanted))
+            if (wanted.type, wanted.url) != (found.type, found.url):
+                # One of before the settings forbade it can still be changed, disabled above all.
+                _check(_url_problems(wanted, self._writer.destinations))
             _check(authorizations.sent_elsewhere(found, wanted))
             return wanted
 
@@ -316,8 +323,6 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
     problems = []
     if not endpoint.name.strip():
         problems.append(Problem(path="$.name", message="must not be empty"))
-    if endpoint.type is EndpointType.WEB_HOOK and not is_absolute(endpoint.url):
-        problems.append(Problem(path="$.url", message="a webhook needs an absolute http or https URL"))
     if endpoint.retry_schedule is not None and any(wait < 0 for wait in endpoint.retry_schedule):
         problems.append(Problem(path="$.retry_schedule", message="seconds must not be negative"))
     if endpoint.timeout is not None and endpoint.timeout <= 0:
@@ -332,6 +337,14 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
         except InvalidRequest as error:
             problems += error.problems
     return problems
+
+
+def _url_problems(endpoint: Endpoint, destinations: Destinations) -> list[Problem]:
+    if endpoint.type is not EndpointType.WEB_HOOK:
+        return []
+    if not is_absolute(endpoint.url):
+        return [Problem(path="$.url", message="a webhook needs an absolute http or https URL")]
+    return authorizations.url_problems(endpoint.url, destinations, "$.url")
 
 
 def _secret_problems(signing_secret: str) -> list[Problem]:

@@ -56,7 +56,7 @@ class EventhosActions:
             InvalidRequest: a URL is not an absolute http(s) URL, or OAuth2 lacks a part.
             Refused: 400001 the identifier is taken, 404301 there is no such system, 400006 no such event to reply to.
         """
-        whole = completed(call, None, self._secrets)
+        whole = completed(call, None, self._secrets, self._writer.destinations)
 
         def decide(view: CatalogView) -> Changes[Action]:
             if all_of(view, Action, lambda each: each.identifier == identifier):
@@ -77,7 +77,8 @@ class EventhosActions:
 
         def decide(view: CatalogView) -> Changes[Action]:
             found = existing_action(view, number)
-            whole = completed(call, view.endpoint(found.record_id), self._secrets)
+            before = view.endpoint(found.record_id)
+            whole = completed(call, before, self._secrets, self._writer.destinations)
             wanted = revised(found, changed)
             return Changes(put=[to_record(wanted), _endpoint(view, wanted, whole)], result=wanted)
 

@@ -14,18 +14,18 @@ from backbone.catalog import authorizations
 from schemas.errors import InvalidRequest, Problem
 from schemas.execution import HIDDEN
 from schemas.subscription import Authorization, AuthorizationType, Endpoint, NameValue, RequestTemplate
-from schemas.urls import is_absolute, server_of
+from schemas.urls import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from backbone.catalog.secrets import SecretBox
+    from schemas.destinations import Destinations
 
 TIMEOUT = 70.0
 """Seconds that an action's request may take, as in the original."""
 
 _UNUSABLE = "The action cannot be used."
-_ABSOLUTE = "must be an absolute http or https URL"
 _AGAIN = "what is kept goes to no other server"
 
 
@@ -55,14 +55,14 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def completed(call: Call, before: Endpoint | None, secrets: SecretBox) -> Call:
+def completed(call: Call, before: Endpoint | None, secrets: SecretBox, destinations: Destinations) -> Call:
     """A call as it is to be kept, for an action whose endpoint was this one before.
 
     Raises:
-        InvalidRequest: a URL is not an absolute http(s) URL, or OAuth2 lacks a part; or something is to stay as it is
-            that is not there, or that other servers had.
+        InvalidRequest: a URL is not an absolute http(s) URL, its address is not allowed, or OAuth2 lacks a part; or
+            something is to stay as it is that is not there, or that other servers had.
     """
-    problems = _url_problems(call)
+    problems = _url_problems(call, before, destinations)
     if problems:
         raise InvalidRequest(_UNUSABLE, problems)
     kept = _Kept.of(before, call)
@@ -99,13 +99,15 @@ class _Kept(NamedTuple):
         )
 
 
-def _url_problems(call: Call) -> list[Problem]:
+def _url_problems(call: Call, before: Endpoint | None, destinations: Destinations) -> list[Problem]:
+    """An action is always given as a whole: URLs that it had before are let be, or it could not be changed any more."""
     problems = []
-    if not is_absolute(call.url):
-        problems.append(Problem(path="$.url", message=_ABSOLUTE))
+    if before is None or before.url != call.url:
+        problems += authorizations.url_problems(call.url, destinations, "$.url")
     if call.token_url is not None:
-        if not is_absolute(call.token_url):
-            problems.append(Problem(path="$.securityUrl", message=_ABSOLUTE))
+        stored = None if before is None or before.authorization is None else before.authorization.token_url
+        if stored != call.token_url:
+            problems += authorizations.url_problems(call.token_url, destinations, "$.securityUrl")
         if not call.client_id:
             problems.append(Problem(path="$.clientId", message="is required"))
     return problems

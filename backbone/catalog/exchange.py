@@ -153,6 +153,8 @@ class ExchangeAccounts:
                 found = existing_client(view, caller.id)
             before = found or _new(fresh, caller, definition.provider, ClientLevel.APPLICATION)
             client = _defined(view, before, definition)
+            known = None if found is None else details_of(view, found.id).roles
+            self._check_url(definition.roles, None if known is None else known.url)
             put = [*_if_changed(found, client), *changed_details(view, client, definition)]
             return self._changes(found, client, put, plaintext)
 
@@ -161,12 +163,27 @@ class ExchangeAccounts:
     def _endpoint_changes(
         self, view: CatalogView, found: Client | None, client: Client, definition: Definition, plaintext: str
     ) -> Changes[Registered]:
+        receives = view.endpoint(client.id)
+        self._check_url(definition.roles, None if receives is None else receives.url)
         put = [
             *_if_changed(found, client),
             *_destination(view, client, definition.roles),
             *changed_details(view, client, definition),
         ]
         return self._changes(found, client, put, plaintext)
+
+    def _check_url(self, roles: Roles | None, before: str | None) -> None:
+        """Refuse a push destination whose address is not allowed, unless it was registered before.
+
+        Raises:
+            InvalidRequest: it is not allowed.
+        """
+        if roles is None or roles.url is None or roles.url == before:
+            return
+        path = "$.endpointTypes.event.destination.url"
+        problems = authorizations.url_problems(roles.url, self._writer.destinations, path)
+        if problems:
+            raise InvalidRequest("The endpoint cannot be registered.", problems)
 
     def _changes(
         self, found: Client | None, client: Client, put: list[Resource], plaintext: str

@@ -38,6 +38,11 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True):
     source: bool
     destination: Destination | None
 
+    @property
+    def url(self) -> str | None:
+        """Where events are pushed to, if they are."""
+        return None if self.destination is None else self.destination.url
+
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """What is registered of an endpoint or an application; None leaves as it is what was registered before."""

@@ -22,7 +22,7 @@ from backbone.catalog.notices import (
 )
 from backbone.catalog.writer import Changes
 from schemas import timestamps
-from schemas.errors import NotFound
+from schemas.errors import InvalidRequest, NotFound
 from schemas.ids import derived
 from schemas.subscription import BodyFormat, Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
 from schemas.topics import event_topic
@@ -64,7 +64,13 @@ class ExchangeNotifications:
             url: absolute http or https.
             key: text that goes with every notification.
             authorization: the credentials to send, checked, with plain secrets.
+
+        Raises:
+            InvalidRequest: the URL's address is not allowed.
         """
+        problems = authorizations.url_problems(url, self._writer.destinations, "$.notificationURL")
+        if problems:
+            raise InvalidRequest("The notification cannot be registered.", problems)
         topic = event_topic(client.workspace, NAMESPACE, CODE)
         if await self._catalog.lookup(lambda view: view.event_type(topic)) is None:
             await self._event_types.register(

@@ -17,6 +17,7 @@ from backbone.catalog import records
 from backbone.kafka.records import dead_letter
 from backbone.kafka.transaction import TransactionalProducer
 from schemas import topics
+from schemas.destinations import ANYWHERE, Destinations
 from schemas.errors import Fenced, PayloadTooLarge, Unavailable
 from schemas.ids import new_id
 
@@ -139,6 +140,10 @@ class CatalogWriter:
         settings: how to reach Kafka.
         timeout: seconds after which a write is given up.
         consequences: of every write.
+        destinations: which URLs may be registered; None allows all, for a writer that users ask for nothing.
+
+    Attributes:
+        destinations: for those that decide on writes.
     """
 
     def __init__(
@@ -148,7 +153,9 @@ class CatalogWriter:
         *,
         timeout: float = 4.5,
         consequences: Sequence[Consequence] = (),
+        destinations: Destinations | None = None,
     ) -> None:
+        self.destinations = destinations or Destinations(ANYWHERE)
         self._catalog = catalog
         self._consequences = consequences
         self._settings = settings

@@ -53,7 +53,8 @@ def _without_credentials(url: str) -> str:
 Shown = Annotated[str, AfterValidator(lambda text: _CREDENTIALS.sub(rf"\1{HIDDEN}@", text))]
 """A text that may be a URL: those of other families' endpoints may have credentials."""
 
-Url = Annotated[str, Field(max_length=2_000, pattern=r"^https?://[^\s/]+"), AfterValidator(_without_credentials)]
+_ABSOLUTE = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/]+"
+Url = Annotated[str, Field(max_length=2_000, pattern=_ABSOLUTE), AfterValidator(_without_credentials)]
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

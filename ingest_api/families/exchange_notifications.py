@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +17,9 @@ from ingest_api.families.exchange_endpoint_models import Url
 from ingest_api.families.exchange_openapi import ERRORS, NOT_FOUND, WITH_BODY
 from schemas.errors import InvalidRequest, Problem
 from schemas.subscription import Authorization, AuthorizationType
+
+if TYPE_CHECKING:
+    from schemas.destinations import Destinations
 
 NOTIFICATION = "/v1/subscription/notification"
 
@@ -105,7 +108,7 @@ async def put_notification(
 ) -> NotificationOutput:
     """Of subscriptions to what this endpoint publishes, and of its own. What was registered before is replaced."""
     said = body.authentication
-    credentials = None if said is None else _authorization(said)
+    credentials = None if said is None else _authorization(said, gateway.writer.destinations)
     await gateway.in_time(
         gateway.notifications.put(endpoint, body.notification_url, body.notification_key, credentials)
     )
@@ -123,7 +126,7 @@ async def delete_notification(gateway: TheGateway, endpoint: ExchangeEndpoint) -
     return True
 
 
-def _authorization(said: AuthenticationInput) -> Authorization:
+def _authorization(said: AuthenticationInput, destinations: Destinations) -> Authorization:
     kind, members = _MEMBERS[said.authType]
     missing = [name for name in members.values() if not getattr(said, name)]
     places = [Problem(path=_path(name), message=f"is required for {said.authType.value}") for name in missing]
@@ -133,7 +136,7 @@ def _authorization(said: AuthenticationInput) -> Authorization:
     ]
     authorization = Authorization(type=kind, **{ours: getattr(said, theirs) for ours, theirs in members.items()})
     if not places:
-        found = authorizations.problems(authorization, "")
+        found = authorizations.problems(authorization, destinations, "")
         places = [Problem(path=_path(members[each.path[1:]]), message=each.message) for each in found]
     if places:
         raise InvalidRequest("The notification cannot be registered.", places)

@@ -12,10 +12,11 @@ import pytest
 
 from backbone.catalog import authorizations
 from backbone.catalog.secrets import SecretBox
-from connectors.authorization import Authorizer, call_token_url
+from connectors.authorization import Authorizer
 from connectors.endpoint_states import EndpointStates, KeptToken
 from connectors.http_client import Answer
 from connectors.rendering import Request
+from connectors.token_urls import MAX_ANSWER, TokenUrls
 from schemas.errors import NoAccessToken
 from schemas.subscription import Authorization, AuthorizationType, Endpoint, EndpointType
 
@@ -43,9 +44,18 @@ class Server:
         self.token_headers: list[Mapping[str, str]] = []
         self.accepts: Callable[[str], bool] = lambda _header: True
         self.answers: list[tuple[int | None, Any]] = []
+        self.limits: list[int | None] = []
+        self.truncated = False
 
     async def send(
-        self, _method: str, url: str, headers: Mapping[str, str], body: bytes, _timeout: float, **_: object
+        self,
+        _method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        _timeout: float,
+        *,
+        body_limit: int | None,
     ) -> Answer:
         await asyncio.sleep(0)
         if url == HOOK:
@@ -53,9 +63,11 @@ class Server:
             return Answer(status=200 if self.accepts(headers["Authorization"]) else 401, duration=0.0)
         self.forms.append({name: values[0] for name, values in parse_qs(body.decode()).items()})
         self.token_headers.append(headers)
+        self.limits.append(body_limit)
         status, content = self.answers[min(len(self.forms), len(self.answers)) - 1]
         text = content if isinstance(content, str) else msgspec.json.encode(content).decode()
-        return Answer(status=status, body=text, error=None if status else "cannot connect", duration=0.0)
+        error = None if status else "cannot connect"
+        return Answer(status=status, body=text, error=error, truncated=self.truncated, duration=0.0)
 
     @property
     def sent(self) -> list[str]:
@@ -159,7 +171,7 @@ async def test_client_credentials_get_a_token_once_for_all_that_wait_for_it(worl
     assert set(world.server.sent) == {"Bearer T1"}
 
 
-@pytest.mark.parametrize("expires_in", [0, "0", 1e-9])
+@pytest.mark.parametrize("expires_in", [0, "0", 1e-9, -1, "-3600"])
 async def test_an_expired_token_is_fetched_anew(world: World, expires_in: object) -> None:
     world.server.answers = [(200, {"access_token": f"T{n}", "expires_in": expires_in}) for n in (1, 2)]
     same = client_credentials()
@@ -168,7 +180,7 @@ async def test_an_expired_token_is_fetched_anew(world: World, expires_in: object
     assert world.server.sent == ["Bearer T1", "Bearer T2"]
 
 
-@pytest.mark.parametrize("expires_in", [None, "soon", 3600, "3600", "1e999", []])
+@pytest.mark.parametrize("expires_in", [None, "soon", 3600, "3600", "1e999", [], True, "nan", "3600.5"])
 async def test_a_token_is_kept_for_its_life_or_until_it_is_refused(world: World, expires_in: object) -> None:
     world.server.answers = [(200, {"access_token": f"T{n}", "expires_in": expires_in}) for n in (1, 2)]
     same = client_credentials()
@@ -186,7 +198,16 @@ async def test_a_new_token_that_is_refused_too_is_the_answer(world: World) -> No
     assert world.server.sent == ["Bearer T1", "Bearer T2"]
 
 
-@pytest.mark.parametrize("refusal", [(401, ""), (400, {"error": "invalid_client"})])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        (401, ""),
+        (401, {"error": "invalid_client"}),
+        (400, {"error": "invalid_client"}),
+        (400, {"error": "invalid_request"}),
+        (400, "a header is missing"),
+    ],
+)
 async def test_a_token_server_that_wants_basic_gets_it(world: World, refusal: tuple[int, Any]) -> None:
     world.server.answers = [refusal, (200, {"access_token": "T1"})]
     await world.deliver(client_credentials("s3:cret&"))
@@ -196,9 +217,58 @@ async def test_a_token_server_that_wants_basic_gets_it(world: World, refusal: tu
     assert world.server.sent == ["Bearer T1"]
 
 
+async def test_what_a_token_server_took_is_tried_first_from_then_on(world: World) -> None:
+    world.server.answers = [
+        (400, {"error": "invalid_request"}),
+        *[(200, {"access_token": f"T{n}", "expires_in": 0}) for n in (1, 2)],
+        (401, {"error": "invalid_client"}),
+        *[(200, {"access_token": f"T{n}", "expires_in": 0}) for n in (3, 4)],
+    ]
+    same = client_credentials("s3cret")
+    for _ in range(4):
+        await world.deliver(same)
+    ways = ["form" if "client_secret" in form else "basic" for form in world.server.forms]
+    assert ways == ["form", "basic", "basic", "basic", "form", "form"]
+    assert world.server.sent == ["Bearer T1", "Bearer T2", "Bearer T3", "Bearer T4"]
+
+
+@pytest.mark.parametrize("error", ["invalid_grant", "invalid_scope", "unauthorized_client", "unsupported_grant_type"])
+async def test_a_token_server_that_knows_the_client_is_asked_once(world: World, error: str) -> None:
+    world.server.answers = [(400, {"error": error})]
+    with pytest.raises(NoAccessToken, match=error):
+        await world.deliver(client_credentials())
+    assert len(world.server.forms) == 1
+
+
+@pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER", None])
+async def test_a_token_for_the_bearer_is_sent(world: World, token_type: str | None) -> None:
+    world.server.answers = [(200, {"access_token": "T1", "token_type": token_type})]
+    await world.deliver(client_credentials())
+    assert world.server.sent == ["Bearer T1"]
+
+
+async def test_a_long_answer_of_a_token_server_is_used(world: World) -> None:
+    world.server.answers = [(200, {"access_token": "T" * 20_000})]
+    await world.deliver(client_credentials())
+    assert world.server.sent == ["Bearer " + "T" * 20_000]
+    assert world.server.limits == [MAX_ANSWER]
+    world.server.truncated = True
+    with pytest.raises(NoAccessToken, match="answered with more than 262144 bytes"):
+        await world.deliver(refreshing())
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
+        (
+            (200, {"access_token": "T1", "token_type": "mac"}),
+            "answered with the token_type mac, and only Bearer can be sent",
+        ),
+        (
+            (200, {"access_token": "T1", "token_type": "s3cret\n"}),
+            "answered with the token_type, and only Bearer can be sent",
+        ),
+        ((200, {"access_token": "T1", "token_type": 5}), "answered with the token_type, and only Bearer can be sent"),
         ((400, {"error": "invalid_grant", "error_description": "s3cret"}), "answered 400 (invalid_grant)"),
         ((400, {"error": "s3cret is wrong!"}), "answered 400"),
         ((503, "busy s3cret"), "answered 503"),
@@ -301,7 +371,8 @@ async def test_a_kept_refresh_token_outlives_a_rotation_of_the_secret_keys(world
 
 async def test_the_whole_answer_of_a_token_url_can_be_had(world: World) -> None:
     world.server.answers = [(201, {"access_token": "T1", "scope": "all"})]
-    members, answer = await call_token_url(world.server, TOKENS, {"grant_type": "x"}, seconds=5)  # type: ignore[arg-type]
+    urls = TokenUrls(world.server)  # type: ignore[arg-type]  # the one method that is used
+    members, answer = await urls.ask(TOKENS, {"grant_type": "x"}, seconds=5)
     assert members == {"access_token": "T1", "scope": "all"}
     assert answer.status == 201
     assert world.server.forms == [{"grant_type": "x"}]

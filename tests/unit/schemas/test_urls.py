@@ -10,6 +10,9 @@ from schemas.urls import is_absolute, server_of
     [
         ("https://example.com", True),
         ("http://127.0.0.1:8080/a?b=c#d", True),
+        ("HTTP://EXAMPLE.com/x", True),
+        ("hTtPs://example.com", True),
+        ("http://example.com\\@127.0.0.1/", False),
         ("http://bücher.example/ä", True),
         (None, False),
         ("", False),
@@ -30,4 +33,5 @@ def test_what_is_an_absolute_url(url: str | None, absolute: bool) -> None:  # no
 
 def test_the_server_of_a_url() -> None:
     assert server_of("https://Example.com:8443/a?b#c") == "https://example.com:8443"
+    assert server_of("HTTPS://EXAMPLE.com:8443") == "https://example.com:8443"
     assert server_of("http://user@example.com") == "http://user@example.com"

@@ -10,11 +10,13 @@ import pytest
 from backbone.catalog import authorizations
 from backbone.catalog.eventhos_calls import Call, completed
 from backbone.catalog.secrets import SecretBox
+from schemas.destinations import Destinations
 from schemas.errors import InvalidRequest
 from schemas.execution import HIDDEN
 from schemas.subscription import Endpoint, EndpointType, NameValue, RequestTemplate
 
 BOX = SecretBox(["a key for these tests"])
+PUBLIC = Destinations()
 HOST, TOKENS = "https://api.example", "https://login.example"
 
 
@@ -49,12 +51,12 @@ def stored(kept: Call) -> Endpoint:
     )
 
 
-BEFORE = stored(completed(call(), None, BOX))
+BEFORE = stored(completed(call(), None, BOX, PUBLIC))
 
 
 def refused(wanted: Call, before: Endpoint | None = BEFORE) -> list[str]:
     with pytest.raises(InvalidRequest) as raised:
-        completed(wanted, before, BOX)
+        completed(wanted, before, BOX, PUBLIC)
     return [each.path for each in raised.value.problems]
 
 
@@ -68,11 +70,11 @@ def test_credentials_are_sealed() -> None:
 def test_what_a_variable_fills_in_is_none() -> None:
     template = RequestTemplate(headers=members(Authorization="Bearer ${.oauthResponse.body.access_token}"))
 
-    assert completed(call(request=template), None, BOX).request == template
+    assert completed(call(request=template), None, BOX, PUBLIC).request == template
 
 
 def test_credentials_stay_on_their_servers() -> None:
-    found = completed(unchanged(url="https://API.example/b", token_url=f"{TOKENS}/other"), BEFORE, BOX)
+    found = completed(unchanged(url="https://API.example/b", token_url=f"{TOKENS}/other"), BEFORE, BOX, PUBLIC)
 
     plain = authorizations.opened_template(found.request, BOX)
     assert {each.name: each.value for each in (*plain.headers, *plain.query)} == {
@@ -96,11 +98,17 @@ def test_credentials_stay_on_their_servers() -> None:
 )
 def test_they_go_to_no_other_server(url: str) -> None:
     assert refused(unchanged(url=url)) == ["$.headers[0].value", "$.queryUrlParams[0].value", "$.clientSecret"]
-    assert completed(call(url=url), BEFORE, BOX).url == url
+    assert completed(call(url=url), BEFORE, BOX, PUBLIC).url == url
 
 
 def test_the_client_secret_goes_to_no_other_token_server() -> None:
     assert refused(unchanged(token_url="https://evil.example/token")) == ["$.clientSecret"]
+
+
+def test_addresses_that_are_not_allowed_are_refused_but_let_be_where_they_are() -> None:
+    inside = call(url="http://169.254.169.254/a", token_url="http://0x7f.1/token")
+    assert refused(inside, None) == ["$.url", "$.securityUrl"]
+    assert completed(inside, stored(inside), BOX, PUBLIC).url == inside.url
 
 
 def test_there_must_be_something_to_stay() -> None:
@@ -108,7 +116,7 @@ def test_there_must_be_something_to_stay() -> None:
     places = ["$.headers[0].value", "$.queryUrlParams[0].value", "$.queryUrlParams[1].value"]
     assert refused(unchanged(request=named)) == places
     assert refused(unchanged(), None) == ["$.headers[0].value", "$.queryUrlParams[0].value", "$.clientSecret"]
-    without = stored(completed(call(token_url=None), None, BOX))
+    without = stored(completed(call(token_url=None), None, BOX, PUBLIC))
     assert refused(unchanged(), without) == ["$.clientSecret"]
 
 

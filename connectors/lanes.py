@@ -11,7 +11,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from connectors.backlog import Backlog
-from schemas.topics import RETRY_TIERS
+from schemas.topics import SHORTEST_DELAY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ PATIENCE = 2.0
 """Seconds of an endpoint's work that may queue while the process has much to do; and the least time in the queue
 after which a delivery is handed back because the endpoint became slower."""
 
-SOONEST = float(min(RETRY_TIERS))
+SOONEST = float(SHORTEST_DELAY)
 """Seconds after which a delivery that was put off can be back at the earliest."""
 
 RETURNS = 500

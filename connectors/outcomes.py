@@ -204,9 +204,10 @@ class Outcomes:
             await self.write(message, progress, self.fault(message, error))
 
     def _dead(self, message: Message, delivery: Delivery, reason: str, answer: Answer, started_at: int) -> list[Record]:
+        tried = msgspec.structs.replace(delivery, attempts=delivery.attempts + 1)
         return [
             self._tried(delivery, Outcome.DEAD, answer, started_at),
-            dead_record(message, delivery, reason=reason, answer=answer),
+            dead_record(message, tried, reason=reason, answer=answer),
         ]
 
     def _tried(

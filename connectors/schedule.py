@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from schemas.topics import RETRY_TIERS
+from schemas.topics import RETRY_TIERS, SHORTEST_DELAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,15 +24,21 @@ JITTER = 0.2
 def next_delay(schedule: Sequence[float], attempts: int, retry_after: float | None = None) -> float | None:
     """Seconds to wait after the ``attempts``-th attempt failed, or None when the schedule is used up.
 
-    What the receiver asked for in ``Retry-After`` is never undercut: then the jitter is added.
+    What the receiver asked for in ``Retry-After`` is never undercut: then the jitter is added. Tiers add up to
+    multiples of the smallest one only, so this is one, and what is said of the next try is when it happens.
     """
     if attempts > len(schedule):
         return None
     delay = schedule[attempts - 1]
     shortened = delay * (1 - random.random() * JITTER)
     if retry_after is None or retry_after < shortened:
-        return shortened
-    return retry_after + random.random() * JITTER * min(delay, retry_after)
+        return _on_tiers(shortened)
+    return _on_tiers(retry_after + random.random() * JITTER * min(delay, retry_after))
+
+
+def _on_tiers(delay: float) -> float:
+    """The least that is not shorter and that tiers add up to."""
+    return max(1, math.ceil(delay / SHORTEST_DELAY)) * SHORTEST_DELAY
 
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")

@@ -29,6 +29,9 @@ RETRY_TIERS: dict[int, str] = {
 }
 """Delay in seconds to topic, ascending."""
 
+SHORTEST_DELAY = min(RETRY_TIERS)
+"""Seconds: no retry comes sooner, and all delays are multiples of it."""
+
 MAX_TOPIC_LENGTH = 249
 """Kafka's limit in characters."""
 

@@ -20,6 +20,7 @@ from schemas.errors import IdempotencyMismatch, InvalidRequest, Misconfigured, N
 from schemas.event_service import UNLINKED, is_socket, is_unlinked_at
 from schemas.ids import derived, new_id
 from schemas.subscription import Endpoint, EndpointType
+from schemas.topics import SHORTEST_DELAY
 from schemas.urls import is_absolute
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Endpoints:
         if endpoint.authorization is not None:
             authorization = authorizations.problems(endpoint.authorization, destinations)
         hidden = authorizations.unknown_headers(endpoint.headers, None)
-        wrong = [*_problems(endpoint), *_url_problems(endpoint, destinations)]
+        wrong = [*_problems(endpoint), *_url_problems(endpoint, destinations), *_schedule_problems(endpoint)]
         _check([*wrong, *authorization, *hidden, *_secret_problems(plaintext)])
         now = timestamps.now()
         new = msgspec.structs.replace(
@@ -156,9 +157,11 @@ class Endpoints:
                 _check(authorizations.unknown_headers(headers, found))
                 wanted = authorizations.with_headers(wanted, headers, self._secrets)
             _check(_problems(wanted))
+            # One of before this was forbidden can still be changed, disabled above all.
             if (wanted.type, wanted.url) != (found.type, found.url):
-                # One of before the settings forbade it can still be changed, disabled above all.
                 _check(_url_problems(wanted, self._writer.destinations))
+            if wanted.retry_schedule != found.retry_schedule:
+                _check(_schedule_problems(wanted))
             _check(authorizations.sent_elsewhere(found, wanted))
             return wanted
 
@@ -323,8 +326,6 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
     problems = []
     if not endpoint.name.strip():
         problems.append(Problem(path="$.name", message="must not be empty"))
-    if endpoint.retry_schedule is not None and any(wait < 0 for wait in endpoint.retry_schedule):
-        problems.append(Problem(path="$.retry_schedule", message="seconds must not be negative"))
     if endpoint.timeout is not None and endpoint.timeout <= 0:
         problems.append(Problem(path="$.timeout", message="must be more than 0 seconds"))
     if endpoint.max_in_flight < 1:
@@ -337,6 +338,15 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
         except InvalidRequest as error:
             problems += error.problems
     return problems
+
+
+def _schedule_problems(endpoint: Endpoint) -> list[Problem]:
+    message = f"must be at least {SHORTEST_DELAY} seconds, the shortest delay that there is"
+    return [
+        Problem(path=f"$.retry_schedule[{at}]", message=message)
+        for at, wait in enumerate(endpoint.retry_schedule or ())
+        if not wait >= SHORTEST_DELAY
+    ]
 
 
 def _url_problems(endpoint: Endpoint, destinations: Destinations) -> list[Problem]:

@@ -28,6 +28,7 @@ from ingest_api.state import Gateway
 from schemas.access import Client, Role
 from schemas.errors import InvalidRequest, Problem
 from schemas.subscription import HIDDEN, Authorization, AuthorizationType, BodyFormat, Endpoint, EndpointType
+from schemas.topics import SHORTEST_DELAY
 
 DROPPED = (
     "The endpoint is disabled. Events that are accepted meanwhile are dropped for it and deliveries that wait are "
@@ -55,6 +56,11 @@ Shown = Annotated[str, AfterValidator(lambda text: _CREDENTIALS.sub(rf"\1{HIDDEN
 
 _ABSOLUTE = r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s/]+"
 Url = Annotated[str, Field(max_length=2_000, pattern=_ABSOLUTE), AfterValidator(_without_credentials)]
+
+_SCHEDULE = (
+    f"Seconds before the second, third, … attempt, {SHORTEST_DELAY} at least; up to a fifth is taken off at random, "
+    f"then it is rounded up to a multiple of {SHORTEST_DELAY}. null: the gateway's schedule."
+)
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -102,8 +108,8 @@ class EndpointInput(Input):
     ] = Field(default_factory=dict)
     body: BodyFormat = BodyFormat.CLOUDEVENTS
     retry_schedule: Annotated[
-        tuple[Annotated[float, Field(ge=0, le=LONGEST_DELAY)], ...] | None,
-        Field(max_length=30, description="Seconds before the second, third, … attempt; null: the gateway's schedule."),
+        tuple[Annotated[float, Field(ge=SHORTEST_DELAY, le=LONGEST_DELAY)], ...] | None,
+        Field(max_length=30, description=_SCHEDULE),
     ] = None
     timeout: Annotated[float, Field(gt=0, le=300, description="Seconds.")] | None = None
     max_in_flight: Annotated[int, Field(ge=1, le=1_000)] = 16

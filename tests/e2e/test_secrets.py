@@ -154,7 +154,7 @@ def test_Z_05_of_our_own_endpoints(
             "url": mailbox.url,
             "headers": {"X-Api-Key": secrets.new()},
             "authorization": authorization,
-            "retry_schedule": [0, 0, 0],
+            "retry_schedule": [5, 5, 5],
         }
         endpoint = secrets.note(admin.post("/headrace/v1/endpoints", json=hook)).raise_for_status().json()["id"]
         chosen = admin.post("/headrace/v1/filters", json={"name": "all", "types": [{"code": code}]})

@@ -107,7 +107,8 @@ async def test_a_secret_the_receiver_has_already_is_taken(place: Place) -> None:
         ({"url": "http://example.org:port/"}, "$.url"),
         ({"timeout": 0.0}, "$.timeout"),
         ({"max_in_flight": 0}, "$.max_in_flight"),
-        ({"retry_schedule": (1.0, -1.0)}, "$.retry_schedule"),
+        ({"retry_schedule": (5.0, -1.0)}, "$.retry_schedule[1]"),
+        ({"retry_schedule": (4.9,)}, "$.retry_schedule[0]"),
     ],
 )
 async def test_an_endpoint_that_cannot_work_is_refused(place: Place, properties: dict[str, object], path: str) -> None:

@@ -140,6 +140,12 @@ async def test_attempts_are_one_more_than_the_schedule(office: PostOffice, mailb
     expected = [Outcome.RETRYING, Outcome.RETRYING, Outcome.DEAD]
     assert await outcomes(office, endpoint, 3) == expected
     assert len(mailbox.received) == 3
+    first, second, _ = office.attempts(endpoint)
+    assert first.next_at is not None
+    assert abs(first.next_at - second.started_at) < 3_000_000
+    await until(lambda: bool(office.dead_letters(endpoint.id)), "set aside")
+    ((headers, _),) = office.dead_letters(endpoint.id)
+    assert headers["hr_attempts"] == b"3"
 
 
 async def test_a_redirect_is_a_failure_and_not_followed(

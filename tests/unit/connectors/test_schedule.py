@@ -5,7 +5,7 @@ import math
 import pytest
 
 from connectors.schedule import DEFAULT_SCHEDULE, next_delay, parse_retry_after, tier_for
-from schemas.topics import RETRY_TIERS
+from schemas.topics import RETRY_TIERS, SHORTEST_DELAY
 
 NOW = 1_763_697_600.0  # Fri, 21 Nov 2025 04:00:00 GMT
 
@@ -33,7 +33,18 @@ def test_jitter_never_goes_below_retry_after(asked: float) -> None:
     for _ in range(200):
         delay = next_delay(DEFAULT_SCHEDULE, 1, asked)
         assert delay is not None
-        assert max(asked, 4.0) <= delay <= max(asked, 4.0) + 1.0
+        assert max(asked, 4.0) <= delay < max(asked, 4.0) + 1.0 + SHORTEST_DELAY
+
+
+@pytest.mark.parametrize("asked", [None, 0.0, 7.0, 86_400.0])
+def test_the_next_try_is_when_it_is_said_to_be(asked: float | None) -> None:
+    for schedule in (DEFAULT_SCHEDULE, (1.0,), (7.0,)):
+        delay = next_delay(schedule, 1, asked)
+        assert delay is not None
+        waited = 0.0
+        while waited < delay:
+            waited += tier_for(delay - waited)[0]
+        assert waited == delay
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 NODES = (1, 2, 3)
 _CLUSTER_ID = "aGVhZHJhY2UtY2x1c3RlcQ"
 _JVM = ("-Xms64m", "-Xmx288m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-_READY_SECONDS = 120.0
+_READY_SECONDS = 240.0
 _STOP_SECONDS = 60.0
 _CONFIG = """process.roles=broker,controller
 node.id={node}
@@ -176,7 +176,7 @@ class KafkaCluster:
             return False
 
     def _agrees(self, node: int) -> bool:
-        metadata = self._metadata(f"127.0.0.1:{self.ports[node]}", timeout=1)
+        metadata = self._metadata(f"127.0.0.1:{self.ports[node]}", timeout=5)
         return len(metadata.brokers) == len(NODES) and all(
             partition.leader >= 0 and len(partition.isrs) == len(partition.replicas)
             for topic in metadata.topics.values()

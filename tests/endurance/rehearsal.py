@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from operations.api import TIMEOUT, OwnApi
+from operations.api import OwnApi
 from tests.endurance.checks import Evidence, read_topics
 from tests.endurance.faults import Stage
 from tests.endurance.load import SENDERS, Load, Sender
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+_SETUP = aiohttp.ClientTimeout(total=120)
+"""A call before the load may take long where several installations share a machine."""
 
 _RETRIES = [5.0] * 30
 _TIMEOUT = 4.0
@@ -102,7 +105,7 @@ async def rehearsal(home: Path, *, brokers: int, rate: float) -> AsyncIterator[R
     site = Site(home, brokers)
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(site.running())
-        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=TIMEOUT))
+        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=_SETUP))
         hooks = await stack.enter_async_context(Hooks())
         api = OwnApi(session, site.url, ADMIN_KEY)
         senders = [sender(api, session) for sender in SENDERS]

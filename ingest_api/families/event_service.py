@@ -24,7 +24,7 @@ from strawberry.types.graphql import OperationType
 
 from ingest_api.authentication import require
 from ingest_api.control.dependencies import Authorization, RepeatKey, TheGateway, check_digits
-from ingest_api.families.event_service_http import Operation, answer, read_body, read_query, render
+from ingest_api.families.event_service_http import Operation, answer, persisted_answer, read_body, read_query, render
 from ingest_api.families.event_service_limits import DocumentLimits
 from ingest_api.families.event_service_mutations import Mutation
 from ingest_api.families.event_service_queries import Query
@@ -170,7 +170,7 @@ async def post_operation(
     openapi_extra={
         "parameters": [
             {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
-            for name in ("query", "variables", "operationName")
+            for name in ("query", "variables", "operationName", "extensions")
         ]
     },
 )
@@ -181,7 +181,7 @@ async def get_operation(
     _scheme: Annotated[object, Security(_BEARER)],
 ) -> HttpResponse:
     """A browser gets GraphiQL, which asks for the API key; with `query`, the result as for POST."""
-    if "query" not in request.query_params and "text/html" in request.headers.get("accept", ""):
+    if not {"query", "extensions"} & request.query_params.keys() and "text/html" in request.headers.get("accept", ""):
         return HTMLResponse((files("ingest_api.families") / "event_service.html").read_text("utf-8"))
     client = await gateway.authenticator.by_bearer_key(authorization, Realm.GRAPHQL)
     operation = read_query(request)
@@ -201,9 +201,12 @@ async def graphiql_file(name: str) -> FileResponse:
 async def _execute(
     operation: Operation, context: Context, request: Request, allowed: frozenset[OperationType]
 ) -> HttpResponse:
+    context.gateway.read_scope(context.client)  # who has no role is refused whatever it asks for
+    not_found = persisted_answer(operation)
+    if not_found is not None:
+        return not_found
     if not operation.query:
         raise InvalidRequest("There is no query.")
-    context.gateway.read_scope(context.client)  # who has no role is refused whatever it asks for
     check_digits(operation.query.encode(errors="replace"))
     try:
         result = await schema().execute(

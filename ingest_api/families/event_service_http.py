@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from ingest_api.wire import JSON, Response
 from schemas.errors import HeadraceError, InvalidRequest, UnsupportedMediaType
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastapi import Request
     from graphql import GraphQLError
     from strawberry.types import ExecutionResult
@@ -51,18 +54,53 @@ def read_query(request: Request) -> Operation:
     """The operation in a request's query parameters.
 
     Raises:
-        InvalidRequest: the variables are no JSON object.
+        InvalidRequest: the variables or the extensions are no JSON object.
     """
     given = request.query_params
-    variables = given.get("variables")
-    check_digits((variables or "").encode(errors="replace"))
+    return Operation(
+        query=given.get("query"),
+        variables=_object(given, "variables"),
+        operation_name=given.get("operationName"),
+        extensions=_object(given, "extensions"),
+    )
+
+
+def _object(given: Mapping[str, str], name: str) -> dict[str, Any] | None:
+    """A query parameter that is a JSON object, if it is there."""
+    text = given.get(name)
+    check_digits((text or "").encode(errors="replace"))
     try:
-        read = None if not variables else msgspec.json.decode(variables, type=dict[str, Any] | None)
+        read = None if not text else msgspec.json.decode(text, type=dict[str, Any] | None)
         # JSON can spell half of a surrogate pair, which is no character.
         json.dumps([read, *given.values()], ensure_ascii=False).encode()
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise InvalidRequest(f"variables must be a JSON object: {error}") from error
-    return Operation(query=given.get("query"), variables=read, operation_name=given.get("operationName"))
+        raise InvalidRequest(f"{name} must be a JSON object: {error}") from error
+    return read
+
+
+def persisted_answer(operation: Operation) -> HttpResponse | None:
+    """The answer to a persisted query of which only the hash was sent; None for every other operation.
+
+    No query is kept here. "PersistedQueryNotFound", with status 200, makes clients of Apollo's protocol send the query.
+
+    Raises:
+        InvalidRequest: it is of another version, has no hash, or the hash is not the query's.
+    """
+    given = (operation.extensions or {}).get("persistedQuery")
+    if given is None:
+        return None
+    sent = given.get("sha256Hash") if isinstance(given, dict) else None
+    if not isinstance(sent, str):
+        raise InvalidRequest("extensions.persistedQuery must have a version and a sha256Hash.")
+    if given.get("version") != 1 or isinstance(given.get("version"), bool):
+        raise InvalidRequest("Unsupported persisted query version: this server knows version 1.")
+    if operation.query:
+        if hashlib.sha256(operation.query.encode(errors="replace")).hexdigest() != sent.lower():
+            raise InvalidRequest("The provided sha256Hash does not match the query.")
+        return None
+    error = {"message": "PersistedQueryNotFound", "extensions": {"code": "PERSISTED_QUERY_NOT_FOUND"}}
+    headers = {"cache-control": "private, no-cache, must-revalidate"}
+    return HttpResponse(msgspec.json.encode({"errors": [error]}), headers=headers, media_type=JSON.decode())
 
 
 def answer(result: ExecutionResult, accept: str) -> HttpResponse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,6 +200,10 @@ def test_a_browser_gets_graphiql_and_its_files_from_here(gateway: RunningGateway
         assert page.status_code == 200
         assert page.headers["content-type"].startswith("text/html")
         assert "//unpkg" not in page.text
+        # It asks for the key before it asks the server for anything.
+        assert '<form id="ask"' in page.text
+        assert 'type="password"' in page.text
+        assert "<API key>" not in page.text
         linked = [part.partition('"')[0] for part in page.text.split('="')[1:]]
         files = [each for each in linked if each.startswith("/event-service/graphiql/")]
         assert len(files) == 4
@@ -207,6 +212,57 @@ def test_a_browser_gets_graphiql_and_its_files_from_here(gateway: RunningGateway
         assert http.get("/event-service/graphiql/other.js").status_code == 404
         with_query = http.get(PATH, params={"query": LIST}, headers=HTML)
         assert with_query.status_code == 401
+
+
+def persisted(**members: Any) -> dict[str, Any]:
+    return {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": sha256(LIST.encode()).hexdigest()} | members}}
+
+
+def test_a_persisted_query_is_asked_for_by_its_text(service: EventService) -> None:
+    """As Apollo's protocol has it: clients send the hash alone, and upon this error the query too."""
+    extensions = json.dumps(persisted()["extensions"])
+    with service.gateway.client(service.key) as http:
+        for alone in (
+            http.post(PATH, json=persisted()),
+            http.post(PATH, json=persisted() | {"query": None}),
+            http.post(PATH, json=persisted(), headers={"Accept": "application/graphql-response+json"}),
+            http.get(PATH, params={"extensions": extensions}, headers=HTML),
+        ):
+            assert alone.status_code == 200, alone.text
+            (error,) = alone.json()["errors"]
+            assert (error["message"], error["extensions"]["code"]) == (
+                "PersistedQueryNotFound",
+                "PERSISTED_QUERY_NOT_FOUND",
+            )
+            assert "no-cache" in alone.headers["cache-control"]
+        for both in (
+            http.post(PATH, json={"query": LIST} | persisted()),
+            http.get(PATH, params={"query": LIST, "extensions": extensions}),
+            http.post(PATH, json={"query": LIST, "extensions": {"persistedQuery": None, "other": 1}}),
+        ):
+            assert "endpoints" in both.json()["data"]
+    with service.gateway.client(None) as nobody:
+        assert nobody.post(PATH, json=persisted()).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        (persisted(version=2), "version"),
+        (persisted(version=None), "version"),
+        (persisted(version=True), "version"),
+        (persisted(sha256Hash=None), "sha256Hash"),
+        ({"query": LIST} | persisted(version=2), "version"),
+        ({"query": LIST} | persisted(sha256Hash="0" * 64), "does not match"),
+        ({"query": LIST, "extensions": {"persistedQuery": "x"}}, "sha256Hash"),
+        ({"query": LIST, "extensions": 5}, "object"),
+    ],
+)
+def test_a_persisted_query_that_is_wrong_is_refused(service: EventService, body: dict[str, Any], word: str) -> None:
+    with service.gateway.client(service.key) as http:
+        answer = http.post(PATH, json=body)
+    assert answer.status_code == 400
+    assert word in answer.json()["errors"][0]["message"]
 
 
 def test_the_openapi_document_describes_the_route(gateway: RunningGateway) -> None:

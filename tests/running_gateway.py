@@ -81,7 +81,9 @@ class RunningGateway:
 
 
 @contextlib.contextmanager
-def running_gateway(bootstrap: str, directory: Path, **environment: str) -> Iterator[RunningGateway]:
+def running_gateway(
+    bootstrap: str, directory: Path, *, start_seconds: float = _START_SECONDS, **environment: str
+) -> Iterator[RunningGateway]:
     """Start one, wait until it is ready, and stop it again."""
     port = free_port()
     variables = {
@@ -102,7 +104,7 @@ def running_gateway(bootstrap: str, directory: Path, **environment: str) -> Iter
         subprocess.Popen([sys.executable, "-c", START], env=variables, stderr=output) as process,
     ):
         try:
-            _wait(f"http://127.0.0.1:{port}/readyz", process, log)
+            _wait(f"http://127.0.0.1:{port}/readyz", process, log, start_seconds)
             yield RunningGateway(
                 url=f"http://127.0.0.1:{port}", bootstrap=bootstrap, directory=directory, process=process
             )
@@ -120,8 +122,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         raise
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(httpx.TransportError):
             if httpx.get(url, timeout=5).is_success:

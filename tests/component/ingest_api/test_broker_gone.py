@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from schemas.topics import event_topic
+from tests.broker_stalls import StalledBroker
 from tests.credentials import crmls_token, envoy_token
 from tests.eventhos_calls import eventhos_on
 from tests.exchange_account import exchange_account
@@ -306,3 +307,15 @@ def test_z_03_what_was_answered_is_in_kafka_though_the_gateway_is_killed(
         for each in records_of(broker.bootstrap, answered[0].json()["topic"])
     }
     assert found == places
+
+
+async def test_what_is_answered_through_a_stall_is_there_once_though_a_gateway_is_killed(
+    broker: StoppableBroker, tmp_path: Path
+) -> None:
+    """The long form is ``tests/endurance/test_stalls.py``."""
+    load = StalledBroker(broker.bootstrap, broker.group, delivery_timeout=120, directory=tmp_path)
+    verdict = await load.run([4.3], kill_every=1)
+    assert verdict.acknowledged
+    assert verdict.keyed_repeats
+    assert verdict.kills == 1
+    assert verdict.is_right, verdict

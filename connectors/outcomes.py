@@ -180,12 +180,14 @@ class Outcomes:
         while records:
             try:
                 await self._producer.send(records, final=True)
-            except PayloadTooLarge as error:
-                fitting = [smaller(record, message, str(error)) for record in records]
-                if fitting == list(records):
-                    raise
-                records = fitting
-            except Unavailable as error:
+            except (PayloadTooLarge, Unavailable) as error:
+                # Those before the one that is too large may be written: then that is the cause, and not the error.
+                if isinstance(error, PayloadTooLarge) or isinstance(error.__cause__, PayloadTooLarge):
+                    fitting = [smaller(record, message, str(error)) for record in records]
+                    if fitting == list(records):
+                        raise
+                    records = fitting
+                    continue
                 if not self._waiting:
                     log.warning("outcomes wait for Kafka: %s", error)
                 self._waiting = True

@@ -260,7 +260,10 @@ class Producer:
                     task.add_done_callback(self._learning.discard)
                     return
                 # The records before this one are on their way: the batch fails when the last of them is settled.
-                batch.error = NotAcknowledged(str(_refusal(error))) if index else _refusal(error)
+                batch.error = refusal = _refusal(error)
+                if index:
+                    batch.error = NotAcknowledged(str(refusal))
+                    batch.error.__cause__ = refusal
                 batch.sent = index
                 if batch.settled == batch.sent:
                     self._settle(batch)

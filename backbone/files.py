@@ -4,8 +4,9 @@ A chain is what one publisher sent to one endpoint through one partition of ``de
 other without a gap or an overlap, because a file's name holds the offset of its first record and is created
 exclusively: of two sinks that go on from the same place one succeeds, and the other learns that it was overtaken.
 
-On a file system an endpoint has a directory; a published file is a regular file in it, and a deleted one a symbolic
-link that points nowhere: its text is the file's last offset, so that the chain still goes on after it.
+On a file system an endpoint has a directory; a published file is a regular file in it. A mark beside the files
+(``file_marks``) says up to which offset a chain's files were deleted, so that the chain still goes on after them.
+Earlier versions left a symbolic link to the last offset in the place of each deleted file: those become marks.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from backbone.file_marks import DeletedFiles, sync
 from schemas.errors import AlreadyExists, Misconfigured, NotFound, StorageUnavailable
 from schemas.topics import escape
 
@@ -32,8 +34,6 @@ _NAME = re.compile(r"(?P<first>\d{20})-p(?P<partition>\d+)-(?P<publisher>[\w-]+)
 _DRAFTS = ".drafts"
 _DRAFT_AGE = 3_600.0
 """Seconds after which a file that was not published is nobody's any more."""
-_KEPT_DELETED = 86_400.0
-"""Seconds for which the name of a deleted file stays taken: far longer than a sink lives on that lost its partition."""
 _LONGEST_SEGMENT = 120
 _TAIL = 65_536
 """Bytes at the end of a file in which its last line is looked for first."""
@@ -83,9 +83,10 @@ class EventFiles:
         directory = self._directory(chain.endpoint)
         name = f"{first:020d}-p{chain.partition}-{_segment(chain.publisher)}.jsonl"
         draft = self._drafts / str(uuid.uuid4())
-        with _storage():
+        with _storage(directory / name):
             self._make(directory)
             try:
+                _check_not_deleted(directory, name, first)
                 with draft.open("xb") as file:
                     file.writelines(lines)
                     file.flush()
@@ -96,25 +97,34 @@ class EventFiles:
                     raise AlreadyExists(f"{chain.endpoint}/{name} was published by another sink") from error
             finally:
                 draft.unlink(missing_ok=True)
-            _sync(directory)
+            try:
+                # It may have been published by another sink and deleted just now.
+                _check_not_deleted(directory, name, first)
+            except AlreadyExists:
+                (directory / name).unlink(missing_ok=True)
+                raise
+            sync(directory)
         return name
 
     def last_offsets(self, endpoint: str, partition: int) -> dict[str, int]:
         """The offset up to which each chain of an endpoint and partition has been published, by ``publisher_key``."""
         latest: dict[str, _Entry] = {}
-        with _storage():
-            directory = self._directory(endpoint)
+        directory = self._directory(endpoint)
+        with _storage(directory):
             for entry in _entries(directory):
                 known = latest.get(entry.publisher)
                 if entry.partition == partition and (known is None or known.first < entry.first):
                     latest[entry.publisher] = entry
-            return {publisher: _last_offset(directory, entry) for publisher, entry in latest.items()}
+            found = {publisher: _last_offset(directory, entry) for publisher, entry in latest.items()}
+            for publisher, last in DeletedFiles(directory).last_offsets(partition).items():
+                found[publisher] = max(last, found.get(publisher, -1))
+            return found
 
     def names(self, endpoint: str, limit: int) -> list[str]:
         """The names of an endpoint's files, oldest first, at most ``limit``; the order stays as it is."""
         directory = self._directory(endpoint)
         aged = []
-        with _storage():
+        with _storage(directory):
             for entry in _entries(directory):
                 if not entry.deleted:
                     with contextlib.suppress(FileNotFoundError):
@@ -128,7 +138,7 @@ class EventFiles:
             NotFound: the endpoint has no such file.
         """
         path = self._path(endpoint, name)
-        with _storage():
+        with _storage(path):
             if path.is_symlink():
                 raise _missing(name)
             try:
@@ -143,20 +153,22 @@ class EventFiles:
             NotFound: the endpoint has no such file.
         """
         path = self._path(endpoint, name)
-        with _storage():
+        with _storage(path):
             entry = _entry(path.name, deleted=path.is_symlink())
             if entry is None or entry.deleted or not path.exists():
                 raise _missing(name)
-            mark = self._drafts / str(uuid.uuid4())
-            self._drafts.mkdir(exist_ok=True)
-            mark.symlink_to(str(_last_offset(path.parent, entry)))
-            mark.replace(path)
-            _sync(path.parent)
-            _forget(path.parent)
+            _turn_links_into_marks(path.parent)
+            last = _last_offset(path.parent, entry)
+            DeletedFiles(path.parent).mark(entry.partition, entry.publisher, last)
+            try:
+                path.unlink()
+            except FileNotFoundError as error:
+                raise _missing(name) from error
+            sync(path.parent)
 
     def sweep(self) -> None:
         """Remove what sinks that were killed left unpublished."""
-        with _storage():
+        with _storage(self._root):
             self._drafts.mkdir(parents=True, exist_ok=True)
             for draft in os.scandir(self._drafts):
                 with contextlib.suppress(FileNotFoundError):
@@ -167,7 +179,8 @@ class EventFiles:
         self._drafts.mkdir(parents=True, exist_ok=True)
         if not directory.exists():
             directory.mkdir(exist_ok=True)
-            _sync(self._root)
+            sync(self._root)
+        _turn_links_into_marks(directory)
 
     def _directory(self, endpoint: str) -> Path:
         return self._root / _segment(endpoint)
@@ -245,27 +258,28 @@ def _last_line(file: BinaryIO) -> bytes:
         size = min(size * 8, end)
 
 
-def _forget(directory: Path) -> None:
-    """Release the names of files deleted long ago, but for the last of each chain: it says where the chain goes on."""
-    entries = list(_entries(directory))
+def _check_not_deleted(directory: Path, name: str, first: int) -> None:
+    """Raises ``AlreadyExists`` if a file of the chain from this offset on was published and deleted."""
+    entry = _entry(name, deleted=False)
+    if entry is not None and first <= DeletedFiles(directory).last_offset(entry.partition, entry.publisher):
+        raise AlreadyExists(f"{directory.name}/{name} was published by another sink, and is deleted")
+
+
+def _turn_links_into_marks(directory: Path) -> None:
+    """Mark once what an earlier version deleted."""
+    marks = DeletedFiles(directory)
+    if not marks.is_new:
+        return
+    links = [entry for entry in _entries(directory) if entry.deleted]
     last: dict[tuple[int, str], int] = {}
-    for entry in entries:
+    for entry in links:
         chain = (entry.partition, entry.publisher)
-        last[chain] = max(entry.first, last.get(chain, -1))
-    for entry in entries:
-        path = directory / entry.name
-        if entry.deleted and entry.first < last[entry.partition, entry.publisher]:
-            with contextlib.suppress(FileNotFoundError):
-                if path.lstat().st_mtime < time.time() - _KEPT_DELETED:
-                    path.unlink()
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        last[chain] = max(_last_offset(directory, entry), last.get(chain, -1))
+    for (partition, publisher), offset in last.items():
+        marks.mark(partition, publisher, offset)
+    for entry in links:
+        (directory / entry.name).unlink(missing_ok=True)
+    marks.prepare()
 
 
 def _missing(name: str) -> NotFound:
@@ -273,8 +287,9 @@ def _missing(name: str) -> NotFound:
 
 
 @contextlib.contextmanager
-def _storage() -> Iterator[None]:
+def _storage(path: Path) -> Iterator[None]:
+    """Tell a refusal of the file system apart; where it does not say what it refused, it was this."""
     try:
         yield
     except OSError as error:
-        raise StorageUnavailable(f"event files: {error.strerror} ({error.filename})") from error
+        raise StorageUnavailable(f"event files: {error.strerror or error} ({error.filename or path})") from error

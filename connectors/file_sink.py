@@ -43,6 +43,10 @@ _COMMIT_EVERY = 0.5
 _JOIN = 5.0
 """Seconds after which a sink without partitions counts as a spare one, ready to take over."""
 _TRY_AGAIN = 1.0
+_CALM = 5.0
+"""Seconds without a refusal after which storage that refused counts as mended, once it has taken a file."""
+_CALM_UNPROVED = 30.0
+"""The same while there is no file to be written."""
 _GONE = "the endpoint was deleted"
 
 
@@ -88,6 +92,8 @@ class FileSink:
         self._committed_at = 0.0
         self._is_healthy: bool | None = None
         self._cut_again_at = 0.0
+        self._refused_at = 0.0
+        self._is_proved = False
 
     def run(self, stopping: threading.Event) -> None:
         """Work until ``stopping`` is set. What is in no file by then is read again by the next owner."""
@@ -224,7 +230,7 @@ class FileSink:
         if now < self._cut_again_at:
             self._consumer.pause(self._consumer.assignment())
             return
-        was_failing = self._is_healthy is False
+        was_refused = self._is_healthy is False and not self._is_proved
         for partition, part in self._parts.items():
             end = self._consumer.ends.get(partition)
             at_end = end is not None and end >= part.position
@@ -232,14 +238,15 @@ class FileSink:
                 # What follows the last record is a commit marker, which no record shows.
                 part.passed(end - 1)
             for chain in part.open():
-                if not (was_failing or self._is_due(chain, now, at_end=at_end)):
+                if not (was_refused or self._is_due(chain, now, at_end=at_end)):
                     break  # the others are younger
                 self._publish(part, chain)
         self._make_room()
         self._metrics.buffered.set(self._buffered)
-        if was_failing and self._cut_again_at <= now:
+        if self._is_healthy is False and self._cut_again_at <= now:
             self._consumer.resume(self._consumer.assignment())
-            self._tell(healthy=True)
+            if now - self._refused_at >= (_CALM if self._is_proved else _CALM_UNPROVED):
+                self._tell(healthy=True)
 
     def _is_due(self, chain: OpenChain, now: float, *, at_end: bool) -> bool:
         """By age: as read by this process, or, once all that there is has been read, as appended."""
@@ -266,6 +273,7 @@ class FileSink:
             self._cut_again_at = time.monotonic() + _TRY_AGAIN
             self._storage_failed(error)
             return
+        self._is_proved = True
         self._metrics.files.inc()
         self._metrics.events.inc(len(chain.lines))
         self._metrics.bytes.inc(chain.size)
@@ -276,6 +284,7 @@ class FileSink:
 
     def _storage_failed(self, error: StorageUnavailable) -> None:
         self._metrics.refused.inc()
+        self._refused_at, self._is_proved = time.monotonic(), False
         if self._is_healthy is not False:
             log.error("NO EVENT FILES ARE WRITTEN until the storage takes them: %s", error)
         self._tell(healthy=False)

@@ -161,6 +161,9 @@ async def test_a_full_disk_stops_cutting_and_loses_nothing(room: FileRoom) -> No
         await until(lambda: len(room.lines(endpoint)) == 460, "it goes on by itself")
         await until(sink.ready.exists, "it says so")
         await until(lambda: "written again" in sink.log, "its log says so too")
+        began = [line for line in sink.log.splitlines() if "NO EVENT FILES ARE WRITTEN" in line]
+        assert [".jsonl" in line for line in began] == [True]
+        assert sink.log.count("written again") == 1
     offsets = [line["offset"] for line in room.lines(endpoint)]
     assert offsets == [offset for chain in room.routed({endpoint.id}).values() for offset in chain]
 

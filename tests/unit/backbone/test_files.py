@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +11,7 @@ from backbone.files import Chain, EventFiles, event_files, publisher_key
 from schemas.errors import AlreadyExists, Misconfigured, NotFound, StorageUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CHAIN = Chain("endpoint", "client.1", 3)
@@ -98,18 +99,69 @@ def test_a_file_that_is_being_read_may_be_deleted(files: EventFiles) -> None:
         assert file.read() == b"".join(lines(7, 9))
 
 
-def test_names_deleted_long_ago_are_released_but_for_the_last(files: EventFiles, tmp_path: Path) -> None:
-    names = [files.publish(CHAIN, first, lines(first)) for first in (1, 2, 3, 4)]
-    for name in names[:2]:
-        files.delete("endpoint", name)
-    for name in names[:2]:
-        long_ago = time.time() - 100_000
-        os.utime(tmp_path / "files" / "endpoint" / name, (long_ago, long_ago), follow_symlinks=False)
-    for name in names[2:]:
-        files.delete("endpoint", name)
-    kept = sorted(path.name for path in (tmp_path / "files" / "endpoint").iterdir())
-    assert kept == names[2:]
-    assert files.last_offsets("endpoint", 3) == {"client_2e1": 4}
+def test_what_is_kept_of_deleted_files_does_not_grow_with_them(files: EventFiles, tmp_path: Path) -> None:
+    kept = []
+    for first in range(50):
+        files.delete("endpoint", files.publish(CHAIN, first, lines(first)))
+        kept.append(len(list((tmp_path / "files" / "endpoint").rglob("*"))))
+    assert set(kept) == {3}
+    assert files.last_offsets("endpoint", 3) == {"client_2e1": 49}
+    assert files.last_offsets("endpoint", 4) == {}
+
+
+def test_a_sink_that_was_held_up_publishes_no_deleted_file_again(files: EventFiles) -> None:
+    names = [files.publish(CHAIN, first, lines(first, first + 4)) for first in (0, 5, 10)]
+    files.delete("endpoint", names[1])
+    files.delete("endpoint", names[0])
+    for first in (0, 3, 5, 9):
+        with pytest.raises(AlreadyExists):
+            files.publish(CHAIN, first, lines(first))
+    assert files.names("endpoint", 10) == [names[2]]
+    assert files.last_offsets("endpoint", 3) == {"client_2e1": 14}
+
+
+def test_a_file_that_was_published_and_deleted_in_between_stays_deleted(
+    files: EventFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = EventFiles(tmp_path / "files")
+    link = type(tmp_path).hardlink_to
+
+    def overtaken(path: Path, target: Path) -> None:
+        monkeypatch.undo()
+        other.delete("endpoint", other.publish(CHAIN, 7, lines(7, 9)))
+        link(path, target)
+
+    monkeypatch.setattr(type(tmp_path), "hardlink_to", overtaken)
+    with pytest.raises(AlreadyExists):
+        files.publish(CHAIN, 7, lines(7))
+    assert files.names("endpoint", 10) == []
+
+
+def test_what_an_earlier_version_deleted_stays_deleted(files: EventFiles, tmp_path: Path) -> None:
+    directory = tmp_path / "files" / "endpoint"
+    directory.mkdir(parents=True)
+    for first in (7, 9):
+        (directory / f"{first:020d}-p3-client_2e1.jsonl").symlink_to(str(first + 1))
+    assert files.last_offsets("endpoint", 3) == {"client_2e1": 10}
+    name = files.publish(CHAIN, 11, lines(11))
+    assert [path.name for path in directory.glob("*.jsonl")] == [name]
+    assert files.last_offsets("endpoint", 3) == {"client_2e1": 11}
+    with pytest.raises(AlreadyExists):
+        files.publish(CHAIN, 9, lines(9))
+    files.delete("endpoint", name)
+    assert files.last_offsets("endpoint", 3) == {"client_2e1": 11}
+
+
+def test_a_refused_file_is_named(files: EventFiles, tmp_path: Path) -> None:
+    def full() -> Iterator[bytes]:
+        yield from lines(7)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "files" / "endpoint" / "00000000000000000007-p3-client_2e1.jsonl"
+    with pytest.raises(StorageUnavailable) as caught:
+        files.publish(CHAIN, 7, full())
+    assert str(caught.value) == f"event files: No space left on device ({path})"
+    assert files.names("endpoint", 10) == []
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../endpoint/x", "a" * 5_000, "\0", f"{7:020d}-p3-..jsonl"])

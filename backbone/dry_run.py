@@ -35,8 +35,10 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     offset: int
     id: str
+    event_id: str
     type: str
     source: str
+    clientid: str
     time: int
     matches: bool
 
@@ -90,8 +92,10 @@ def _looked(message: Message, event: DecodedEvent, *, matches: bool) -> Looked:
         partition=message.partition() or 0,
         offset=message.offset() or 0,
         id=event.id,
+        event_id=event.event_id,
         type=event.type,
         source=event.source,
+        clientid=event.clientid,
         time=event.time,
         matches=matches,
     )

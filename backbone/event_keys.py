@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     """The JSON path of the n-th draft in the request."""
 
 _BODY = msgspec.msgpack.Encoder()
+_TRACE = frozenset(("traceparent", "tracestate"))
 _CLOUDEVENT = 2
 """Begins the hashed content of a CloudEvent, so that its hash differs from the one that older releases recorded."""
 
@@ -35,7 +36,10 @@ def event_key(draft: EventDraft) -> IdempotencyKey | None:
     # No key of a header can begin with NUL: an event id and a header key with one spelling stay two keys.
     if draft.source is None:
         return IdempotencyKey(draft.client, f"\0{draft.producer_id}", _hash(draft, draft.identifiers))
-    body = _BODY.encode((_CLOUDEVENT, *_content(draft, draft.identifiers)))
+    # A repeat may be another span of another trace.
+    extensions = {name: value for name, value in draft.extensions.items() if name not in _TRACE}
+    attributes = (_CLOUDEVENT, draft.dataschema, draft.datacontenttype, extensions)
+    body = _BODY.encode((*attributes, *_content(draft, draft.identifiers)))
     return IdempotencyKey(
         draft.client,
         f"\0{draft.source}\0{draft.producer_id}",
@@ -105,7 +109,7 @@ def _identity(draft: EventDraft) -> str:
 def _older(draft: EventDraft) -> tuple[bytes, bytes]:
     """Digest and body hash that earlier releases recorded: the id alone, the source among the identifiers."""
     key = IdempotencyKey(draft.client, f"\0{draft.producer_id}", b"")
-    return key.digest, _hash(draft, draft.identifiers)
+    return key.digest, _hash(draft, draft.known_identifiers)
 
 
 def _hash(draft: EventDraft, identifiers: tuple[Identifier, ...]) -> bytes:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import headers_of
 from schemas.errors import NotWritten
+from schemas.event_headers import EVENT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -27,9 +28,7 @@ _BATCH = 1_000
 _WAIT = 0.2
 
 _FRAME = 5
-"""Bytes before the Avro record, whose first field is the event's id."""
-
-_HEADER = "hr_event"
+"""Bytes before the Avro record, whose first field is the id in records of earlier releases."""
 
 
 class Landed(NamedTuple):
@@ -122,7 +121,7 @@ class _Search:
 def event_id_of(message: Message) -> bytes:
     """The gateway's id of an event: its header's, or else the record's first field."""
     for name, content in headers_of(message):
-        if name == _HEADER:
+        if name == EVENT_ID:
             return content or b""
     value = message.value() or b""
     # Of up to 63 characters, an Avro string has one byte of length, doubled: an id of ours has 36.

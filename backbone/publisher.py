@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from backbone.catalog.evolution import has_identity
 from backbone.event_keys import distinct_keys, draft_id, event_key, named_mismatch, older_event_id
 from backbone.event_writes import EventWrites
 from backbone.idempotency import Answer, IdempotencyKey
@@ -16,13 +17,14 @@ from schemas import timestamps
 from schemas.access import Role
 from schemas.errors import IdempotencyMismatch, InvalidEvent, InvalidRequest, PayloadTooLarge, PermissionDenied, Problem
 from schemas.event import Receipt
+from schemas.event_headers import EventHeaders
 from schemas.event_type import RegistrationKind
 from schemas.ids import keyed_event_id, new_ids
 from schemas.topics import event_topic
 from schemas.validation import EventWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from schemas.event import EventDraft
     from schemas.event_type import EventType, Registration
 
+    Renew = Callable[[EventType], Awaitable[EventType]]
 
 __all__ = ["IdempotencyKey", "Publisher"]
 
@@ -46,9 +49,6 @@ _SMALL = 100_000
 _LONGEST_TRACEPARENT = 256
 """Characters: those of today have 55. What is longer is no trace context, and one that is none is passed over (W3C)."""
 
-_SPECVERSION = ("ce_specversion", b"1.0")
-_CONTENT_TYPE = ("content-type", b"application/avro")
-
 
 class _Route(msgspec.Struct, frozen=True):
     """What is prepared once for all events of one type that one client publishes."""
@@ -56,8 +56,7 @@ class _Route(msgspec.Struct, frozen=True):
     topic: str
     partitions: int
     writer: EventWriter
-    source: tuple[str, bytes]
-    type: tuple[str, bytes]
+    headers: EventHeaders
 
 
 _RouteKey = tuple[str, str, str, str]
@@ -71,9 +70,14 @@ class Publisher:
         catalog: event types, clients and their registrations.
         producer: started by its owner.
         idempotency: likewise.
+        renew: gives a type that was last changed by an earlier release the schema of this one. Without it, events of
+            such a type are written as that release wrote them.
     """
 
-    def __init__(self, catalog: Catalog, producer: Producer, idempotency: IdempotencyLog) -> None:
+    def __init__(
+        self, catalog: Catalog, producer: Producer, idempotency: IdempotencyLog, *, renew: Renew | None = None
+    ) -> None:
+        self._renew = renew
         self._catalog = catalog
         self._idempotency = idempotency
         self._writes = EventWrites(producer, idempotency.settings)
@@ -259,17 +263,7 @@ class Publisher:
                 where = place(index)
                 problems += [Problem(path=where + found.path[1:], message=found.message) for found in error.problems]
                 continue
-            time = timestamps.to_text(received_at if draft.time is None else draft.time).encode()
-            headers: Headers = [
-                _SPECVERSION,
-                ("ce_id", (draft.producer_id or event_id).encode()),
-                route.source,
-                route.type,
-                ("ce_time", time),
-                _CONTENT_TYPE,
-            ]
-            if draft.subject is not None:
-                headers.append(("ce_subject", draft.subject.encode()))
+            headers = route.headers(draft, event_id, received_at)
             if draft.traceparent is not None and len(draft.traceparent) <= _LONGEST_TRACEPARENT:
                 headers.append(("traceparent", draft.traceparent.encode()))
             if draft.request is not None:
@@ -301,12 +295,13 @@ class Publisher:
         registration = await self._registration(draft.client, topic)
         if registration is None and not self._may_publish_anything(draft.client):
             raise PermissionDenied(f"This client has not registered {draft.namespace}/{draft.code} for publishing.")
+        if self._renew is not None and not has_identity(self._catalog.view, event_type):
+            event_type = await self._renew(event_type)
         route = _Route(
             topic=topic,
             partitions=event_type.effective_partitions,
             writer=self._writer(event_type, registration),
-            source=("ce_source", draft.client.encode()),
-            type=("ce_type", draft.code.encode()),
+            headers=EventHeaders(draft.client, draft.code),
         )
         self._routes[draft.workspace, draft.namespace, draft.code, draft.client] = route
         return route
@@ -330,7 +325,8 @@ class Publisher:
         if found is None:
             if len(self._writers) >= _MOST_WRITERS:
                 self._writers.clear()
-            found = self._writers[event_type, registration] = EventWriter(event_type, registration)
+            identity = has_identity(self._catalog.view, event_type)
+            found = self._writers[event_type, registration] = EventWriter(event_type, registration, identity=identity)
         return found
 
 

@@ -18,6 +18,7 @@ from connectors.chains import PartitionChains
 from schemas import timestamps, topics
 from schemas.delivery import Outcome
 from schemas.errors import AlreadyExists, CorruptRecord, StorageUnavailable, Unavailable
+from schemas.event_headers import CLIENT
 from schemas.settlement import Settled
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class FileSink:
             # A foreign record may have any headers, or none.
             headers: dict[str, Any] = dict(headers_of(message))
             delivery = Settled.from_headers(headers)
-            chain = part.chain(delivery.endpoint, _publisher(headers) or self._renderer.source(message))
+            chain = part.chain(delivery.endpoint, _publisher(headers) or self._renderer.publisher(message))
         except CorruptRecord as error:
             self._poison(message, str(error))
             part.passed(offset)
@@ -341,8 +342,11 @@ class FileSink:
 
 
 def _publisher(headers: dict[str, Any]) -> str:
-    """As the headers have it; empty where another producer wrote none."""
+    """As the headers have it; empty where another producer wrote none.
+
+    In records of earlier releases the source is the client that published.
+    """
     try:
-        return (headers.get("ce_source") or b"").decode()
+        return (headers.get(CLIENT) or headers.get("ce_source") or b"").decode()
     except ValueError as error:
         raise CorruptRecord(f"not a delivery: {error!r}") from error

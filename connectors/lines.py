@@ -59,7 +59,7 @@ class LineRenderer:
         event_type = view.event_type(_topic(headers))
         namespace = event_type.namespace if event_type else None
         try:
-            rendered = body.render(event, headers, namespace, view.client(event.source))
+            rendered = body.render(event, headers, namespace, view.client(event.clientid))
         except Exception as error:  # one record that our own code cannot handle must not stop the others
             log.exception("cannot render a line", extra={"offset": message.offset()})
             raise CorruptRecord(f"cannot be rendered: {error!r}") from error
@@ -67,14 +67,14 @@ class LineRenderer:
         rendered = rendered.replace(b"\n", b" ").replace(b"\r", b" ")
         return b'{"offset":%d,%b\n' % (message.offset() or 0, rendered[1:])
 
-    def source(self, message: Message) -> str:
+    def publisher(self, message: Message) -> str:
         """Who published the event, of a record whose headers do not say.
 
         Raises:
             CorruptRecord: the event cannot be read, or nobody did.
             Unavailable: Kafka cannot say whether the schema exists.
         """
-        found = self._decode(message.value()).source
+        found = self._decode(message.value()).clientid
         if not found:
             raise CorruptRecord("nobody published it")
         return found

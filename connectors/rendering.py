@@ -119,7 +119,7 @@ class Renderer:
         event = await self._decode(value)
         if endpoint.request is None:
             event_type = self._catalog.view.event_type(delivery.source.topic)
-            publisher = self._catalog.view.client(event.source)
+            publisher = self._catalog.view.client(event.clientid)
             workspace = self._catalog.view.workspace(endpoint.workspace)
             if workspace is not None:
                 own[event_service.WORKSPACE_ID] = workspace.id.encode()

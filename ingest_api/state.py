@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 
     from backbone.catalog.view import CatalogView
     from backbone.kafka.records import Message
+    from backbone.ledger.lookups import NamedEvent
     from backbone.ledger.queries import EventPage, EventQuery, LedgerEvent
     from backbone.publisher import IdempotencyKey
     from ingest_api.settings import IngestSettings
@@ -138,9 +139,9 @@ class Gateway:
         await self.producer.start()
         self.idempotency = IdempotencyLog(kafka, self.producer, self.metrics.consumer_replaced)
         self.idempotency.start()
-        self.publisher = Publisher(self.catalog, self.producer, self.idempotency)
-        self.accounts = Accounts(self.catalog, self.writer, secrets)
         self.event_types = EventTypes(self.catalog, self.writer, admin)
+        self.publisher = Publisher(self.catalog, self.producer, self.idempotency, renew=self.event_types.renew)
+        self.accounts = Accounts(self.catalog, self.writer, secrets)
         self.routes = Routes(self.catalog, self.writer, secrets)
         self.exchange = ExchangeAccounts(self.writer, secrets)
         self.exchange_event_types = ExchangeEventTypes(self.writer)
@@ -276,6 +277,14 @@ class Gateway:
         """
         return await self._ask(lambda: self.ledger.event(scope, event_id))
 
+    async def events_called(self, scope: ReadScope, any_id: str, source: str | None) -> list[NamedEvent]:
+        """The events that an id stands for, be it the gateway's, a delivery's or the producer's own.
+
+        Raises:
+            Unavailable: the ledger cannot be read.
+        """
+        return await self._ask(lambda: self.ledger.called(scope, any_id, source))
+
     async def events(self, scope: ReadScope, query: EventQuery, *, limit: int, cursor: str | None) -> EventPage:
         """A page of the events that the reader may see, the latest first.
 
@@ -320,8 +329,8 @@ class Gateway:
             self._dry_runs.release()
         if scope.client is None:
             return looked
-        readable = await self._ask(lambda: self.ledger.readable(scope, [each.id for each in looked]))
-        return [each for each in looked if each.id in readable]
+        readable = await self._ask(lambda: self.ledger.readable(scope, [each.event_id for each in looked]))
+        return [each for each in looked if each.event_id in readable]
 
     async def unready(self) -> str | None:
         """Why this worker cannot do its work, or None."""

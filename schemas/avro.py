@@ -47,8 +47,9 @@ def schema_text(
 ) -> str:
     """The Avro schema of an event type, as canonical JSON: equal types have equal texts.
 
-    The record is ``events.<workspace>.<namespace>.<code>``: the envelope, then ``data`` as a nested record with one
+    The record is ``events.<workspace>.<namespace>.<code>``: the envelope, with ``data`` as a nested record with one
     nullable field per attribute, in the order given; for an open type ``data`` is a string that holds JSON text.
+    ``id``, ``type`` and ``source`` are the producer's; ``event_id`` is the gateway's id, ``clientid`` who published.
     """
     names = ("events", *map(mangle, (workspace, namespace, code)))
     full_name = ".".join(names)
@@ -68,11 +69,24 @@ def schema_text(
                 {"name": "identifiers", "type": {"type": "array", "items": _identifier(full_name)}, "default": []},
                 {"name": "data", "type": "string" if open else _data(full_name, attributes)},
                 _nullable("lexical", {"type": "map", "values": "string"}),
+                {"name": "event_id", "type": "string", "default": ""},
+                {"name": "clientid", "type": "string", "default": ""},
+                _nullable("dataschema", "string"),
+                _nullable("datacontenttype", "string"),
+                {"name": "extensions", "type": {"type": "map", "values": "string"}, "default": {}},
             ],
         },
         separators=(",", ":"),
         ensure_ascii=False,
     )
+
+
+def has_identity(schema: str) -> bool:
+    """Whether a schema that ``schema_text`` made has the envelope's fields from ``event_id`` on.
+
+    Schemas of earlier releases end with ``lexical``.
+    """
+    return any(field["name"] == "event_id" for field in json.loads(schema)["fields"])
 
 
 def avro_type(of: AttributeType) -> Any:

@@ -31,7 +31,14 @@ MAX_LENGTH = 255
 
 _OWN = "endpoint:"
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_FIELDS = ("namespace", "type", "source", "subject")
+_FIELDS = {
+    "namespace": "namespace",
+    "type": "code",
+    "source": "clientid",
+    "clientid": "clientid",
+    "subject": "subject",
+}
+"""A placeholder's name to what it reads: a stored template means what it meant before events had other sources."""
 
 
 class EventView(Protocol):
@@ -42,11 +49,11 @@ class EventView(Protocol):
         """The event type's namespace."""
 
     @property
-    def type(self) -> str:
+    def code(self) -> str:
         """The event type's code."""
 
     @property
-    def source(self) -> str:
+    def clientid(self) -> str:
         """Id of the client that published it."""
 
     @property
@@ -54,7 +61,7 @@ class EventView(Protocol):
         """CloudEvents subject."""
 
     @property
-    def identifiers(self) -> Sequence[Identifier]:
+    def known_identifiers(self) -> Sequence[Identifier]:
         """Whom or what it is about."""
 
     def data_value(self) -> Any:
@@ -84,7 +91,8 @@ def partition_of(key: bytes, partitions: int) -> int:
 class ChannelTemplate:
     """A channel name with placeholders for what an event says.
 
-    There is ``{namespace}``, ``{type}``, ``{source}``, ``{subject}``, ``{identifiers.<name>}`` and ``{data.<path>}``.
+    There is ``{namespace}``, ``{type}`` (the code), ``{clientid}`` or ``{source}`` (the client that published),
+    ``{subject}``, ``{identifiers.<name>}`` (CloudEvents extensions too) and ``{data.<path>}``.
 
     Raises:
         InvalidRequest: an unknown placeholder, an unmatched brace, nothing at all, or a name that is reserved for the
@@ -136,9 +144,10 @@ def _template(text: str) -> ChannelTemplate | None:
 def _reader(name: str) -> Callable[[EventView], Any]:
     kind, _, path = name.partition(".")
     if not path and name in _FIELDS:
-        return lambda event: getattr(event, name)
+        member = _FIELDS[name]
+        return lambda event: getattr(event, member)
     if kind == "identifiers" and path:
-        return lambda event: next((each.value for each in event.identifiers if each.name == path), None)
+        return lambda event: next((each.value for each in event.known_identifiers if each.name == path), None)
     if kind == "data" and path:
         return functools.partial(_member, path=tuple(path.split(".")))
     raise _invalid(

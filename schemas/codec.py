@@ -5,39 +5,64 @@ from __future__ import annotations
 import json
 import math
 import struct
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from schemas import lexical, timestamps
 from schemas.attributes import AttributeKind, parse_type
-from schemas.avro import NAME_PROPERTY, TYPE_PROPERTY, avro_type, unframe
+from schemas.avro import NAME_PROPERTY, TYPE_PROPERTY, avro_type, unframe, unmangle
 from schemas.decoding import data_reader, event_reader
 from schemas.errors import CorruptRecord, InvalidRequest
-from schemas.event import Identifier
+from schemas.event import ExtensionValue, Identifier, known_identifiers
+from schemas.ids import cloudevent_id
 from schemas.layout import Layout, layout_of, parse_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from schemas.attributes import AttributeType
     from schemas.decoding import Reader
 
     Checks = Sequence[tuple[str, Callable[[Any], Any]]]
 
-_ENVELOPE = ("id", "type", "source", "subject", "time", "received_at", "channel", "identifiers", "data", "lexical")
+_OLDER_ENVELOPE = (
+    "id",
+    "type",
+    "source",
+    "subject",
+    "time",
+    "received_at",
+    "channel",
+    "identifiers",
+    "data",
+    "lexical",
+)
+_ENVELOPE = (*_OLDER_ENVELOPE, "event_id", "clientid", "dataschema", "datacontenttype", "extensions")
+_NO_EXTENSIONS: Mapping[str, str] = MappingProxyType({})
 
 
 class DecodedEvent(msgspec.Struct, kw_only=True):
     """An event as its record holds it; ``time`` and ``received_at`` are in microseconds since the epoch.
 
     Attributes:
+        event_id: the gateway's id of the event, from which the ids of its deliveries derive.
+        clientid: id of the client that published it.
+        code: of its event type.
+        id, type, source, dataschema, datacontenttype: as a CloudEvent's producer sent them. An event of another family,
+            or of an earlier release, has its event id, code and client in their places.
+        extensions: name to canonical text; see ``extension_values``.
         data: of an open type the JSON text as received; of a typed one attribute name to value: str, float, bool, int,
             Decimal, microseconds for a Time, JSON text for a json attribute, None for what is null.
         lexical: field to text, where a value does not print back as it was sent (``schemas.lexical``).
         layout: the attributes of a typed event type; None for an open one.
     """
 
+    event_id: str
+    clientid: str
+    code: str
     id: str
     type: str
     source: str
@@ -48,8 +73,32 @@ class DecodedEvent(msgspec.Struct, kw_only=True):
     identifiers: tuple[Identifier, ...]
     data: str | dict[str, Any]
     lexical: dict[str, str] | None
+    dataschema: str | None = None
+    datacontenttype: str | None = None
+    extensions: Mapping[str, str] = _NO_EXTENSIONS
     layout: Layout | None = None
     _value: Any = msgspec.UNSET
+
+    @property
+    def known_identifiers(self) -> tuple[Identifier, ...]:
+        """See ``schemas.event.known_identifiers``."""
+        return known_identifiers(
+            self.identifiers,
+            client=self.clientid,
+            source=self.source,
+            dataschema=self.dataschema,
+            extensions=self.extensions,
+        )
+
+    def extension_values(self) -> dict[str, ExtensionValue]:
+        """The extension attributes with their values as JSON has them, as sent."""
+        if not self.extensions:
+            return {}
+        sent = self.lexical or {}
+        return {
+            name: parse_json(text) if lexical.extension_key(name) in sent else text
+            for name, text in self.extensions.items()
+        }
 
     @property
     def time_text(self) -> str:
@@ -101,15 +150,18 @@ class EventDecoder:
         try:
             schema = json.loads(schema_text)
             fields = {field["name"]: field["type"] for field in schema["fields"]}
-            if tuple(fields) != _ENVELOPE:
+            identity = tuple(fields) == _ENVELOPE
+            if not identity and tuple(fields) != _OLDER_ENVELOPE:
                 raise CorruptRecord("not the schema of an event: its fields are not the envelope's")
             data = fields["data"]
             attributes = None if data == "string" else [_attribute(field) for field in data["fields"]]
+            self._code = unmangle(schema["name"])
         except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError, InvalidRequest) as error:
             raise CorruptRecord(f"not the schema of an event: {error!r}") from error
         self._attributes = attributes
         self._layout = None if attributes is None else layout_of(attributes)
-        self._read = event_reader(attributes)
+        self._read = event_reader(attributes, identity=identity)
+        self._identity = identity
         self._checks = _checks(attributes or ())
 
     @property
@@ -125,7 +177,7 @@ class EventDecoder:
         """
         unframe(value)
         try:
-            event_id, code, source, subject, time, received_at, channel, identifiers, data, texts = self._read(
+            own_id, kind, source, subject, time, received_at, channel, identifiers, data, texts, *rest = self._read(
                 value or b""
             )
         except (IndexError, ValueError, struct.error) as error:
@@ -136,9 +188,14 @@ class EventDecoder:
             found = data[name]
             if found is not None:
                 check(found)
+        event_id, client, dataschema, datacontenttype, extensions = rest or (own_id, source, None, None, _NO_EXTENSIONS)
         return DecodedEvent(
-            id=event_id,
-            type=code,
+            # Another producer of the topic may leave the defaults in place.
+            event_id=event_id or cloudevent_id(client, source, own_id),
+            clientid=client or source,
+            code=self._code,
+            id=own_id,
+            type=kind,
             source=source,
             subject=subject,
             time=_instant(time),
@@ -147,6 +204,9 @@ class EventDecoder:
             identifiers=identifiers,
             data=data,
             lexical=texts,
+            dataschema=dataschema,
+            datacontenttype=datacontenttype,
+            extensions=extensions,
             layout=self._layout,
         )
 
@@ -159,7 +219,9 @@ class EventDecoder:
         if self._attributes is None:
             return lambda value: self.decode(value).data_value()
         attributes = [(name, of) for name, of in self._attributes if name in wanted]
-        return _DataDecoder(data_reader(self._attributes, wanted), layout_of(attributes), _checks(attributes))
+        return _DataDecoder(
+            data_reader(self._attributes, wanted, identity=self._identity), layout_of(attributes), _checks(attributes)
+        )
 
 
 class _DataDecoder:

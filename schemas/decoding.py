@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from decimal import Context, Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from schemas.attributes import MOST_DIGITS, AttributeKind, AttributeType
@@ -33,8 +34,10 @@ _NULL, _VALUE = 0, 2
 """The first byte of a nullable field: which branch follows."""
 
 
-def event_reader(attributes: Sequence[tuple[str, AttributeType]] | None) -> Reader:
+def event_reader(attributes: Sequence[tuple[str, AttributeType]] | None, *, identity: bool) -> Reader:
     """A function from a framed value to the envelope's fields in their order, ``data`` among them.
+
+    Without ``identity`` the envelope is that of earlier releases, which ends with ``lexical``.
 
     ``attributes`` are name and type in the schema's order, and ``data`` comes as a dict of them; None is an open type,
     whose ``data`` comes as text. The function raises CorruptRecord, IndexError, ValueError or struct.error on a value
@@ -47,11 +50,17 @@ def event_reader(attributes: Sequence[tuple[str, AttributeType]] | None) -> Read
     lines.append("identifiers, p = read_identifiers(b, p)")
     scope: dict[str, Any] = {}
     lines += _TEXT.format("data").splitlines() if attributes is None else _members(attributes, None, scope)
+    lines += _nullable("lexical", _MAP)
     result = "id, type, source, subject, time, received_at, channel, identifiers, data, lexical"
-    return _reader(lines, result, scope)
+    if identity:
+        lines += _TEXT.format("event_id").splitlines() + _TEXT.format("clientid").splitlines()
+        lines += _nullable("dataschema", _TEXT) + _nullable("datacontenttype", _TEXT)
+        lines += ["if b[p]: " + _MAP.format("extensions"), "else:", "    extensions = NOTHING", "    p += 1"]
+        result += ", event_id, clientid, dataschema, datacontenttype, extensions"
+    return _reader([*lines, "if p != len(b): raise misplaced(b, p)"], result, scope)
 
 
-def data_reader(attributes: Sequence[tuple[str, AttributeType]], wanted: frozenset[str]) -> Reader:
+def data_reader(attributes: Sequence[tuple[str, AttributeType]], wanted: frozenset[str], *, identity: bool) -> Reader:
     """As ``event_reader`` of a typed event, for ``data`` with no other than the ``wanted`` attributes, and ``lexical``.
 
     What is not wanted is stepped over: its length is checked, its content is not.
@@ -61,14 +70,16 @@ def data_reader(attributes: Sequence[tuple[str, AttributeType]], wanted: frozens
     lines += ["if b[p]: _, p = read_identifiers(b, p)", "else: p += 1"]
     scope: dict[str, Any] = {}
     lines += _members(attributes, wanted, scope)
-    return _reader(lines, "data, lexical", scope)
+    lines += _nullable("lexical", _MAP)
+    if identity:
+        rest = [*_STEP_TEXT.splitlines() * 2, *_step_nullable(_STEP_TEXT) * 2, "if b[p]: _, p = read_map(b, p)"]
+        lines += [_STEP_UUIDS, "else:", *(f"    {line}" for line in [*rest, "else: p += 1"])]
+    return _reader([*lines, "if p != len(b): raise misplaced(b, p)"], "data, lexical", scope)
 
 
 def _reader(lines: list[str], result: str, scope: dict[str, Any]) -> Reader:
-    """The function: ``lines`` for everything before ``lexical``, and the names of what it returns."""
-    first, last = f"p = {HEADER_LENGTH}", "if p != len(b): raise misplaced(b, p)"
-    lines = [first, *lines, *_nullable("lexical", "{0}, p = read_map(b, p)"), last, f"return {result}"]
-    body = "\n    ".join(lines)
+    """The function: its lines, and the names of what it returns."""
+    body = "\n    ".join([f"p = {HEADER_LENGTH}", *lines, f"return {result}"])
     scope |= _SCOPE
     exec(f"def read(b):\n    {body}\n", scope)  # noqa: S102 -- made of the fixed lines below, never of anyone's text
     read: Reader = scope["read"]
@@ -218,6 +229,7 @@ else:
     e = p + 1 + (n >> 1)
     {0} = b[p + 1 : e].decode()
     p = e"""
+_MAP = "{0}, p = read_map(b, p)"
 _LONG = "{0}, p = read_long(b, p)"
 _SHORT_LONG = """n = b[p]
 if n & 0x80: {0}, p = read_long(b, p)
@@ -242,6 +254,8 @@ _READS: dict[AttributeKind, str] = {
 _STEP_TEXT = """n = b[p]
 if n & 0x81: p = step_text(b, p)
 else: p += 1 + (n >> 1)"""
+_STEP_UUIDS = f"if b[p : p + 1] == b[p + 37 : p + 38] == {b'H'!r} and b[p + 74 :] == {bytes(3)!r}: p += 77"
+"""Two UUIDs as text and nothing else: what most events end with."""
 _STEP_LONG = """if from_bytes(b[p : p + 8], "little") & 0x8080_8080_8080_8080 == 0x0080_8080_8080_8080: p += 8
 else: _, p = read_long(b, p)"""
 _STEP_SHORT_LONG = """if b[p] & 0x80: _, p = read_long(b, p)
@@ -259,6 +273,7 @@ _STEPS: dict[AttributeKind, str] = {
 
 _SCOPE: dict[str, Any] = {
     "from_bytes": int.from_bytes,
+    "NOTHING": MappingProxyType({}),
     "step_text": _step_text,
     "double": struct.Struct("<d").unpack_from,
     "read_long": read_long,

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from schemas.attributes import AttributeKind, parse_type
 from schemas.avro import frame
+from schemas.event import extension_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from decimal import Decimal
 
-    from schemas.event import Identifier
+    from schemas.event import EventDraft, Identifier
     from schemas.event_type import Attribute
 
     DataEncoder = Callable[[Sequence[Any]], bytes]
@@ -21,6 +22,8 @@ NULL = b"\x00"
 """The null branch of a nullable field; also the end of an array or map."""
 _VALUE = b"\x02"
 """The other branch."""
+_NO_ATTRIBUTES = NULL * 3
+"""No dataschema, no datacontenttype, no extensions."""
 
 _EIGHT_BYTES, _NINE_BYTES = 1 << 49, 1 << 56
 """From the first to before the second, the variable-length form has eight bytes: present times in microseconds."""
@@ -29,28 +32,30 @@ _EIGHT_BYTES, _NINE_BYTES = 1 << 49, 1 << 56
 class EventEncoder:
     """Encodes events of one schema.
 
-    ``sent`` names the attributes whose values ``encode`` is given, in that order; the others are null.
+    ``sent`` names the attributes whose values ``encode`` is given, in that order; the others are null. Without
+    ``identity`` the schema is one of earlier releases, whose envelope ends with ``lexical``.
     """
 
-    def __init__(self, *, schema_id: int, code: str, attributes: Sequence[Attribute], sent: Sequence[str]) -> None:
+    def __init__(
+        self, *, schema_id: int, code: str, attributes: Sequence[Attribute], sent: Sequence[str], identity: bool = True
+    ) -> None:
         self._head = frame(schema_id)
-        self._type = text_bytes(code)
+        self._identity = identity
+        self._code = code
         # What the events of one batch share is encoded once. Each pair is replaced as a whole, so threads may race.
         self._received = (0, long_bytes(0))
-        self._from = ("", self._type + text_bytes(""))
+        self._from = ("", "", text_bytes("") * 2)
+        self._client = ("", text_bytes("") + _NO_ATTRIBUTES)
         self._about: tuple[Sequence[Identifier], bytes] = ((), NULL)
         self.data: DataEncoder = data_encoder(attributes, sent)
 
     def encode(
         self,
+        draft: EventDraft,
         *,
         event_id: str,
-        source: str,
-        subject: str | None,
         time: int,
         received_at: int,
-        channel: str | None,
-        identifiers: tuple[Identifier, ...],
         data: bytes,
         lexical: Mapping[str, str] | None,
     ) -> bytes:
@@ -59,26 +64,54 @@ class EventEncoder:
         if instant != received_at:
             received = long_bytes(received_at)
             self._received = (received_at, received)
-        sender, type_and_source = self._from
-        if sender != source:
-            type_and_source = self._type + text_bytes(source)
-            self._from = (source, type_and_source)
+        if self._identity:
+            own_id = draft.producer_id or event_id
+            kind, source = draft.type or self._code, draft.source or draft.client
+        else:
+            own_id, kind, source = event_id, self._code, draft.client
+        known_kind, known_source, type_and_source = self._from
+        if known_source != source or known_kind != kind:
+            type_and_source = text_bytes(kind) + text_bytes(source)
+            self._from = (kind, source, type_and_source)
+        identifiers = draft.identifiers
         about, identifiers_bytes = self._about
         if about is not identifiers:
             identifiers_bytes = _identifiers(identifiers) if identifiers else NULL
             self._about = (identifiers, identifiers_bytes)
+        own_id_bytes = text_bytes(own_id)
+        parts = (
+            self._head,
+            own_id_bytes,
+            type_and_source,
+            NULL if draft.subject is None else _VALUE + text_bytes(draft.subject),
+            received if time == received_at else long_bytes(time),
+            received,
+            NULL if draft.channel is None else _VALUE + text_bytes(draft.channel),
+            identifiers_bytes,
+            data,
+            _VALUE + _map(lexical) if lexical else NULL,
+        )
+        if not self._identity:
+            return b"".join(parts)
+        event_id_bytes = own_id_bytes if own_id is event_id else text_bytes(event_id)
+        return b"".join((*parts, event_id_bytes, self._clients_part(draft)))
+
+    def _clients_part(self, draft: EventDraft) -> bytes:
+        """The envelope from ``clientid`` on."""
+        client, part = self._client
+        if client != draft.client:
+            part = text_bytes(draft.client) + _NO_ATTRIBUTES
+            self._client = (draft.client, part)
+        if draft.dataschema is None and draft.datacontenttype is None and not draft.extensions:
+            return part
         return b"".join(
             (
-                self._head,
-                text_bytes(event_id),
-                type_and_source,
-                NULL if subject is None else _VALUE + text_bytes(subject),
-                received if time == received_at else long_bytes(time),
-                received,
-                NULL if channel is None else _VALUE + text_bytes(channel),
-                identifiers_bytes,
-                data,
-                _VALUE + _map(lexical) if lexical else NULL,
+                text_bytes(draft.client),
+                NULL if draft.dataschema is None else _VALUE + text_bytes(draft.dataschema),
+                NULL if draft.datacontenttype is None else _VALUE + text_bytes(draft.datacontenttype),
+                _map({name: extension_text(value) for name, value in draft.extensions.items()})
+                if draft.extensions
+                else NULL,
             )
         )
 

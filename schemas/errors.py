@@ -15,6 +15,7 @@ HeadraceError
 ├── NotFound                  no such resource in the caller's workspace
 ├── Conflict                  the request contradicts the present state
 │   ├── AlreadyExists         the name is taken by something different
+│   ├── Ambiguous             several things have the id that was asked for; lists them
 │   ├── IncompatibleSchema    the change breaks the subject's compatibility level; says which field and why
 │   └── IdempotencyMismatch   the same idempotency key with another body
 ├── QuotaExceeded             a bound of this client or workspace is reached
@@ -104,6 +105,14 @@ class Conflict(HeadraceError):
 
 class AlreadyExists(Conflict):
     """The name is taken by something different."""
+
+
+class Ambiguous(Conflict):
+    """Several things are called so; ``problems`` lists them."""
+
+    def __init__(self, message: str, problems: Sequence[Problem]) -> None:
+        super().__init__(message)
+        self.problems: tuple[Problem, ...] = tuple(problems)
 
 
 class IncompatibleSchema(Conflict):

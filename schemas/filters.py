@@ -6,9 +6,12 @@ list of alternatives; or ``$and`` or ``$or`` with a list of patterns; or ``$not`
     {"data": {"total": [{"numeric": [">", 100]}], "status": ["NEW", "PAID"]},
      "$or": [{"source": [{"prefix": "shop-"}]}, {"channel": [{"exists": false}]}]}
 
-Fields of the event: ``data`` (to any depth), ``identifiers`` (by name), ``source``, ``type`` (its code), ``subject``,
-``channel``, ``time`` (text in UTC, as in ``2021-03-04T16:36:54.591Z``; an instant in any other spelling of RFC 3339 is
-turned into it). Alternatives: a literal,
+Fields of the event: ``data`` (to any depth), ``identifiers`` (by name), ``id``, ``source``, ``type``, ``subject``,
+``dataschema`` and ``datacontenttype`` as the producer sent them, ``extensions`` (by name), ``clientid`` (the client
+that published), ``channel``, ``time`` (text in UTC, as in ``2021-03-04T16:36:54.591Z``; an instant in another spelling
+of RFC 3339 is turned into it). That is version 2. In version 1 ``source`` is the client that published, ``type`` the
+code of the event type, and there is no ``id``, ``dataschema``, ``datacontenttype``, ``extensions`` or ``clientid``.
+Alternatives: a literal,
 ``{"in": [literals]}``, ``{"prefix": text}``, ``{"suffix": text}``, ``{"numeric": [">=", 1, "<", 5]}``,
 ``{"anything-but": literal | [literals] | {"prefix": text} | {"suffix": text}}``, ``{"exists": true | false}``.
 
@@ -19,19 +22,21 @@ equal booleans or text. A field that is absent fits nothing but ``{"exists": fal
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas import numbers, timestamps
 from schemas.alternatives import MISSING, alternatives_test, elements, literal_keys, refuse
 from schemas.attributes import member as member_path
+from schemas.filter_fields import FIELDS_IN_VALUE, LATEST_VERSION, OLDER_NAMES, VERSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from schemas.alternatives import Test
-    from schemas.event import Identifier
+    from schemas.filter_fields import FilterView, Read
     from schemas.subscription import EventFilter
 
 MAX_CONDITION_LENGTH = 65_536
@@ -39,37 +44,6 @@ MAX_CONDITION_LENGTH = 65_536
 
 MAX_DEPTH = 64
 """Levels of nesting in a condition."""
-
-
-class FilterView(Protocol):
-    """What a condition looks at; a decoded event is one. ``time`` is in microseconds since the epoch."""
-
-    @property
-    def source(self) -> str:
-        """The client that published it."""
-
-    @property
-    def type(self) -> str:
-        """The event type's code."""
-
-    @property
-    def subject(self) -> str | None:
-        """CloudEvents subject."""
-
-    @property
-    def channel(self) -> str | None:
-        """The device or method it happened on."""
-
-    @property
-    def time(self) -> int:
-        """When it happened."""
-
-    @property
-    def identifiers(self) -> Sequence[Identifier]:
-        """Whom or what it is about."""
-
-    def data_value(self) -> Any:
-        """The data as Python values, as a subscriber would read them from JSON."""
 
 
 class EqualityTerm(NamedTuple):
@@ -89,9 +63,9 @@ class Condition:
 
     __slots__ = ("_terms", "_test", "attributes")
 
-    def __init__(self, pattern: Any) -> None:
-        self._test = _pattern_test(pattern, "$", 1, _event_member)
-        self._terms = tuple(_equality_terms(pattern, ()))
+    def __init__(self, pattern: Any, version: int) -> None:
+        self._test = _pattern_test(pattern, "$", 1, functools.partial(_event_member, VERSIONS[version]))
+        self._terms = tuple(_versioned(each, version) for each in _equality_terms(pattern, ()))
         self.attributes = _attributes(pattern)
 
     def matches(self, event: FilterView) -> bool:
@@ -103,21 +77,23 @@ class Condition:
         return self._terms
 
 
-def compile_condition(text: str) -> Condition:
-    """Compile a condition from its JSON text.
+def compile_condition(text: str, version: int = LATEST_VERSION) -> Condition:
+    """Compile a condition of a version of the language from its JSON text.
 
     Raises:
         InvalidFilter: it is not in the language; the problem's path is the JSON path of what is wrong.
     """
-    return Condition(_parse(text))
+    return Condition(_parse(text), version)
 
 
 def compile_filter(event_filter: EventFilter) -> Condition | None:
     """Everything but the type selection of an event filter as one condition, or None if there is nothing more to it.
 
     Raises:
-        InvalidFilter: its condition is not in the language.
+        InvalidFilter: its condition is not in the language, or there is no such version of it.
     """
+    if event_filter.version not in VERSIONS:
+        refuse("$", f"is of version {event_filter.version} of the filter language; there are 1 and {LATEST_VERSION}")
     pattern: dict[str, Any] = {}
     if event_filter.sources:
         pattern["source"] = list(event_filter.sources)
@@ -129,32 +105,9 @@ def compile_filter(event_filter: EventFilter) -> Condition | None:
     if event_filter.condition is not None:
         condition = _parse(event_filter.condition)
         if not pattern:
-            return Condition(condition)
+            return Condition(condition, event_filter.version)
         pattern["$and"] = [condition]
-    return Condition(pattern) if pattern else None
-
-
-def identifiers_value(event: FilterView) -> dict[str, list[str]]:
-    """The event's identifiers by name, each with all of its values."""
-    values: dict[str, list[str]] = {}
-    for identifier in event.identifiers:
-        values.setdefault(identifier.name, []).append(identifier.value)
-    return values
-
-
-FIELDS: dict[str, Callable[[FilterView], Any]] = {
-    "data": lambda event: event.data_value(),
-    "identifiers": identifiers_value,
-    "source": lambda event: event.source,
-    "type": lambda event: event.type,
-    "subject": lambda event: MISSING if event.subject is None else event.subject,
-    "channel": lambda event: MISSING if event.channel is None else event.channel,
-    "time": lambda event: timestamps.to_text(event.time),
-}
-"""How a condition reads each field of an event."""
-
-FIELDS_IN_VALUE = frozenset({"data", "identifiers", "channel"})
-"""Those that only the record's value holds; the others are in its headers too."""
+    return Condition(pattern, event_filter.version) if pattern else None
 
 
 class _RepeatedName(dict[str, Any]):
@@ -228,13 +181,13 @@ def _check_object(pattern: Any, path: str, depth: int) -> None:
         refuse(path, f"is nested deeper than {MAX_DEPTH} levels")
 
 
-def _event_member(name: str, inner: Any, path: str, depth: int) -> Test:
-    read = FIELDS.get(name)
+def _event_member(fields: Mapping[str, Read], name: str, inner: Any, path: str, depth: int) -> Test:
+    read = fields.get(name)
     if read is None:
-        refuse(path, f"is no field of an event; there are {', '.join(FIELDS)}, $and, $or and $not")
-    if name == "identifiers" and not isinstance(inner, dict):
-        refuse(path, "must be an object of identifier names")
-    if name not in ("identifiers", "data") and not isinstance(inner, list):
+        refuse(path, f"is no field of an event; there are {', '.join(fields)}, $and, $or and $not")
+    if name in ("identifiers", "extensions") and not isinstance(inner, dict):
+        refuse(path, f"must be an object of {name[:-1]} names")
+    if name not in ("identifiers", "extensions", "data") and not isinstance(inner, list):
         refuse(path, "must be a list of alternatives")
     if name == "time":
         inner = list(map(_in_utc, inner))
@@ -313,6 +266,14 @@ def _equality_terms(pattern: dict[str, Any], path: tuple[str, ...]) -> Iterator[
             yield from _equality_terms(inner, (*path, name))
         elif (keys := literal_keys(list(map(_in_utc, inner)) if (*path, name) == ("time",) else inner)) is not None:
             yield EqualityTerm((*path, name), keys)
+
+
+def _versioned(term: EqualityTerm, version: int) -> EqualityTerm:
+    """The term by the names of ``FIELDS``."""
+    if version > 1:
+        return term
+    field, *rest = term.path
+    return term._replace(path=(OLDER_NAMES.get(field, field), *rest))
 
 
 def _attributes(pattern: dict[str, Any]) -> frozenset[str] | None:

@@ -34,6 +34,11 @@ to fifteen digits a double prints back as written. What it finds may be inside a
 JSON_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
+def extension_key(name: str) -> str:
+    """The key in ``lexical`` of an extension attribute that was sent as a JSON number or boolean, not as text."""
+    return f"extensions.{name}"
+
+
 def key(attribute: str) -> str:
     """The attribute's key in ``lexical``."""
     return f"data.{attribute}"

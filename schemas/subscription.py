@@ -152,6 +152,8 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True, tag="event_filter",
     """Which events: types, and equality lists on source, channel and identifiers (AND across, OR within a list).
 
     ``condition`` is the filter language of ``schemas.filters`` as JSON text, or None. Empty lists do not restrict.
+    ``version`` says what ``sources`` and the condition's ``source`` and ``type`` mean (``schemas.filters``); a record
+    without one is of version 1.
     """
 
     id: str
@@ -163,6 +165,7 @@ class EventFilter(msgspec.Struct, frozen=True, kw_only=True, tag="event_filter",
     channels: tuple[str, ...] = ()
     identifiers: dict[str, tuple[str, ...]] = {}
     condition: str | None = None
+    version: int = 1
     created_at: int
     updated_at: int
 

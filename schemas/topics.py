@@ -78,6 +78,20 @@ def namespace_of(topic: str) -> str | None:
     )
 
 
+@functools.lru_cache(maxsize=65_536)
+def code_of(topic: str, sent_type: str) -> str:
+    """The code of an event type, by its topic and the CloudEvents ``type`` that was sent for it.
+
+    That is ``<code>`` or ``<namespace>/<code>``, and a code may have a slash in it.
+    """
+    _, slash, rest = sent_type.partition("/")
+    own = topic.rpartition(".")[2]
+    if not slash or own == escape(sent_type):
+        return sent_type
+    namespace = topic.split(".")[2:3]
+    return rest if own == escape(rest) or namespace == [escape(sent_type.partition("/")[0])] else sent_type
+
+
 def workspace_prefix(workspace: str) -> str:
     """The prefix that all of a workspace's event topics share, ending in a dot: the ACL's resource pattern."""
     return f"events.{escape(workspace)}."

@@ -10,6 +10,7 @@ from schemas import lexical, numbers, timestamps
 from schemas.attributes import member, parse_type
 from schemas.encoding import EventEncoder, text_bytes
 from schemas.errors import InvalidEvent, Problem
+from schemas.event import extension_text
 from schemas.payload import PayloadReader, check_json
 
 if TYPE_CHECKING:
@@ -27,10 +28,11 @@ class EventWriter:
     """Validates and encodes the events of one client for one event type; prepared once, used for every event.
 
     ``event_type.attributes`` must be those of schema ``event_type.schema_id``, in its order. With a registration its
-    attributes are the ones that may be sent; without one the event type's are.
+    attributes are the ones that may be sent; without one the event type's are. Without ``identity`` that schema is one
+    of earlier releases (``schemas.avro.has_identity``): it has no place for what a producer says of a CloudEvent.
     """
 
-    def __init__(self, event_type: EventType, registration: Registration | None) -> None:
+    def __init__(self, event_type: EventType, registration: Registration | None, *, identity: bool = True) -> None:
         known = {attribute.name: attribute for attribute in event_type.attributes}
         allowed = event_type.attributes if registration is None else registration.attributes
         # The event type's attribute types are the ones in the schema; a registration chooses among them.
@@ -42,6 +44,7 @@ class EventWriter:
             code=event_type.code,
             attributes=event_type.attributes,
             sent=self._reader.names,
+            identity=identity,
         )
         self._key_source = event_type.partition_key
         self._key_of = self._key_reader(event_type)
@@ -71,16 +74,11 @@ class EventWriter:
         time = received_at if draft.time is None else draft.time
         if draft.time_text is not None and draft.time_text != timestamps.to_text(time):
             texts = {**(texts or {}), lexical.TIME: draft.time_text}
+        for name, extension in draft.extensions.items():
+            if extension.__class__ is not str:
+                texts = {**(texts or {}), lexical.extension_key(name): extension_text(extension)}
         value = self._encoder.encode(
-            event_id=event_id,
-            source=draft.client,
-            subject=draft.subject,
-            time=time,
-            received_at=received_at,
-            channel=draft.channel,
-            identifiers=draft.identifiers,
-            data=data,
-            lexical=texts,
+            draft, event_id=event_id, time=time, received_at=received_at, data=data, lexical=texts
         )
         if self._key_of is None:
             return value, None
@@ -106,7 +104,7 @@ class EventWriter:
         if place == "source":
             return _source
         if place == "identifier":
-            return lambda draft, _: next((each.value for each in draft.identifiers if each.name == name), None)
+            return lambda draft, _: next((each.value for each in draft.known_identifiers if each.name == name), None)
         if self._open:
             return lambda draft, _: _open_member(draft, name)
         if name not in self._reader.names:

@@ -20,7 +20,7 @@ from schemas.delivery import (
     SourceOffset,
     event_headers,
 )
-from schemas.errors import CorruptRecord
+from schemas.event_headers import EVENT_ID
 from schemas.execution import received_request
 from schemas.ids import delivery_id
 from schemas.subscription import Endpoint, EndpointType
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from stream_processors.record_view import Decoding
 
 _ENCODER = msgspec.json.Encoder()
-_FRAME = 5
-"""Bytes before the Avro payload: magic byte and schema id."""
-
 _ENDPOINTS = 5_000
 """In one receipt, of about 60 bytes each: a record that Kafka does not take for its size would stop the router."""
 
@@ -49,29 +46,16 @@ _TOPICS = {
 }
 
 
-def event_id(value: bytes) -> str:
-    """The event's id, the first field of every event's schema, read without decoding the rest.
+def event_id(message: ConsumedRecord, decoding: Decoding) -> str:
+    """The gateway's id of an event; records of earlier releases and of other producers have it in their values only.
 
     Raises:
-        CorruptRecord: the value does not start like a framed event.
+        CorruptRecord: there is no such header, and the value cannot be read.
     """
-    try:
-        if value[0] != 0:
-            raise CorruptRecord("not in Schema Registry framing")
-        start, shift, zigzag = _FRAME, 0, 0
-        while True:
-            byte = value[start]
-            start += 1
-            zigzag |= (byte & 0x7F) << shift
-            if byte < 0x80:  # noqa: PLR2004  # the continuation bit of a variable-length integer
-                break
-            shift += 7
-        end = start + (zigzag >> 1)
-        if zigzag & 1 or not start < end <= len(value):
-            raise CorruptRecord("the event's id runs past the record's end")
-        return value[start:end].decode()
-    except (IndexError, UnicodeDecodeError) as error:
-        raise CorruptRecord(f"the event's id cannot be read: {error}") from error
+    for name, found in headers_of(message):
+        if name == EVENT_ID and found:
+            return found.decode(errors="replace")
+    return decoding.decode(message.value() or b"").event_id
 
 
 def wanted(message: ConsumedRecord, matches: Sequence[Match]) -> Sequence[Match]:

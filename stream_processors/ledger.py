@@ -13,9 +13,10 @@ import msgspec
 
 from backbone.kafka.records import headers_of
 from backbone.ledger.rows import DeadDelivery, EventRow, LedgerRows, RequestRow
-from schemas import topics
+from schemas import lexical, topics
 from schemas.delivery import Delivery, GroupedDelivery, read_delivery
 from schemas.errors import CorruptRecord, Unavailable
+from schemas.event_headers import EVENT_ID
 from schemas.event_type import LedgerPolicy
 from schemas.execution import HEADER, read_request
 from schemas.settlement import read_attempts
@@ -194,16 +195,19 @@ class LedgerIndexer:
             # The type was deleted, or the record is the tombstone of a compacted topic.
             return
         event = self._decode(value)
-        _check_lengths(event.id)
         headers = dict(headers_of(message))
-        producer_id = _text(headers.get("ce_id"))
+        event_id = _text(headers.get(EVENT_ID)) or event.event_id
+        _check_lengths(event_id)
+        # Records of earlier releases have the producer's id only there.
+        own_id = _text(headers.get("ce_id")) or event.id
+        producer_id = None if own_id == event_id else own_id
         if HEADER in headers:
             request = _text(headers[HEADER])
             read = read_request(request)
             rows.requests.append(
                 RequestRow(
                     workspace=kind.workspace,
-                    event=event.id,
+                    event=event_id,
                     request=request,
                     retry_of=read.retry_of if read else None,
                     received_at=event.received_at,
@@ -212,19 +216,25 @@ class LedgerIndexer:
         rows.events.append(
             EventRow(
                 workspace=kind.workspace,
-                id=event.id,
+                id=event_id,
                 topic=topic,
                 source_offset=source_offset,
                 namespace=kind.namespace,
                 code=kind.code,
-                source=event.source,
+                source=event.clientid,
                 subject=event.subject,
                 time=event.time,
                 received_at=event.received_at,
                 channel=event.channel,
                 identifiers=_ENCODER.encode(event.identifiers).decode(),
                 data=event.data_json().decode(),
-                producer_id=producer_id if producer_id and producer_id != event.id else None,
+                producer_id=producer_id,
+                type=event.type if event.type != kind.code else None,
+                ce_source=event.source if event.source != event.clientid else None,
+                time_text=(event.lexical or {}).get(lexical.TIME),
+                dataschema=event.dataschema,
+                datacontenttype=event.datacontenttype,
+                extensions=_ENCODER.encode(event.extension_values()).decode() if event.extensions else None,
             )
         )
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from backbone.kafka.records import headers_of
 from schemas import timestamps
-from schemas.topics import namespace_of
+from schemas.event_headers import CLIENT
+from schemas.topics import code_of, namespace_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,8 +70,24 @@ class RecordView:
         self._headers: dict[str, bytes] | None = None
 
     @property
+    def clientid(self) -> str:
+        """The client that published it; in records of earlier releases it is the source."""
+        return self._header(CLIENT) or self._header("ce_source") or self._decoded().clientid
+
+    @property
+    def code(self) -> str:
+        """The event type's code."""
+        kind = self._header("ce_type")
+        return code_of(self._message.topic() or "", kind) if kind else self._decoded().code
+
+    @property
+    def id(self) -> str:
+        """The producer's id."""
+        return self._header("ce_id") or self._decoded().id
+
+    @property
     def source(self) -> str:
-        """The client that published it."""
+        """CloudEvents source."""
         return self._header("ce_source") or self._decoded().source
 
     @property
@@ -80,14 +97,23 @@ class RecordView:
 
     @property
     def type(self) -> str:
-        """The event type's code."""
+        """CloudEvents type."""
         return self._header("ce_type") or self._decoded().type
 
     @property
     def subject(self) -> str | None:
         """CloudEvents subject."""
-        subject = self._header("ce_subject")
-        return subject if subject is not None or self._header("ce_specversion") else self._decoded().subject
+        return self._optional("subject")
+
+    @property
+    def dataschema(self) -> str | None:
+        """CloudEvents dataschema."""
+        return self._optional("dataschema")
+
+    @property
+    def datacontenttype(self) -> str | None:
+        """CloudEvents datacontenttype."""
+        return self._optional("datacontenttype")
 
     @property
     def time(self) -> int:
@@ -104,9 +130,13 @@ class RecordView:
         return self._decoded().channel
 
     @property
-    def identifiers(self) -> Sequence[Identifier]:
+    def known_identifiers(self) -> Sequence[Identifier]:
         """Whom or what it is about."""
-        return self._decoded().identifiers
+        return self._decoded().known_identifiers
+
+    def extension_values(self) -> dict[str, Any]:
+        """CloudEvents extensions by name."""
+        return self._decoded().extension_values()
 
     def data_value(self) -> Any:
         """The data as Python values."""
@@ -116,6 +146,13 @@ class RecordView:
             else:
                 self._data = self._decoding.data_value(self._value, self._attributes)
         return self._data
+
+    def _optional(self, name: str) -> str | None:
+        value = self._header(f"ce_{name}")
+        if value is not None or self._header("ce_specversion"):
+            return value
+        found: str | None = getattr(self._decoded(), name)
+        return found
 
     def _header(self, name: str) -> str | None:
         if self._headers is None:

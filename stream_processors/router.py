@@ -175,7 +175,7 @@ class Router:
             matches = wanted(message, index.match(message, self._decoders))
             if not matches:
                 return ()
-            event = event_id(message.value() or b"")
+            event = event_id(message, self._decoders)
             records = delivery_records(message, event, matches, routed_at=routed_at, decoding=self._decoders)
         except CorruptRecord as error:
             return (self._set_aside(message, str(error)),)

@@ -6,12 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from schemas.alternatives import elements, scalar_key
-from schemas.filters import FIELDS, FIELDS_IN_VALUE
+from schemas.filter_fields import FIELDS, FIELDS_IN_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from schemas.filters import EqualityTerm, FilterView
+    from schemas.filter_fields import FilterView
+    from schemas.filters import EqualityTerm
 
 T = TypeVar("T")
 

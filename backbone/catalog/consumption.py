@@ -39,8 +39,20 @@ def publications(view: CatalogView, event_filter: EventFilter) -> Iterator[Regis
         for registration in view.registrations_for(topic):
             if registration.registration is not RegistrationKind.PUBLISH:
                 continue
-            if not event_filter.sources or registration.client in event_filter.sources:
+            if _may_come_from(view, event_filter, registration.client):
                 yield registration
+
+
+def _may_come_from(view: CatalogView, event_filter: EventFilter, client: str) -> bool:
+    """Whether events that the client publishes may have one of the filter's sources.
+
+    Without a source of its own an event has the client's id as source. Any client may send an event of another source;
+    in version 1 of the filter language all sources are clients.
+    """
+    sources = event_filter.sources
+    if not sources or client in sources:
+        return True
+    return event_filter.version > 1 and any(view.client(source) is None for source in sources)
 
 
 def consumed_from(view: CatalogView, publisher: str, workspace: str) -> list[Registration]:

@@ -219,7 +219,7 @@ def new_endpoint(client: Client, name: str, *, url: str | None = None, method: s
 def _checked_condition(fields: ConditionFields) -> str | None:
     condition = fields.condition()
     if condition is not None:
-        compile_condition(condition)
+        compile_condition(condition, version=1)
     return condition
 
 

@@ -228,6 +228,21 @@ class EventTypes:
         event_type, _ = await self._writer.write(decide)
         return event_type
 
+    async def renew(self, event_type: EventType) -> EventType:
+        """Give an event type the schema that this release derives; it is compatible with those of earlier ones.
+
+        Raises:
+            NotFound: there is no such event type.
+            IncompatibleSchema: somebody registered another schema for its subject that contradicts this one.
+        """
+
+        def decide(view: CatalogView) -> Changes[Registered]:
+            found = existing_event_type(view, event_type.topic)
+            return _changes(view, found, found, None)
+
+        renewed, _ = await self._writer.write(decide)
+        return renewed
+
     async def update_registration(
         self,
         client_id: str,

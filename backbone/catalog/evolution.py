@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from schemas import compatibility
+from schemas import avro, compatibility
 from schemas.attributes import union
-from schemas.avro import schema_text
 from schemas.errors import Conflict, InvalidRequest, NotFound, Problem
 
 if TYPE_CHECKING:
@@ -28,6 +27,12 @@ def existing_event_type(view: CatalogView, topic: str) -> EventType:
     if found is None:
         raise NotFound("there is no such event type")
     return found
+
+
+def has_identity(view: CatalogView, event_type: EventType) -> bool:
+    """Whether the schema that the type's events are written with is of this release, not of an earlier one."""
+    schema = view.schema(event_type.schema_id)
+    return schema is None or avro.has_identity(schema.text)
 
 
 def check_settings(event_type: EventType) -> None:
@@ -68,7 +73,7 @@ def evolved(
     place, _, name = (event_type.partition_key or "").partition(".")
     if place == "data" and not event_type.open and name not in {each.name for each in attributes}:
         raise Conflict(f"the event type's partition key is attribute {name}, which it would not have")
-    text = schema_text(
+    text = avro.schema_text(
         workspace=event_type.workspace,
         namespace=event_type.namespace,
         code=event_type.code,

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from backbone.catalog.consumption import is_live, publications
+from backbone.catalog.evolution import has_identity
 from backbone.kafka.records import Record, partition_for
 from schemas import timestamps
 from schemas.event import EventDraft
+from schemas.event_headers import EventHeaders
 from schemas.event_type import Attribute
 from schemas.ids import derived, new_id
 from schemas.subscription import BodyFormat, Endpoint, EventFilter, Subscription
@@ -84,10 +86,14 @@ _States = dict[tuple[str, str, str], _State]
 
 
 class _Change(NamedTuple):
-    """What is told: ``type`` is Add, Delete, Enable or Disable, the document's words."""
+    """What is told: ``type`` is Add, Delete, Enable or Disable, the document's words.
+
+    ``identity``: see ``has_identity``, of the event type of notifications.
+    """
 
     type: str
     publication: Registration
+    identity: bool
 
 
 def _touched(view: CatalogView, changes: Changes[Any]) -> set[str]:
@@ -133,7 +139,8 @@ def _events(view: CatalogView, old: _States, new: _States) -> list[Record]:
         event_type = view.event_type(event_topic(registered.workspace, NAMESPACE, CODE))
         if event_type is not None:
             publication = (new.get(place) or old[place]).publication
-            records.append(_event(event_type, registered, told, subscription, _Change(change, publication)))
+            told_how = _Change(change, publication, has_identity(view, event_type))
+            records.append(_event(event_type, registered, told, subscription, told_how))
     return records
 
 
@@ -166,15 +173,8 @@ def _event(event_type: EventType, registered: Endpoint, told: str, subscription:
         time=now,
     )
     event = new_id()
-    value, key = EventWriter(event_type, None).write(draft, event_id=event, received_at=now)
-    headers = [
-        ("ce_specversion", b"1.0"),
-        ("ce_id", event.encode()),
-        ("ce_source", told.encode()),
-        ("ce_type", CODE.encode()),
-        ("ce_time", text.encode()),
-        ("content-type", b"application/avro"),
-        ("ce_subject", subscription.encode()),
-    ]
+    writer = EventWriter(event_type, None, identity=change.identity)
+    value, key = writer.write(draft, event_id=event, received_at=now)
+    headers = EventHeaders(told, CODE)(draft, event, now)
     partition = partition_for(key or b"", event_type.effective_partitions)
     return Record(event_type.topic, value, key, headers, partition)

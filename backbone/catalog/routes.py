@@ -64,7 +64,8 @@ class Routes(Endpoints):
             if found is None:
                 return Changes(put=[new], result=new)
             undated = selections(found.types, ())
-            check_repeat(msgspec.structs.replace(found, types=undated), new)
+            # A repeat may say nothing of the version, and be of a release that had no other.
+            check_repeat(msgspec.structs.replace(found, types=undated, version=new.version), new)
             return Changes(result=found)
 
         return self._dated_filter(await self._writer.write(decide))
@@ -231,7 +232,7 @@ def _check(event_filter: EventFilter) -> None:
     if problems:
         raise InvalidRequest("The event filter cannot be used.", problems)
     if event_filter.condition is not None:
-        compile_condition(event_filter.condition)
+        compile_condition(event_filter.condition, event_filter.version)
 
 
 def selections(wanted: Sequence[TypeSelection], present: Sequence[TypeSelection]) -> tuple[TypeSelection, ...]:

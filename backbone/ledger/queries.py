@@ -8,14 +8,16 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import BigInteger, Row, literal, select, tuple_
+from sqlalchemy import BigInteger, Row, func, literal, or_, select, tuple_
 
+from backbone.ledger.lookups import NamedEvent, events_called
 from backbone.ledger.readable import PUBLISHER, readable_events
 from backbone.ledger.reading import read_page, read_rows
 from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS
+from schemas import timestamps
 from schemas.delivery import Outcome, SourceOffset
 from schemas.errors import InvalidRequest, Problem
-from schemas.event import Identifier
+from schemas.event import ExtensionValue, Identifier
 from schemas.topics import event_topic
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ MOST_EVENTS = 500
 PENDING = "pending"
 """Counts the deliveries that were not tried yet, among the outcomes of those that were."""
 
+_EXTENSIONS = msgspec.json.Decoder(dict[str, ExtensionValue])
 _IDENTIFIERS = msgspec.json.Decoder(list[Identifier])
 
 
@@ -77,6 +80,9 @@ class LedgerDelivery(msgspec.Struct, frozen=True, kw_only=True):
 class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event; ``data`` is the JSON that subscribers get.
 
+    ``id`` is the gateway's, ``clientid`` the client that published; ``type``, ``source``, ``time_text`` and the other
+    attributes of CloudEvents are as sent.
+
     Attributes:
         deliveries: those that the reader may see with their tries; filled in for a single event only.
         outcomes: how many deliveries came to what, also of those that the reader may not see; likewise.
@@ -86,12 +92,18 @@ class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
     workspace: str
     namespace: str
     code: str
+    clientid: str
+    type: str
     source: str
     subject: str | None
     time: int
+    time_text: str
     received_at: int
     channel: str | None
     identifiers: tuple[Identifier, ...]
+    dataschema: str | None
+    datacontenttype: str | None
+    extensions: dict[str, ExtensionValue]
     data: msgspec.Raw
     producer_id: str | None
     offset: SourceOffset
@@ -103,8 +115,9 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which events: all of the conditions given. ``since`` ≤ received time < ``until``, in microseconds."""
 
     namespace: str | None = None
-    code: str | None = None
+    type: str | None = None
     source: str | None = None
+    clientid: str | None = None
     subject: str | None = None
     since: int | None = None
     until: int | None = None
@@ -149,6 +162,10 @@ class LedgerQueries:
         """
         wanted = select(EVENTS.c.id).where(EVENTS.c.id.in_(event_ids), *readable_events(scope))
         return {row.id for row in self._rows(wanted)}
+
+    def called(self, scope: ReadScope, any_id: str, source: str | None) -> list[NamedEvent]:
+        """See ``events_called``."""
+        return events_called(self._engine, scope, any_id, source)
 
     def deliveries(self, workspace: str, event_id: str) -> tuple[LedgerDelivery, ...]:
         """The deliveries of an event and their tries, in the order they were routed.
@@ -198,10 +215,17 @@ class LedgerQueries:
 
 def _conditions(workspace: str, query: EventQuery) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if query.namespace is not None and query.code is not None:
-        # Says the same as the two together, and there is an index on it.
-        conditions.append(EVENTS.c.topic == event_topic(workspace, query.namespace, query.code))
-    for name in ("namespace", "code", "source", "subject"):
+    if query.namespace is not None and query.type is not None:
+        codes = {query.type, query.type.removeprefix(f"{query.namespace}/")}
+        # There is an index on it.
+        conditions.append(EVENTS.c.topic.in_(event_topic(workspace, query.namespace, code) for code in codes))
+    if query.type is not None:
+        conditions.append(or_(EVENTS.c.code == query.type, EVENTS.c.type == query.type))
+    if query.source is not None:
+        conditions.append(func.coalesce(EVENTS.c.ce_source, EVENTS.c.source) == query.source)
+    if query.clientid is not None:
+        conditions.append(EVENTS.c.source == query.clientid)
+    for name in ("namespace", "subject"):
         wanted = getattr(query, name)
         if wanted is not None:
             conditions.append(EVENTS.c[name] == wanted)
@@ -218,12 +242,18 @@ def _event(row: Row[Any]) -> LedgerEvent:
         workspace=row.workspace,
         namespace=row.namespace,
         code=row.code,
-        source=row.source,
+        clientid=row.source,
+        type=row.type or row.code,
+        source=row.ce_source or row.source,
         subject=row.subject,
         time=row.time,
+        time_text=row.time_text or timestamps.to_text(row.time),
         received_at=row.received_at,
         channel=row.channel,
         identifiers=tuple(_IDENTIFIERS.decode(row.identifiers)),
+        dataschema=row.dataschema,
+        datacontenttype=row.datacontenttype,
+        extensions={} if row.extensions is None else _EXTENSIONS.decode(row.extensions),
         data=msgspec.Raw(row.data.encode()),
         producer_id=row.producer_id,
         offset=SourceOffset.parse(row.source_offset),

@@ -24,6 +24,12 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     identifiers: str
     data: str
     producer_id: str | None
+    type: str | None = None
+    ce_source: str | None = None
+    time_text: str | None = None
+    dataschema: str | None = None
+    datacontenttype: str | None = None
+    extensions: str | None = None
 
 
 class DeadDelivery(msgspec.Struct, frozen=True):

@@ -41,11 +41,24 @@ EVENTS = Table(
     Column("identifiers", Text, nullable=False),
     Column("data", Text, nullable=False),
     Column("producer_id", Text),
+    Column("type", Text),
+    Column("ce_source", Text),
+    Column("time_text", Text),
+    Column("dataschema", Text),
+    Column("datacontenttype", Text),
+    Column("extensions", Text),
     Index("events_by_time", "workspace", "received_at", "id"),
     Index("events_by_type", "topic", "received_at", "id"),
     Index("events_by_age", "received_at"),
+    # A hash has no limit in length, as PostgreSQL's other indexes have; producers' ids have none either.
+    Index("events_by_producer_id", "producer_id", postgresql_using="hash"),
 )
-"""``source_offset`` is ``<topic>/<partition>/<offset>``; ``identifiers`` JSON; ``data`` JSON as subscribers get it."""
+"""``source_offset`` is ``<topic>/<partition>/<offset>``; ``identifiers`` JSON; ``data`` JSON as subscribers get it.
+
+``id`` is the gateway's, and ``source`` the client that published: its name is older than CloudEvents sources.
+``type``, ``ce_source`` and ``time_text`` are null where they say what ``code``, ``source`` and ``time`` say.
+``extensions`` is a JSON object.
+"""
 
 DELIVERIES = Table(
     "deliveries",

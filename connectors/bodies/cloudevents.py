@@ -22,7 +22,7 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d
 
 
 class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Attributes in the order of the specification; ``namespace``, ``channel`` and ``identifiers`` are extensions.
+    """Attributes in the order of the specification, then extensions of ours: the client that published, and others.
 
     Extension values are scalars, so ``identifiers`` is JSON text: a list of name and value.
     """
@@ -34,6 +34,8 @@ class _CloudEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     subject: str | None = None
     time: str
     datacontenttype: str
+    dataschema: str | None = None
+    clientid: str
     namespace: str | None = None
     channel: str | None = None
     identifiers: str | None = None
@@ -44,7 +46,7 @@ def render(
     event: DecodedEvent,
     headers: Mapping[str, bytes],
     namespace: str | None,
-    publisher: Client | None = None,  # noqa: ARG001  # every body's arguments; here the source is the client's id
+    publisher: Client | None = None,  # noqa: ARG001  # every body's arguments; here it is told by its id
 ) -> bytes:
     """The JSON of one event, equal on every try.
 
@@ -52,23 +54,31 @@ def render(
         event: as decoded from the record's value.
         headers: the event record's own headers; ``ce_id`` is the producer's id where it gave one.
         namespace: of the event type.
-        publisher: the event's source; None when it is gone.
+        publisher: who published the event; None when it is gone.
     """
-    return _ENCODER.encode(
-        _CloudEvent(
-            specversion="1.0",
-            id=headers["ce_id"].decode() if "ce_id" in headers else event.id,
-            source=event.source,
-            type=event.type,
-            subject=event.subject,
-            time=_time(event),
-            datacontenttype="application/json",
-            namespace=namespace,
-            channel=event.channel,
-            identifiers=_ENCODER.encode(event.identifiers).decode() if event.identifiers else None,
-            data=msgspec.Raw(event.data_json()),
-        )
+    rendered = _CloudEvent(
+        specversion="1.0",
+        # A record of an earlier release has the producer's id only here.
+        id=headers["ce_id"].decode() if "ce_id" in headers else event.id,
+        source=event.source,
+        type=event.type,
+        subject=event.subject,
+        time=_time(event),
+        datacontenttype=event.datacontenttype or "application/json",
+        dataschema=event.dataschema,
+        clientid=event.clientid,
+        namespace=namespace,
+        channel=event.channel,
+        identifiers=_ENCODER.encode(event.identifiers).decode() if event.identifiers else None,
+        data=msgspec.Raw(event.data_json()),
     )
+    if not event.extensions:
+        return _ENCODER.encode(rendered)
+    members = {name: getattr(rendered, name) for name in rendered.__struct_fields__}
+    data = members.pop("data")
+    # An extension of the producer that is named like one of ours stays the producer's.
+    members |= event.extension_values()
+    return _ENCODER.encode({name: value for name, value in members.items() if value is not None} | {"data": data})
 
 
 def _time(event: DecodedEvent) -> str:

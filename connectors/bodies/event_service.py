@@ -38,8 +38,8 @@ def render(
     """
     return _ENCODER.encode(
         event_output(
-            event_id=event.id,
-            code=event.type,
+            event_id=event.event_id,
+            code=event.code,
             time=event.time,
             received_at=event.received_at,
             data=event.data_json(),

@@ -74,14 +74,14 @@ def render(
 
 def push(event: DecodedEvent, publisher: Client | None) -> Push:
     """One event with who published it."""
-    source = publisher.name if publisher else event.source
+    source = publisher.name if publisher else event.clientid
     return Push(
         provider=(publisher.provider if publisher else None) or source,
         source=source,
         channel=event.channel,
         x1_id=_x1_id(event, publisher),
-        identifiers=event.identifiers,
-        events=(Event(event.type, event.time_text, attributes(event)),),
+        identifiers=event.known_identifiers,
+        events=(Event(event.code, event.time_text, attributes(event)),),
     )
 
 
@@ -118,7 +118,8 @@ def _member(name: str, text: str) -> Attribute:
 
 
 def _x1_id(event: DecodedEvent, publisher: Client | None) -> str | None:
-    if not event.identifiers:
+    identifiers = event.known_identifiers
+    if not identifiers:
         return None
-    first = event.identifiers[0]
+    first = identifiers[0]
     return derived("x1Id", publisher.workspace if publisher else "", first.name, first.value)

@@ -26,6 +26,8 @@ class LookedAt(BaseModel):
     id: str
     type: str
     source: str
+    event_id: str
+    clientid: str
     time: Time
     topic: str
     partition: int

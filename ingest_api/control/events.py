@@ -14,7 +14,7 @@ from ingest_api.control.dependencies import Scope, TheGateway
 from ingest_api.control.models import Instant
 from ingest_api.control.pages import Cursor
 from schemas import timestamps
-from schemas.errors import NotFound
+from schemas.errors import Ambiguous, NotFound, Problem
 
 router = APIRouter(tags=["Events"])
 
@@ -33,6 +33,7 @@ async def list_events(
     namespace: str | None = None,
     type: str | None = None,  # noqa: A002 - the parameter's name in the API
     source: str | None = None,
+    clientid: str | None = None,
     subject: str | None = None,
     since: Instant | None = None,
     until: Instant | None = None,
@@ -46,8 +47,9 @@ async def list_events(
     """
     query = EventQuery(
         namespace=namespace,
-        code=type,
+        type=type,
         source=source,
+        clientid=clientid,
         subject=subject,
         since=since,
         until=until,
@@ -63,13 +65,27 @@ async def list_events(
     response_class=Response,
     responses=events_openapi.answer("The event.", "LedgerEventWithDeliveries"),
 )
-async def get_event(gateway: TheGateway, scope: Scope, event_id: str) -> Response:
-    """404 until the ledger has it, a moment after it was accepted; and for an event that the caller may not see.
+async def get_event(
+    gateway: TheGateway,
+    scope: Scope,
+    event_id: str,
+    source: Annotated[str | None, Query(description="The producer's source: the id is then the producer's.")] = None,
+) -> Response:
+    """By any of its ids: the gateway's, a delivery's (`webhook-id`), or the producer's own.
+
+    404 until the ledger has it, a moment after it was accepted; and for an event that the caller may not see. 409 when
+    the id is a producer's and several events have it: `errors` lists them by `event_id`, and `source` chooses.
 
     `deliveries` are those to the caller's own endpoints, or all for `viewer`, `operator` and `admin`. Who published the
     event finds in `outcomes` how many of all its deliveries came to what.
     """
-    event = await gateway.event(scope, event_id)
+    found = await gateway.events_called(scope, event_id, source)
+    if len(found) > 1:
+        raise Ambiguous(
+            f"{len(found)} events have the id {event_id}. Ask for one of them by `event_id`, or add its `source`.",
+            [Problem(path=each.event_id, message=f"source {each.source}, clientid {each.clientid}") for each in found],
+        )
+    event = await gateway.event(scope, found[0].event_id) if found else None
     if event is None:
         raise NotFound(f"The ledger has no event {event_id}.")
     deliveries = [_delivery(delivery) for delivery in event.deliveries]
@@ -78,8 +94,9 @@ async def get_event(gateway: TheGateway, scope: Scope, event_id: str) -> Respons
 
 def _event(event: LedgerEvent) -> dict[str, Any]:
     """``data`` goes out as subscribers get it, digit for digit."""
-    members = _members(event, "code", "deliveries", "offset", "outcomes")
-    return {"type": event.code, **members, "topic_offset": str(event.offset)}
+    own = {"id": event.producer_id or event.id, "event_id": event.id}
+    members = _members(event, "id", "deliveries", "offset", "outcomes", "time_text")
+    return {**own, **members, "time": event.time_text, "topic_offset": str(event.offset)}
 
 
 def _delivery(delivery: LedgerDelivery) -> dict[str, Any]:

@@ -24,18 +24,24 @@ def _object(description: str, **members: dict[str, Any]) -> dict[str, Any]:
 
 
 _EVENT: dict[str, dict[str, Any]] = {
-    "type": {"type": "string", "description": "The code of its event type."},
-    "id": _TEXT,
+    "id": {"type": "string", "description": "As its producer sent it; else the gateway's."},
+    "event_id": {"type": "string", "description": "The gateway's id of it, as its publisher was answered."},
     "workspace": _TEXT,
-    "namespace": _TEXT,
-    "source": {"type": "string", "description": "The client that published it."},
+    "namespace": {"type": "string", "description": "Of its event type."},
+    "code": {"type": "string", "description": "Of its event type, in the namespace."},
+    "clientid": {"type": "string", "description": "The client that published it."},
+    "type": {"type": "string", "description": "The CloudEvents type, as sent; else the code."},
+    "source": {"type": "string", "description": "The CloudEvents source, as sent; else the client that published it."},
     "subject": _TEXT_OR_NULL,
-    "time": _TIME,
+    "time": _TIME | {"description": "As sent."},
+    "dataschema": _TEXT_OR_NULL,
+    "datacontenttype": _TEXT_OR_NULL,
+    "extensions": {"type": "object", "additionalProperties": {"type": ["string", "boolean", "integer"]}},
     "received_at": _TIME,
     "channel": _TEXT_OR_NULL,
     "identifiers": {"type": "array", "items": _object("One of them.", name=_TEXT, value=_TEXT)},
     "data": {"description": "As subscribers get it."},
-    "producer_id": {"type": ["string", "null"], "description": "An id of the producer's own."},
+    "producer_id": {"type": ["string", "null"], "description": "The producer's own id, if it gave one."},
     "topic_offset": {"type": "string", "description": "`<topic>/<partition>/<offset>`"},
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Request, Response
@@ -27,6 +27,7 @@ from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
 from schemas.errors import InvalidFilter, Problem
+from schemas.filter_fields import LATEST_VERSION
 from schemas.filters import compile_condition
 from schemas.subscription import EventFilter, TypeSelection
 
@@ -60,6 +61,10 @@ class EventFilterInput(Input):
 
     name: Name
     types: Annotated[tuple[TypeSelectionInput, ...], Field(min_length=1)]
+    version: Annotated[
+        Literal[1, 2],
+        Field(description="Of the filter language. In 2 `source` is the CloudEvents source, in 1 the client."),
+    ] = LATEST_VERSION
     sources: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     identifiers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
@@ -82,6 +87,7 @@ class EventFilterOutput(Output):
 
     id: str
     name: str
+    version: int
     types: tuple[TypeSelectionOutput, ...]
     sources: tuple[str, ...]
     channels: tuple[str, ...]
@@ -135,7 +141,7 @@ async def create_filter(
     with condition_errors():
         members = stored(body.model_dump(), written)
         wanted = EventFilter(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
-        _check_condition(wanted.condition)
+        _check_condition(wanted.condition, wanted.version)
     warnings = filter_warnings(await gateway.view(), workspace, wanted.types, wanted.condition)
     created = await gateway.routes.create_filter(wanted, key=key)
     return _answer(_shown(created) | {"warnings": warnings}, 201)
@@ -159,13 +165,16 @@ async def change_filter(
     """Only the members sent change. Types that stay keep their start; a type that is added starts now.
 
     `warnings` names types and attributes that do not exist yet.
+
+    The version of the filter language stays unless `version` is sent: a filter of version 1 goes on comparing `source`
+    with clients, also in a condition that is new.
     """
     found = await _filter(gateway, caller, workspace, filter_id)
     # Of a member that was sent all is said: a type without a namespace is one of ``events``.
     members = stored(body.model_dump(include=body.model_fields_set), written)
     types, condition = members.get("types", found.types), members.get("condition", found.condition)
     with condition_errors():
-        _check_condition(condition)
+        _check_condition(condition, members.get("version", found.version))
     warnings = filter_warnings(await gateway.view(), workspace, types, condition)
     with condition_errors():
         changed = await gateway.routes.update_filter(workspace, filter_id, **members)
@@ -179,9 +188,9 @@ async def delete_filter(gateway: TheGateway, caller: Caller, workspace: Workspac
     await gateway.routes.delete_filter(workspace, filter_id)
 
 
-def _check_condition(condition: str | None) -> None:
+def _check_condition(condition: str | None, version: int) -> None:
     if condition is not None:
-        compile_condition(condition)
+        compile_condition(condition, version)
 
 
 async def _filter(gateway: Gateway, caller: Client, workspace: str, filter_id: str) -> EventFilter:

@@ -1,9 +1,7 @@
 """CloudEvents 1.0 over HTTP as event drafts: structured, batched and binary mode.
 
-An event that is posted here needs ``specversion`` and ``type``. ``id`` may be left out (the gateway makes one) and so
-may ``source``: the event's source is the client that posts it, and a ``source`` of the producer's own is kept as an
-identifier, as ``dataschema`` and extension attributes are, except ``channel`` and ``traceparent``, which the event has
-a place for.
+An event that is posted here needs ``specversion`` and ``type``. ``id`` may be left out (the gateway makes one), and so
+may ``source`` (it is then the id of the client that posts the event). Every attribute comes out as it went in.
 """
 
 from __future__ import annotations
@@ -11,17 +9,19 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
+from ingest_api.families import cloudevent_attributes as rules
 from schemas import timestamps
 from schemas.errors import InvalidEvent, InvalidRequest, MalformedBody, Problem
-from schemas.event import EventDraft, Identifier
+from schemas.event import PLACED, EventDraft, ExtensionValue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence, Sized
+    from collections.abc import Mapping, Sequence, Sized
 
     Resolve = Callable[[str], tuple[str, str]]
     """A CloudEvents ``type`` to namespace and code."""
@@ -34,7 +34,6 @@ _LONGEST_TYPE = 511
 
 _QUOTED = re.compile(rb'"((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
-_EXTENSION_NAME = re.compile(r"[a-z0-9]+")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _PLACED_ERROR = re.compile(r"(?P<message>.*) - at `(?P<path>\$.*)`", re.DOTALL)
 
@@ -61,8 +60,10 @@ class _PlainCloudEvent(CloudEvent, frozen=True, forbid_unknown_fields=True):
 
 
 _NAMED = frozenset(CloudEvent.__struct_fields__)
-_BODY = frozenset(("data", "data_base64", "datacontenttype"))
+_CONTENT_TYPE = "datacontenttype"
+_BODY = frozenset(("data", "data_base64", _CONTENT_TYPE))
 """What the body and its media type say in binary mode."""
+_NO_EXTENSIONS: dict[str, ExtensionValue] = {}
 _PLAIN = msgspec.json.Decoder(_PlainCloudEvent)
 _PLAIN_BATCH = msgspec.json.Decoder(list[_PlainCloudEvent])
 _RAW = msgspec.json.Decoder(msgspec.Raw)
@@ -91,7 +92,6 @@ class Translator:
         self._resolve = resolve
         self._traceparent = traceparent
         self._resolved: dict[str, tuple[str, str]] = {}
-        self._sources: dict[str, tuple[Identifier, ...]] = {}
         self.passed: dict[int, EventDraft] = {}
 
     def structured(self, body: bytes) -> EventDraft:
@@ -148,8 +148,8 @@ class Translator:
                 [Problem(path=f"ce-{name}", message="the header is missing") for name in missing],
             )
         named = {name: value for name, value in attributes.items() if name in _NAMED and name not in _BODY}
-        event = CloudEvent(**named, data=msgspec.Raw(body))
-        extensions = {name: value for name, value in attributes.items() if name not in _NAMED}
+        event = CloudEvent(**named, data=msgspec.Raw(body), datacontenttype=_content_type(headers))
+        extensions = {name: value for name, value in attributes.items() if name not in named and name != _CONTENT_TYPE}
         return self._collect([event], [extensions], "$")[0]
 
     def _collect(self, events: Sequence[CloudEvent], extensions: list[dict[str, Any]], path: str) -> list[EventDraft]:
@@ -203,23 +203,14 @@ class Translator:
             time=time,
             time_text=time_text,
             channel=event.channel,
-            identifiers=self._identifiers(event, extensions) if event.source or extensions or event.dataschema else (),
+            type=None if event.type == resolved[1] else event.type,
             source=event.source or self._client,
+            dataschema=event.dataschema,
+            datacontenttype=event.datacontenttype,
+            extensions=_all_extensions(event, extensions) if extensions or _has_placed(event) else _NO_EXTENSIONS,
             producer_id=event.id,
             traceparent=event.traceparent or self._traceparent,
         )
-
-    def _identifiers(self, event: CloudEvent, extensions: dict[str, Any] | None) -> tuple[Identifier, ...]:
-        own: tuple[Identifier, ...] = ()
-        source = event.source
-        if source and source != self._client:
-            # The same object for each event of a batch: what is made of it further on is then made once, too.
-            own = self._sources.get(source) or self._sources.setdefault(source, (Identifier("source", source),))
-        if event.dataschema:
-            own = (*own, Identifier("dataschema", event.dataschema))
-        if not extensions:
-            return own
-        return own + tuple([Identifier(name, _text(value)) for name, value in extensions.items()])
 
 
 def _refusal(wrong: Mapping[int, InvalidEvent], path: str) -> InvalidEvent:
@@ -256,33 +247,66 @@ def _header(name: bytes, value: bytes) -> str:
     raise InvalidEvent("The event is not valid.", [place])
 
 
+def _content_type(headers: Mapping[bytes, bytes]) -> str | None:
+    """What ``Content-Type`` says: ``datacontenttype`` in binary mode (CloudEvents HTTP binding, 3.1.1)."""
+    text = headers.get(b"content-type", b"").decode("latin-1").strip()
+    if not text:
+        return None
+    return text if rules.datacontenttype_problem(text) is None else text.partition(";")[0].strip()
+
+
+def _has_placed(event: CloudEvent) -> bool:
+    return event.channel is not None or event.traceparent is not None
+
+
+def _all_extensions(event: CloudEvent, extensions: dict[str, Any] | None) -> dict[str, ExtensionValue]:
+    """The extension attributes, with those that the event has a place for besides."""
+    found = {name: getattr(event, name) for name in PLACED if getattr(event, name) is not None}
+    return found | (extensions or {})
+
+
 def _needs_a_look(event: CloudEvent) -> bool:
     """Whether anything but data and time could be wrong: cheaper to ask than to go through all rules for each event."""
     return (
         event.specversion != "1.0"
         or not event.type
-        or event.id == ""
-        or event.source == ""
-        or event.subject == ""
-        or event.dataschema == ""
+        or not event.type.isprintable()
+        or (event.id is not None and not (event.id and event.id.isprintable()))
+        or (event.source is not None and rules.source_problem(event.source) is not None)
+        or (event.subject is not None and not (event.subject and event.subject.isprintable()))
+        or event.dataschema is not None
         or event.data_base64 is not None
         or (event.datacontenttype is not None and event.datacontenttype != "application/json")
+        or _has_placed(event)
     )
 
 
+_RULES: tuple[tuple[str, Callable[[str], str | None]], ...] = (
+    ("type", rules.required_text_problem),
+    ("id", rules.required_text_problem),
+    ("source", rules.source_problem),
+    ("subject", rules.required_text_problem),
+    ("dataschema", rules.dataschema_problem),
+    ("datacontenttype", rules.datacontenttype_problem),
+    ("channel", rules.text_problem),
+    ("traceparent", rules.text_problem),
+)
+
+
 def _problems(event: CloudEvent, extensions: dict[str, Any] | None) -> list[Problem]:
-    empty = (name for name in ("type", "id", "source", "subject", "dataschema") if getattr(event, name) == "")
-    problems = [Problem(path=f"$.{name}", message="must not be empty") for name in empty]
+    problems = []
+    for name, rule in _RULES:
+        value = getattr(event, name)
+        message = None if value is None else rule(value)
+        if message is not None:
+            problems.append(Problem(path=f"$.{name}", message=message))
     if event.specversion != "1.0":
         problems.append(Problem(path="$.specversion", message='must be "1.0"'))
-    return problems + _data_problems(event) + _extension_problems(extensions or {})
+    return [*problems, *_data_problems(event), *rules.extension_problems(extensions or {})]
 
 
 def _data_problems(event: CloudEvent) -> list[Problem]:
     problems = []
-    media_type = (event.datacontenttype or "application/json").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not media_type.endswith("+json"):
-        problems.append(Problem(path="$.datacontenttype", message="must be application/json: events carry JSON"))
     if event.data_base64 is not None:
         try:
             base64.b64decode(event.data_base64, validate=True)
@@ -293,24 +317,10 @@ def _data_problems(event: CloudEvent) -> list[Problem]:
     return problems
 
 
-def _extension_problems(extensions: dict[str, Any]) -> list[Problem]:
-    problems = []
-    for name, value in extensions.items():
-        if not _EXTENSION_NAME.fullmatch(name):
-            problems.append(Problem(path=f"$.{name}", message="is not a CloudEvents attribute name: use a-z and 0-9"))
-        elif not isinstance(value, str | bool | int):
-            problems.append(Problem(path=f"$.{name}", message="must be a string, a boolean or an integer"))
-    return problems
-
-
 def _data(event: CloudEvent) -> bytes | None:
     if event.data_base64 is not None:
         return base64.b64decode(event.data_base64)
     return bytes(event.data) or None
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _read(decoder: msgspec.json.Decoder[Any], body: bytes | msgspec.Raw) -> Any:

@@ -48,6 +48,7 @@ class Published(msgspec.Struct, frozen=True):
     """Where an acknowledged event is, as answered."""
 
     id: str
+    event_id: str
     topic: str
     partition: int
     offset: int
@@ -183,7 +184,7 @@ def _answers(receipts: list[Receipt]) -> list[Published]:
     for receipt in receipts:
         if receipt.received_at != received_at:
             received_at, text = receipt.received_at, timestamps.to_text(receipt.received_at)
-        answers.append(Published(receipt.id, receipt.topic, receipt.partition, receipt.offset, text))
+        answers.append(Published(receipt.id, receipt.id, receipt.topic, receipt.partition, receipt.offset, text))
     return answers
 
 

@@ -32,18 +32,25 @@ SCHEMAS: dict[str, Any] = {
                 "type": "string",
                 "description": "The code of an event type in namespace `events`, or `<namespace>/<code>`.",
             },
-            "id": {"type": "string", "description": "Your own id: a repeat within the window is not written again."},
-            "source": {"type": "string", "description": "Kept as the identifier `source`."},
+            "id": {
+                "type": "string",
+                "description": "Your own id. A repeat of `source` and `id` within the window is not written again.",
+            },
+            "source": {
+                "type": "string",
+                "format": "uri-reference",
+                "description": "Without one, the source is the id of the client that publishes.",
+            },
             "subject": {"type": "string"},
             "time": {"type": "string", "format": "date-time"},
             "datacontenttype": {"type": "string", "default": "application/json"},
-            "dataschema": {"type": "string", "description": "Kept as the identifier `dataschema`."},
+            "dataschema": {"type": "string", "format": "uri"},
             "data": {"description": "What the event type's registration says; any JSON for an open type."},
             "data_base64": {"type": "string", "format": "byte"},
             "channel": {"type": "string", "description": "The device or method it happened on."},
         },
         "additionalProperties": {
-            "description": "Extension attributes are kept as identifiers.",
+            "description": "Extension attributes; `clientid` is the gateway's own.",
             "oneOf": [{"type": "string"}, {"type": "boolean"}, {"type": "integer"}],
         },
         "example": {
@@ -58,6 +65,7 @@ SCHEMAS: dict[str, Any] = {
         "type": "object",
         "properties": {
             "id": {"type": "string"},
+            "event_id": {"type": "string", "description": "The gateway's id of the event, the same as `id` here."},
             "topic": {"type": "string"},
             "partition": {"type": "integer"},
             "offset": {"type": "integer"},
@@ -118,7 +126,10 @@ def _responses(schema: str, unsupported: str) -> dict[str, Any]:
         "404": problem("There is no such workspace."),
         "413": problem("The body or an event is too large."),
         "415": problem(unsupported),
-        "422": problem("The Idempotency-Key was used with another body."),
+        "422": problem(
+            "The Idempotency-Key was used with another body, or an event's source and id with other content: `errors` "
+            "then names each such event."
+        ),
         "503": ERRORS[503],
     }
 

@@ -68,10 +68,13 @@ def batch(first: int, size: int) -> bytes:
 HEADERS = [
     ["ce_specversion", "1.0"],
     ["ce_id", "01a1fc3e-2056-7490-9df2-dd373bcd42c4"],
-    ["ce_source", "01a1fc3e-2056-7490-9df2-dd373bcd42c5"],
+    ["ce_source", "bench"],
     ["ce_type", CODE],
     ["ce_time", "2026-03-04T16:36:54.591Z"],
     ["ce_subject", "order-1"],
+    ["ce_datacontenttype", "application/json"],
+    ["ce_clientid", "01a1fc3e-2056-7490-9df2-dd373bcd42c5"],
+    ["hr_event", "01a1fc3e-2056-7490-9df2-dd373bcd42c4"],
     ["content-type", "application/avro"],
 ]
 """What the publisher puts on each of them, for the yardstick that must carry the same."""

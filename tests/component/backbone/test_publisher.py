@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from backbone.catalog.indexes import RegisteredSchema
+from backbone.catalog.records import schema_record
 from backbone.idempotency import Answer, IdempotencyKey
 from backbone.kafka.producer import MAX_RECORD_BYTES
 from backbone.kafka.records import Message, partition_for
+from backbone.publisher import Publisher
 from ingest_api.families.cloudevents import Translator
 from schemas.access import Client, Role
 from schemas.codec import EventDecoder
@@ -60,6 +64,9 @@ async def client(tenant: Tenant) -> Client:
     return client
 
 
+IDENTITY = ("event_id", "clientid", "dataschema", "datacontenttype", "extensions")
+"""Fields that the envelope of earlier releases did not have."""
+
 Written = Callable[[str], Awaitable[list[Message]]]
 
 
@@ -103,11 +110,13 @@ async def test_an_event_has_the_headers_of_the_cloudevents_binding(
         traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
         request=b'{"method":"POST"}',
     )
-    await worker.publisher.publish([sent])
+    (receipt,) = await worker.publisher.publish([sent])
     (message,) = await written("Order")
     assert headers_of(message) == {
         "ce_specversion": b"1.0",
         "ce_id": b"theirs",
+        "ce_clientid": client.id.encode(),
+        "hr_event": receipt.id.encode(),
         "ce_source": client.id.encode(),
         "ce_type": b"Order",
         "ce_time": b"2021-03-04T16:36:54.591Z",
@@ -326,6 +335,42 @@ async def test_a_repeat_across_the_upgrade_gets_the_earlier_answer(
     (other,) = await worker.publisher.publish([post(source="/2")])
     assert not other.repeated
     assert len(await written("Order")) == 1
+
+
+async def test_a_type_of_an_earlier_release_gets_its_new_schema_at_the_first_publish(
+    worker: Worker, worker_factory: WorkerFactory, tenant: Tenant, client: Client, written: Written
+) -> None:
+    topic = f"events.{tenant.workspace}.events.Order"
+    event_type = worker.catalog.view.event_type(topic)
+    assert event_type is not None
+    schema = worker.catalog.view.schema(event_type.schema_id)
+    assert schema is not None
+    fields = json.loads(schema.text)
+    fields["fields"] = [each for each in fields["fields"] if each["name"] not in IDENTITY]
+    older = RegisteredSchema(schema.id, schema.subject, schema.version, json.dumps(fields, separators=(",", ":")))
+    await worker.producer.send([schema_record(older, "")])
+    without = await worker_factory()
+    await without.catalog.caught_up()
+    publishers = Publisher(without.catalog, without.producer, without.idempotency, renew=tenant.event_types.renew)
+
+    # Who cannot change the catalog writes on as that release did.
+    (before,) = await without.publisher.publish([draft(tenant, client, 1)])
+    (renewed,) = await publishers.publish([draft(tenant, client, 2, producer_id="8", source="/1")])
+    await publishers.publish([draft(tenant, client, 3)])
+
+    in_order = sorted(await written("Order"), key=lambda each: each.timestamp()[1])
+    values = [message.value() or b"" for message in in_order]
+    ids = [int.from_bytes(value[1:5], "big") for value in values]
+    assert ids[0] == schema.id
+    assert ids[1] == ids[2] != schema.id
+    view = without.catalog.view
+    assert [each.version for each in view.subject_versions(f"{topic}-value")] == [1, 2]
+    texts = [view.schema(each) for each in ids]
+    first, second, _ = (
+        EventDecoder(each.text).decode(value) for each, value in zip(texts, values, strict=True) if each is not None
+    )
+    assert (first.event_id, first.id, first.source, first.clientid) == (before.id, before.id, client.id, client.id)
+    assert (second.event_id, second.id, second.source, second.clientid) == (renewed.id, "8", "/1", client.id)
 
 
 async def test_a_caller_that_gave_up_still_has_its_key_remembered(

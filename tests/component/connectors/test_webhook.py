@@ -88,6 +88,7 @@ async def test_a_delivery_arrives_signed_as_the_cloudevent_that_was_sent(
         "type": "Order",
         "subject": "A-1",
         "datacontenttype": "application/json",
+        "clientid": "client-1",
         "namespace": "shop",
         "data": {"orderId": "A-1", "total": 125.5},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import httpx
@@ -103,6 +103,57 @@ def test_an_event_with_its_deliveries_and_attempts(gateway: RunningGateway, stor
     (attempt,) = delivery["tries"]
     assert (attempt["status"], attempt["started_at"]) == (204, "2021-03-04T16:36:54.591003Z")
     assert listed["id"] == event
+
+
+def test_an_event_is_found_by_each_of_its_ids(gateway: RunningGateway) -> None:
+    workspace = gateway.create_workspace()
+    publisher, key = gateway.create_client(workspace, "producer")
+    _, stranger_key = gateway.create_client(workspace, "producer")
+    one, other, plain = str(uuid4()), str(uuid4()), str(uuid4())
+    common = {
+        "workspace": workspace,
+        "topic": SOURCE.topic,
+        "source_offset": str(SOURCE),
+        "namespace": "shop",
+        "code": "Offer",
+        "source": publisher,
+        "subject": None,
+        "time": TIME,
+        "channel": None,
+        "identifiers": "[]",
+        "data": "1",
+    }
+    attributes = {"type": "shop/Offer", "time_text": "2021-03-04T16:36:54.5910Z", "extensions": '{"n":5}'}
+    rows = [
+        EventRow(id=one, received_at=TIME, producer_id="8", ce_source="/1", **common, **attributes),
+        EventRow(id=other, received_at=TIME + 1, producer_id="8", ce_source="/2", **common),
+        EventRow(id=plain, received_at=TIME + 2, producer_id="9" * 3_000, **common),
+    ]
+    delivery = delivery_of(one, workspace)
+    engine = open_ledger(f"sqlite:///{gateway.directory}/ledger.sqlite3")
+    LedgerWriter(engine).write(LedgerRows(events=rows, deliveries=[delivery]))
+    engine.dispose()
+    with gateway.client(key) as http, gateway.client(stranger_key) as stranger:
+
+        def found(any_id: str, **params: str) -> Any:
+            answer = http.get(f"/headrace/v1/events/{any_id}", params=params)
+            return answer.json()["event_id"] if answer.status_code == 200 else answer.status_code
+
+        assert [found(one), found(delivery.id), found("8", source="/1")] == [one] * 3
+        assert found("8", source="/2") == other
+        assert found("9" * 3_000) == found(plain) == found("9" * 3_000, source=publisher) == plain
+        assert (found("8", source="/3"), found("7"), found(one, source="/1")) == (404, 404, one)
+        ambiguous = http.get("/headrace/v1/events/8")
+        assert ambiguous.status_code == 409
+        assert [each["path"] for each in ambiguous.json()["errors"]] == [other, one]
+        assert "/1" in ambiguous.json()["errors"][1]["message"]
+        for any_id in (one, delivery.id, "8"):
+            assert stranger.get(f"/headrace/v1/events/{any_id}").status_code == 404
+        shown = http.get(f"/headrace/v1/events/{one}").json()
+        listed = http.get("/headrace/v1/events", params={"source": "/2"}).json()["items"]
+    assert (shown["id"], shown["source"], shown["type"], shown["clientid"]) == ("8", "/1", "shop/Offer", publisher)
+    assert (shown["time"], shown["extensions"]) == ("2021-03-04T16:36:54.5910Z", {"n": 5})
+    assert [each["event_id"] for each in listed] == [other]
 
 
 def test_a_crmls_account_gets_its_event_back_and_nobody_elses(

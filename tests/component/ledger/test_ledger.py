@@ -249,12 +249,15 @@ def test_pages_of_events_are_complete_and_newest_first(engine: Engine, writer: L
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [
-        ({}, ["d", "c", "b", "a"]),
-        ({"namespace": "events", "code": "Refund"}, ["b"]),
-        ({"namespace": "events"}, ["d", "c", "b", "a"]),
+        ({}, ["e", "d", "c", "b", "a"]),
+        ({"namespace": "events", "type": "Refund"}, ["b"]),
+        ({"type": "shop/Order"}, ["e"]),
+        ({"source": "/o"}, ["e"]),
+        ({"clientid": "shop-3"}, ["e"]),
+        ({"namespace": "events"}, ["e", "d", "c", "b", "a"]),
         ({"source": "shop-2"}, ["c"]),
         ({"subject": "x"}, ["d"]),
-        ({"since": T0 + 2}, ["d", "c"]),
+        ({"since": T0 + 2}, ["e", "d", "c"]),
         ({"until": T0 + 2}, ["b", "a"]),
         ({"since": T0 + 1, "until": T0 + 3, "source": "shop-1"}, ["b"]),
     ],
@@ -269,6 +272,7 @@ def test_events_by_what_they_are(
                 event_row("b", received_at=T0 + 1, code="Refund"),
                 event_row("c", received_at=T0 + 2, source="shop-2"),
                 event_row("d", received_at=T0 + 3, subject="x"),
+                event_row("e", received_at=T0 + 4, source="shop-3", ce_source="/o", type="shop/Order"),
                 event_row("z", workspace="other"),
             ]
         )

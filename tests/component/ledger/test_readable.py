@@ -111,8 +111,9 @@ def test_every_query_finds_the_same_events(ledger: Engine, scope: ReadScope, see
     queries, searches = LedgerQueries(ledger), EventSearches(ledger)
     every = ("sold", "lost", "kept", "unknown")
     assert {each.id for each in queries.events(scope, EventQuery()).events} == seen
-    assert {each.id for each in queries.events(scope, EventQuery(namespace="events", code="Order")).events} == seen
+    assert {each.id for each in queries.events(scope, EventQuery(namespace="events", type="Order")).events} == seen
     assert {each for each in every if queries.event(scope, each) is not None} == seen
+    assert {each for each in every if queries.called(scope, each, None)} == seen
     assert queries.readable(scope, every) == seen
     assert searches.count(scope, EventSearch()) == len(seen)
     assert {each.id for each in searches.page(scope, EventSearch(), offset=0, limit=10)} == seen

@@ -27,6 +27,7 @@ from schemas import timestamps, topics
 from schemas.avro import schema_text
 from schemas.delivery import Delivery, ReceiptKind, RoutingReceipt
 from schemas.encoding import EventEncoder, text_bytes
+from schemas.event import EventDraft
 from schemas.event_type import EventType
 from schemas.ids import new_id
 from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
@@ -145,22 +146,16 @@ class Installation:
         """An event as the publisher writes it."""
         encoder = EventEncoder(schema_id=event_type.schema_id, code=event_type.code, attributes=(), sent=())
         now = timestamps.now()
-        value = encoder.encode(
-            event_id=event_id,
-            source="client",
-            subject=None,
-            time=now,
-            received_at=now,
-            channel=None,
-            identifiers=(),
-            data=text_bytes(data),
-            lexical=None,
+        draft = EventDraft(
+            workspace=event_type.workspace, namespace=event_type.namespace, code=event_type.code, client="client"
         )
+        value = encoder.encode(draft, event_id=event_id, time=now, received_at=now, data=text_bytes(data), lexical=None)
         headers = [
             ("ce_specversion", b"1.0"),
             ("ce_id", event_id.encode()),
             ("ce_source", b"client"),
             ("ce_type", event_type.code.encode()),
+            ("hr_event", event_id.encode()),
         ]
         partition = partition_for(key.encode(), event_type.effective_partitions)
         return Record(event_type.topic, value, key.encode(), headers, partition)

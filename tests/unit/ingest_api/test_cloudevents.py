@@ -40,7 +40,9 @@ def test_attributes_find_their_places() -> None:
 
     assert (draft.producer_id, draft.subject, draft.channel) == ("7", "s", "Web")
     assert (draft.time, draft.time_text) == (1_614_872_214_500_000, "2021-03-04T16:36:54.5+01:00")
-    assert draft.identifiers == (
+    assert (draft.source, draft.identifiers) == ("/shop", ())
+    assert draft.extensions == {"channel": "Web", "region": "eu", "n": 5}
+    assert draft.known_identifiers == (
         Identifier(name="source", value="/shop"),
         Identifier(name="region", value="eu"),
         Identifier(name="n", value="5"),
@@ -59,7 +61,7 @@ def test_the_requests_trace_context_is_that_of_events_without_one() -> None:
 def test_attributes_that_are_null_are_not_set() -> None:
     draft = translator().structured(structured(region=None, n=0, subject=None, id=None))
 
-    assert draft.identifiers == (Identifier(name="n", value="0"),)
+    assert draft.extensions == {"n": 0}
     assert (draft.subject, draft.producer_id) == (None, None)
 
 
@@ -88,6 +90,35 @@ def test_an_event_without_data_has_none() -> None:
         ({"data_base64": "e30=", "data": {}}, "$.data_base64"),
         ({"Bad_Name": "x"}, "$.Bad_Name"),
         ({"extension": {"no": "object"}}, "$.extension"),
+        ({"extension": 1.5}, "$.extension"),
+        ({"extension": 2**31}, "$.extension"),
+        ({"extension": -(2**31) - 1}, "$.extension"),
+        ({"extension": "a\tb"}, "$.extension"),
+        ({"data_base65": "x"}, "$.data_base65"),
+        ({"ext1": "x", "ext-2": "x"}, "$.ext-2"),
+        ({"": "x"}, "$."),
+        ({"clientid": "somebody"}, "$.clientid"),
+        ({"subject": ""}, "$.subject"),
+        ({"subject": "a\nb"}, "$.subject"),
+        ({"subject": "\x7f"}, "$.subject"),
+        ({"subject": "\x85"}, "$.subject"),
+        ({"subject": "\ufdd0"}, "$.subject"),
+        ({"id": "\uffff"}, "$.id"),
+        ({"id": "\U0001fffe"}, "$.id"),
+        ({"type": "a\0b"}, "$.type"),
+        ({"channel": "\r"}, "$.channel"),
+        ({"traceparent": "\x00"}, "$.traceparent"),
+        ({"source": ""}, "$.source"),
+        ({"source": "a b"}, "$.source"),
+        ({"source": "ö"}, "$.source"),
+        ({"source": "1a:b"}, "$.source"),
+        ({"source": "/a%2"}, "$.source"),
+        ({"source": "/a\n"}, "$.source"),
+        ({"dataschema": "/relative"}, "$.dataschema"),
+        ({"dataschema": "http://x/y#z"}, "$.dataschema"),
+        ({"datacontenttype": "json"}, "$.datacontenttype"),
+        ({"datacontenttype": "application/json; charset"}, "$.datacontenttype"),
+        ({"time": 5}, "$.time"),
     ],
 )
 def test_what_is_wrong_is_named(attributes: dict[str, Any], path: str) -> None:
@@ -117,7 +148,7 @@ def test_a_batch_keeps_its_order() -> None:
     drafts = translator().batch(json.dumps([event(id="1"), event(id="2", region="eu")]).encode(), 10)
 
     assert [draft.producer_id for draft in drafts] == ["1", "2"]
-    assert drafts[1].identifiers == (Identifier(name="region", value="eu"),)
+    assert [draft.extensions for draft in drafts] == [{}, {"region": "eu"}]
 
 
 @pytest.mark.parametrize("one", [event(), event(region="eu"), event(time="yesterday"), event(REGION=[]), {}, 7])
@@ -140,7 +171,7 @@ def test_binary_mode_takes_attributes_from_headers() -> None:
     draft = translator().binary(headers, b'{"a":1}')
 
     assert (draft.subject, draft.data) == ("café", b'{"a":1}')
-    assert draft.identifiers == (Identifier(name="region", value="eu"),)
+    assert (draft.extensions, draft.datacontenttype) == ({"region": "eu"}, "application/json")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +191,7 @@ def test_a_headers_value_is_what_its_producer_meant(value: bytes, text: str) -> 
 
     draft = translator().binary(headers, b"{}")
 
-    assert (draft.subject, draft.identifiers) == (text, (Identifier(name="region", value=text),))
+    assert (draft.subject, draft.extensions) == (text, {"region": text})
 
 
 @pytest.mark.parametrize("value", [b"%ff", b"%C3", b"\xfc%20", b"%ed%a0%80"])
@@ -175,10 +206,9 @@ def test_a_headers_value_that_is_no_text_is_refused(value: bytes) -> None:
 
 def test_the_schema_of_the_data_is_kept() -> None:
     headers = {b"ce-specversion": b"1.0", b"ce-type": b"Offer", b"ce-dataschema": b"http://x/y"}
-    kept = (Identifier(name="dataschema", value="http://x/y"),)
 
-    assert translator().binary(headers, b"{}").identifiers == kept
-    assert translator().structured(structured(dataschema="http://x/y")).identifiers == kept
+    assert translator().binary(headers, b"{}").dataschema == "http://x/y"
+    assert translator().structured(structured(dataschema="http://x/y")).dataschema == "http://x/y"
 
 
 def test_binary_mode_without_attributes_is_refused() -> None:
@@ -211,3 +241,64 @@ def test_a_number_beyond_all_numbers_is_no_extension(member: str) -> None:
         with pytest.raises(InvalidEvent) as refused:
             read()
         assert [each.path.rsplit(".", 1)[1] for each in refused.value.problems] == [member]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "/sensor/1",
+        "urn:uuid:6e8bc430-9c3a-11d9-9669-0800200c9a66",
+        "https://user@example.com:8080/a;b?c=%20#d",
+        "mailto:cncf-wg-serverless@lists.cncf.io",
+        "1-555-123-4567",
+        "a/b:c",
+        "#fragment",
+        "//[::1]/x",
+        "/" + "a" * 300,
+    ],
+)
+def test_any_uri_reference_is_a_source(source: str) -> None:
+    assert translator().structured(structured(source=source)).source == source
+
+
+@pytest.mark.parametrize("text", ["\u00a0", "\u2028", "\ue000", "\U0001f600", "a b", "\ufffd"])
+def test_other_characters_are_allowed_however_rare(text: str) -> None:
+    draft = translator().structured(structured(id=text, subject=text, extension=text))
+    assert (draft.producer_id, draft.subject, draft.extensions) == (text, text, {"extension": text})
+
+
+@pytest.mark.parametrize("attribute", ["subject", "id", "type", "extension"])
+def test_a_lone_surrogate_is_refused(attribute: str) -> None:
+    members = json.dumps(event(**{attribute: "\ud800"}), ensure_ascii=True).encode()
+    with pytest.raises(InvalidRequest):
+        translator().structured(members)
+    assert translator().structured(members.replace(b"ud800", b"ud83d\\ude00")) is not None
+
+
+def test_an_event_without_a_source_has_its_client_as_source() -> None:
+    assert translator().structured(structured()).source == "client-1"
+
+
+def test_the_type_is_kept_as_sent() -> None:
+    of_shop = Translator("ws", "client-1", lambda name: tuple(name.split("/")))  # type: ignore[arg-type, return-value]
+    draft = of_shop.structured(structured(type="shop/Order"))
+    assert (draft.namespace, draft.code, draft.type) == ("shop", "Order", "shop/Order")
+    assert translator().structured(structured()).type is None
+
+
+@pytest.mark.parametrize("name", ["data", "data_base64", "clientid", "some_name"])
+def test_headers_with_other_names_than_attributes_are_refused(name: str) -> None:
+    headers = {b"ce-specversion": b"1.0", b"ce-type": b"Offer", f"ce-{name}".encode(): b"x"}
+    with pytest.raises(InvalidEvent) as refused:
+        translator().binary(headers, b"{}")
+    assert [problem.path for problem in refused.value.problems] == [f"$.{name}"]
+
+
+def test_a_binary_events_content_type_is_that_of_its_data() -> None:
+    headers = {b"ce-specversion": b"1.0", b"ce-type": b"Offer", b"content-type": b"application/vnd.x+json; a=b"}
+    assert translator().binary(headers, b"{}").datacontenttype == "application/vnd.x+json; a=b"
+    assert translator().binary(headers | {b"content-type": b"application/json; bad"}, b"{}").datacontenttype == (
+        "application/json"
+    )
+    del headers[b"content-type"]
+    assert translator().binary(headers, b"{}").datacontenttype is None

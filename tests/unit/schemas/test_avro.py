@@ -54,6 +54,7 @@ def test_the_schema_of_a_typed_event_type() -> None:
     assert schema["name"] == "Offer_x2e_Made"
     assert list(fields) == [
         *("id", "type", "source", "subject", "time", "received_at", "channel", "identifiers", "data", "lexical"),
+        *("event_id", "clientid", "dataschema", "datacontenttype", "extensions"),
     ]
     assert fields["time"]["type"] == fields["received_at"]["type"] == timestamp
     assert {name: field["type"][1] for name, field in data.items()} == {

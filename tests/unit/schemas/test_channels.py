@@ -14,10 +14,10 @@ from schemas.subscription import Endpoint, EndpointType
 @dataclass
 class Event:
     namespace: str | None = "shop"
-    type: str = "Order"
-    source: str = "client-1"
+    code: str = "Order"
+    clientid: str = "client-1"
     subject: str | None = "A-1"
-    identifiers: tuple[Identifier, ...] = (Identifier("email", "a@b.example"),)
+    known_identifiers: tuple[Identifier, ...] = (Identifier("email", "a@b.example"),)
     data: Any = field(default_factory=lambda: {"customer": {"id": 7}, "paid": True, "tags": ["x"], "note": None})
 
     def data_value(self) -> Any:
@@ -45,6 +45,7 @@ def endpoint(template: str | None = None) -> Endpoint:
         ("{namespace}:org_1", "shop:org_1"),
         ("{type}:{source}#{subject}", "Order:client-1#A-1"),
         ("customer:{data.customer.id}", "customer:7"),
+        ("{clientid}", "client-1"),
         ("{data.paid}", "true"),
         ("by:{identifiers.email}", "by:a@b.example"),
     ],

@@ -32,6 +32,11 @@ ENVELOPES = st.fixed_dictionaries(
         "channel": MAYBE_TEXT,
         "identifiers": st.lists(st.fixed_dictionaries({"name": TEXT, "value": TEXT})),
         "lexical": st.none() | st.dictionaries(TEXT, TEXT),
+        "event_id": TEXT.filter(bool),
+        "clientid": TEXT.filter(bool),
+        "dataschema": MAYBE_TEXT,
+        "datacontenttype": MAYBE_TEXT,
+        "extensions": st.dictionaries(TEXT, TEXT),
     }
 )
 
@@ -78,14 +83,17 @@ def test_some_attributes_alone_are_what_they_are_among_all(
     assert found == {name: whole[name] for name in whole if name in wanted}
 
 
+@pytest.mark.parametrize("identity", [{"event_id": "e" * 36, "clientid": "c" * 36}, {"extensions": {"n": "5"}}])
 @pytest.mark.parametrize("wanted", [frozenset(), frozenset({"a"}), frozenset({"a", "b"})])
-def test_what_breaks_off_is_corrupt_also_where_it_is_only_stepped_over(wanted: frozenset[str]) -> None:
+def test_what_breaks_off_is_corrupt_also_where_it_is_only_stepped_over(
+    wanted: frozenset[str], identity: dict[str, Any]
+) -> None:
     schema = schema_of(event_type(Attribute(name="a", type="String"), Attribute(name="b", type="Time")))
-    envelope = dict.fromkeys(("id", "type", "source", "subject", "channel"), "x" * 100) | {"time": 1 << 50}
+    envelope: dict[str, Any] = dict.fromkeys(("id", "type", "source", "subject", "channel"), "x" * 100)
+    envelope["time"] = 1 << 50
     data = {"a": "y" * 200, "b": 1 << 50}
-    whole = frame(77) + fastavro_bytes(
-        schema, envelope | {"received_at": 1 << 50, "identifiers": [], "data": data, "lexical": {"t": "z"}}
-    )
+    envelope |= {"received_at": 1 << 50, "identifiers": [], "data": data, "lexical": {"t": "z"}} | identity
+    whole = frame(77) + fastavro_bytes(schema, envelope)
     read = EventDecoder(schema).data_decoder(wanted)
     assert read(whole).keys() == wanted
     for end in range(HEADER_LENGTH, len(whole)):

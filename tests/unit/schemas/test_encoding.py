@@ -37,6 +37,17 @@ VALUES: dict[AttributeKind, st.SearchStrategy[Any]] = {
     AttributeKind.DECIMAL: st.decimals(min_value=-(10**9), max_value=10**9, places=2),
     AttributeKind.JSON: TEXT,
 }
+CLOUDEVENTS = st.fixed_dictionaries(
+    {},
+    optional={
+        "producer_id": TEXT.filter(bool),
+        "type": TEXT.filter(bool),
+        "source": TEXT.filter(bool),
+        "dataschema": TEXT,
+        "datacontenttype": TEXT,
+        "extensions": st.dictionaries(TEXT, TEXT),
+    },
+)
 NAMES = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), unique=True, max_size=8)
 
 
@@ -59,17 +70,18 @@ def typed_events(draw: st.DrawFn) -> tuple[tuple[Attribute, ...], dict[str, Any]
     st.tuples(TEXT, TEXT, MAYBE_TEXT, INSTANTS, INSTANTS, MAYBE_TEXT),
     st.lists(st.tuples(TEXT, TEXT)),
     st.none() | st.dictionaries(TEXT, TEXT, min_size=1),
-    st.data(),
+    st.tuples(CLOUDEVENTS, st.data()),
 )
 def test_typed_events_are_what_fastavro_writes(
     event: tuple[tuple[Attribute, ...], dict[str, Any]],
     envelope: tuple[str, str, str | None, int, int, str | None],
     identifiers: list[tuple[str, str]],
     lexical: dict[str, str] | None,
-    data: st.DataObject,
+    rest: tuple[dict[str, Any], st.DataObject],
 ) -> None:
     attributes, values = event
-    event_id, source, subject, time, received_at, channel = envelope
+    own, data = rest
+    event_id, client, subject, time, received_at, channel = envelope
     # A client may be registered for some of the attributes only, and in an order of its own.
     sent = data.draw(st.permutations(attributes))[: data.draw(st.integers(0, len(attributes)))]
     names = [attribute.name for attribute in sent]
@@ -77,21 +89,24 @@ def test_typed_events_are_what_fastavro_writes(
     encoder = EventEncoder(schema_id=77, code="Order", attributes=attributes, sent=names)
 
     value = encoder.encode(
+        draft(
+            client=client,
+            subject=subject,
+            channel=channel,
+            identifiers=tuple(Identifier(*each) for each in identifiers),
+            **own,
+        ),
         event_id=event_id,
-        source=source,
-        subject=subject,
         time=time,
         received_at=received_at,
-        channel=channel,
-        identifiers=[Identifier(*each) for each in identifiers],
         data=encoder.data([values[name] for name in names]),
         lexical=lexical,
     )
 
     record = {
-        "id": event_id,
-        "type": "Order",
-        "source": source,
+        "id": own.get("producer_id", event_id),
+        "type": own.get("type", "Order"),
+        "source": own.get("source", client),
         "subject": subject,
         "time": time,
         "received_at": received_at,
@@ -99,6 +114,11 @@ def test_typed_events_are_what_fastavro_writes(
         "identifiers": [{"name": name, "value": text} for name, text in identifiers],
         "data": {mangle(name): values[name] for name in names},
         "lexical": lexical,
+        "event_id": event_id,
+        "clientid": client,
+        "dataschema": own.get("dataschema"),
+        "datacontenttype": own.get("datacontenttype"),
+        "extensions": own.get("extensions", {}),
     }
     assert unframe(value) == (77, 5)
     assert value[5:] == fastavro_bytes(schema_of(of), record)

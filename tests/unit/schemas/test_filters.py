@@ -7,6 +7,7 @@ import operator
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,12 +26,21 @@ class Event:
 
     def __init__(self, data: Any = None, **fields: Any) -> None:
         self.data = data
-        self.source: str = fields.get("source", "shop-1")
-        self.type: str = fields.get("type", "Order")
+        self.clientid: str = fields.get("clientid", "shop-1")
+        self.code: str = fields.get("code", "Order")
+        self.id: str = fields.get("id", "7")
+        self.source: str = fields.get("source", self.clientid)
+        self.type: str = fields.get("type", self.code)
+        self.dataschema: str | None = fields.get("dataschema")
+        self.datacontenttype: str | None = fields.get("datacontenttype")
+        self.extensions: dict[str, Any] = fields.get("extensions", {})
         self.subject: str | None = fields.get("subject")
         self.channel: str | None = fields.get("channel")
         self.time: int = fields.get("time", 1_614_875_814_591_000)
-        self.identifiers: tuple[Identifier, ...] = fields.get("identifiers", ())
+        self.known_identifiers: tuple[Identifier, ...] = fields.get("identifiers", ())
+
+    def extension_values(self) -> dict[str, Any]:
+        return self.extensions
 
     def data_value(self) -> Any:
         return self.data
@@ -297,11 +307,79 @@ def test_an_event_filter_is_its_lists_and_its_condition() -> None:
     event.channel = "web"
     assert not compiled.matches(event)
     assert {term.path for term in compiled.equality_terms()} == {
-        ("source",),
+        ("clientid",),
         ("channel",),
         ("identifiers", "customer"),
         ("data", "x"),
     }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "version", "expected"),
+    [
+        ({"source": ["/o"]}, 2, True),
+        ({"source": ["/o"]}, 1, False),
+        ({"source": ["client"]}, 2, False),
+        ({"source": ["client"]}, 1, True),
+        ({"type": ["shop/Order"]}, 2, True),
+        ({"type": ["shop/Order"]}, 1, False),
+        ({"type": ["Order"]}, 2, False),
+        ({"type": ["Order"]}, 1, True),
+        ({"clientid": ["client"], "id": ["8"], "dataschema": [{"prefix": "http:"}]}, 2, True),
+        ({"datacontenttype": [{"exists": False}]}, 2, True),
+        ({"extensions": {"region": ["eu"], "n": [{"numeric": [">", 4]}]}}, 2, True),
+        ({"extensions": {"n": ["5"]}}, 2, False),
+        ({"extensions": {"other": [{"exists": False}]}}, 2, True),
+    ],
+)
+def test_the_attributes_of_a_cloudevent_by_the_version_of_the_filter(
+    pattern: Any,
+    version: int,
+    expected: bool,  # noqa: FBT001 -- a column
+) -> None:
+    event = Event(
+        clientid="client",
+        code="Order",
+        source="/o",
+        type="shop/Order",
+        id="8",
+        dataschema="http://x/y",
+        extensions={"region": "eu", "n": 5},
+    )
+    plain = EventFilter(
+        id="f",
+        workspace="w",
+        name="f",
+        types=(),
+        condition=json.dumps(pattern),
+        version=version,
+        created_at=0,
+        updated_at=0,
+    )
+    compiled = compile_filter(plain)
+    assert compiled is not None
+    assert expected is compiled.matches(event)
+    sources = msgspec.structs.replace(plain, condition=None, sources=("/o",), version=version)
+    by_sources = compile_filter(sources)
+    assert by_sources is not None
+    assert by_sources.matches(event) is (version == 2)
+
+
+def test_a_stored_filter_without_a_version_is_of_version_1() -> None:
+    stored = b'{"kind":"event_filter","id":"f","workspace":"w","name":"f","types":[],"created_at":0,"updated_at":0}'
+    assert msgspec.json.decode(stored, type=EventFilter).version == 1
+
+
+@pytest.mark.parametrize("field", ["id", "clientid", "dataschema", "datacontenttype", "extensions", "code"])
+def test_version_1_has_the_fields_that_it_had(field: str) -> None:
+    with pytest.raises(InvalidFilter):
+        compile_condition(json.dumps({field: ["x"]}), version=1)
+
+
+def test_an_unknown_version_is_refused() -> None:
+    unknown = EventFilter(id="f", workspace="w", name="f", types=(), version=3, created_at=0, updated_at=0)
+    with pytest.raises(InvalidFilter, match="version 3"):
+        compile_filter(unknown)
 
 
 def test_an_event_filter_without_restrictions_has_no_condition() -> None:

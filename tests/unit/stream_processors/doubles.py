@@ -18,7 +18,8 @@ class FakeMessage:
     ) -> None:
         self._place = (topic, partition, offset)
         self._value = framed(f"event-{offset}") if value is None else value
-        self._headers = headers
+        # As the publisher writes it: the event's id is read there.
+        self._headers = [("hr_event", f"event-{offset}".encode())] if headers is None else headers
         self._timestamp = timestamp
 
     def topic(self) -> str:

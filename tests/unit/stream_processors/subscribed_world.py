@@ -23,15 +23,25 @@ ORDERS = event_topic("acme", "events", "Order")
 
 
 class Decoded(msgspec.Struct):
-    """A decoded event."""
+    """A decoded event. Without ``client`` and ``of``, its source is the client and its type the code."""
 
     source: str
     type: str
+    known_identifiers: tuple[Identifier, ...]
     subject: str | None
     time: int
     channel: str | None
-    identifiers: tuple[Identifier, ...]
     data: Any
+    client: str | None = None
+    of: str | None = None
+
+    @property
+    def clientid(self) -> str:
+        return self.client or self.source
+
+    @property
+    def code(self) -> str:
+        return self.of or self.type
 
     def data_value(self) -> Any:
         return self.data
@@ -61,6 +71,8 @@ class Message:
                 ("ce_type", event.type.encode()),
                 ("ce_time", timestamps.to_text(event.time).encode()),
             ]
+            if event.client is not None:
+                self._headers.append(("ce_clientid", event.client.encode()))
             if event.subject is not None:
                 self._headers.append(("ce_subject", event.subject.encode()))
 
@@ -84,7 +96,7 @@ def event(data: Any = None, **fields: Any) -> Decoded:
         "subject": None,
         "time": LINKED_AT,
         "channel": None,
-        "identifiers": (),
+        "known_identifiers": (),
     }
     return Decoded(**(defaults | fields), data=data)
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import uuid
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from schemas import topics
+from schemas.codec import EventDecoder
 from schemas.delivery import (
     Delivery,
     GroupedDelivery,
@@ -19,8 +21,10 @@ from schemas.delivery import (
 from schemas.errors import CorruptRecord
 from schemas.ids import delivery_id
 from schemas.subscription import Endpoint, EndpointType
+from schemas.validation import EventWriter
 from stream_processors.deliveries import Tally, delivery_record, delivery_records, event_id, wanted
 from stream_processors.matching import Match
+from tests.unit.schemas.event_types import EVENT_ID, RECEIVED_AT, draft, event_type, older_schema_of
 from tests.unit.stream_processors.doubles import FakeMessage, framed
 
 if TYPE_CHECKING:
@@ -117,28 +121,22 @@ def test_a_channel_template_is_filled_in_from_the_headers() -> None:
     assert record.key == b"w/Order:A-1"
 
 
-def test_the_event_id_is_read_off_the_front() -> None:
-    assert event_id(framed("01a2")) == "01a2"
-    assert event_id(b"\x00\x00\x00\x00\x01" + b"\xc8\x01" + b"x" * 100) == "x" * 100
+def test_the_event_id_is_read_from_the_headers() -> None:
+    assert event_id(FakeMessage(0, headers=[("ce_id", b"theirs"), ("hr_event", b"01a2")]), UNDECODABLE) == "01a2"
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        b"",
-        b"\x00\x00",
-        b"{}",
-        b"\x01\x00\x00\x00\x01\x02a",
-        b"\x00\x00\x00\x00\x01\x08a",
-        b"\x00\x00\x00\x00\x01\x03a",
-        b"\x00\x00\x00\x00\x01\xff\xff",
-        b"\x00\x00\x00\x00\x01\x02\xff",
-        b"\x00\x00\x00\x00\x01\x00",
-    ],
-)
-def test_what_does_not_start_like_an_event_is_corrupt(value: bytes) -> None:
-    with pytest.raises(CorruptRecord):
-        event_id(value)
+@pytest.mark.parametrize("headers", [[], [("ce_id", b"theirs")], [("hr_event", b"")]])
+def test_the_event_id_of_an_older_record_is_in_its_value(headers: list[tuple[str, bytes]]) -> None:
+    of = event_type()
+    older = EventWriter(of, None, identity=False)
+    value, _ = older.write(draft({}, producer_id="theirs"), event_id=EVENT_ID, received_at=RECEIVED_AT)
+    decoder = EventDecoder(older_schema_of(of))
+    decoding: Any = SimpleNamespace(decode=decoder.decode)
+
+    assert event_id(FakeMessage(0, value=value, headers=headers), decoding) == EVENT_ID
+    for broken in (b"", b"{}", value[:-1]):
+        with pytest.raises(CorruptRecord):
+            event_id(FakeMessage(0, value=broken, headers=headers), decoding)
 
 
 def test_receipts_tile_the_offsets_and_count_the_deliveries() -> None:

@@ -127,9 +127,9 @@ def test_lists_and_condition_of_a_filter_hold_together(world: World) -> None:
         identifiers={"customer": ("c1",)},
         condition={"data": {"total": [{"numeric": [">", 100]}]}},
     )
-    fitting = event({"total": 101}, channel="till", identifiers=(Identifier("customer", "c1"),))
+    fitting = event({"total": 101}, channel="till", known_identifiers=(Identifier("customer", "c1"),))
     assert world.matched(Message(fitting))
-    for change in ({"source": "shop-3"}, {"channel": "web"}, {"identifiers": ()}, {"data": {"total": 100}}):
+    for change in ({"source": "shop-3"}, {"channel": "web"}, {"known_identifiers": ()}, {"data": {"total": 100}}):
         assert not world.matched(Message(msgspec.structs.replace(fitting, **change)))
 
 
@@ -196,3 +196,21 @@ def test_ordered_subscriptions_of_one_endpoint_stay_apart(world: World) -> None:
     found = MatchIndex(world.view).match(message, FakeDecoding(message.event))
 
     assert {(match.subscriptions, match.order) for match in found} == {(("a", "b"), None), (("c",), 2), (("d",), 1)}
+
+
+def test_a_stored_filter_means_the_client_and_a_new_one_the_cloudevents_source(world: World) -> None:
+    """Of records of this release as of earlier ones, which had the client as their source."""
+    world.subscribe("stored", sources=("client-1",), condition={"type": ["Order"]})
+    world.subscribe("new", sources=("/o",), condition={"type": ["events/Order"]}, version=2)
+    world.subscribe("by client", condition={"clientid": ["client-1"]}, version=2)
+    own = event(source="/o", type="events/Order", client="client-1", of="Order")
+    for headers in (True, False):
+        found = world.matched(Message(own, headers=headers))
+        assert found.keys() == {"endpoint-stored", "endpoint-new", "endpoint-by client"}
+    older = event(source="client-1")
+    assert world.matched(Message(older)).keys() == {"endpoint-stored", "endpoint-by client"}
+
+
+def test_a_stored_filter_finds_extensions_among_the_identifiers(world: World) -> None:
+    world.subscribe("stored", identifiers={"region": ("eu",)})
+    assert world.matched(Message(event(known_identifiers=(Identifier("region", "eu"),))))

@@ -72,6 +72,8 @@ RECORDS = st.fixed_dictionaries(
         "time": st.sampled_from([0, 1_614_875_814_591_000]),
         "received_at": st.just(0),
         "channel": st.sampled_from([None, "a"]),
+        "clientid": st.sampled_from(["", "a", "b"]),
+        "extensions": st.sampled_from([{}, {"a": "a"}]),
         "identifiers": st.sampled_from([[], [{"name": "a", "value": "a"}]]),
         "data": st.fixed_dictionaries(
             {mangle(name): st.one_of(values, values, st.none()) for name, (_, values) in VALUES.items()}
@@ -88,18 +90,20 @@ def encoded(record: dict[str, Any]) -> bytes:
 
 
 @settings(deadline=None)
-@given(PATTERNS, st.lists(RECORDS, min_size=3, max_size=3), st.sets(NAMES, max_size=1))
+@given(PATTERNS, st.lists(RECORDS, min_size=3, max_size=3), st.sets(NAMES, max_size=1), st.sampled_from([1, 2]))
 def test_a_condition_holds_of_its_attributes_alone_when_it_holds_of_the_whole_event(
-    pattern: dict[str, Any], records: list[dict[str, Any]], of_others: set[str]
+    pattern: dict[str, Any], records: list[dict[str, Any]], of_others: set[str], version: int
 ) -> None:
     catalog: Any = SimpleNamespace(view=SimpleNamespace(schema={7: SimpleNamespace(text=SCHEMA)}.get))
     decoders = Decoders(catalog)
-    condition = Condition(pattern)
+    condition = Condition(pattern, version)
     looked_at = None if condition.attributes is None else condition.attributes | of_others
     for record in records:
         value = encoded(record)
         sent = {"specversion": "1.0", "source": record["source"], "subject": record["subject"]}
         sent["time"] = timestamps.to_text(record["time"])
+        if record["clientid"]:
+            sent["clientid"] = record["clientid"]
         headers = [(f"ce_{name}", text.encode()) for name, text in sent.items() if text is not None]
         message: Any = Message(topic="t", value=value, headers=headers)
 

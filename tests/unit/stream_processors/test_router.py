@@ -298,7 +298,7 @@ def test_aborts_never_count_as_failures_of_a_record() -> None:
 def test_an_events_contracts_are_one_record_and_count_one_by_one() -> None:
     first, second = Match(ENDPOINT, ("s1",), 1), Match(ENDPOINT, ("s2",), 2)
     bench = Bench(lambda _message, _decode: [first, second])
-    again = FakeMessage(1, headers=[("hr_request", b'{"contract":"s2"}')])
+    again = FakeMessage(1, headers=[("hr_event", b"e"), ("hr_request", b'{"contract":"s2"}')])
     gone = FakeMessage(2, headers=[("hr_request", b'{"contract":"s3"}')])
 
     bench.batch(FakeMessage(0), again, gone)

@@ -18,6 +18,7 @@ from backbone.ledger.queries import LedgerQueries
 from backbone.ledger.tables import METADATA, open_ledger
 from backbone.ledger.writer import LedgerWriter
 from schemas.errors import Misconfigured, Unavailable
+from schemas.reading import ReadScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +68,7 @@ def test_the_steps_lead_to_the_tables_that_the_code_uses(engine: Engine) -> None
 def test_a_ledger_from_before_the_steps_is_brought_up_to_date_and_keeps_its_rows(first: Engine) -> None:
     LedgerWriter(first).create()
     assert differences(first) == []
-    found = LedgerQueries(first).event("acme", "e1")
+    found = LedgerQueries(first).event(ReadScope(workspace="acme"), "e1")
     assert found is not None
     assert (found.producer_id, found.deliveries[0].tries[0].response) == ("theirs", "ok")
 
@@ -90,7 +91,7 @@ def test_steps_only_add_and_an_older_process_goes_on_writing(first: Engine) -> N
             for table, values in rows
         ),
     )
-    found = LedgerQueries(first).event("acme", "later")
+    found = LedgerQueries(first).event(ReadScope(workspace="acme"), "later")
     assert found is not None
     assert found.deliveries[0].tries[0].response == "ok"
 

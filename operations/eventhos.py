@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from operations.errors import CallFailed
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 TARGET_URL = "http://127.0.0.1:8090/eventhos"
 """Where the contract of the fixtures posts to; whoever tries it listens there."""
+
+NOWHERE_URL = "http://receiver.example:8090/eventhos"
+"""The same where webhooks to this machine are not allowed: nothing arrives."""
 
 EVERYTHING = "OAUTH2_global:*"
 """The permission that stands for all."""
@@ -102,8 +106,15 @@ async def eventhos_clients(api: OwnApi, session: aiohttp.ClientSession) -> dict[
         made[system] = await _system(calls, system, made[client]["id"])
     made["EV"] = await _event(calls, "EV", made["S1"]["id"])
     made["EV2"] = await _event(calls, "EV2", made["S1"]["id"])
-    action = await _action(calls, made["S1"]["id"])
-    made["EV"] |= {"contract": await _contract(calls, made["EV"], action), "action": action, "url": TARGET_URL}
+    url = TARGET_URL
+    try:
+        action = await _action(calls, made["S1"]["id"], url)
+    except CallFailed as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        url = NOWHERE_URL
+        action = await _action(calls, made["S1"]["id"], url)
+    made["EV"] |= {"contract": await _contract(calls, made["EV"], action), "action": action, "url": url}
     return made
 
 
@@ -139,8 +150,8 @@ async def _event(calls: EventhosApi, name: str, system: int) -> dict[str, Any]:
     return {"id": found["id"], "identifier": found["identifier"], "system": system}  # type: ignore[index]  # just made
 
 
-async def _action(calls: EventhosApi, system: int) -> int:
-    members = {"name": "fixtures", "operation": "process", "url": TARGET_URL, "method": "post"}
+async def _action(calls: EventhosApi, system: int, url: str) -> int:
+    members = {"name": "fixtures", "operation": "process", "url": url, "method": "post"}
     identifier = "fixtures-action"
     return await calls.restore("/action", "identifier", identifier, identifier=identifier, system_id=system, **members)
 

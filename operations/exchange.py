@@ -24,6 +24,9 @@ IDENTIFIERS = ("email", "cookieId")
 PUSH_URL = "http://127.0.0.1:8090/exchange"
 """Where the push consumer of the fixtures says that it listens, until it registers another URL."""
 
+NOWHERE_URL = "http://receiver.example:8090/exchange"
+"""The same where webhooks to this machine are not allowed: nothing arrives."""
+
 
 class ExchangeApi:
     """The Exchange API of a running gateway, with one authentication key."""
@@ -119,11 +122,25 @@ async def exchange_endpoints(api: OwnApi, session: aiohttp.ClientSession) -> dic
     for name in ("SUB", "PULL"):
         consumer = await exchange_client(api, name, roles=["subscriber"])
         calls = ExchangeApi(session, api.url, consumer["key"])
-        await calls.put_endpoint(consumer["name"], push_to=PUSH_URL if name == "SUB" else None, pull=name == "PULL")
+        if name == "SUB":
+            consumer["url"] = await _push(calls, consumer["name"])
+        else:
+            await calls.put_endpoint(consumer["name"], pull=True)
         await calls.register(EVENT_TYPE, kind="SUBSCRIBE")
         made[name] = consumer
-    made["SUB"]["url"] = PUSH_URL
     return made
+
+
+async def _push(calls: ExchangeApi, name: str) -> str:
+    """Register where the consumer is pushed to; the URL."""
+    try:
+        await calls.put_endpoint(name, push_to=PUSH_URL)
+    except CallFailed as error:
+        if error.status != HTTPStatus.BAD_REQUEST:
+            raise
+        await calls.put_endpoint(name, push_to=NOWHERE_URL)
+        return NOWHERE_URL
+    return PUSH_URL
 
 
 async def exchange_client(api: OwnApi, name: str, *, roles: Sequence[str], level: str = "endpoint") -> dict[str, Any]:

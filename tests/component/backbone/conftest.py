@@ -88,6 +88,8 @@ async def worker_factory(kafka: KafkaSettings, admin: Admin) -> AsyncIterator[Wo
         idempotency.start()
         await producer.start()
         await catalog.caught_up()
+        # A broker that was used before has answers to read; a claim would wait for them, but not for long.
+        await idempotency.caught_up(timeout=60)
         return worker
 
     yield make

@@ -29,6 +29,8 @@ _TIMEOUT = 4.0
 _LOOK_EVERY = 0.25
 _SERVER_ERRORS = range(500, 600)
 _UNAVAILABLE = 503
+_DOCUMENTED = "eventhos 500"
+"""What that family's document answers instead: 500 with code 500000."""
 
 
 class Rehearsal:
@@ -133,4 +135,4 @@ async def _subscribe(api: OwnApi, hooks: Hooks, senders: list[Sender]) -> tuple[
 
 def _is_server_error(answer: str) -> bool:
     status = answer.rpartition(" ")[2]
-    return status.isdigit() and int(status) in _SERVER_ERRORS and int(status) != _UNAVAILABLE
+    return answer != _DOCUMENTED and status.isdigit() and int(status) in _SERVER_ERRORS and int(status) != _UNAVAILABLE

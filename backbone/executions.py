@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
-from backbone.idempotency import Answer, IdempotencyKey
+from backbone.idempotency import IdempotencyKey
 from backbone.kafka.records import Record
+from backbone.known_answers import Answer
 from backbone.ledger.executions import ExecutedContract, ExecutionQueries, ReceivedEvent, ReceivedQuery
 from schemas import timestamps, topics
 from schemas.delivery import Attempt, Outcome

@@ -14,7 +14,7 @@ import hashlib
 import logging
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from backbone.claim_log import ClaimLog, new_claim, partition_of, parts, record_
 from backbone.claims import ClaimRecord, Held, HeldClaims
 from backbone.kafka.records import Record
 from backbone.kafka.tail import TopicTail
+from backbone.known_answers import Answer, KnownAnswers
 from backbone.offset_waits import OffsetWaits
 from schemas import topics
 from schemas.errors import (
@@ -75,18 +76,6 @@ class IdempotencyKey(msgspec.Struct, frozen=True):
         return hashlib.blake2b(f"{self.client}\0{self.key}".encode(), digest_size=_DIGEST_BYTES).digest()
 
 
-class Answer(msgspec.Struct, frozen=True, array_like=True):
-    """What was answered: where each event went. The events' ids are not kept, for they follow from the key.
-
-    ``places`` has one (index into ``topics``, partition, offset) per event; ``received_at`` is in microseconds.
-    """
-
-    body_hash: bytes
-    topics: tuple[str, ...]
-    places: tuple[tuple[int, int, int], ...]
-    received_at: int
-
-
 class _Answers(msgspec.Struct, frozen=True, array_like=True):
     """The value of a record: answers by digest, all of one client."""
 
@@ -103,31 +92,6 @@ class Claimed(msgspec.Struct, frozen=True):
     answers: list[Answer | None]
     taken_over: dict[int, Held]
     seconds: float
-
-
-class _Remembered(msgspec.Struct, frozen=True):
-    """The digests of one record, so that they can be forgotten together."""
-
-    recorded_at: int
-    digests: list[bytes]
-
-
-class _ClientKeys(msgspec.Struct):
-    """What is remembered of one client: how many keys, and its records by partition, the oldest of each first.
-
-    A process that starts reads one partition after the other: only in its own does a record stand behind older ones.
-    """
-
-    count: int
-    partitions: dict[int, deque[_Remembered]]
-
-    def oldest(self) -> deque[_Remembered]:
-        """The records of the partition that has the oldest one in front; there is at least one."""
-        return min(self.partitions.values(), key=lambda records: records[0].recorded_at)
-
-    def holds_several(self) -> bool:
-        """Whether there is more than one record."""
-        return len(self.partitions) > 1 or any(len(records) > 1 for records in self.partitions.values())
 
 
 def _refuse(mismatched: Sequence[str]) -> None:
@@ -158,13 +122,11 @@ class IdempotencyLog:
         self.settings = settings
         self._producer = producer
         self._window = settings.idempotency_window
-        self._keys_per_client = settings.idempotency_keys
         margin = max(_LEAST_MARGIN, settings.delivery_timeout / 4)
         lease = settings.delivery_timeout + margin
         self._search = margin - _MOST_WAIT
-        self._answers: dict[bytes, bytes] = {}
+        self._answers = KnownAnswers(self._window, settings.idempotency_keys)
         self._held = HeldClaims()
-        self._clients: dict[str, _ClientKeys] = {}
         self._swept_at = 0
         self._probed = 0
         self._changing = threading.Lock()
@@ -215,12 +177,8 @@ class IdempotencyLog:
     @property
     def effective_window(self) -> float:
         """Seconds for which every client's keys are remembered: less than the window when one is at its bound."""
-        shortest = float(self._window)
         with self._changing:
-            for keys in self._clients.values():
-                if keys.count >= self._keys_per_client:
-                    shortest = min(shortest, time.time() - keys.oldest()[0].recorded_at / 1_000)
-        return max(0.0, shortest)
+            return self._answers.effective_window(time.time())
 
     def answered(self, keys: Sequence[IdempotencyKey]) -> list[Answer | None]:
         """The answers that are known of here without asking Kafka.
@@ -351,11 +309,11 @@ class IdempotencyLog:
         """The answer under a key, whatever its body; else that of an older release to the very same publish."""
         found = self._answers.get(digest)
         if found is not None:
-            return _ANSWER.decode(found)
+            return found
         for older, body_hash in key.older:
             found = self._answers.get(older)
-            if found is not None and (answer := _ANSWER.decode(found)).body_hash == body_hash:
-                return answer
+            if found is not None and found.body_hash == body_hash:
+                return found
         return None
 
     def _apply(self, message: Message) -> None:
@@ -373,15 +331,8 @@ class IdempotencyLog:
             raise CorruptRecord(f"not an idempotency record: {error}") from error
         recorded_at = message.timestamp()[1]
         with self._changing:
-            # The first answer under a key stands.
-            added = [digest for digest, _ in answers if digest not in self._answers]
-            self._answers.update((digest, bytes(answer)) for digest, answer in answers if digest not in self._answers)
+            self._answers.add(client, message.partition() or 0, recorded_at, answers)
             self._held.answered(digest for digest, _ in answers)
-            keys = self._clients.setdefault(client, _ClientKeys(0, {}))
-            keys.partitions.setdefault(message.partition() or 0, deque()).append(_Remembered(recorded_at, added))
-            keys.count += len(added)
-            while keys.count > self._keys_per_client and keys.holds_several():
-                self._forget_oldest(keys)
             self._sweep(recorded_at)
         self._waits.note([digest for digest, _ in answers])
 
@@ -396,23 +347,10 @@ class IdempotencyLog:
         """Called on the tail's thread after a batch was applied."""
         self._waits.advance()
 
-    def _forget_oldest(self, keys: _ClientKeys) -> None:
-        records = keys.oldest()
-        oldest = records.popleft()
-        if not records:
-            keys.partitions = {number: each for number, each in keys.partitions.items() if each}
-        keys.count -= len(oldest.digests)
-        for digest in oldest.digests:
-            self._answers.pop(digest, None)
-
     def _sweep(self, now: int) -> None:
         """Forget what is older than the window, of all clients, at most a hundred times a window."""
         if now - self._swept_at < self._window * 10:
             return
         self._swept_at = now
-        for client, keys in list(self._clients.items()):
-            while keys.partitions and keys.oldest()[0].recorded_at < now - self._window * 1_000:
-                self._forget_oldest(keys)
-            if not keys.partitions:
-                del self._clients[client]
+        self._answers.forget(now - self._window * 1_000)
         self._held.forget(now - self._window * 1_000)

@@ -10,9 +10,10 @@ import msgspec
 from backbone.catalog.evolution import has_identity
 from backbone.event_keys import distinct_keys, draft_id, event_key, named_mismatch, older_event_id
 from backbone.event_writes import EventWrites
-from backbone.idempotency import Answer, IdempotencyKey
+from backbone.idempotency import IdempotencyKey
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
 from backbone.kafka.records import ANY_PARTITION, Record, partition_for
+from backbone.known_answers import Answer
 from schemas import timestamps
 from schemas.access import Role
 from schemas.errors import IdempotencyMismatch, InvalidEvent, InvalidRequest, PayloadTooLarge, PermissionDenied, Problem

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backbone.catalog.accounts import existing_workspace
+from backbone.catalog.event_type_changes import Registered, changes_of, following, with_also
 from backbone.catalog.eventhos import check_not_kept
-from backbone.catalog.evolution import check_settings, evolved, existing_event_type
+from backbone.catalog.evolution import evolved, existing_event_type
 from backbone.catalog.writer import Changes
 from backbone.kafka.topology import event_topic_spec
 from schemas import timestamps, topics
-from schemas.access import Realm
 from schemas.attributes import canonical
 from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Problem
 from schemas.event_type import Compatibility, EventType, LedgerPolicy, Registration, RegistrationKind
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from schemas.access import Client
     from schemas.event_type import Attribute
     from schemas.resources import Resource
-
-Registered = tuple[EventType, Registration | None]
 
 
 class EventTypes:
@@ -142,7 +140,7 @@ class EventTypes:
                 if found is not None and listed is not None and listed != found.declared:
                     raise AlreadyExists(f"event type {namespace}/{code} exists with other attributes")
                 declared = event_type.declared if listed is None else listed
-                return _changes(view, found, msgspec.structs.replace(event_type, declared=declared), None)
+                return changes_of(view, found, msgspec.structs.replace(event_type, declared=declared), None)
             wanted = Registration(
                 client=client.id,
                 workspace=workspace,
@@ -160,10 +158,10 @@ class EventTypes:
             if registered is not None:
                 _check_same(registered, wanted, attributes_said=listed is not None)
                 wanted = registered
-            return _changes(view, found, event_type, wanted)
+            return changes_of(view, found, event_type, wanted)
 
         # Refused before a topic is created for it, and a repeat is answered without taking the writer lock.
-        whole = _with(decide, beside)
+        whole = with_also(decide, beside)
         await self._catalog.caught_up()
         planned = whole(self._catalog.view)
         if not planned.put:
@@ -217,10 +215,10 @@ class EventTypes:
                 raise Conflict(f"event type {namespace}/{code} is open: it has no attributes")
             event_type = msgspec.structs.replace(found, **asked)
             if attributes is None:
-                return _changes(view, found, event_type, None)
-            following = _following(view, found, event_type.declared)
-            changes = _changes(view, found, event_type, None, following)
-            return dataclasses.replace(changes, put=[*changes.put, *following])
+                return changes_of(view, found, event_type, None)
+            follow = following(view, found, event_type.declared)
+            changes = changes_of(view, found, event_type, None, follow)
+            return dataclasses.replace(changes, put=[*changes.put, *follow])
 
         if partitions is not None:
             await self._catalog.caught_up()
@@ -238,7 +236,7 @@ class EventTypes:
 
         def decide(view: CatalogView) -> Changes[Registered]:
             found = existing_event_type(view, event_type.topic)
-            return _changes(view, found, found, None)
+            return changes_of(view, found, found, None)
 
         renewed, _ = await self._writer.write(decide)
         return renewed
@@ -278,7 +276,7 @@ class EventTypes:
             registration = _existing_registration(view, client_id, topic, kind)
             if found.open and attributes:
                 raise Conflict(f"event type {namespace}/{code} is open: it has no attributes")
-            return _changes(view, found, found, msgspec.structs.replace(registration, **asked))
+            return changes_of(view, found, found, msgspec.structs.replace(registration, **asked))
 
         return await self._writer.write(decide)
 
@@ -347,67 +345,6 @@ class EventTypes:
                 f"the topic of an earlier event type {event_type.namespace}/{event_type.code} is still there, and is "
                 f"{kept}: register this one alike, or delete the topic {event_type.topic} in Kafka first"
             )
-
-
-def _with(
-    decide: Callable[[CatalogView], Changes[Registered]], beside: Callable[[CatalogView], Sequence[Resource]] | None
-) -> Callable[[CatalogView], Changes[Registered]]:
-    """A decision that puts what another one puts besides."""
-    if beside is None:
-        return decide
-
-    def decide_both(view: CatalogView) -> Changes[Registered]:
-        changes = decide(view)
-        return dataclasses.replace(changes, put=[*changes.put, *beside(view)])
-
-    return decide_both
-
-
-def _following(view: CatalogView, before: EventType, attributes: Sequence[Attribute]) -> list[Registration]:
-    """The registrations that change with their event type, changed.
-
-    Raises:
-        Conflict: the event type would keep an attribute that it shall lose, because another registration lists it.
-    """
-    whole, wanted = ({each.name for each in listed} for listed in (before.attributes, attributes))
-    following, kept = [], []
-    for each in view.registrations_for(before.topic):
-        names = {attribute.name for attribute in each.attributes}
-        client = view.client(each.client)
-        if names == whole and client is not None and client.realm is Realm.HEADRACE:
-            following.append(msgspec.structs.replace(each, attributes=tuple(attributes), updated_at=timestamps.now()))
-        elif names - wanted:
-            kept.append(f"{', '.join(sorted(names - wanted))} in {each.registration.value} of client {each.client}")
-    if kept:
-        raise Conflict(f"registrations still list attributes that are left out: {'; '.join(kept)}. Change these first.")
-    return following
-
-
-def _changes(
-    view: CatalogView,
-    before: EventType | None,
-    event_type: EventType,
-    registration: Registration | None,
-    following: Sequence[Registration] = (),
-) -> Changes[Registered]:
-    """Put what differs from the view: the registration, and the event type with the attributes that come of it.
-
-    ``following`` are other registrations as they will be; they are counted, and put by the caller.
-    """
-    check_settings(event_type)
-    changed = {each.key: each for each in following}
-    registrations = [changed.get(each.key, each) for each in view.registrations_for(event_type.topic)]
-    put: list[Resource] = []
-    if registration is not None:
-        if view.get(registration.key) != registration:
-            registration = msgspec.structs.replace(registration, updated_at=timestamps.now())
-            put.append(registration)
-        registrations = [each for each in registrations if each.key != registration.key] + [registration]
-    event_type, schemas = evolved(view, event_type, registrations)
-    if event_type != before:
-        event_type = msgspec.structs.replace(event_type, updated_at=timestamps.now())
-        put.append(event_type)
-    return Changes(put=put, schemas=schemas, result=(event_type, registration))
 
 
 def _check_names(namespace: str, code: str) -> None:

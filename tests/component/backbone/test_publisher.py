@@ -11,9 +11,10 @@ import pytest
 
 from backbone.catalog.indexes import RegisteredSchema
 from backbone.catalog.records import schema_record
-from backbone.idempotency import Answer, IdempotencyKey
+from backbone.idempotency import IdempotencyKey
 from backbone.kafka.producer import MAX_RECORD_BYTES
 from backbone.kafka.records import Message, partition_for
+from backbone.known_answers import Answer
 from backbone.publisher import Publisher
 from ingest_api.families.cloudevents import Translator
 from schemas.access import Client, Role

@@ -12,11 +12,12 @@ import pytest
 
 from backbone import idempotency
 from backbone.claims import ClaimRecord
-from backbone.idempotency import Answer, IdempotencyKey, IdempotencyLog
+from backbone.idempotency import IdempotencyKey, IdempotencyLog
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Ack, Message, Record
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.tail import TopicTail
+from backbone.known_answers import Answer
 from schemas.errors import (
     CorruptRecord,
     IdempotencyMismatch,
@@ -99,7 +100,7 @@ def test_what_is_older_than_the_window_is_forgotten_with_its_client() -> None:
     log._apply(record(key("new", client="other"), at=2 * HOUR + HOUR // 10))
     assert offset_of(log, key("old")) is None
     assert offset_of(log, key("new", client="other")) == 1
-    assert list(log._clients) == ["other"]
+    assert log._answers.clients == ["other"]
 
 
 def test_a_client_at_its_bound_loses_its_oldest_keys_and_no_other_clients() -> None:

@@ -36,6 +36,12 @@ _DOTS = re.compile("[\u3002\uff0e\uff61]")
 _LAST_IS_NUMBER = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 """Such a host is an IPv4 address or nothing (URL Standard, section 3.5)."""
 
+_FORBIDDEN = re.compile(r"[\x00-\x20#%/:<>?@\[\\\]^|\x7f]")
+"""What no host name has (URL Standard, "forbidden domain code point")."""
+
+_LONGEST_LABEL = 63
+"""Characters between two dots (RFC 1035 section 2.3.4)."""
+
 ANYWHERE = ("0.0.0.0/0", "::/0")
 """All networks, as ``Destinations`` takes them."""
 
@@ -79,6 +85,8 @@ class Destinations:
         else:
             try:
                 address = _literal(host)
+                if address is None:
+                    _check_name(host, url)
             except ValueError:
                 return f"{host} is neither a host name nor an address"
         if address is None or self._permits(address):
@@ -119,6 +127,14 @@ def _literal(host: str) -> Address | None:
     if len(numbers) > _PARTS or any(number >= _BYTE for number in head) or last >= _BYTE ** (_PARTS - len(head)):
         raise ValueError(host)
     return IPv4Address(sum(number * _BYTE ** (_PARTS - 1 - at) for at, number in enumerate(head)) + last)
+
+
+def _check_name(host: str, url: str) -> None:
+    """Raise ``ValueError`` for what no resolver can take for a name; brackets are around addresses only."""
+    is_bracketed = "[" in urlsplit(url).netloc
+    labels = host.split(".")
+    if is_bracketed or _FORBIDDEN.search(host) or not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        raise ValueError(host)
 
 
 def _number(part: str) -> int:

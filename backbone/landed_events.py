@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import headers_of
-from schemas.errors import NotWritten
+from schemas.errors import NotWritten, Unavailable
 from schemas.event_headers import EVENT_ID
 
 if TYPE_CHECKING:
@@ -48,12 +48,17 @@ async def find_landed(
     The partitions are read to their ends, and once more to their ends of a moment later.
 
     Raises:
-        NotWritten: that takes more than ``seconds``.
+        NotWritten: that takes more than ``seconds``, or Kafka does not answer.
     """
     stopping = threading.Event()
     search = _Search(settings, {each.encode() for each in ids}, tuple(places), since, time.monotonic() + seconds)
     try:
         return await asyncio.to_thread(search.run, stopping)
+    except NotWritten:
+        raise
+    except Unavailable as error:
+        # Whatever hindered the search: its claim is released, and the next repeat need not wait for the lease to end.
+        raise NotWritten(f"an earlier try of this publish could not be looked for: {error}") from error
     finally:
         stopping.set()
 

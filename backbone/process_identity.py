@@ -6,6 +6,7 @@ machines' processes, and systems without ``/proc``, are never known to have ende
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def has_ended(process: str) -> bool:
     return bool(rest) and machine == _machine() and number.isdigit() and _started(int(number)) != rest
 
 
+@functools.cache
 def _machine() -> str:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -34,6 +34,8 @@ _TIMEOUT = 408
 _TOO_LARGE = 431
 """Request Header Fields Too Large (RFC 6585)."""
 
+_HEAD_TOO_LARGE = b"A request's line and headers may have %d bytes." % MAX_HEAD_BYTES
+
 _HEADERS = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
 
 _OF_UPGRADES = frozenset((b"upgrade", b"http2-settings"))
@@ -248,6 +250,7 @@ class BoundedConnection(HttpToolsProtocol):
         hosts = [value for name, value in self.headers if name == b"host"]
         codings = [value for name, value in self.headers if name == b"transfer-encoding"]
         version = self.parser.get_http_version()
+        self._check_length()
         if hosts == [self._host] and not codings and version == "1.1" and b"#" not in self.url:
             return
         texts = [[value.decode("latin-1") for value in values] for values in (hosts, codings)]
@@ -258,6 +261,14 @@ class BoundedConnection(HttpToolsProtocol):
             self._refusal = _answer(refusal.status, refusal.message.encode())
             raise _Refused
         self._host = hosts[0] if hosts else None
+
+    def _check_length(self) -> None:
+        """Refuse a head that is too long and ends within what was read last: ``_read`` finds those that do not end."""
+        if self._received - self._progress > MAX_HEAD_BYTES:
+            fields = sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if len(self.url) + fields > MAX_HEAD_BYTES:
+                self._refusal = _answer(_TOO_LARGE, _HEAD_TOO_LARGE)
+                raise _Refused
 
     def on_body(self, body: bytes) -> None:
         """Take a part of a body, which the app bounds."""
@@ -291,8 +302,7 @@ class BoundedConnection(HttpToolsProtocol):
             refusal = self._refusal or _answer(_BAD_REQUEST, message)
         if self._received - self._progress > MAX_HEAD_BYTES:
             # Also what the parser does not take for the length of its URL.
-            message = b"A request's line and headers may have %d bytes." % MAX_HEAD_BYTES
-            refusal = _answer(_TOO_LARGE, message)
+            refusal = _answer(_TOO_LARGE, _HEAD_TOO_LARGE)
         if refusal:
             self._end(refusal)
 

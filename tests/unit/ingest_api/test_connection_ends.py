@@ -140,8 +140,11 @@ async def test_a_request_that_is_broken_itself_is_refused_after_those_before_it(
     assert session.began == ["/1"]
 
 
-async def test_a_url_that_is_too_long_is_told_to_be_so(session: Session) -> None:
-    session.writer.write(b"GET /?" + b"q" * 65_536 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+@pytest.mark.parametrize(
+    "head", [b"GET /?" + b"q" * 65_536 + b" HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nX-Long: " + b"x" * 65_530 + b"\r\n"]
+)
+async def test_a_head_that_is_too_long_is_told_to_be_so(session: Session, head: bytes) -> None:
+    session.writer.write(head + b"Host: x\r\n\r\n")
 
     assert [status for status, _ in await session.answers()] == [431]
 

@@ -26,6 +26,8 @@ from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas.access import Client, Role
+from schemas.attributes import member
+from schemas.channels import TEMPLATE
 from schemas.errors import InvalidRequest, Problem
 from schemas.subscription import HIDDEN, Authorization, AuthorizationType, BodyFormat, Endpoint, EndpointType
 from schemas.topics import SHORTEST_DELAY
@@ -115,7 +117,10 @@ class EndpointInput(Input):
     max_in_flight: Annotated[int, Field(ge=1, le=1_000)] = 16
     authorization: AuthorizationInput | None = None
     enabled: bool = True
-    options: dict[str, str] = Field(default_factory=dict)
+    options: Annotated[
+        dict[str, str],
+        Field(description=f"`{TEMPLATE}`, for a `WEB_SOCKET`: the template of its channels. Others are refused."),
+    ] = Field(default_factory=dict)
 
     @field_validator("headers")
     @classmethod
@@ -230,6 +235,7 @@ async def create_endpoint(
     """With a signing secret that is shown this once."""
     owner_for(caller, Role.SUBSCRIBER)
     _check_for_webhooks(body, body.type)
+    _check_options(body.options, body.type, kept={})
     members = _stored(body.model_dump())
     wanted = Endpoint(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
     endpoint, secret = await gateway.routes.create_endpoint(wanted, key=key)
@@ -258,7 +264,9 @@ async def change_endpoint(
     Where the scheme, host or port of the URL changes, `authorization` and secret headers are to be given again.
     """
     found = await _endpoint(gateway, caller, workspace, endpoint_id)
-    _check_for_webhooks(body, body.type if "type" in body.model_fields_set else found.type)
+    kind = body.type if "type" in body.model_fields_set else found.type
+    _check_for_webhooks(body, kind)
+    _check_options(body.options, kind, kept=found.options)
     members = _stored(body.model_dump(exclude_unset=True))
     changed = await gateway.routes.update_endpoint(workspace, endpoint_id, **members)
     warnings = [] if changed.enabled else [DROPPED]
@@ -297,6 +305,15 @@ def _check_for_webhooks(body: EndpointInput, kind: EndpointType) -> None:
     given = [name for name in ("url", "headers", "authorization") if getattr(body, name)]
     if given:
         places = [Problem(path=f"$.{name}", message=f"is for webhooks, not for {kind.value}") for name in given]
+        raise InvalidRequest("The endpoint is not valid.", places)
+
+
+def _check_options(given: dict[str, str], kind: EndpointType, *, kept: dict[str, str]) -> None:
+    """Refuse options that an endpoint of this type does not have; those that another family gave it may be repeated."""
+    unknown = [name for name in given if name not in kept and (name != TEMPLATE or kind is not EndpointType.WEB_SOCKET)]
+    if unknown:
+        message = f"is no option of a {kind.value}; there is {TEMPLATE}, for a {EndpointType.WEB_SOCKET.value}"
+        places = [Problem(path=member("$.options", name), message=message) for name in unknown]
         raise InvalidRequest("The endpoint is not valid.", places)
 
 

@@ -21,7 +21,7 @@ tokens = RealtimeTokens(TOKEN_SECRET)
 
 
 def endpoint(api: httpx.Client, kind: str = "WEB_SOCKET") -> str:
-    body = {"name": "screen", "type": kind, "url": "https://example.com/"}
+    body = {"name": "screen", "type": kind} | ({"url": "https://example.com/"} if kind == "WEB_HOOK" else {})
     return str(api.post("/headrace/v1/endpoints", json=body).raise_for_status().json()["id"])
 
 

@@ -193,6 +193,7 @@ def test_an_endpoint_changes_only_what_is_sent(workplace: Workplace) -> None:
     made = endpoint(workplace.subscriber, max_in_flight=3)
     address = f"{V1}/endpoints/{made['id']}"
     changed = workplace.subscriber.patch(address, json={"enabled": False, "timeout": 2.5}).json()
+    assert paths(workplace.subscriber.patch(address, json={"options": {"retries": "5"}})) == ["$.options.retries"]
 
     assert (changed["enabled"], changed["timeout"], changed["max_in_flight"]) == (False, 2.5, 3)
     assert workplace.subscriber.delete(address).status_code == 204
@@ -212,6 +213,9 @@ def test_an_endpoint_changes_only_what_is_sent(workplace: Workplace) -> None:
         ({"max_in_flight": 0}, "$.max_in_flight"),
         ({"unheard_of": 1}, "$.unheard_of"),
         ({"options": {"unlinked_at": "soon"}}, "$.options.unlinked_at"),
+        ({"options": {"chanel": "x"}, "type": "WEB_SOCKET", "url": None}, "$.options.chanel"),
+        ({"options": {"channel": "x"}}, "$.options.channel"),
+        ({"options": {"channel": "x"}, "type": "FILE", "url": None}, "$.options.channel"),
     ],
 )
 def test_an_endpoint_that_cannot_be_is_refused(workplace: Workplace, members: dict[str, Any], path: str) -> None:

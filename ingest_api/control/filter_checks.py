@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ingest_api.families.cloudevent_attributes import name_problem
 from schemas.attributes import member
 from schemas.errors import InvalidFilter, Problem
 from schemas.topics import event_topic
@@ -22,6 +23,8 @@ ANY = "*"
 class _Asked(NamedTuple):
     """An attribute that a condition looks at; ``absent`` if it only asks whether it is missing."""
 
+    field: str
+    """``data`` or ``extensions``."""
     path: str
     name: str
     absent: bool
@@ -35,8 +38,31 @@ def filter_warnings(
     A wildcard stands for types to come, and an open type has any attribute.
 
     Raises:
-        InvalidFilter: every type is there and is not open, and none has the attribute.
+        InvalidFilter: every type is there and is not open, and none has the attribute; or no extension has such a name.
     """
+    found, warnings, is_open = _selected(view, workspace, types)
+    asked = (
+        () if condition is None else _attributes(json.loads(condition, parse_float=str, parse_int=str), "$.condition")
+    )
+    problems: list[Problem] = []
+    for looked in asked:
+        message = _absence(looked, found)
+        if message is None:
+            continue
+        elsewhere = looked.field == "data" and (is_open or any(_has(each, looked.name) for each in found))
+        if elsewhere or looked.absent:
+            warnings.append(f"{looked.path} {message}.")
+        else:
+            problems.append(Problem(path=looked.path, message=message))
+    if problems:
+        raise InvalidFilter("The filter asks for attributes that no event of its types has.", problems)
+    return list(dict.fromkeys(warnings))
+
+
+def _selected(
+    view: CatalogView, workspace: str, types: Iterable[TypeSelection]
+) -> tuple[list[EventType], list[str], bool]:
+    """The closed types, a warning for each that is not there, and whether any may have attributes of any name."""
     found: list[EventType] = []
     warnings: list[str] = []
     is_open = False
@@ -51,27 +77,23 @@ def filter_warnings(
             is_open = True
         else:
             found.append(event_type)
-    asked = (
-        () if condition is None else _attributes(json.loads(condition, parse_float=str, parse_int=str), "$.condition")
-    )
-    problems: list[Problem] = []
-    for looked in asked:
-        lacking = [each for each in found if looked.name not in {attribute.name for attribute in each.attributes}]
-        if not lacking:
-            continue
-        names = ", ".join(f"{each.namespace}/{each.code}" for each in lacking)
-        message = f"is not an attribute of {names}"
-        if is_open or len(lacking) < len(found) or looked.absent:
-            warnings.append(f"{looked.path} {message}.")
-        else:
-            problems.append(Problem(path=looked.path, message=message))
-    if problems:
-        raise InvalidFilter("The filter can match nothing.", problems)
-    return list(dict.fromkeys(warnings))
+    return found, warnings, is_open
+
+
+def _absence(looked: _Asked, found: Iterable[EventType]) -> str | None:
+    """Who does not have what a condition looks at, or None."""
+    if looked.field == "extensions":
+        return name_problem(looked.name)
+    lacking = [f"{each.namespace}/{each.code}" for each in found if not _has(each, looked.name)]
+    return f"is not an attribute of {', '.join(lacking)}" if lacking else None
+
+
+def _has(event_type: EventType, name: str) -> bool:
+    return any(attribute.name == name for attribute in event_type.attributes)
 
 
 def _attributes(pattern: Any, path: str) -> Iterator[_Asked]:
-    """The attributes of data that a condition looks at; it has been compiled, so its form is known."""
+    """The attributes and extensions that a condition looks at; it has been compiled, so its form is known."""
     for name, inner in pattern.items():
         place = f"{path}.{name}" if name.startswith("$") else member(path, name)
         if name in ("$and", "$or"):
@@ -79,6 +101,6 @@ def _attributes(pattern: Any, path: str) -> Iterator[_Asked]:
                 yield from _attributes(each, f"{place}[{index}]")
         elif name == "$not":
             yield from _attributes(inner, place)
-        elif name == "data" and isinstance(inner, dict):
+        elif name in ("data", "extensions") and isinstance(inner, dict):
             for attribute, tests in inner.items():
-                yield _Asked(member(place, attribute), attribute, tests == [{"exists": False}])
+                yield _Asked(name, member(place, attribute), attribute, tests == [{"exists": False}])

@@ -99,12 +99,13 @@ def datacontenttype_problem(media_type: str) -> str | None:
 def extension_problems(extensions: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with extension attributes."""
     for name, value in extensions.items():
-        message = _name_problem(name) or _value_problem(value)
+        message = name_problem(name) or _value_problem(value)
         if message is not None:
             yield Problem(path=f"$.{name}", message=message)
 
 
-def _name_problem(name: str) -> str | None:
+def name_problem(name: str) -> str | None:
+    """Why no extension attribute has this name, or None."""
     if not _NAME.fullmatch(name) or name in _RESERVED:
         return "is not a CloudEvents attribute name: use a-z and 0-9"
     if name == CLIENT:

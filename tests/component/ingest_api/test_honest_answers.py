@@ -106,12 +106,14 @@ def test_a_filter_on_what_is_not_there_is_warned_of(team: Team) -> None:
             {"$or": [{"data": {"total": [1]}}, {"$not": {"data": {"a b": ["x"]}}}]},
             "$.condition.$or[1].$not.data['a b']",
         ),
+        ({"$or": [{"data": {"total": [1]}}, {"extensions": {"myExt": ["x"]}}]}, "$.condition.$or[1].extensions.myExt"),
+        ({"extensions": {"clientid": ["x"]}}, "$.condition.extensions.clientid"),
     ):
         refused = team.filter(condition, types=types)
         assert refused.status_code == 400
         assert [each["path"] for each in refused.json()["errors"]] == [path]
 
-    good = team.filter({"data": {"total": [1]}}, types=types)
+    good = team.filter({"data": {"total": [1]}, "extensions": {"region": ["eu"]}}, types=types)
     assert (good.status_code, good.json()["warnings"]) == (201, [])
     address = f"{V1}/filters/{good.json()['id']}"
     assert team.operator.patch(address, json={"condition": {"data": {"note": [1]}}}).status_code == 400

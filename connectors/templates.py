@@ -33,8 +33,12 @@ _DEEPEST = 100
 MAX_FILLED = 4_000_000
 """Characters that all variables of a request may stand for together: a template can name a large event many times."""
 
+_MINUS_ZERO = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-0(?![0-9.eE])', re.DOTALL)
+_AS_FLOAT = b"-0e-0"
+"""How ``-0`` is put to the decoder: of what it takes for an integer, this alone would lose something."""
+
 # Numbers stay spelled as they came.
-_DECODER = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
+_DECODER = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(_spelled(text.encode())))
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -150,7 +154,7 @@ def _body(template: RequestTemplate, context: Context, values: Values) -> bytes:
 
 def _raw_body(text: str, values: Values) -> bytes:
     try:
-        parsed = _DECODER.decode(text)
+        parsed = _decoded(text.encode())
     except (msgspec.DecodeError, RecursionError):
         # Not JSON, or not before it is filled in.
         return fill_text(text, values).encode()
@@ -208,6 +212,16 @@ def _text(value: Any) -> str:
 def _read(body: bytes) -> Any:
     """The event was checked when it came; nested more deeply than can be read, it has no values to name."""
     try:
-        return _DECODER.decode(body)
+        return _decoded(body)
     except (msgspec.DecodeError, RecursionError):
         return _MISSING
+
+
+def _decoded(text: bytes) -> Any:
+    if b"-0" in text:
+        text = _MINUS_ZERO.sub(lambda found: _AS_FLOAT if found[0] == b"-0" else found[0], text)
+    return _DECODER.decode(text)
+
+
+def _spelled(number: bytes) -> bytes:
+    return b"-0" if number == _AS_FLOAT else number

@@ -133,6 +133,7 @@ def test_without_a_body_the_event_is_passed_on_as_it_came() -> None:
     [
         ('{"n": 1.50, "who": {"name": "${.body.who.first-name}"}}', b'{"n":1.50,"who":{"name":"Ann"}}'),
         ('{"n":1e400,"m":[1E+2,12345678901234567890.10]}', b'{"n":1e400,"m":[1E+2,12345678901234567890.10]}'),
+        ('{"n":-0,"m":[ -0 ,-0.50,-0E5,"-0, \\" -0"]}', b'{"n":-0,"m":[-0,-0.50,-0E5,"-0, \\" -0"]}'),
         ('"${.body.tags}"', b'["a","b"]'),
         ('{"tags": ${.body.tags}}', b'{"tags": ["a","b"]}'),
         ("name=${.body.who.first-name}", b"name=Ann"),

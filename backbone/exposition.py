@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
+import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +19,8 @@ from schemas.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable: the directory in which several processes add up their metrics."""
@@ -77,9 +81,19 @@ class Exposition:
 
 def _server(host: str, port: int, handler: type[BaseHTTPRequestHandler]) -> ThreadingHTTPServer:
     family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    server = type("_Server", (ThreadingHTTPServer,), {"address_family": family, "daemon_threads": True})
+    server = type("_Server", (_QuietServer,), {"address_family": family})
     found: ThreadingHTTPServer = server(address, handler)
     return found
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  # as it is called
+        """Log what fails, but for clients that hang up: a probe does, as often as it comes, while Kafka is slow."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError):
+            log.error("metrics or health are not served", extra={"client": str(client_address)}, exc_info=error)
 
 
 def _handler(registry: CollectorRegistry, unready: Callable[[], str | None]) -> type[BaseHTTPRequestHandler]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+import struct
+import threading
 from typing import TYPE_CHECKING
 
 import httpx
@@ -50,6 +52,33 @@ def test_a_process_that_cannot_work_says_why() -> None:
     served.close()
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "reason": "No room."})
     assert alive.status_code == 200
+
+
+def test_a_probe_that_hangs_up_writes_nothing(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    handlers: list[threading.Thread] = []
+    asked, gone = threading.Event(), threading.Event()
+
+    def unready() -> str | None:
+        handlers.append(threading.current_thread())
+        asked.set()
+        gone.wait(10)
+        return None
+
+    port = free_port()
+    served = exposition("127.0.0.1", port, unready)
+    with socket.create_connection(("127.0.0.1", port)) as probe:
+        probe.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+        assert asked.wait(10)
+        # Closed so, it refuses whatever comes.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    gone.set()
+    handlers[0].join(10)
+    served.close()
+    assert not handlers[0].is_alive()
+    assert capfd.readouterr().err == ""
+    assert not caplog.records
 
 
 def test_a_port_that_is_taken_is_told_with_its_setting() -> None:

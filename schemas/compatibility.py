@@ -76,7 +76,7 @@ class _Schema:
         self._named: dict[str, dict[str, Any]] = {}
         avro_specification.canonical(text)
         try:
-            self.root: Any = parse_schema(json.loads(text), named_schemas=self._named)
+            self.root: Any = parse_schema(_plain(json.loads(text)), named_schemas=self._named)
             _check_registered_names(self._named)
         except (SchemaParseException, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise InvalidRequest(f"not an Avro schema: {error}") from error
@@ -88,6 +88,20 @@ class _Schema:
         if isinstance(node, str):
             return self._named.get(node, {"type": node})
         return self.resolved(node["type"]) if isinstance(node["type"], dict | list) else node
+
+
+def _plain(given: Any) -> Any:
+    """A valid schema without objects whose ``type`` is a schema: they stand for it, and the parser knows them not."""
+    if isinstance(given, list):
+        return [_plain(branch) for branch in given]
+    if not isinstance(given, dict):
+        return given
+    if not isinstance(given["type"], str):
+        return _plain(given["type"])
+    inner = {name: _plain(given[name]) for name in ("items", "values") if name in given}
+    if given["type"] in ("record", "error"):
+        inner["fields"] = [each | {"type": _plain(each["type"])} for each in given["fields"]]
+    return given | inner
 
 
 def _check_registered_names(named: dict[str, dict[str, Any]]) -> None:

@@ -157,6 +157,15 @@ def test_general_schemas(new: str, old: str, backward: list[str], forward: list[
     assert forward == [path for path, _ in problems(new, old, level=Compatibility.FORWARD)]
 
 
+def test_an_object_whose_type_is_a_schema_stands_for_it() -> None:
+    """Canonical form has it so, and both answers are given for one text."""
+    old = record({"name": "a", "type": ["null", {"type": "array", "items": "long"}], "default": None})
+    of = {"type": {"type": "long", "logicalType": "timestamp-micros"}, "doc": "x"}
+    items = {"type": "array", "items": {"type": {"type": "long"}, "logicalType": "timestamp-micros"}}
+    assert problems(record({"name": "a", "type": {"type": ["null", items]}}), old) == []
+    assert problems(record({"name": "a", "type": of}), record({"name": "a", "type": of["type"]})) == []
+
+
 def test_a_schema_that_holds_itself_ends() -> None:
     tree = {"name": "next", "type": ["null", "R"], "default": None}
     assert problems(record(tree, {"name": "v", "type": "long"}), record(tree, {"name": "v", "type": "int"})) == []

@@ -60,4 +60,6 @@ class ConnectionErrors:
             return ""
         said = worst.str()
         other = _WRONG_PORT if worst.code() == KafkaError._BAD_MSG or _HANDSHAKE.search(said) else _NOT_THERE  # noqa: SLF001
-        return f"{_DETAIL.sub('', said)}. {_ADVICE.get(worst.code(), other)}"
+        # Kafka's own port without TLS hangs up, which librdkafka counts as a connection that broke.
+        code = KafkaError._SSL if "SSL handshake failed" in said else worst.code()  # noqa: SLF001
+        return f"{_DETAIL.sub('', said)}. {_ADVICE.get(code, other)}"

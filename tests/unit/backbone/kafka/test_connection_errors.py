@@ -7,8 +7,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from confluent_kafka import KafkaError
 
 from backbone.kafka.admin import Admin
+from backbone.kafka.connection_errors import ConnectionErrors
 from backbone.kafka.settings import KafkaSettings
 from operations import up
 from operations.choice import GivenBroker
@@ -72,6 +74,12 @@ def test_a_port_without_tls_is_told(other_server: str) -> None:
     told = said(other_server, **{"security.protocol": "SSL"})
     assert "SSL handshake failed" in told
     assert "that this port speaks TLS" in told
+
+
+def test_a_port_of_kafka_that_hangs_up_on_tls_is_told() -> None:
+    errors = ConnectionErrors()
+    errors(KafkaError(KafkaError._TRANSPORT, "ssl://k:9092: SSL handshake failed: Disconnected: a PLAINTEXT listener?"))
+    assert "that this port speaks TLS" in errors.explain()
 
 
 def test_a_port_that_is_not_kafkas_is_told(other_server: str) -> None:

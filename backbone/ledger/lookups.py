@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import func, select, tuple_
 
 from backbone.ledger.readable import readable_events
 from backbone.ledger.reading import read_rows
 from backbone.ledger.tables import DELIVERIES, EVENTS
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Engine
+    from sqlalchemy import Engine
 
     from schemas.reading import ReadScope
 
@@ -38,20 +38,19 @@ def events_called(engine: Engine, scope: ReadScope, any_id: str, source: str | N
     """
     table = EVENTS.c
     of_source = func.coalesce(table.ce_source, table.source)
-    wanted = select(table.id, of_source, table.source).where(*readable_events(scope))
-    by_own_id = table.producer_id == any_id
+    wanted = select(table.id, of_source, table.source)
+    by_id = [table.id == any_id, *readable_events(scope)]
+    elsewhere = readable_events(scope, workspace_index=False)
+    by_own_id = [table.producer_id == any_id, *elsewhere]
     if source is not None:
         # An event without an id of its producer has the gateway's in its place.
-        alternatives: list[ColumnElement[bool]] = [
-            and_(by_own_id, of_source == source),
-            and_(table.id == any_id, of_source == source),
-        ]
+        alternatives = [[*by_own_id, of_source == source], [*by_id, of_source == source]]
     else:
         deliveries = DELIVERIES.c
-        delivered = select(deliveries.event).where(deliveries.id == any_id, deliveries.workspace == scope.workspace)
-        alternatives = [table.id == any_id, table.id.in_(delivered), by_own_id]
-    for condition in alternatives:
-        rows = read_rows(engine, wanted.where(condition).order_by(table.received_at.desc()).limit(MOST_FOUND))
+        delivered = select(deliveries.workspace, deliveries.event).where(deliveries.id == any_id)
+        alternatives = [by_id, [tuple_(table.workspace, table.id).in_(delivered), *elsewhere], by_own_id]
+    for conditions in alternatives:
+        rows = read_rows(engine, wanted.where(*conditions).order_by(table.received_at.desc()).limit(MOST_FOUND))
         if rows:
             return [NamedEvent._make(row) for row in rows]
     return []

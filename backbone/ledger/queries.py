@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import BigInteger, Row, func, literal, or_, select, tuple_
 
 from backbone.ledger.lookups import NamedEvent, events_called
-from backbone.ledger.readable import PUBLISHER, readable_events
+from backbone.ledger.readable import PUBLISHER, ordered_page, readable_events, readable_parts
 from backbone.ledger.reading import read_page, read_rows
 from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS
 from schemas import timestamps
@@ -197,15 +197,20 @@ class LedgerQueries:
             raise InvalidRequest(
                 f"limit must be from 1 to {MOST_EVENTS}", [Problem(path="limit", message="out of range")]
             )
-        table = EVENTS.c
-        conditions = [*readable_events(scope), *_conditions(scope.workspace, query)]
+        after: list[ColumnElement[bool]] = []
         if cursor is not None:
             received_at, event_id = _read_cursor(cursor)
             # Compared as one, so that the index leads to where the page begins, however far back that is.
             place = tuple_(literal(received_at, BigInteger), literal(event_id))
-            conditions.append(tuple_(table.received_at, table.id) < place)
-        page = select(EVENTS).where(*conditions).order_by(table.received_at.desc(), table.id.desc())
-        rows, complete = read_page(self._engine, page.limit(limit + 1))
+            after.append(tuple_(EVENTS.c.received_at, EVENTS.c.id) < place)
+        parts = [
+            [*part.conditions, *_conditions(scope.workspace, query, by_id=part.by_id), *after]
+            for part in readable_parts(self._engine, scope)
+        ]
+        page = ordered_page(
+            list(EVENTS.c), parts, lambda table: (table.received_at.desc(), table.id.desc()), limit=limit + 1
+        )
+        rows, complete = read_page(self._engine, page)
         events = tuple(map(_event, rows[:limit]))
         return EventPage(events, None if complete and len(rows) <= limit else _cursor(events[-1]))
 
@@ -213,11 +218,11 @@ class LedgerQueries:
         return read_rows(self._engine, statement)
 
 
-def _conditions(workspace: str, query: EventQuery) -> list[ColumnElement[bool]]:
+def _conditions(workspace: str, query: EventQuery, *, by_id: bool) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if query.namespace is not None and query.type is not None:
+    if query.namespace is not None and query.type is not None and not by_id:
         codes = {query.type, query.type.removeprefix(f"{query.namespace}/")}
-        # There is an index on it.
+        # There is an index on it. It would keep SQLite from finding the events by their ids.
         conditions.append(EVENTS.c.topic.in_(event_topic(workspace, query.namespace, code) for code in codes))
     if query.type is not None:
         conditions.append(or_(EVENTS.c.code == query.type, EVENTS.c.type == query.type))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, cast, func, or_, select, type_coerce
 
-from backbone.ledger.readable import readable_events
+from backbone.ledger.readable import ordered_page, readable_parts
 from backbone.ledger.reading import read_rows, read_whole_page
 from backbone.ledger.tables import EVENTS
 from schemas.event_search import FoundEvent
@@ -28,8 +28,12 @@ class EventSearches:
 
     def count(self, scope: ReadScope, search: EventSearch) -> int:
         """How many events the reader may see."""
-        total: int = self._rows(select(func.count()).select_from(EVENTS).where(*self._conditions(scope, search)))[0][0]
-        return total
+        conditions = self._conditions(search)
+        counts = [
+            select(func.count()).select_from(EVENTS).where(*part.conditions, *conditions).scalar_subquery()
+            for part in readable_parts(self._engine, scope, apart=True)
+        ]
+        return sum(self._rows(select(*counts))[0])
 
     def page(
         self,
@@ -51,16 +55,24 @@ class EventSearches:
             InvalidRequest: they have too much data for one answer.
         """
         table = EVENTS.c
-        columns = (table.time if by_time else table.received_at, table.id)
-        page = select(table.id, table.code, table.time, table.received_at, table.data).where(
-            *self._conditions(scope, search)
-        )
-        ordered = page.order_by(*(each.desc() if newest_first else each.asc() for each in columns))
-        return tuple(map(FoundEvent._make, read_whole_page(self._engine, ordered.limit(limit).offset(offset))))
+        conditions = self._conditions(search)
 
-    def _conditions(self, scope: ReadScope, search: EventSearch) -> list[ColumnElement[bool]]:
+        def order(of: Any) -> list[ColumnElement[Any]]:
+            columns = (of.time if by_time else of.received_at, of.id)
+            return [each.desc() if newest_first else each.asc() for each in columns]
+
+        page = ordered_page(
+            [table.id, table.code, table.time, table.received_at, table.data],
+            [[*part.conditions, *conditions] for part in readable_parts(self._engine, scope)],
+            order,
+            limit=limit,
+            offset=offset,
+        )
+        return tuple(map(FoundEvent._make, read_whole_page(self._engine, page)))
+
+    def _conditions(self, search: EventSearch) -> list[ColumnElement[bool]]:
         table = EVENTS.c
-        conditions = readable_events(scope)
+        conditions: list[ColumnElement[bool]] = []
         if search.id is not None:
             conditions.append(table.id == search.id)
         if search.code is not None:

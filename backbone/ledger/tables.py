@@ -48,6 +48,7 @@ EVENTS = Table(
     Column("datacontenttype", Text),
     Column("extensions", Text),
     Index("events_by_time", "workspace", "received_at", "id"),
+    Index("events_by_client", "workspace", "source", "received_at", "id"),
     Index("events_by_type", "topic", "received_at", "id"),
     Index("events_by_age", "received_at"),
     # A hash has no limit in length, as PostgreSQL's other indexes have; producers' ids have none either.
@@ -79,6 +80,7 @@ DELIVERIES = Table(
     Column("dead_reason", Text),
     Column("changed_at", BigInteger, nullable=False),
     Index("deliveries_of_event", "workspace", "event"),
+    Index("deliveries_by_endpoint", "workspace", "endpoint", "event"),
     Index("deliveries_by_age", "changed_at"),
 )
 """Where each delivery stands: ``outcome`` and what follows it are the latest attempt's; null while there is none."""

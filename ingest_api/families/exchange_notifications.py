@@ -130,7 +130,8 @@ def _authorization(said: AuthenticationInput, destinations: Destinations) -> Aut
     kind, members = _MEMBERS[said.authType]
     missing = [name for name in members.values() if not getattr(said, name)]
     places = [Problem(path=_path(name), message=f"is required for {said.authType.value}") for name in missing]
-    others = {name for name, value in said if value is not None} - {"authType", *members.values()}
+    # A token URL beside another type's credentials is no credential: it changes nothing, and is taken.
+    others = {name for name, value in said if value is not None} - {"authType", "authURL", *members.values()}
     places += [
         Problem(path=_path(name), message=f"does not belong to {said.authType.value}") for name in sorted(others)
     ]

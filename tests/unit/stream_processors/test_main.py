@@ -7,12 +7,14 @@ import os
 import signal
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 from prometheus_client import CollectorRegistry
 
 from backbone.catalog.view import CatalogView
 from backbone.kafka.settings import KafkaSettings
 from backbone.settings import BackboneSettings
+from backbone.stop_limit import StopLimit
 from schemas.errors import Unavailable
 from stream_processors import main
 from stream_processors.metrics import ProcessorMetrics
@@ -34,11 +36,15 @@ async def test_they_wait_for_kafka_until_they_are_stopped(monkeypatch: pytest.Mo
             os.kill(os.getpid(), signal.SIGTERM)
         raise Unavailable("nobody answers")
 
+    # The real one would end the process of the tests ten seconds later.
+    limit = Mock(StopLimit)
+    monkeypatch.setattr(main, "StopLimit", lambda: limit)
     monkeypatch.setattr(main, "ensure_internal_topics", away)
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     settings = ProcessorSettings(kafka=kafka, backbone=BackboneSettings(data_dir=tmp_path))
     await asyncio.wait_for(main._serve(settings, 0), 30)
     assert asked > 1
+    limit.begin.assert_called_once_with()
 
 
 def test_routing_does_not_wait_for_the_ledgers_server(tmp_path: Path) -> None:

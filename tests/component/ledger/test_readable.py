@@ -221,7 +221,11 @@ def test_searches_count_and_page_published_and_received_events(engine: Engine, m
 
 
 @pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("scope", [WHOLE, PRODUCER, SUBSCRIBER, BOTH, NOBODY], ids=repr)
+@pytest.mark.parametrize(
+    "scope",
+    [WHOLE, PRODUCER, SUBSCRIBER, BOTH, NOBODY],
+    ids=["whole", "producer", "subscriber", "both", "nobody"],
+)
 def test_what_a_client_asks_for_does_not_read_the_whole_workspace(ledger: Engine, scope: ReadScope) -> None:
     plans: list[str] = []
 

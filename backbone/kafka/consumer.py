@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Consumer as Client
 
-from backbone.kafka.failures import LONGEST_PAUSE, PAUSE, failure, is_passing, kafka_error
+from backbone.kafka.failures import answer, failure, kafka_error
+from backbone.kafka.group_watch import GroupWatch
 from backbone.kafka.stalls import StallWatch, readable
 from schemas.errors import Unavailable
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from backbone.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
-
-Answer = TypeVar("Answer")
 
 BEGINNING = OFFSET_BEGINNING
 """As an offset: the first that the partition still has."""
@@ -53,8 +52,9 @@ class BatchConsumer:
             ``commit``, ``committed``, ``known_ends``, ``end_offsets`` and ``offsets_for_times``.
         on_revoked: called inside ``consume`` or ``close`` with partitions that are about to go to another member (or
             have gone, if this one was away for too long: a ``commit`` then fails).
-        on_stall: called inside ``consume`` when librdkafka has lost sight of partitions that have records. The client
-            is then replaced: partitions of a group are revoked and assigned again, others are read on where they were.
+        on_stall: called inside ``consume`` when librdkafka has lost sight of partitions that have records, or that the
+            group gave to this member. The client is then replaced: partitions of a group are revoked and assigned
+            again, others are read on where they were.
         read_committed: False shows records of open and aborted transactions too.
         overrides: further librdkafka properties.
 
@@ -80,6 +80,7 @@ class BatchConsumer:
         self._on_stall = on_stall
         self._topics: list[str] = []
         self._has_group = group is not None
+        self._group_watch = GroupWatch(settings, group) if group else None
         self._paused: set[Partition] = set()
         # Where reading began, or an end was met: past what the client's own position shows.
         self._reached: dict[Partition, int] = {}
@@ -137,6 +138,10 @@ class BatchConsumer:
             raise failure(exception, "consume") from exception
         if len(messages) < count and self._watch.due():
             self._look()
+        if self._group_watch and self._topics:
+            unread = self._group_watch.unread(self._client.memberid, self.assignment)
+            if unread:
+                self._renew(unread, "does not know of partitions that the group gave it")
         if all(message.error() is None for message in messages):
             return messages
         return [message for message in messages if self._is_record(message)]
@@ -162,7 +167,7 @@ class BatchConsumer:
         asked = _bare(partitions)
         if not asked:
             return {}
-        found = _answer(lambda: self._client.committed(asked, timeout), "read committed offsets", timeout)
+        found = answer(lambda: self._client.committed(asked, timeout), "read committed offsets", timeout)
         return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
 
     def seek(self, offsets: Mapping[Partition, int], timeout: float = _TIMEOUT) -> None:
@@ -234,7 +239,7 @@ class BatchConsumer:
     def known_ends(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, int]:
         """``end_offsets`` of those partitions that can answer: one without a leader is left out."""
         asked = _positions(dict.fromkeys(partitions, OFFSET_END))
-        found = _answer(lambda: self._client.offsets_for_times(asked, timeout), "ask for ends", timeout)
+        found = answer(lambda: self._client.offsets_for_times(asked, timeout), "ask for ends", timeout)
         return {(entry.topic, entry.partition): entry.offset for entry in found if not entry.error}
 
     def partitions_of(self, topics: Iterable[str], timeout: float = _TIMEOUT) -> list[Partition]:
@@ -260,11 +265,13 @@ class BatchConsumer:
                     raise KafkaException(entry.error)
             return found
 
-        found = _answer(ask, doing, timeout) if times else ()
+        found = answer(ask, doing, timeout) if times else ()
         return {(entry.topic, entry.partition): entry.offset for entry in found}
 
     def close(self) -> None:
         """Leave the group (``on_revoked`` is called) and close."""
+        if self._group_watch:
+            self._group_watch.close()
         self._client.close()
 
     def _is_record(self, message: Message) -> bool:
@@ -305,19 +312,21 @@ class BatchConsumer:
         answers = readable(self._config, suspects)
         stalled = [partition for partition, has_records in answers.items() if has_records]
         if stalled:
-            self._renew(stalled)
+            self._renew(stalled, "gets nothing of partitions that have records")
         else:
             self._watch.cleared({partition: ends[partition] for partition in answers})
 
-    def _renew(self, stalled: list[Partition]) -> None:
-        names = ", ".join(f"{topic}/{number}" for topic, number in stalled)
-        log.error("kafka consumer: gets nothing of partitions that have records; replaced", extra={"partitions": names})
+    def _renew(self, partitions: list[Partition], reason: str) -> None:
+        names = ", ".join(f"{topic}/{number}" for topic, number in partitions)
+        log.error("kafka consumer: %s; replaced", reason, extra={"partitions": names})
         if self._on_stall:
             self._on_stall()
         places, paused = self._places(self.assignment()), self._paused
         self._client.close()
         self._client = Client(self._config)
         self._watch, self._paused = StallWatch(), set()
+        if self._group_watch:
+            self._group_watch.replaced()
         if self._topics:
             self.subscribe(self._topics)
         else:
@@ -377,16 +386,3 @@ def _bare(partitions: Iterable[Partition]) -> list[TopicPartition]:
 
 def _partitions(entries: Iterable[TopicPartition]) -> list[Partition]:
     return [(entry.topic, entry.partition) for entry in entries]
-
-
-def _answer(ask: Callable[[], Answer], doing: str, timeout: float) -> Answer:
-    """What Kafka says once the partitions that it is asked of have a leader."""
-    deadline, pause = time.monotonic() + timeout, PAUSE
-    while True:
-        try:
-            return ask()
-        except KafkaException as exception:
-            if not is_passing(exception) or time.monotonic() > deadline:
-                raise failure(exception, doing) from exception
-            time.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from typing import TYPE_CHECKING, TypeVar
+
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.errors import HeadraceError, PayloadTooLarge, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Answer = TypeVar("Answer")
 
 PAUSE, LONGEST_PAUSE = 0.02, 0.5
 """Seconds before a question that got a passing answer is asked again; they double."""
@@ -47,3 +55,20 @@ def failure(error: KafkaError | KafkaException, doing: str) -> HeadraceError:
 def is_passing(error: Exception) -> bool:
     """Whether the same question, asked again in a moment, should be answered."""
     return isinstance(error, KafkaException) and kafka_error(error).code() in _PASSING
+
+
+def answer(ask: Callable[[], Answer], doing: str, timeout: float) -> Answer:
+    """Ask until the partitions in question have a leader.
+
+    Raises:
+        Unavailable: no answer within ``timeout`` seconds, or one that does not pass.
+    """
+    deadline, pause = time.monotonic() + timeout, PAUSE
+    while True:
+        try:
+            return ask()
+        except KafkaException as exception:
+            if not is_passing(exception) or time.monotonic() > deadline:
+                raise failure(exception, doing) from exception
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from confluent_kafka import TopicPartition
 
+from backbone.kafka import group_watch
 from backbone.kafka.consumer import BEGINNING, BatchConsumer
 from backbone.kafka.records import Message, Partition, Record, headers_of
 from schemas.errors import Unavailable
@@ -240,3 +242,31 @@ async def test_header_names_that_are_no_text_do_not_crash_who_reads_them(
     found = await asyncio.to_thread(read, consumer, 2)
     for _ in range(2):
         assert [(each.value(), headers_of(each)) for each in found] == [(b"1", []), (b"2", [("ce_id", b"z")])]
+
+
+@pytest.mark.parametrize("protocol", ["consumer", "classic"])
+async def test_a_member_that_does_not_know_of_its_partition_gets_it_again(
+    consumer_factory: Factory,
+    producer: Producer,
+    topic_factory: TopicFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    protocol: str,
+) -> None:
+    """As after the loss of the response that carried an assignment: the group counts the partition as given."""
+    monkeypatch.setattr(group_watch, "ASK_EVERY", 0.2)
+    topic, replaced = await topic_factory(2), []
+    consumer = consumer_factory(f"g-{topic}", protocol, on_stall=lambda: replaced.append(True))
+    consumer.subscribe([topic])
+    await fill(producer, topic, 1, partition=0)
+    await fill(producer, topic, 1, partition=1)
+    assert numbers(await asyncio.to_thread(read, consumer, 2)) == [0, 0]
+    consumer.commit({(topic, 0): 1, (topic, 1): 1})
+    for _ in range(20):
+        await asyncio.to_thread(consumer.consume, 1, 0.1)
+    assert replaced == []
+
+    consumer._client.incremental_unassign([TopicPartition(topic, 1)])
+    await producer.send([Record(topic, b"1", partition=1)])
+    assert numbers(await asyncio.to_thread(read, consumer, 1)) == [1]
+    assert set(consumer.assignment()) == {(topic, 0), (topic, 1)}
+    assert replaced == [True]

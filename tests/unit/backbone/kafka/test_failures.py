@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from backbone.kafka.consumer import _answer
+from backbone.kafka.failures import answer
 from schemas.errors import Unavailable
 
 
@@ -24,7 +24,7 @@ class Answers:
 
 def test_a_partition_that_has_no_leader_yet_is_asked_again() -> None:
     answers = Answers(KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, "seven")
-    assert _answer(answers, "ask", 5.0) == "seven"
+    assert answer(answers, "ask", 5.0) == "seven"
 
 
 @pytest.mark.parametrize(
@@ -39,17 +39,17 @@ def test_a_partition_that_has_no_leader_yet_is_asked_again() -> None:
     ],
 )
 def test_leaders_and_coordinators_that_move_are_waited_for(code: int) -> None:
-    assert _answer(Answers(code, code, "seven"), "ask", 5.0) == "seven"
+    assert answer(Answers(code, code, "seven"), "ask", 5.0) == "seven"
 
 
 def test_a_lasting_refusal_is_not_repeated() -> None:
     answers = Answers(KafkaError.TOPIC_AUTHORIZATION_FAILED, "never asked")
     with pytest.raises(Unavailable, match="ask"):
-        _answer(answers, "ask", 5.0)
+        answer(answers, "ask", 5.0)
     assert answers.left == ["never asked"]
 
 
 def test_the_question_ends_with_its_time() -> None:
     answers = Answers(*[KafkaError.NOT_LEADER_FOR_PARTITION] * 1_000)
     with pytest.raises(Unavailable, match="ask"):
-        _answer(answers, "ask", 0.05)
+        answer(answers, "ask", 0.05)

@@ -109,6 +109,9 @@ class FakeClient:
             raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         return [TopicPartition(p.topic, p.partition, self.ends[p.topic, p.partition]) for p in partitions]
 
+    def memberid(self) -> str:
+        return "me"
+
     def close(self) -> None:
         self.closed = True
 
@@ -207,5 +210,5 @@ def test_a_slow_handler_is_no_stall(world: Callable[..., World], monkeypatch: py
 def test_without_an_answer_nothing_is_concluded(world: Callable[..., World]) -> None:
     it = world()
     it.consumer.assign({P: 7})
-    it.looks(10)
+    it.looks(4)
     assert (it.stalls, it.probes, len(it.clients)) == (0, [], 1)

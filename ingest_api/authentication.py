@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from schemas.access import Client, KeyUse, Realm, Role
-from schemas.errors import PermissionDenied, Unauthenticated
+from schemas.access import Client, KeyUse, Realm
+from schemas.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -138,19 +138,6 @@ def bearer(authorization: bytes) -> str:
     if scheme.lower() != "bearer" or not credential.strip():
         raise Unauthenticated("The Authorization header must be: Bearer <credential>.")
     return credential.strip()
-
-
-def require(client: Client, *roles: Role) -> None:
-    """Let a client pass that has one of the roles; an administrator always has.
-
-    Raises:
-        PermissionDenied: it has none of them.
-    """
-    for role in (*roles, Role.ADMIN):
-        if role in client.roles:
-            return
-    needed = " or ".join(role.value for role in roles) or Role.ADMIN.value
-    raise PermissionDenied(f"This needs the role {needed}.")
 
 
 def _usable(client: Client | None, realm: Realm) -> Client:

@@ -13,13 +13,15 @@ DEFAULT_WORKSPACE = "default"
 class Role(StrEnum):
     """What a client may do in its workspace (``docs/security.md`` has the table).
 
-    ``viewer`` reads the workspace and changes nothing; ``admin`` may do everything, in every workspace.
+    ``viewer`` reads the workspace and changes nothing; ``admin`` may do everything, in every workspace. ``key_issuer``
+    lets a client of another role issue keys of its own, so as to replace them.
     """
 
     PRODUCER = "producer"
     SUBSCRIBER = "subscriber"
     VIEWER = "viewer"
     OPERATOR = "operator"
+    KEY_ISSUER = "key_issuer"
     ADMIN = "admin"
 
 

@@ -16,6 +16,9 @@ ORGANISATIONS = "organisation"
 PUBLIC_NAMESPACES = "public_namespaces"
 """Member of such a record: the namespaces whose channel every connected client of the organisation may join."""
 
+OWNER = "organisation"
+"""Endpoint option of a webhook that is set up for an organisation: its name. Deprovisioning deletes such webhooks."""
+
 USER_PREFIX = "usr_"
 """What the id of a user begins with. An event with such a subject is that user's alone."""
 

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 READERS = (Role.VIEWER, Role.OPERATOR, Role.ADMIN)
 """These roles read the whole workspace; the others read what is their own."""
 
-CHANGERS = (Role.SUBSCRIBER, Role.OPERATOR, Role.ADMIN)
-"""One of these roles is needed to change endpoints, event filters and subscriptions."""
-
 
 class ReadScope(msgspec.Struct, frozen=True, kw_only=True):
     """What one client may read.
@@ -104,10 +101,10 @@ def reads_workspace(client: Client) -> bool:
 
 
 def check_has_a_role(client: Client) -> None:
-    """Refuse a client that nobody has given a role.
+    """Refuse a client that nobody has given a role; ``key_issuer`` only adds to another one.
 
     Raises:
         PermissionDenied: it has none.
     """
-    if not client.roles:
+    if all(role is Role.KEY_ISSUER for role in client.roles):
         raise PermissionDenied("This client has no role. Ask an operator to give it one.")

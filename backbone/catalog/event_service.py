@@ -16,6 +16,8 @@ from schemas.event_service import is_ours
 from schemas.family_record import FamilyRecord
 from schemas.filters import compile_condition
 from schemas.ids import derived, new_id
+from schemas.permissions import Operation, owner_for
+from schemas.reading import ReadScope
 from schemas.subscription import BodyFormat, Endpoint, EndpointType, EventFilter, Subscription
 
 if TYPE_CHECKING:
@@ -48,6 +50,9 @@ def as_given(view: CatalogView, event_filter: EventFilter) -> dict[str, Any] | N
 class EventServiceRoutes:
     """All methods raise ``Unavailable`` when Kafka cannot answer.
 
+    ``client`` is who asks: it changes what its roles allow it to (``schemas.permissions``) in its own workspace. What
+    it may not change is as unknown as what does not exist.
+
     A socket endpoint without any event filter gets all events. What takes its last one away notes when: it must not get
     what was published before and did not pass the filter.
 
@@ -58,11 +63,11 @@ class EventServiceRoutes:
     def __init__(self, writer: CatalogWriter) -> None:
         self._writer = writer
 
-    async def delete_endpoints(self, workspace: str, endpoint_ids: Collection[str]) -> bool:
+    async def delete_endpoints(self, client: Client, endpoint_ids: Collection[str]) -> bool:
         """Delete endpoints and their links; False, and nothing is deleted, when one of them is unknown."""
 
         def decide(view: CatalogView) -> Changes[bool]:
-            found = _endpoints(view, workspace, endpoint_ids)
+            found = _endpoints(view, client, endpoint_ids)
             if found is None:
                 return Changes(result=False)
             links = [link for each in found for link in view.subscriptions_of(each.id)]
@@ -70,26 +75,26 @@ class EventServiceRoutes:
 
         return await self._writer.write(decide)
 
-    async def link(self, workspace: str, endpoint_ids: Collection[str], filter_id: str) -> bool:
+    async def link(self, client: Client, endpoint_ids: Collection[str], filter_id: str) -> bool:
         """Link endpoints to an event filter; False, and none is linked, when one of them or the filter is unknown."""
 
         def decide(view: CatalogView) -> Changes[bool]:
-            found = _endpoints(view, workspace, endpoint_ids)
+            found = _endpoints(view, client, endpoint_ids)
             event_filter = view.event_filter(filter_id)
-            if found is None or event_filter is None or event_filter.workspace != workspace:
+            if found is None or not _may_link(event_filter, client):
                 return Changes(result=False)
             linked = {each.endpoint for each in view.subscriptions_of(filter_id)}
             return Changes(put=[_link(filter_id, each) for each in found if each.id not in linked], result=True)
 
         return await self._writer.write(decide)
 
-    async def unlink(self, workspace: str, endpoint_ids: Collection[str], filter_id: str) -> bool:
+    async def unlink(self, client: Client, endpoint_ids: Collection[str], filter_id: str) -> bool:
         """Remove links, where there are any; False, and none is removed, when an endpoint or the filter is unknown."""
 
         def decide(view: CatalogView) -> Changes[bool]:
-            found = _endpoints(view, workspace, endpoint_ids)
+            found = _endpoints(view, client, endpoint_ids)
             event_filter = view.event_filter(filter_id)
-            if found is None or event_filter is None or event_filter.workspace != workspace:
+            if found is None or not _may_link(event_filter, client):
                 return Changes(result=False)
             ids = {each.id for each in found}
             gone = [each for each in view.subscriptions_of(filter_id) if each.endpoint in ids]
@@ -145,7 +150,7 @@ class EventServiceRoutes:
                 if before.content != record.content:
                     raise IdempotencyMismatch("This idempotency key was used with another filter.")
                 return Changes(result=filter_id)
-            found = _endpoints(view, client.workspace, endpoint_ids)
+            found = _endpoints(view, client, endpoint_ids)
             if found is None:
                 raise NotFound("There is no such endpoint: endpointIds names one that is unknown.")
             return Changes(put=[event_filter, record, *(_link(filter_id, each) for each in found)], result=filter_id)
@@ -153,7 +158,7 @@ class EventServiceRoutes:
         return await self._writer.write(decide)
 
     async def update_filter(
-        self, workspace: str, filter_id: str, fields: ConditionFields | None, name: str | None
+        self, client: Client, filter_id: str, fields: ConditionFields | None, name: str | None
     ) -> None:
         """Give a filter of this family other conditions or another name; None leaves it as it is.
 
@@ -164,7 +169,7 @@ class EventServiceRoutes:
         condition = None if fields is None else _checked_condition(fields)
 
         def decide(view: CatalogView) -> Changes[None]:
-            event_filter, record = _filter(view, workspace, filter_id)
+            event_filter, record = _filter(view, client, filter_id)
             before = as_given(view, event_filter) or {"name": event_filter.name}
             content = before | ({} if fields is None else {"in": fields.to_json()})
             content |= {} if name is None else {"name": name}
@@ -183,7 +188,7 @@ class EventServiceRoutes:
 
         await self._writer.write(decide)
 
-    async def delete_filters(self, workspace: str, filter_ids: Collection[str]) -> bool:
+    async def delete_filters(self, client: Client, filter_ids: Collection[str]) -> bool:
         """Delete filters of this family and their links; False, and nothing is deleted, when one of them is unknown."""
 
         def decide(view: CatalogView) -> Changes[bool]:
@@ -191,7 +196,7 @@ class EventServiceRoutes:
             links: list[Subscription] = []
             for filter_id in dict.fromkeys(filter_ids):
                 try:
-                    gone += [each.key for each in _filter(view, workspace, filter_id)]
+                    gone += [each.key for each in _filter(view, client, filter_id)]
                 except NotFound:
                     return Changes(result=False)
                 links += view.subscriptions_of(filter_id)
@@ -227,22 +232,32 @@ def _content(fields: ConditionFields, name: str | None) -> dict[str, object]:
     return {"name": name, "in": fields.to_json()}
 
 
-def _endpoints(view: CatalogView, workspace: str, endpoint_ids: Collection[str]) -> list[Endpoint] | None:
-    """The family's endpoints with these ids, once each; None when one of them is unknown in the workspace."""
+def _endpoints(view: CatalogView, client: Client, endpoint_ids: Collection[str]) -> list[Endpoint] | None:
+    """The family's endpoints with these ids, once each; None when the client may not change one of them."""
     found = []
     for endpoint_id in dict.fromkeys(endpoint_ids):
         endpoint = view.endpoint(endpoint_id)
-        if endpoint is None or endpoint.workspace != workspace or not is_ours(endpoint):
+        if endpoint is None or not _may_change(endpoint, client) or not is_ours(endpoint):
             return None
         found.append(endpoint)
     return found
 
 
-def _filter(view: CatalogView, workspace: str, filter_id: str) -> tuple[EventFilter, FamilyRecord]:
+def _filter(view: CatalogView, client: Client, filter_id: str) -> tuple[EventFilter, FamilyRecord]:
     event_filter, record = view.event_filter(filter_id), filter_record(view, filter_id)
-    if event_filter is None or record is None or event_filter.workspace != workspace:
+    if event_filter is None or record is None or not _may_change(event_filter, client):
         raise NotFound(f"There is no event filter {filter_id} that can be changed here.")
     return event_filter, record
+
+
+def _may_change(found: Endpoint | EventFilter, client: Client) -> bool:
+    owner = owner_for(client, Operation.CHANGE_ROUTES)
+    return found.workspace == client.workspace and owner in (None, found.client)
+
+
+def _may_link(event_filter: EventFilter | None, client: Client) -> bool:
+    """A link changes the endpoint, not the filter: it is enough that the client may read that."""
+    return event_filter is not None and ReadScope.of(client, ()).covers(event_filter)
 
 
 def _link(filter_id: str, endpoint: Endpoint) -> Subscription:

@@ -35,6 +35,12 @@ WORKSPACE = DEFAULT_WORKSPACE
 """eventhos has no tenants."""
 
 
+EVERYTHING = "OAUTH2_global:*"
+"""The permission that stands for all."""
+
+FORBIDDEN = 401002
+
+
 class Refused(HeadraceError):
     """What the family refuses with a code of its own; the code's first three digits are the HTTP status."""
 

@@ -15,6 +15,7 @@ import msgspec
 from backbone.catalog.accounts import api_key_record, new_plaintext
 from backbone.catalog.eventhos import WORKSPACE, Account, Refused, Role, all_of, find, new_numbers, numbered, revised
 from backbone.catalog.eventhos import to_record as record
+from backbone.catalog.eventhos_grants import check_may_change, check_may_grant
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.access import Client, KeyUse, Realm
@@ -44,6 +45,9 @@ class NewAccount(NamedTuple):
 class EventhosAccounts:
     """Creates, changes and deletes clients and roles; all methods raise ``Unavailable`` when Kafka cannot answer.
 
+    ``by`` is the id of the client that asks for a change. A change is refused (401002) that gives or takes more than it
+    holds, or that is of a client which holds more.
+
     Args:
         writer: this process's writer.
         secrets: hashes what clients hold.
@@ -54,7 +58,7 @@ class EventhosAccounts:
         self._secrets = secrets
 
     async def create(
-        self, *, identifier: str, name: str, description: str, roles: Sequence[int], long_lived: bool = False
+        self, *, by: str, identifier: str, name: str, description: str, roles: Sequence[int], long_lived: bool = False
     ) -> NewAccount:
         """A new client with these roles (by id).
 
@@ -86,6 +90,7 @@ class EventhosAccounts:
                 created_at=account.created_at,
                 updated_at=account.updated_at,
             )
+            check_may_grant(view, by, client.scopes)
             put: list[Resource] = [record(account), client, self._key(client, secret, KeyUse.CLIENT_SECRET)]
             if token is not None:
                 put.append(self._key(client, token, KeyUse.LONG_LIVED))
@@ -116,7 +121,7 @@ class EventhosAccounts:
 
         return await self._writer.write(decide)
 
-    async def change(self, number: int, *, roles: Sequence[int] | None = None, **properties: Any) -> Account:
+    async def change(self, number: int, *, by: str, roles: Sequence[int] | None = None, **properties: Any) -> Account:
         """Change a client's name, description or roles; what is not given stays.
 
         Raises:
@@ -125,6 +130,7 @@ class EventhosAccounts:
 
         def decide(view: CatalogView) -> Changes[Account]:
             found, client = existing_account(view, number)
+            check_may_change(view, by, client)
             if roles is None:
                 wanted = revised(found, properties)
                 return Changes(put=[record(wanted)], result=wanted)
@@ -132,11 +138,12 @@ class EventhosAccounts:
             scoped = msgspec.structs.replace(
                 client, scopes=_permissions(view, wanted.roles), updated_at=wanted.updated_at
             )
+            check_may_grant(view, by, scoped.scopes)
             return Changes(put=[record(wanted), scoped], result=wanted)
 
         return await self._writer.write(decide)
 
-    async def revoke(self, number: int, *, revoked: bool) -> None:
+    async def revoke(self, number: int, *, by: str, revoked: bool) -> None:
         """Refuse all that a client holds from now on, or accept it again.
 
         Raises:
@@ -145,12 +152,13 @@ class EventhosAccounts:
 
         def decide(view: CatalogView) -> Changes[None]:
             _, client = existing_account(view, number)
+            check_may_change(view, by, client)
             changed = msgspec.structs.replace(client, disabled=revoked, updated_at=timestamps.now())
             return Changes(put=[changed], result=None)
 
         await self._writer.write(decide)
 
-    async def give(self, number: int, use: KeyUse) -> str:
+    async def give(self, number: int, use: KeyUse, *, by: str) -> str:
         """A new secret or long-lived token in plaintext, in place of the one before.
 
         Raises:
@@ -160,6 +168,7 @@ class EventhosAccounts:
 
         def decide(view: CatalogView) -> Changes[None]:
             _, client = existing_account(view, number)
+            check_may_change(view, by, client)
             put = [self._key(client, plaintext, use)]
             # A secret may have been made through our own API, as an ordinary API key.
             before = (use, KeyUse.API) if use is KeyUse.CLIENT_SECRET else (use,)
@@ -168,7 +177,7 @@ class EventhosAccounts:
         await self._writer.write(decide)
         return plaintext
 
-    async def take_long_lived(self, number: int) -> None:
+    async def take_long_lived(self, number: int, *, by: str) -> None:
         """Have a client without a long-lived token.
 
         Raises:
@@ -177,11 +186,12 @@ class EventhosAccounts:
 
         def decide(view: CatalogView) -> Changes[None]:
             _, client = existing_account(view, number)
+            check_may_change(view, by, client)
             return Changes(delete=_keys(view, client.id, KeyUse.LONG_LIVED), result=None)
 
         await self._writer.write(decide)
 
-    async def delete(self, number: int) -> None:
+    async def delete(self, number: int, *, by: str) -> None:
         """Delete a client with all that it holds; the events of its system cannot be sent until that has another.
 
         Raises:
@@ -190,13 +200,14 @@ class EventhosAccounts:
 
         def decide(view: CatalogView) -> Changes[None]:
             found, client = existing_account(view, number)
+            check_may_change(view, by, client)
             gone: list[Resource] = [client, *view.api_keys(client.id), *view.registrations_of(client.id)]
             put = [record(revised(found, {"deleted": True}))]
             return Changes(put=put, delete=[each.key for each in gone], result=None)
 
         await self._writer.write(decide)
 
-    async def create_role(self, *, identifier: str, permissions: Sequence[str]) -> Role:
+    async def create_role(self, *, by: str, identifier: str, permissions: Sequence[str]) -> Role:
         """A new role.
 
         Raises:
@@ -204,6 +215,7 @@ class EventhosAccounts:
         """
 
         def decide(view: CatalogView) -> Changes[Role]:
+            check_may_grant(view, by, permissions)
             if all_of(view, Role, lambda each: each.identifier == identifier):
                 raise Refused(409103, "The identifier is already in use")
             new = Role(**new_numbers(view, Role), identifier=identifier, permissions=tuple(dict.fromkeys(permissions)))
@@ -211,7 +223,7 @@ class EventhosAccounts:
 
         return await self._writer.write(decide)
 
-    async def change_role(self, number: int, permissions: Sequence[str]) -> Role:
+    async def change_role(self, number: int, permissions: Sequence[str], *, by: str) -> Role:
         """Give a role, and with it all clients that have it, other permissions.
 
         Raises:
@@ -219,12 +231,14 @@ class EventhosAccounts:
         """
 
         def decide(view: CatalogView) -> Changes[Role]:
-            wanted = revised(_role(view, number), {"permissions": tuple(dict.fromkeys(permissions))})
+            found = _role(view, number)
+            check_may_grant(view, by, (*found.permissions, *permissions))
+            wanted = revised(found, {"permissions": tuple(dict.fromkeys(permissions))})
             return Changes(put=[record(wanted), *_rescoped(view, wanted)], result=wanted)
 
         return await self._writer.write(decide)
 
-    async def delete_role(self, number: int) -> None:
+    async def delete_role(self, number: int, *, by: str) -> None:
         """Delete a role; the clients that had it lose what only it permitted.
 
         Raises:
@@ -232,7 +246,9 @@ class EventhosAccounts:
         """
 
         def decide(view: CatalogView) -> Changes[None]:
-            gone = revised(_role(view, number), {"deleted": True})
+            found = _role(view, number)
+            check_may_grant(view, by, found.permissions)
+            gone = revised(found, {"deleted": True})
             return Changes(put=[record(gone), *_rescoped(view, gone)], result=None)
 
         await self._writer.write(decide)

@@ -10,14 +10,14 @@ from pydantic import Field
 from backbone.catalog.accounts import existing_workspace
 from backbone.catalog.readable import ReadableCatalog
 from backbone.catalog.view import CatalogView
-from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, Readable, TheGateway, Workspace, existing
 from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas import timestamps
 from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
-from schemas.errors import NotFound, PermissionDenied
+from schemas.errors import NotFound
+from schemas.permissions import Operation, check, check_for, check_may_grant_roles, require
 from schemas.reading import READERS
 
 router = APIRouter(tags=["Workspaces, clients and keys"])
@@ -122,7 +122,7 @@ async def list_workspaces(
 @router.post("/workspaces", status_code=201, summary="Create a workspace")
 async def create_workspace(gateway: TheGateway, caller: Caller, body: WorkspaceInput) -> WorkspaceOutput:
     """For administrators. Creating what there is changes nothing."""
-    require(caller)
+    check(caller, Operation.MANAGE_WORKSPACES)
     return WorkspaceOutput.model_validate(await gateway.accounts.create_workspace(body.name))
 
 
@@ -136,7 +136,7 @@ async def get_workspace(gateway: TheGateway, caller: Caller, name: str) -> Works
 @router.delete("/workspaces/{name:path}", status_code=204, summary="Delete an empty workspace")
 async def delete_workspace(gateway: TheGateway, caller: Caller, name: str) -> None:
     """For administrators. 409 while anything belongs to it."""
-    require(caller)
+    check(caller, Operation.MANAGE_WORKSPACES)
     await gateway.accounts.delete_workspace(name)
 
 
@@ -152,9 +152,9 @@ async def list_clients(
 @router.post("/clients", status_code=201, summary="Create a client")
 async def create_client(gateway: TheGateway, caller: Caller, workspace: Workspace, body: ClientInput) -> ClientOutput:
     """For operators; only an administrator makes administrators. The same again changes nothing."""
-    require(caller, Role.OPERATOR)
+    check(caller, Operation.MANAGE_CLIENTS)
     roles = _DEFAULT_ROLES.get(body.realm, (Role.PRODUCER,)) if body.roles is None else body.roles
-    _may_grant(caller, roles)
+    check_may_grant_roles(caller, roles)
     created = await gateway.accounts.create_client(
         workspace, body.name, realm=body.realm, roles=roles, scopes=body.scopes, level=body.level, id=body.id
     )
@@ -172,9 +172,9 @@ async def change_client(
     gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, body: ClientChange
 ) -> ClientOutput:
     """For operators. A disabled client's credentials are refused at once. The last administrator stays one (409)."""
-    require(caller, Role.OPERATOR)
+    check(caller, Operation.MANAGE_CLIENTS)
     target = _client(await gateway.view(), workspace, client_id)
-    _may_grant(caller, (*body.roles, *target.roles))
+    check_may_grant_roles(caller, (*body.roles, *target.roles))
     return ClientOutput.model_validate(await gateway.accounts.update_client(client_id, **body.given()))
 
 
@@ -184,8 +184,8 @@ async def delete_client(gateway: TheGateway, caller: Caller, workspace: Workspac
 
     The last administrator stays (409).
     """
-    require(caller, Role.OPERATOR)
-    _may_grant(caller, _client(await gateway.view(), workspace, client_id).roles)
+    check(caller, Operation.MANAGE_CLIENTS)
+    check_may_grant_roles(caller, _client(await gateway.view(), workspace, client_id).roles)
     await gateway.accounts.delete_client(client_id)
 
 
@@ -196,7 +196,7 @@ async def list_keys(
     """Without the keys themselves, of which only keyed hashes are kept. Administrators' only for administrators."""
     client = _readable_client(caller, readable, client_id)
     if client.id != caller.id:
-        _may_grant(caller, client.roles)
+        check_may_grant_roles(caller, client.roles)
     return Page.of(KeyOutput, *page_of(readable.api_keys(client_id), limit, cursor))
 
 
@@ -204,8 +204,12 @@ async def list_keys(
 async def issue_key(
     gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, body: KeyInput | None = None
 ) -> NewKeyOutput:
-    """The answer is the only place where the key can be read."""
-    await _check_may_manage_keys(gateway, caller, workspace, client_id)
+    """The answer is the only place where the key can be read.
+
+    For operators; a client issues keys of its own with the role `key_issuer`.
+    """
+    check_for(caller, Operation.ISSUE_KEYS, client_id)
+    await _manageable(gateway, caller, workspace, client_id)
     lifetime = None if body is None else body.lifetime
     expires_at = None if lifetime is None else timestamps.now() + lifetime * _MICROS
     issued, key = await gateway.accounts.issue_key(client_id, expires_at=expires_at)
@@ -214,8 +218,8 @@ async def issue_key(
 
 @router.delete("/clients/{client_id}/keys/{key_id}", status_code=204, summary="Revoke an API key")
 async def revoke_key(gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, key_id: str) -> None:
-    """It is refused from now on."""
-    await _check_may_manage_keys(gateway, caller, workspace, client_id)
+    """It is refused from now on. One's own, or any of the workspace for operators."""
+    await _manageable(gateway, caller, workspace, client_id)
     if all(key.id != key_id for key in (await gateway.view()).api_keys(client_id)):
         raise NotFound(f"The client has no key {key_id}.")
     await gateway.accounts.revoke(key_id)
@@ -235,16 +239,11 @@ def _client(view: CatalogView, workspace: str, client_id: str) -> Client:
     return client
 
 
-def _may_grant(caller: Client, roles: tuple[Role, ...]) -> None:
-    """An operator must not make itself, or anybody, an administrator; nor touch one."""
-    if Role.ADMIN in roles and Role.ADMIN not in caller.roles:
-        raise PermissionDenied("Only an administrator may manage administrators.")
-
-
-async def _check_may_manage_keys(gateway: Gateway, caller: Client, workspace: str, client_id: str) -> None:
-    """Its own, or for operators those of any client of the workspace; others are not told which clients there are."""
+async def _manageable(gateway: Gateway, caller: Client, workspace: str, client_id: str) -> Client:
+    """Oneself, or for operators any client of the workspace; others are not told which clients there are."""
     if client_id != caller.id:
-        require(caller, Role.OPERATOR)
+        check(caller, Operation.MANAGE_CLIENTS)
     client = _client(await gateway.view(), workspace, client_id)
     if client.id != caller.id:
-        _may_grant(caller, client.roles)
+        check_may_grant_roles(caller, client.roles)
+    return client

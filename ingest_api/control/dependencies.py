@@ -8,13 +8,13 @@ from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 
 from backbone.catalog.readable import ReadableCatalog
-from ingest_api.authentication import require
 from ingest_api.state import Gateway
 from ingest_api.text import check_body
 from ingest_api.wire import MAX_KEY_LENGTH
 from schemas import numbers
 from schemas.access import Client, Role
 from schemas.errors import InvalidRequest, NotFound, Problem
+from schemas.permissions import require
 from schemas.reading import READERS, ReadScope, check_has_a_role
 from schemas.resources import Resource
 from schemas.subscription import Endpoint, EventFilter
@@ -146,16 +146,6 @@ Readable = Annotated[ReadableCatalog, Depends(readable_of)]
 
 SubscribersReadable = Annotated[ReadableCatalog, Depends(subscribers_readable_of)]
 """A route's parameter: the same, for a subscriber or whoever reads the workspace."""
-
-
-def owner_for(caller: Client, *roles: Role) -> str | None:
-    """Whose resources the caller may change: its own, or None for all of the workspace's.
-
-    Raises:
-        PermissionDenied: it has none of the roles, and is neither operator nor administrator.
-    """
-    require(caller, *roles, Role.OPERATOR)
-    return None if Role.ADMIN in caller.roles or Role.OPERATOR in caller.roles else caller.id
 
 
 def owned(found: Owned | None, what: str, *, workspace: str, owner: str | None) -> Owned:

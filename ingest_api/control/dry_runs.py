@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict
 
-from ingest_api.authentication import require
 from ingest_api.control.dependencies import Caller, Scope, TheGateway
 from ingest_api.control.filters import EventFilterInput, Written, condition_errors, stored
 from ingest_api.control.models import Time
 from schemas.access import Role
+from schemas.permissions import require
 from schemas.reading import READERS
 from schemas.subscription import EventFilter
 

@@ -20,15 +20,16 @@ from ingest_api.control.dependencies import (
     Workspace,
     existing,
     owned,
-    owner_for,
 )
 from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
-from schemas.access import Client, Role
+from schemas.access import Client
 from schemas.attributes import member
 from schemas.channels import TEMPLATE
 from schemas.errors import InvalidRequest, Problem
+from schemas.organisation import OWNER
+from schemas.permissions import Operation, check, owner_for
 from schemas.subscription import HIDDEN, Authorization, AuthorizationType, BodyFormat, Endpoint, EndpointType
 from schemas.topics import SHORTEST_DELAY
 
@@ -119,7 +120,10 @@ class EndpointInput(Input):
     enabled: bool = True
     options: Annotated[
         dict[str, str],
-        Field(description=f"`{TEMPLATE}`, for a `WEB_SOCKET`: the template of its channels. Others are refused."),
+        Field(
+            description=f"`{TEMPLATE}`, for a `WEB_SOCKET`: the template of its channels. `{OWNER}`, for a `WEB_HOOK`: "
+            "the workspace's name, for one that goes when the Envoy organisation is deprovisioned. Others are refused."
+        ),
     ] = Field(default_factory=dict)
 
     @field_validator("headers")
@@ -233,9 +237,9 @@ async def create_endpoint(
     gateway: TheGateway, caller: Caller, workspace: Workspace, body: EndpointInput, key: RepeatKey = None
 ) -> NewEndpointOutput:
     """With a signing secret that is shown this once."""
-    owner_for(caller, Role.SUBSCRIBER)
+    check(caller, Operation.CHANGE_ROUTES)
     _check_for_webhooks(body, body.type)
-    _check_options(body.options, body.type, kept={})
+    _check_options(body.options, body.type, workspace, kept={})
     members = _stored(body.model_dump())
     wanted = Endpoint(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
     endpoint, secret = await gateway.routes.create_endpoint(wanted, key=key)
@@ -266,12 +270,12 @@ async def change_endpoint(
     found = await _endpoint(gateway, caller, workspace, endpoint_id)
     kind = body.type if "type" in body.model_fields_set else found.type
     _check_for_webhooks(body, kind)
-    _check_options(body.options, kind, kept=found.options)
+    _check_options(body.options, kind, workspace, kept=found.options)
     members = _stored(body.model_dump(exclude_unset=True))
     changed = await gateway.routes.update_endpoint(workspace, endpoint_id, **members)
-    warnings = [] if changed.enabled else [DROPPED]
+    warnings: tuple[str, ...] = () if changed.enabled else (DROPPED,)
     if changed.enabled and not found.enabled:
-        warnings = [WERE_DROPPED]
+        warnings = (WERE_DROPPED,)
     return ChangedEndpoint.model_validate(changed).model_copy(update={"warnings": warnings})
 
 
@@ -293,7 +297,7 @@ async def delete_endpoint(gateway: TheGateway, caller: Caller, workspace: Worksp
 
 
 async def _endpoint(gateway: Gateway, caller: Client, workspace: str, endpoint_id: str) -> Endpoint:
-    owner = owner_for(caller, Role.SUBSCRIBER)
+    owner = owner_for(caller, Operation.CHANGE_ROUTES)
     found = (await gateway.view()).endpoint(endpoint_id)
     return owned(found, f"endpoint {endpoint_id}", workspace=workspace, owner=owner)
 
@@ -308,13 +312,20 @@ def _check_for_webhooks(body: EndpointInput, kind: EndpointType) -> None:
         raise InvalidRequest("The endpoint is not valid.", places)
 
 
-def _check_options(given: dict[str, str], kind: EndpointType, *, kept: dict[str, str]) -> None:
+def _check_options(given: dict[str, str], kind: EndpointType, workspace: str, *, kept: dict[str, str]) -> None:
     """Refuse options that an endpoint of this type does not have; those that another family gave it may be repeated."""
-    unknown = [name for name in given if name not in kept and (name != TEMPLATE or kind is not EndpointType.WEB_SOCKET)]
-    if unknown:
-        message = f"is no option of a {kind.value}; there is {TEMPLATE}, for a {EndpointType.WEB_SOCKET.value}"
-        places = [Problem(path=member("$.options", name), message=message) for name in unknown]
+    known = _OPTIONS.get(kind)
+    unknown = [name for name in given if name not in kept and name != known]
+    message = f"is no option of a {kind.value}; there is {TEMPLATE}, for a {EndpointType.WEB_SOCKET.value}"
+    places = [Problem(path=member("$.options", name), message=message) for name in unknown]
+    if given.get(OWNER, workspace) != workspace:
+        places.append(Problem(path=f"$.options.{OWNER}", message="must be the name of the endpoint's workspace"))
+    if places:
         raise InvalidRequest("The endpoint is not valid.", places)
+
+
+_OPTIONS = {EndpointType.WEB_SOCKET: TEMPLATE, EndpointType.WEB_HOOK: OWNER}
+"""The option that endpoints of a type have."""
 
 
 def _stored(members: dict[str, Any]) -> dict[str, Any]:

@@ -20,11 +20,10 @@ from ingest_api.control.dependencies import (
     Workspace,
     existing,
     owned,
-    owner_for,
 )
 from ingest_api.control.pages import Cursor, Limit, decode_cursor, encode_cursor
-from schemas.access import Role
 from schemas.errors import InvalidRequest, NotFound, Problem
+from schemas.permissions import Operation, owner_for
 from schemas.subscription import Endpoint, EndpointType
 
 MEDIA_TYPE = "application/x-ndjson"
@@ -79,7 +78,7 @@ def get_file(gateway: TheGateway, readable: SubscribersReadable, endpoint_id: st
 
 
 async def _own(gateway: TheGateway, caller: Caller, workspace: Workspace, endpoint_id: str) -> Endpoint:
-    owner = owner_for(caller, Role.SUBSCRIBER)
+    owner = owner_for(caller, Operation.CHANGE_ROUTES)
     found = (await gateway.view()).endpoint(endpoint_id)
     return _with_files(owned(found, f"endpoint {endpoint_id}", workspace=workspace, owner=owner))
 

@@ -8,13 +8,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingest_api.authentication import require
-from ingest_api.control.dependencies import Caller, Readable, TheGateway, Workspace, existing, owner_for
+from ingest_api.control.dependencies import Caller, Readable, TheGateway, Workspace, existing
 from ingest_api.control.models import Change, Input, Output, TypeName, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
-from schemas.access import Client, Role
 from schemas.errors import NotFound
 from schemas.event_type import Attribute, Compatibility, LedgerPolicy, Registration, RegistrationKind
+from schemas.permissions import Operation, check, check_for, owner_for
 from schemas.topics import event_topic
 
 router = APIRouter(tags=["Event types and registrations"])
@@ -172,8 +171,7 @@ async def create_event_type(
 
     The same again changes nothing; what contradicts the type as it is is refused with 409.
     """
-    require(caller, Role.PRODUCER, Role.OPERATOR)
-    owner = owner_for(caller, Role.PRODUCER)
+    owner = owner_for(caller, Operation.REGISTER_TYPE)
     registering = gateway.event_types.register(
         None if owner is None else caller, workspace, body.namespace, body.code, **_said(body)
     )
@@ -197,7 +195,7 @@ async def change_event_type(
     Registrations of this API that list all attributes of the type follow it. Others stay: `warnings` names those that
     lack an attribute, and an attribute that one of them lists cannot be left out (409).
     """
-    require(caller, Role.OPERATOR)
+    check(caller, Operation.CHANGE_TYPE)
     changing = gateway.event_types.update(workspace, namespace, code, **_said(body))
     changed = ChangedEventType.model_validate(await gateway.in_time(changing))
     if body.attributes and "attributes" in body.model_fields_set:
@@ -206,7 +204,7 @@ async def change_event_type(
     return changed
 
 
-def _lacking(registrations: Iterable[Registration], event_type: EventTypeOutput) -> list[str]:
+def _lacking(registrations: Iterable[Registration], event_type: EventTypeOutput) -> tuple[str, ...]:
     """Which publishers' registrations lack attributes of their type."""
     names = [each.name for each in event_type.attributes]
     warnings = []
@@ -217,7 +215,7 @@ def _lacking(registrations: Iterable[Registration], event_type: EventTypeOutput)
                 f"The registration of client {each.client} lacks {', '.join(lacks)}: the client cannot publish with it "
                 "until its registration is changed."
             )
-    return warnings
+    return tuple(warnings)
 
 
 @router.delete("/event-types/{namespace}/{code:path}", status_code=204, summary="Delete an event type")
@@ -225,7 +223,7 @@ async def delete_event_type(
     gateway: TheGateway, caller: Caller, workspace: Workspace, namespace: str, code: str
 ) -> None:
     """For operators. Its registrations go with it; the topic and its events stay."""
-    require(caller, Role.OPERATOR)
+    check(caller, Operation.CHANGE_TYPE)
     await gateway.event_types.delete(workspace, namespace, code)
 
 
@@ -246,11 +244,10 @@ async def create_registration(
     gateway: TheGateway, caller: Caller, workspace: Workspace, body: RegistrationInput
 ) -> RegistrationOutput:
     """Creates the event type if it is new, else adds to its attributes. The same again changes nothing."""
-    roles = (Role.PRODUCER,) if body.kind is RegistrationKind.PUBLISH else (Role.PRODUCER, Role.SUBSCRIBER)
-    owner = owner_for(caller, *roles)
-    if body.client not in (None, caller.id):
-        require(caller, Role.OPERATOR)
-    client = (await gateway.view()).client(body.client or owner or caller.id)
+    publishes = body.kind is RegistrationKind.PUBLISH
+    operation = Operation.REGISTER_PUBLISHER if publishes else Operation.REGISTER_RECEIVER
+    check_for(caller, operation, body.client or caller.id)
+    client = (await gateway.view()).client(body.client or caller.id)
     if client is None or (client.workspace != workspace and client.id != caller.id):
         raise NotFound(f"There is no client {body.client} in the workspace.")
     registering = gateway.event_types.register(client, workspace, body.namespace, body.code, **_said(body))
@@ -270,7 +267,7 @@ async def change_registration(
     body: RegistrationChange,
 ) -> RegistrationOutput:
     """One's own, or any for operators. Only the members sent change; the event type's schema evolves with them."""
-    _check_may_change(caller, client)
+    check_for(caller, Operation.CHANGE_REGISTRATION, client)
     _, registration = await gateway.event_types.update_registration(
         client, workspace, namespace, code, kind=kind, **_said(body)
     )
@@ -290,13 +287,8 @@ async def delete_registration(
     code: str,
 ) -> None:
     """One's own, or any for operators. The event type and its topic stay."""
-    _check_may_change(caller, client)
+    check_for(caller, Operation.CHANGE_REGISTRATION, client)
     await gateway.event_types.delete_registration(client, workspace, namespace, code, kind)
-
-
-def _check_may_change(caller: Client, client: str) -> None:
-    """Let a client change its own registrations, and operators those of any client."""
-    require(caller, *((Role.PRODUCER, Role.SUBSCRIBER) if client == caller.id else ()), Role.OPERATOR)
 
 
 def _said(body: Input) -> dict[str, Any]:

@@ -19,16 +19,16 @@ from ingest_api.control.dependencies import (
     Workspace,
     existing,
     owned,
-    owner_for,
 )
 from ingest_api.control.filter_checks import filter_warnings
 from ingest_api.control.models import Change, Input, Name, Output, TypeName, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
-from schemas.access import Client, Role
+from schemas.access import Client
 from schemas.errors import InvalidFilter, Problem
 from schemas.filter_fields import LATEST_VERSION
 from schemas.filters import compile_condition
+from schemas.permissions import Operation, check, owner_for
 from schemas.subscription import EventFilter, TypeSelection
 
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
@@ -137,7 +137,7 @@ async def create_filter(
 
     `warnings` names what does not exist yet.
     """
-    owner_for(caller, Role.SUBSCRIBER)
+    check(caller, Operation.CHANGE_ROUTES)
     with condition_errors():
         members = stored(body.model_dump(), written)
         wanted = EventFilter(id="", workspace=workspace, client=caller.id, created_at=0, updated_at=0, **members)
@@ -194,7 +194,7 @@ def _check_condition(condition: str | None, version: int) -> None:
 
 
 async def _filter(gateway: Gateway, caller: Client, workspace: str, filter_id: str) -> EventFilter:
-    owner = owner_for(caller, Role.SUBSCRIBER)
+    owner = owner_for(caller, Operation.CHANGE_ROUTES)
     found = (await gateway.view()).event_filter(filter_id)
     return owned(found, f"filter {filter_id}", workspace=workspace, owner=owner)
 

@@ -7,12 +7,13 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from ingest_api.control.dependencies import Caller, TheGateway, Workspace, owner_for
+from ingest_api.control.dependencies import Caller, TheGateway, Workspace
 from ingest_api.control.models import Input, Time, example
 from ingest_api.state import Gateway
-from schemas.access import Client, Role
+from schemas.access import Client
 from schemas.channels import MAX_LENGTH, endpoint_of
 from schemas.errors import NotFound, PermissionDenied
+from schemas.permissions import Operation, check, owner_for
 from schemas.subscription import EndpointType
 
 MAX_CHANNELS = 128
@@ -72,7 +73,7 @@ async def issue_connection_token(
     gateway: TheGateway, caller: Caller, workspace: Workspace, body: ConnectionTokenInput
 ) -> TokenOutput:
     """The server subscribes the connection to `channels`; for further ones it needs subscription tokens."""
-    owner_for(caller, Role.SUBSCRIBER)
+    check(caller, Operation.LET_IN)
     for channel in body.channels:
         await _check_channel(gateway, caller, workspace, channel)
     token, expires_at = gateway.realtime_tokens.issue_connection(
@@ -112,7 +113,7 @@ async def _check_channel(gateway: Gateway, caller: Client, workspace: str, chann
         NotFound: it is the own channel of an endpoint that the caller cannot see.
         PermissionDenied: it is any other channel, and the caller no operator.
     """
-    owner = owner_for(caller, Role.SUBSCRIBER)
+    owner = owner_for(caller, Operation.LET_IN)
     endpoint_id = endpoint_of(channel)
     if endpoint_id is None:
         if owner is not None:

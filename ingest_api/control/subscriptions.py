@@ -15,13 +15,13 @@ from ingest_api.control.dependencies import (
     Workspace,
     existing,
     owned,
-    owner_for,
 )
 from ingest_api.control.models import Change, Input, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
-from schemas.access import Client, Role
+from schemas.access import Client
 from schemas.errors import NotFound
+from schemas.permissions import Operation, owner_for
 from schemas.subscription import Subscription
 
 router = APIRouter(tags=["Endpoints, filters and subscriptions"])
@@ -90,7 +90,7 @@ async def link(
     gateway: TheGateway, caller: Caller, workspace: Workspace, body: SubscriptionInput
 ) -> SubscriptionOutput:
     """Every event accepted after the answer is matched. Linking what is linked changes nothing."""
-    owner = owner_for(caller, Role.SUBSCRIBER)
+    owner = owner_for(caller, Operation.CHANGE_ROUTES)
     view = await gateway.view()
     owned(view.event_filter(body.filter), f"filter {body.filter}", workspace=workspace, owner=owner)
     owned(view.endpoint(body.endpoint), f"endpoint {body.endpoint}", workspace=workspace, owner=owner)
@@ -111,7 +111,7 @@ async def change_subscription(
     """Events accepted while it is disabled are not matched, and enabling does not bring them back."""
     await _subscription(gateway, caller, workspace, subscription_id)
     changed = await gateway.routes.enable_subscription(workspace, subscription_id, enabled=body.enabled)
-    warnings = [] if changed.enabled else [DROPPED]
+    warnings = () if changed.enabled else (DROPPED,)
     return ChangedSubscription.model_validate(changed).model_copy(update={"warnings": warnings})
 
 
@@ -123,7 +123,7 @@ async def unlink(gateway: TheGateway, caller: Caller, workspace: Workspace, subs
 
 
 async def _subscription(gateway: Gateway, caller: Client, workspace: str, subscription_id: str) -> Subscription:
-    owner = owner_for(caller, Role.SUBSCRIBER)
+    owner = owner_for(caller, Operation.CHANGE_ROUTES)
     view = await gateway.view()
     found = view.subscription(subscription_id)
     if found is None or found.workspace != workspace or not _owned(view, found, owner):

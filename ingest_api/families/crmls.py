@@ -16,16 +16,16 @@ from fastapi.security import HTTPBearer
 
 from backbone.publisher import IdempotencyKey
 from ingest_api import problems
-from ingest_api.authentication import require
 from ingest_api.control.dependencies import Authorization, TheGateway
 from ingest_api.families import crmls_messages as messages
 from ingest_api.families.crmls_openapi import ERRORS, EVENT, NOT_FOUND, POST_EVENT, SCHEMAS, TOKEN
 from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, PROBLEM_JSON, Request, Response
 from schemas import timestamps
-from schemas.access import Realm, Role
+from schemas.access import Realm
 from schemas.errors import HeadraceError, InvalidRequest, NotFound, UnsupportedMediaType
 from schemas.event import EventDraft
+from schemas.permissions import Operation, check
 from schemas.reading import ReadScope
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _TOKEN = HTTPBearer(scheme_name="crmlsToken", bearerFormat="JWT", auto_error=Fal
 async def post_event(request: Request, gateway: Gateway) -> Response:
     """Publish one event; its ``messageType`` is its event type."""
     client = await gateway.authenticator.by_token(request.headers.get(b"authorization"), Realm.CRMLS)
-    require(client, Role.PRODUCER, Role.OPERATOR)
+    check(client, Operation.PUBLISH)
     media_type = request.media_type()
     if media_type != JSON and not media_type.endswith(b"+json"):
         raise UnsupportedMediaType("The body must be application/json.")

@@ -22,7 +22,6 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.graphql import OperationType
 
-from ingest_api.authentication import require
 from ingest_api.control.dependencies import Authorization, RepeatKey, TheGateway, check_digits
 from ingest_api.families.event_service_http import Operation, answer, persisted_answer, read_body, read_query, render
 from ingest_api.families.event_service_limits import DocumentLimits
@@ -31,9 +30,9 @@ from ingest_api.families.event_service_queries import Query
 from ingest_api.families.event_service_types import DATE_TIME, Context, DateTime
 from ingest_api.family import Family
 from ingest_api.problems import HttpProblem
+from schemas import permissions
 from schemas.access import Realm
 from schemas.errors import InvalidRequest, PermissionDenied
-from schemas.reading import CHANGERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -119,7 +118,7 @@ class _Changes(SchemaExtension):
         if operation and operation.operation is GraphQLOperation.MUTATION:
             context: Context = self.execution_context.context
             try:
-                require(context.client, *CHANGERS)
+                permissions.check(context.client, permissions.Operation.CHANGE_ROUTES)
             except PermissionDenied as error:
                 self.execution_context.pre_execution_errors = [GraphQLError(str(error), original_error=error)]
         yield

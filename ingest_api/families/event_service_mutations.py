@@ -63,7 +63,7 @@ class Mutation:
     ) -> MutationResult:
         """A link that is there already stays as it is."""
         context = info.context
-        linking = context.gateway.event_service.link(context.workspace, endpoint_ids, event_filters_id)
+        linking = context.gateway.event_service.link(context.client, endpoint_ids, event_filters_id)
         return MutationResult(ok=await context.gateway.in_time(linking))
 
     @strawberry.mutation(description="Unlink endpoints from an event filter.")
@@ -72,7 +72,7 @@ class Mutation:
     ) -> MutationResult:
         """What is not linked stays so."""
         context = info.context
-        unlinking = context.gateway.event_service.unlink(context.workspace, endpoint_ids, event_filters_id)
+        unlinking = context.gateway.event_service.unlink(context.client, endpoint_ids, event_filters_id)
         return MutationResult(ok=await context.gateway.in_time(unlinking))
 
     @strawberry.mutation(description="Create an event filter, linked to the endpoints named.")
@@ -106,7 +106,7 @@ class Mutation:
         context = info.context
         fields = event_filters_input.in_.to_fields() if event_filters_input else None
         changing = context.gateway.event_service.update_filter(
-            context.workspace, event_filters_id, fields, _filter_name(name)
+            context.client, event_filters_id, fields, _filter_name(name)
         )
         await context.gateway.in_time(changing)
         return _filter(info, event_filters_id)
@@ -115,7 +115,7 @@ class Mutation:
     async def delete_event_filters(self, info: Info, event_filters_ids: Ids) -> MutationResult:
         """All of them or none; only filters that were created here."""
         context = info.context
-        deleting = context.gateway.event_service.delete_filters(context.workspace, event_filters_ids)
+        deleting = context.gateway.event_service.delete_filters(context.client, event_filters_ids)
         return MutationResult(ok=await context.gateway.in_time(deleting))
 
 
@@ -130,7 +130,7 @@ async def _create_endpoint(info: Info, name: str, *, url: str | None = None, met
 
 async def _delete_endpoints(info: Info, endpoint_ids: Ids) -> MutationResult:
     context = info.context
-    deleting = context.gateway.event_service.delete_endpoints(context.workspace, endpoint_ids)
+    deleting = context.gateway.event_service.delete_endpoints(context.client, endpoint_ids)
     return MutationResult(ok=await context.gateway.in_time(deleting))
 
 

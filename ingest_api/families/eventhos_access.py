@@ -11,13 +11,14 @@ import msgspec
 from fastapi import Depends, Query, Security
 from fastapi.security import HTTPBearer
 
-from backbone.catalog.eventhos import WORKSPACE, Event, Refused, System, find
+from backbone.catalog.eventhos import EVERYTHING, FORBIDDEN, WORKSPACE, Event, Refused, System, find
 from ingest_api import problems
 from ingest_api.authentication import bearer
 from ingest_api.control.dependencies import Authorization, TheGateway
 from ingest_api.wire import Response
 from schemas.access import Client, KeyUse, Realm
 from schemas.errors import InvalidRequest, Unauthenticated, Unavailable
+from schemas.permissions import permits
 
 if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
@@ -32,12 +33,8 @@ IDENTIFIER_MISSING = 400201
 EVENT_UNKNOWN = 400024
 CLIENT_UNKNOWN = 400004
 INCORRECT_TOKEN = 401202
-FORBIDDEN = 401002
 NO_TOKEN = 403002
 UNCATEGORIZED = 500000
-
-EVERYTHING = "OAUTH2_global:*"
-"""The permission that stands for all."""
 
 _TOKEN = HTTPBearer(scheme_name="eventhosToken", bearerFormat="JWT", auto_error=False)
 """Only declares the scheme in the OpenAPI document."""
@@ -103,7 +100,11 @@ async def client_of_token(authenticator: Authenticator, token: str) -> Client:
 
 def needs(permission: str) -> list[Any]:
     """The dependency of a route that only clients with a permission such as ``event:create`` may call."""
-    sufficient = {permission, f"{permission.partition(':')[0]}:*", EVERYTHING}
+    return [caller_with(permission)]
+
+
+def caller_with(permission: str) -> Any:
+    """A route's parameter of type ``Client``: who calls; it must have a permission such as ``event:create``."""
 
     async def permitted(
         gateway: TheGateway,
@@ -114,14 +115,14 @@ def needs(permission: str) -> list[Any]:
         if access_token is None and authorization is None:
             raise Refused(NO_TOKEN, "Subject not authorized; no jwt token was send")
         client = await client_of_token(gateway.authenticator, access_token or bearer(authorization or b""))
-        if sufficient.isdisjoint(client.scopes):
+        if not permits(client.scopes, permission, everything=EVERYTHING):
             # It may have been given a moment ago elsewhere.
             client = (await gateway.view()).client(client.id) or client
-        if sufficient.isdisjoint(client.scopes):
+        if not permits(client.scopes, permission, everything=EVERYTHING):
             raise Refused(FORBIDDEN, f"Subject not authorized; incorrect permissions: {permission} is needed")
         return client
 
-    return [Depends(permitted)]
+    return Depends(permitted)
 
 
 def render(error: HeadraceError) -> Response:

@@ -15,7 +15,7 @@ from backbone.catalog.eventhos_accounts import existing_account, holds_long_live
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.control.models import example
-from ingest_api.families.eventhos_access import CREATED, needs
+from ingest_api.families.eventhos_access import CREATED, caller_with, needs
 from ingest_api.families.eventhos_answers import (
     ANSWERS,
     Answer,
@@ -29,7 +29,12 @@ from ingest_api.families.eventhos_answers import (
     success,
 )
 from ingest_api.families.eventhos_openapi import ERRORS
-from schemas.access import KeyUse
+from schemas.access import Client, KeyUse
+
+Creator = Annotated[Client, caller_with("OAUTH2_client:create")]
+Changer = Annotated[Client, caller_with("OAUTH2_client:update")]
+Deleter = Annotated[Client, caller_with("OAUTH2_client:delete")]
+"""A route's parameter: the client that calls, with that permission."""
 
 router = APIRouter(tags=["eventhos access"], responses=ERRORS)
 
@@ -70,11 +75,10 @@ class Revocation(Input):
     revoke: bool
 
 
-@router.post(
-    "/auth/client", status_code=201, summary="Create a client", dependencies=needs("OAUTH2_client:create"), **ANSWERS
-)
+@router.post("/auth/client", status_code=201, summary="Create a client", **ANSWERS)
 async def create_client(
     gateway: TheGateway,
+    caller: Creator,
     body: EventhosClientInput,
     *,
     long_live: Annotated[bool, Query(alias="longLive", description="With a long-lived token.")] = False,
@@ -82,6 +86,7 @@ async def create_client(
     """Its id and secret are what ``POST /auth/token`` takes; they are shown this once."""
     made = await gateway.in_time(
         gateway.eventhos_accounts.create(
+            by=caller.id,
             identifier=body.identifier.lower(),
             name=body.name,
             description=body.description or "",
@@ -109,12 +114,11 @@ async def list_clients(gateway: TheGateway, pages: Pages) -> Answer:
     "/auth/client/{client_id}",
     status_code=201,
     summary="Change a client",
-    dependencies=needs("OAUTH2_client:update"),
     **ANSWERS,
 )
-async def change_client(gateway: TheGateway, client_id: int, body: EventhosClientChange) -> Answer:
+async def change_client(gateway: TheGateway, caller: Changer, client_id: int, body: EventhosClientChange) -> Answer:
     """Its name or description."""
-    await gateway.in_time(gateway.eventhos_accounts.change(client_id, **body.changes()))
+    await gateway.in_time(gateway.eventhos_accounts.change(client_id, by=caller.id, **body.changes()))
     return done("Client updated")
 
 
@@ -122,12 +126,11 @@ async def change_client(gateway: TheGateway, client_id: int, body: EventhosClien
     "/auth/client/{client_id}/role",
     status_code=201,
     summary="Give a client other roles",
-    dependencies=needs("OAUTH2_client:update"),
     **ANSWERS,
 )
-async def change_client_roles(gateway: TheGateway, client_id: int, body: ClientRoles) -> Answer:
+async def change_client_roles(gateway: TheGateway, caller: Changer, client_id: int, body: ClientRoles) -> Answer:
     """All of them; from now on it may do what they permit together."""
-    await gateway.in_time(gateway.eventhos_accounts.change(client_id, roles=_ids(body.roles)))
+    await gateway.in_time(gateway.eventhos_accounts.change(client_id, by=caller.id, roles=_ids(body.roles)))
     return done("Subject roles updated")
 
 
@@ -135,12 +138,11 @@ async def change_client_roles(gateway: TheGateway, client_id: int, body: ClientR
     "/auth/client/{client_id}",
     status_code=201,
     summary="Delete a client",
-    dependencies=needs("OAUTH2_client:delete"),
     **ANSWERS,
 )
-async def delete_client(gateway: TheGateway, client_id: int) -> Answer:
+async def delete_client(gateway: TheGateway, caller: Deleter, client_id: int) -> Answer:
     """The events of its system cannot be sent until the system has another client."""
-    await gateway.in_time(gateway.eventhos_accounts.delete(client_id))
+    await gateway.in_time(gateway.eventhos_accounts.delete(client_id, by=caller.id))
     return done("Client deleted")
 
 
@@ -148,12 +150,11 @@ async def delete_client(gateway: TheGateway, client_id: int) -> Answer:
     "/auth/client/{client_id}/revoke",
     status_code=201,
     summary="Revoke a client's access, or restore it",
-    dependencies=needs("OAUTH2_client:update"),
     **ANSWERS,
 )
-async def revoke_client(gateway: TheGateway, client_id: int, body: Revocation) -> Answer:
+async def revoke_client(gateway: TheGateway, caller: Changer, client_id: int, body: Revocation) -> Answer:
     """All its tokens are refused at once."""
-    await gateway.in_time(gateway.eventhos_accounts.revoke(client_id, revoked=body.revoke))
+    await gateway.in_time(gateway.eventhos_accounts.revoke(client_id, by=caller.id, revoked=body.revoke))
     return done("Token revoked" if body.revoke else "Token rectified")
 
 
@@ -161,19 +162,20 @@ async def revoke_client(gateway: TheGateway, client_id: int, body: Revocation) -
     "/auth/client/{client_id}/long-live",
     status_code=201,
     summary="Give a client a long-lived token, or take it away",
-    dependencies=needs("OAUTH2_client:update"),
     **ANSWERS,
 )
-async def give_long_lived(gateway: TheGateway, client_id: int, *, remove_long_live: bool = False) -> Answer:
+async def give_long_lived(
+    gateway: TheGateway, caller: Changer, client_id: int, *, remove_long_live: bool = False
+) -> Answer:
     """The token is shown this once; one that it had before is refused from now on.
 
     Who has one gets no other tokens (``400011``).
     """
     accounts = gateway.eventhos_accounts
     if remove_long_live:
-        await gateway.in_time(accounts.take_long_lived(client_id))
+        await gateway.in_time(accounts.take_long_lived(client_id, by=caller.id))
         return done("Token removed")
-    token = await gateway.in_time(accounts.give(client_id, KeyUse.LONG_LIVED))
+    token = await gateway.in_time(accounts.give(client_id, KeyUse.LONG_LIVED, by=caller.id))
     return success({"access_token": token}, message="Token generated")
 
 
@@ -196,12 +198,11 @@ async def get_secret(gateway: TheGateway, client_id: int) -> Answer:
     "/auth/client/{client_id}/secret",
     status_code=201,
     summary="Give a client another secret",
-    dependencies=needs("OAUTH2_client:update"),
     **ANSWERS,
 )
-async def give_secret(gateway: TheGateway, client_id: int) -> Answer:
+async def give_secret(gateway: TheGateway, caller: Changer, client_id: int) -> Answer:
     """The secret is shown this once; the one before gets no tokens from now on."""
-    secret = await gateway.in_time(gateway.eventhos_accounts.give(client_id, KeyUse.CLIENT_SECRET))
+    secret = await gateway.in_time(gateway.eventhos_accounts.give(client_id, KeyUse.CLIENT_SECRET, by=caller.id))
     return success({"clientSecret": secret}, code=CREATED, message="Client secret generated")
 
 

@@ -10,9 +10,15 @@ from pydantic import Field
 from backbone.catalog.eventhos import Refused, Role, all_of
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.control.models import example
-from ingest_api.families.eventhos_access import CREATED, UNREADABLE, needs
+from ingest_api.families.eventhos_access import CREATED, UNREADABLE, caller_with, needs
 from ingest_api.families.eventhos_answers import ANSWERS, Answer, Identifier, Input, Pages, done, success
 from ingest_api.families.eventhos_openapi import ERRORS
+from schemas.access import Client
+
+Creator = Annotated[Client, caller_with("OAUTH2_role:create")]
+Changer = Annotated[Client, caller_with("OAUTH2_role:update")]
+Deleter = Annotated[Client, caller_with("OAUTH2_role:delete")]
+"""A route's parameter: the client that calls, with that permission."""
 
 router = APIRouter(tags=["eventhos access"], responses=ERRORS)
 
@@ -51,14 +57,12 @@ class RolePermissions(Input):
     ]
 
 
-@router.post(
-    "/auth/role", status_code=201, summary="Create a role", dependencies=needs("OAUTH2_role:create"), **ANSWERS
-)
-async def create_role(gateway: TheGateway, body: RoleInput) -> Answer:
+@router.post("/auth/role", status_code=201, summary="Create a role", **ANSWERS)
+async def create_role(gateway: TheGateway, caller: Creator, body: RoleInput) -> Answer:
     """A name for permissions, to be given to clients."""
     permissions = _permissions(body.permissions, body.allowed_object)
     made = await gateway.in_time(
-        gateway.eventhos_accounts.create_role(identifier=body.identifier, permissions=permissions)
+        gateway.eventhos_accounts.create_role(by=caller.id, identifier=body.identifier, permissions=permissions)
     )
     return success({"roleId": made.id}, code=CREATED, message="Role added")
 
@@ -77,13 +81,12 @@ async def list_roles(gateway: TheGateway, pages: Pages, *, basic: bool = False) 
     "/auth/role/{role_id}/permission",
     status_code=201,
     summary="Give a role other permissions",
-    dependencies=needs("OAUTH2_role:update"),
     **ANSWERS,
 )
-async def change_role(gateway: TheGateway, role_id: int, body: RolePermissions) -> Answer:
+async def change_role(gateway: TheGateway, caller: Changer, role_id: int, body: RolePermissions) -> Answer:
     """All clients that have the role may do from now on what it permits then."""
     permissions = _permissions(body.permissions, body.allowed_object)
-    await gateway.in_time(gateway.eventhos_accounts.change_role(role_id, permissions))
+    await gateway.in_time(gateway.eventhos_accounts.change_role(role_id, permissions, by=caller.id))
     return done("Role permissions updated")
 
 
@@ -91,12 +94,11 @@ async def change_role(gateway: TheGateway, role_id: int, body: RolePermissions) 
     "/auth/role/{role_id}",
     status_code=201,
     summary="Delete a role",
-    dependencies=needs("OAUTH2_role:delete"),
     **ANSWERS,
 )
-async def delete_role(gateway: TheGateway, role_id: int) -> Answer:
+async def delete_role(gateway: TheGateway, caller: Deleter, role_id: int) -> Answer:
     """The clients that had it lose what only it permitted."""
-    await gateway.in_time(gateway.eventhos_accounts.delete_role(role_id))
+    await gateway.in_time(gateway.eventhos_accounts.delete_role(role_id, by=caller.id))
     return done("Role deleted")
 
 

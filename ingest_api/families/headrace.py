@@ -12,7 +12,6 @@ import msgspec
 
 from backbone.publisher import IdempotencyKey
 from ingest_api import problems
-from ingest_api.authentication import require
 from ingest_api.control import events_openapi, own_api
 from ingest_api.control.parameters import check_parameters
 from ingest_api.families import cloudevents
@@ -20,7 +19,6 @@ from ingest_api.families.headrace_openapi import POST_BATCH, POST_EVENTS, SCHEMA
 from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, Request, Response
 from schemas import timestamps
-from schemas.access import Role
 from schemas.errors import (
     IdempotencyMismatch,
     InvalidEvent,
@@ -31,6 +29,7 @@ from schemas.errors import (
     Unavailable,
     UnsupportedMediaType,
 )
+from schemas.permissions import Operation, check
 from schemas.topics import event_topic
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ async def post_batch(request: Request, gateway: Gateway) -> Response:
 
 async def _post(request: Request, gateway: Gateway, *, is_batch: bool) -> Response:
     client = await gateway.authenticator.by_bearer_key(request.headers.get(b"authorization"))
-    require(client, Role.PRODUCER, Role.OPERATOR)
+    check(client, Operation.PUBLISH)
     query = request.query()
     check_parameters(query, ("workspace",))
     workspace = await gateway.workspace(client, query.get("workspace"))

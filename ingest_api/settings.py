@@ -37,7 +37,9 @@ class IngestSettings(BaseSettings):
             where ``host`` is a loopback address.
         envoy_scope_suffix: what ends a scope that shows an Envoy user all of its namespace.
         envoy_user_scope_suffix: what ends a scope that shows it only what concerns that user.
-        envoy_provision_scope: that provisioning and deprovisioning need; empty: any access token of the organisation.
+        envoy_provision_scope: that provisioning needs; empty: any access token of the organisation.
+        envoy_manage_scope: that deprovisioning and naming public namespaces need; whoever has the scope of
+            ``envoy_provision_scope`` may too. ``*``: as provisioning.
         event_service_page_limit: most items in one answer to an event-service (GraphQL) query.
         eventhos_compat_status: answer 203 rather than 200 for an event that has no contracts, as the original does.
         webhook_allow: networks besides public addresses that URLs may be registered for; that of the connectors
@@ -68,6 +70,7 @@ class IngestSettings(BaseSettings):
     envoy_scope_suffix: str = Field(":read", min_length=1)
     envoy_user_scope_suffix: str = Field(":read:own", min_length=1)
     envoy_provision_scope: str = ""
+    envoy_manage_scope: str = Field("events:manage", min_length=1)
     event_service_page_limit: int = Field(1_000, ge=1)
     webhook_allow: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="HEADRACE_WEBHOOK_ALLOW")
     log_level: LogLevel = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")

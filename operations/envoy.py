@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 NAMESPACE, CODE = "shipments", "updated"
 ATTRIBUTES = ({"name": "id", "type": "String"}, {"name": "status", "type": "String"})
-SCOPES = ("shipments:read",)
+SCOPES = ("shipments:read", "events:manage")
 
 _ORGANISATIONS = {
     # The ids that the document prints, so that its examples can be tried as they are.

@@ -48,10 +48,10 @@ def crmls_token(gateway: RunningGateway, key: str) -> str:
     return token
 
 
-def envoy_token(gateway: RunningGateway, organisation: str) -> str:
-    """An access token of a user of an organisation that has been provisioned."""
+def envoy_token(gateway: RunningGateway, organisation: str, *scopes: str) -> str:
+    """An access token of a user of an organisation that has been provisioned; the scopes are further ones."""
     with gateway.client(params={"workspace": organisation}) as admin:
-        body = {"id": f"usr_{uuid4().hex}", "name": "user", "realm": "envoy", "scopes": ["shipments:read"]}
+        body = {"id": f"usr_{uuid4().hex}", "name": "user", "realm": "envoy", "scopes": ["shipments:read", *scopes]}
         made = admin.post("/headrace/v1/clients", json=body).raise_for_status().json()
         token: str = admin.post(f"/headrace/v1/clients/{made['id']}/keys").raise_for_status().json()["key"]
     with gateway.client(token) as user:

@@ -20,6 +20,8 @@ NAMESPACE = "shipments"
 CODE = "updated"
 SHIPMENTS = "shipments:read"
 MINE = "shipments:read:own"
+MANAGE = "events:manage"
+"""The scope that deprovisioning needs, and naming public namespaces."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from schemas.ids import derived
 from schemas.organisation import (
     FAMILY,
     ORGANISATIONS,
+    OWNER,
     PUBLIC_NAMESPACES,
     USER_PREFIX,
     channel_name,
@@ -100,14 +101,15 @@ class Organisations:
     async def deprovision(self, organisation: str) -> Deprovisioned:
         """Send nothing more to the organisation's channels, and delete its webhook endpoints; realtime nodes notice.
 
+        Endpoints that are not marked as the organisation's stay: other APIs made them for others in the workspace.
+
         Raises:
             NotFound: there is no such workspace.
         """
 
         def decide(view: CatalogView) -> Changes[Deprovisioned]:
             existing_workspace(view, organisation)
-            # An action of eventhos is none of the organisation's webhooks: contracts would be left that run nothing.
-            webhooks = [each for each in view.endpoints(organisation) if _is_webhook(each)]
+            webhooks = [each for each in view.endpoints(organisation) if _is_webhook_of(each, organisation)]
             gone: list[Resource | None] = [_record(view, organisation), *webhooks]
             gone += [view.get(each.key) for each in _resources(organisation)]
             gone += [link for each in webhooks for link in view.subscriptions_of(each.id)]
@@ -135,8 +137,10 @@ def is_public(view: CatalogView, organisation: str, channel: str) -> bool:
     return said is not None and said.users is None and said.namespace in public_namespaces_of(view, organisation)
 
 
-def _is_webhook(endpoint: Endpoint) -> bool:
-    return endpoint.type is EndpointType.WEB_HOOK and endpoint.request is None
+def _is_webhook_of(endpoint: Endpoint, organisation: str) -> bool:
+    # An action of eventhos is none of the organisation's webhooks: contracts would be left that run nothing.
+    marked = endpoint.options.get(OWNER) == organisation
+    return marked and endpoint.type is EndpointType.WEB_HOOK and endpoint.request is None
 
 
 def _record(view: CatalogView, organisation: str) -> FamilyRecord | None:

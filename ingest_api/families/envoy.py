@@ -22,6 +22,7 @@ from ingest_api.families.envoy_access import (
     NO_STORE,
     EnvoyUser,
     Grants,
+    check_may_manage,
     check_may_provision,
     render,
 )
@@ -131,20 +132,25 @@ async def provision(
 ) -> JSONResponse:
     """From now on the organisation's events are streamed. The same again changes nothing.
 
-    The body may be `{"public_namespaces": [...]}`: every client of the organisation may then join their channel.
+    The body may be `{"public_namespaces": [...]}`: every client of the organisation may then join their channel. This
+    needs the scope of deprovisioning.
     """
     check_may_provision(user, gateway.settings)
     wanted = (await _read(request, _Options)).public_namespaces
     wanted = public_namespaces if wanted is None else wanted
     if wanted is not None:
         _check_namespaces(wanted)
+        check_may_manage(user, gateway.settings)
     public = await gateway.in_time(gateway.organisations.provision(user.workspace, wanted))
     return _answer(ProvisionedOutput(organisation=user.workspace, provisioned=True, public_namespaces=list(public)))
 
 
 async def deprovision(gateway: TheGateway, user: EnvoyUser) -> JSONResponse:
-    """Streams end, connections are closed, tokens are refused, webhook endpoints deleted. The same again is fine."""
-    check_may_provision(user, gateway.settings)
+    """Streams end, connections are closed, tokens are refused. The same again is fine.
+
+    Webhook endpoints that are the organisation's (`"options": {"organisation": …}`) are deleted, and no others.
+    """
+    check_may_manage(user, gateway.settings)
     gone = await gateway.in_time(gateway.organisations.deprovision(user.workspace))
     return _answer(DeprovisionedOutput(organisation=user.workspace, provisioned=False, webhooks_deleted=gone.webhooks))
 

@@ -82,15 +82,35 @@ class Grants(NamedTuple):
             raise PermissionDenied(f"No scope of the access token covers {channel}.")
 
 
+ANY_SCOPE = "*"
+"""As ``envoy_manage_scope``: whoever may provision may manage too."""
+
+
 def check_may_provision(user: Client, settings: IngestSettings) -> None:
-    """Let a user provision and deprovision its organisation.
+    """Let a user provision its organisation.
 
     Raises:
-        PermissionDenied: the installation asks for a scope that it has not.
+        PermissionDenied: the installation requires a scope that the user does not have.
     """
     needed = settings.envoy_provision_scope
-    if needed and needed not in user.scopes:
+    if needed and needed not in user.scopes and not _manages(user, settings):
         raise PermissionDenied(f"This needs the scope {needed}.")
+
+
+def check_may_manage(user: Client, settings: IngestSettings) -> None:
+    """Let a user deprovision its organisation, or say which of its channels are public.
+
+    Raises:
+        PermissionDenied: the user does not have the scope.
+    """
+    if settings.envoy_manage_scope == ANY_SCOPE:
+        check_may_provision(user, settings)
+    elif settings.envoy_provision_scope not in user.scopes and not _manages(user, settings):
+        raise PermissionDenied(f"This needs the scope {settings.envoy_manage_scope}.")
+
+
+def _manages(user: Client, settings: IngestSettings) -> bool:
+    return settings.envoy_manage_scope != ANY_SCOPE and settings.envoy_manage_scope in user.scopes
 
 
 def _ends_in(scope: str, suffix: str) -> bool:

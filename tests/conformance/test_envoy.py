@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from tests.envoy_organisation import MINE, OWN_API, SHIPMENTS, Organisation, User, organisation
+from tests.envoy_organisation import MANAGE, MINE, OWN_API, SHIPMENTS, Organisation, User, organisation
 
 if TYPE_CHECKING:
     import httpx
@@ -243,11 +243,12 @@ def test_V_22_deprovisioning_deletes_the_webhooks(gateway: RunningGateway) -> No
         every = admin.post(f"{OWN_API}/filters", json=wanted).raise_for_status().json()
         for number in range(2):
             webhook = {"name": f"hook {number}", "type": "WEB_HOOK", "url": "https://example.com/"}
+            webhook |= {"options": {"organisation": made.name}}
             endpoint = admin.post(f"{OWN_API}/endpoints", json=webhook).raise_for_status().json()
             link = {"filter": every["id"], "endpoint": endpoint["id"]}
             admin.post(f"{OWN_API}/subscriptions", json=link).raise_for_status()
 
-        answer = made.user().call("deprovision")
+        answer = made.user(MANAGE).call("deprovision")
 
         assert answer.status_code == 200
         assert answer.json() == {"organisation": made.name, "provisioned": False, "webhooks_deleted": 2}
@@ -260,13 +261,59 @@ def test_V_22_the_webhooks_of_others_stay(gateway: RunningGateway, envoy: Organi
     webhook = {"name": "hook", "type": "WEB_HOOK", "url": "https://example.com/"}
     with envoy.admin() as admin:
         kept = admin.post(f"{OWN_API}/endpoints", json=webhook).raise_for_status().json()["id"]
-        organisation(gateway).user().call("deprovision").raise_for_status()
+        organisation(gateway).user(MANAGE).call("deprovision").raise_for_status()
         assert admin.get(f"{OWN_API}/endpoints/{kept}").status_code == 200
         admin.delete(f"{OWN_API}/endpoints/{kept}").raise_for_status()
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_deprovisioning_leaves_what_other_apis_made(gateway: RunningGateway, method: str) -> None:
+    made = organisation(gateway)
+    hook = {"name": "hook", "type": "WEB_HOOK", "url": "https://example.com/"}
+    with made.admin() as admin:
+        own = admin.post(f"{OWN_API}/endpoints", json=hook).raise_for_status().json()["id"]
+        _, key = gateway.create_client(made.name, "subscriber", realm="graphql")
+        create = 'mutation { made: createWebhookEndpoint(name: "h", url: "https://example.com/") { id } }'
+        with gateway.client(key) as http:
+            answer = http.post("/event-service/graphql", json={"query": create}).raise_for_status().json()
+        exchange, account = gateway.create_client(made.name, realm="exchange")
+        destination = {"endpointTypes": {"event": {"destination": {"enabled": True, "url": "https://example.com/"}}}}
+        with gateway.client(account) as http:
+            http.put("/v1/endpoint", json={"name": "E", **destination}).raise_for_status()
+
+        gone = made.user(MANAGE).call("deprovision", method).raise_for_status().json()
+
+        assert gone["webhooks_deleted"] == 0
+        for kept in (own, answer["data"]["made"]["id"], exchange):
+            assert admin.get(f"{OWN_API}/endpoints/{kept}").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_deprovisioning_needs_a_scope(gateway: RunningGateway, envoy: Organisation, method: str) -> None:
+    user = envoy.user(SHIPMENTS)
+
+    check_refused(user.call("deprovision", method), 403)
+
+    assert user.call("connection_token").status_code == 200
+
+
+def test_nobody_opens_a_channel_to_all_without_the_scope(envoy: Organisation) -> None:
+    user = envoy.user(SHIPMENTS)
+    check_refused(user.call("provision", "POST", json={"public_namespaces": ["payroll"]}), 403)
+    check_refused(user.call("provision", params={"public_namespaces": "payroll"}), 403)
+    check_refused(user.call("subscription_token", json={"channel": envoy.channel(namespace="payroll")}), 403)
+
+
+def test_an_endpoint_is_no_other_organisations(envoy: Organisation) -> None:
+    hook = {"name": "h", "url": "https://example.com/", "options": {"organisation": "another"}}
+    with envoy.admin() as admin:
+        answer = admin.post(f"{OWN_API}/endpoints", json=hook)
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["path"] == "$.options.organisation"
+
+
 def test_V_23_deprovisioning_again_changes_nothing(gateway: RunningGateway) -> None:
-    user = organisation(gateway, provisioned=False).user()
+    user = organisation(gateway, provisioned=False).user(MANAGE)
     for _ in range(2):
         answer = user.call("deprovision")
         assert answer.status_code == 200
@@ -275,7 +322,7 @@ def test_V_23_deprovisioning_again_changes_nothing(gateway: RunningGateway) -> N
 
 def test_V_28_answers_are_json_and_not_stored(gateway: RunningGateway) -> None:
     made = organisation(gateway, provisioned=False)
-    user = made.user(SHIPMENTS)
+    user = made.user(SHIPMENTS, MANAGE)
     calls: list[tuple[str, dict[str, Any]]] = [
         ("provision", {}),
         ("connection_token", {}),
@@ -292,7 +339,7 @@ def test_V_28_answers_are_json_and_not_stored(gateway: RunningGateway) -> None:
 
 def test_V_29_post_does_what_get_does(gateway: RunningGateway) -> None:
     made = organisation(gateway, provisioned=False)
-    user = made.user(SHIPMENTS)
+    user = made.user(SHIPMENTS, MANAGE)
 
     assert user.call("provision", "POST").json()["provisioned"] is True
     assert claims(user.call("connection_token", "POST").json()["token"])["sub"] == user.id
@@ -316,7 +363,7 @@ def test_public_namespaces_are_a_list_of_names(user: User, names: object) -> Non
 
 
 def test_public_namespaces_stay_until_others_are_named_or_the_organisation_goes(gateway: RunningGateway) -> None:
-    user = organisation(gateway, provisioned=False).user()
+    user = organisation(gateway, provisioned=False).user(MANAGE)
 
     def public(**options: Any) -> Any:
         return user.call("provision", **options).raise_for_status().json()["public_namespaces"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 
-from tests.envoy_organisation import MINE, OWN_API, SHIPMENTS, Organisation, User, organisation
+from tests.envoy_organisation import MANAGE, MINE, OWN_API, SHIPMENTS, Organisation, User, organisation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -199,7 +199,7 @@ async def test_V_11_private_channels_need_a_token(envoy: Organisation, streams: 
 async def test_V_12_public_channels_need_none(installation: Installation, streams: Streams) -> None:
     made = organisation(installation.gateway, provisioned=False)
     made.register("news")
-    made.user().call("provision", json={"public_namespaces": ["news"]}).raise_for_status()
+    made.user(MANAGE).call("provision", json={"public_namespaces": ["news"]}).raise_for_status()
     stranger = await streams.connect(organisation(installation.gateway).user())
     user = made.user()
     stream = await streams.connect(user)
@@ -247,7 +247,7 @@ async def test_V_13_each_token_is_for_its_purpose(envoy: Organisation, streams: 
 
 
 async def test_V_24_deprovisioning_closes_connections(installation: Installation, streams: Streams) -> None:
-    user = organisation(installation.gateway).user(SHIPMENTS)
+    user = organisation(installation.gateway).user(SHIPMENTS, MANAGE)
     bystander = await streams.connect(organisation(installation.gateway).user(SHIPMENTS))
     connections = [await streams.connect(user) for _ in range(2)]
 
@@ -261,7 +261,7 @@ async def test_V_25_a_deprovisioned_organisation_gets_nothing(
     installation: Installation, streams: Streams, mailbox: Mailbox
 ) -> None:
     made = organisation(installation.gateway)
-    user = made.user(SHIPMENTS)
+    user = made.user(SHIPMENTS, MANAGE)
     add_webhook(made, mailbox)
     made.publish([1])
     await until(lambda: len(mailbox.received) == 1, "the webhook is called")
@@ -285,7 +285,7 @@ async def test_V_26_provisioned_again_it_streams_again_without_its_webhooks(
     installation: Installation, streams: Streams, mailbox: Mailbox
 ) -> None:
     made = organisation(installation.gateway)
-    user = made.user(SHIPMENTS)
+    user = made.user(SHIPMENTS, MANAGE)
     add_webhook(made, mailbox)
     for operation in ("deprovision", "provision"):
         user.call(operation).raise_for_status()
@@ -304,7 +304,7 @@ async def test_V_27_tokens_are_refused_while_their_organisation_is_not_provision
     installation: Installation, streams: Streams
 ) -> None:
     made = organisation(installation.gateway)
-    user = made.user(SHIPMENTS)
+    user = made.user(SHIPMENTS, MANAGE)
     token = user.connection_token()
 
     user.call("deprovision").raise_for_status()
@@ -323,7 +323,7 @@ def add_webhook(to: Organisation, mailbox: Mailbox) -> None:
         def make(path: str, **body: Any) -> str:
             return str(admin.post(f"{OWN_API}/{path}", json=body).raise_for_status().json()["id"])
 
-        hook = make("endpoints", name="hook", type="WEB_HOOK", url=mailbox.url)
+        hook = make("endpoints", name="hook", type="WEB_HOOK", url=mailbox.url, options={"organisation": to.name})
         every = make("filters", name="all", types=[{"namespace": "*", "code": "*"}])
         make("subscriptions", filter=every, endpoint=hook)
 

@@ -144,6 +144,7 @@ async def test_deprovisioning_leaves_the_actions_of_eventhos(accounts: Accounts,
         name="receiver",
         type=EndpointType.WEB_HOOK,
         url="https://example.org/hook",
+        options={"organisation": unique},
         created_at=0,
         updated_at=0,
     )

@@ -196,7 +196,7 @@ def test_E_26_z_02_eventhos_has_no_success_without_kafka_and_a_repeat_completes(
 def test_z_02_envoy_has_no_success_without_kafka_and_a_repeat_completes(
     broker: StoppableBroker, local: RunningGateway
 ) -> None:
-    token = envoy_token(local, local.create_workspace())
+    token = envoy_token(local, local.create_workspace(), "events:manage")
     with local.client(token) as user, local.client("hrk_a-key-of-nobody") as nobody, ThreadPoolExecutor(12) as threads:
         user.get("/events/deprovision").raise_for_status()
         broker.stand_still()

@@ -139,7 +139,7 @@ class BatchConsumer:
         if len(messages) < count and self._watch.due():
             self._look()
         if self._group_watch and self._topics:
-            unread = self._group_watch.unread(self._client.memberid, self.assignment)
+            unread = self._group_watch.unread(self, self._topics)
             if unread:
                 self._renew(unread, "does not know of partitions that the group gave it")
         if all(message.error() is None for message in messages):
@@ -198,6 +198,10 @@ class BatchConsumer:
         resumed = list(partitions)
         self._paused.difference_update(resumed)
         self._client.resume(_bare(resumed))
+
+    def member_id(self) -> str | None:
+        """The id of this member of the group; None or empty before it has joined."""
+        return self._client.memberid()
 
     def assignment(self) -> list[Partition]:
         """The partitions that this consumer reads now."""

@@ -2,56 +2,56 @@
 
 With the protocol of KIP-848 the broker sends an assignment once per change. If that response is lost, librdkafka
 repeats the same heartbeat, the broker answers that nothing has changed, and nobody reads those partitions, without an
-error. The broker's description of the group shows them.
+error. Their committed offsets stand still behind their ends. Those of a slow member do too, so the broker has to
+confirm by its description of the group whose they are.
 """
 
 from __future__ import annotations
 
-import logging
 import time
-from concurrent.futures import TimeoutError as NoAnswer
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
-
-from backbone.kafka.failures import kafka_error
+from backbone.kafka.group_description import GroupQuestion
+from backbone.kafka.stalls import StallWatch
+from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
-    from concurrent.futures import Future
-
-    from confluent_kafka.admin import ConsumerGroupDescription  # type: ignore[attr-defined]  # not re-exported for mypy
+    from collections.abc import Callable, Iterable
 
     from backbone.kafka.records import Partition
     from backbone.kafka.settings import KafkaSettings
 
-log = logging.getLogger(__name__)
-
-ASK_EVERY = 15.0
-"""Seconds between two questions."""
+LOOK_EVERY = 15.0
+"""Seconds between two looks. A partition is unread for three looks before the broker is asked whose it is."""
 
 _LONGEST_INTERVAL = 600.0
 
-_LOOKS = 3
-"""Answers in a row that name a partition which this member does not read, before it counts as unread."""
+_TIMEOUT = 1.0
+"""Seconds for each question of a look."""
 
-_TIMEOUT = 5.0
-"""Seconds that the broker has for an answer."""
 
-_REFUSED = {
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.UNSUPPORTED_VERSION,
-    KafkaError._UNSUPPORTED_FEATURE,  # noqa: SLF001  # librdkafka's name
-}
+class Member(Protocol):
+    """What the watch asks of the consumer that it watches."""
+
+    def member_id(self) -> str | None:
+        """Its id in the group."""
+
+    def assignment(self) -> list[Partition]:
+        """What it reads."""
+
+    def partitions_of(self, topics: Iterable[str], timeout: float) -> list[Partition]:
+        """Every partition of the topics."""
+
+    def committed(self, partitions: Iterable[Partition], timeout: float) -> dict[Partition, int | None]:
+        """The group's committed offsets."""
+
+    def known_ends(self, partitions: Iterable[Partition], timeout: float) -> dict[Partition, int]:
+        """Where partitions end."""
 
 
 class GroupWatch:
-    """Compares the broker's description of one member with what that member reads.
-
-    Questions are asked in the background; no method but ``close`` waits for Kafka.
+    """Looks at the partitions of the group that this member does not read.
 
     Args:
         settings: how to reach Kafka.
@@ -63,75 +63,57 @@ class GroupWatch:
         self._settings = settings
         self._group = group
         self._clock = clock
-        self._interval = ASK_EVERY
-        self._asked_at = clock()
-        self._admin: AdminClient | None = None
-        self._answer: Future[ConsumerGroupDescription] | None = None
-        self._looks: dict[Partition, int] = {}
-        self._refused = False
+        self._interval = LOOK_EVERY
+        self._looked_at = clock()
+        self._stalls = StallWatch(clock)
+        self._suspects: list[Partition] = []
+        self._question: GroupQuestion | None = None
 
-    def unread(self, member: Callable[[], str | None], reads: Callable[[], Collection[Partition]]) -> list[Partition]:
-        """Ask if it is time, look if there is an answer; return the partitions that were unread look after look.
+    def unread(self, member: Member, topics: Iterable[str]) -> list[Partition]:
+        """Take a look if it is time; return partitions that the broker gave to this member and that it does not read.
 
         Args:
-            member: gives the id of this member.
-            reads: gives the partitions that the member reads now.
+            member: the consumer, between two of its polls.
+            topics: that it subscribes to.
         """
-        if self._answer is not None and self._answer.done():
-            answer, self._answer = self._answer, None
-            return self._look(answer, member, reads)
-        if self._answer is None and not self._refused and self._clock() - self._asked_at >= self._interval:
-            self._ask()
+        if self._question is not None:
+            return self._hear(self._question, member)
+        if self._clock() - self._looked_at < self._interval:
+            return []
+        self._looked_at = self._clock()
+        with suppress(Unavailable):  # while Kafka is away, standing still is to be expected
+            self._look(member, topics)
         return []
 
     def replaced(self) -> None:
-        """Begin again for a new client. The next verdict takes longer, until a look finds everything read."""
-        self._looks.clear()
-        self._interval = min(2 * self._interval, _LONGEST_INTERVAL)
-        self._asked_at = self._clock()
+        """Begin again for a new client."""
+        self.close()
+        self._stalls, self._looked_at = StallWatch(self._clock), self._clock()
 
     def close(self) -> None:
-        """Wait for the answer to an open question, at most some seconds: librdkafka cannot drop a client before."""
-        if self._answer is not None:
-            try:
-                self._answer.exception(2 * _TIMEOUT)
-            except NoAnswer:
-                log.warning("kafka consumer: no answer about the group %s", self._group)
-        self._answer = self._admin = None
+        """Drop an open question."""
+        if self._question is not None:
+            self._question.drop()
+            self._question = None
 
-    def _ask(self) -> None:
-        self._asked_at = self._clock()
-        if self._admin is None:
-            self._admin = AdminClient(self._settings.client_config())
-        asked = self._admin.describe_consumer_groups([self._group], request_timeout=_TIMEOUT)
-        self._answer = asked[self._group]
+    def _look(self, member: Member, topics: Iterable[str]) -> None:
+        own = set(member.assignment())
+        others = [partition for partition in member.partitions_of(topics, _TIMEOUT) if partition not in own]
+        committed = member.committed(others, _TIMEOUT) if others else {}
+        ends = member.known_ends(others, _TIMEOUT) if others else {}
+        places = {partition: offset or 0 for partition, offset in committed.items()}
+        self._suspects = self._stalls.suspects(places, ends)
+        if self._suspects:
+            self._question = GroupQuestion(self._settings, self._group)
+        else:
+            self._interval = LOOK_EVERY
 
-    def _look(
-        self,
-        answer: Future[ConsumerGroupDescription],
-        member: Callable[[], str | None],
-        reads: Callable[[], Collection[Partition]],
-    ) -> list[Partition]:
-        error = answer.exception()
-        if error is not None:
-            self._looks.clear()
-            if isinstance(error, KafkaException) and kafka_error(error).code() in _REFUSED:
-                self._refused = True
-                log.info(
-                    "kafka consumer: Kafka does not describe the group %s; lost assignments go unnoticed",
-                    self._group,
-                    extra={"reason": kafka_error(error).str()},
-                )
+    def _hear(self, question: GroupQuestion, member: Member) -> list[Partition]:
+        if not question.is_over():
             return []
-        own = member()
-        given = {
-            (entry.topic, entry.partition)
-            for each in answer.result().members
-            if each.member_id == own
-            for entry in each.assignment.topic_partitions
-        }
-        unread = given.difference(reads())
-        self._looks = {partition: self._looks.get(partition, 0) + 1 for partition in unread}
-        if given and not unread:
-            self._interval = ASK_EVERY
-        return sorted(partition for partition, looks in self._looks.items() if looks >= _LOOKS)
+        self._question = None
+        # Asked again and again about a member that is slow, the broker would say the same.
+        self._interval = min(2 * self._interval, _LONGEST_INTERVAL)
+        own = set(member.assignment())
+        given = question.partitions_of(member.member_id())
+        return [partition for partition in self._suspects if partition in given and partition not in own]

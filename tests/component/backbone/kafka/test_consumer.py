@@ -253,7 +253,7 @@ async def test_a_member_that_does_not_know_of_its_partition_gets_it_again(
     protocol: str,
 ) -> None:
     """As after the loss of the response that carried an assignment: the group counts the partition as given."""
-    monkeypatch.setattr(group_watch, "ASK_EVERY", 0.2)
+    monkeypatch.setattr(group_watch, "LOOK_EVERY", 0.2)
     topic, replaced = await topic_factory(2), []
     consumer = consumer_factory(f"g-{topic}", protocol, on_stall=lambda: replaced.append(True))
     consumer.subscribe([topic])

@@ -1,66 +1,75 @@
-"""When a partition of the group counts as unread, and when not."""
+"""When a partition of the group counts as lost, and when not."""
 
 from __future__ import annotations
 
-import logging
-import subprocess
-import sys
-from concurrent.futures import Future
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from backbone.kafka import group_watch
-from backbone.kafka.group_watch import ASK_EVERY, GroupWatch
+from backbone.kafka import group_description, group_watch
+from backbone.kafka.group_description import GroupQuestion
+from backbone.kafka.group_watch import LOOK_EVERY, GroupWatch
 from backbone.kafka.settings import KafkaSettings
+from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from backbone.kafka.records import Partition
 
 P, Q = ("t", 0), ("t", 1)
-
-
-class Broker:
-    """Stands for the admin client: answers at once, or later, or not."""
-
-    def __init__(self) -> None:
-        self.gives: set[Partition] = set()
-        self.questions: list[Future[Any]] = []
-        self.answers_at_once = True
-
-    def describe_consumer_groups(self, groups: list[str], *, request_timeout: float) -> dict[str, Future[Any]]:
-        assert request_timeout > 0
-        future: Future[Any] = Future()
-        self.questions.append(future)
-        if self.answers_at_once:
-            self.answer()
-        return dict.fromkeys(groups, future)
-
-    def answer(self) -> None:
-        def member(name: str, partitions: set[Partition]) -> SimpleNamespace:
-            entries = [TopicPartition(*partition) for partition in partitions]
-            return SimpleNamespace(member_id=name, assignment=SimpleNamespace(topic_partitions=entries))
-
-        members = [member("me", self.gives), member("another", {("t", 7)})]
-        self.questions[-1].set_result(SimpleNamespace(members=members))
+NOWHERE = KafkaSettings(bootstrap_servers="127.0.0.1:1")
 
 
 class World:
+    """A member of a group of two partitions, and a broker that says whose they are."""
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        self.broker = Broker()
-        self.reads: set[Partition] = set()
-        monkeypatch.setattr(group_watch, "AdminClient", lambda _config: self.broker)
-        self.watch = GroupWatch(KafkaSettings(), "g", lambda: self.now)
+        self.reads = [P]
+        self.given: dict[str, set[Partition]] = {"me": {P}, "another": {Q}}
+        self.offsets: dict[Partition, int | None] = {P: 5, Q: 5}
+        self.ends = {P: 9, Q: 9}
+        self.questions = 0
+        self.answers = True
+        self.is_away = False
+        monkeypatch.setattr(group_watch, "GroupQuestion", self._question)
+        self.watch = GroupWatch(NOWHERE, "g", lambda: self.now)
 
-    def look(self) -> list[Partition]:
-        self.now += ASK_EVERY
-        return self.ask() + self.ask()
+    def _question(self, _settings: KafkaSettings, _group: str) -> World:
+        self.questions += 1
+        return self
 
-    def ask(self) -> list[Partition]:
-        return self.watch.unread(lambda: "me", lambda: self.reads)
+    def is_over(self) -> bool:
+        return self.answers
+
+    def drop(self) -> None:
+        pass
+
+    def member_id(self) -> str:
+        return "me"
+
+    def assignment(self) -> list[Partition]:
+        return self.reads
+
+    def partitions_of(self, given: Iterable[str] | str, timeout: float | None = None) -> object:
+        """Both a member's question by topics and the answer about a member."""
+        return [P, Q] if timeout else self.given[str(given)]
+
+    def committed(self, partitions: Iterable[Partition], _timeout: float) -> dict[Partition, int | None]:
+        if self.is_away:
+            raise Unavailable("away")
+        return {partition: self.offsets[partition] for partition in partitions}
+
+    def known_ends(self, partitions: Iterable[Partition], _timeout: float) -> dict[Partition, int]:
+        return {partition: self.ends[partition] for partition in partitions}
+
+    def looks(self, count: int) -> list[Partition]:
+        found = []
+        for _ in range(count):
+            self.now += LOOK_EVERY
+            found += self.watch.unread(self, ["t"])
+        return found
 
 
 @pytest.fixture
@@ -68,90 +77,57 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     return World(monkeypatch)
 
 
-def test_a_partition_that_stays_unread_for_three_looks_is_reported(world: World) -> None:
-    world.broker.gives, world.reads = {P, Q}, {P}
-    assert [world.look() for _ in range(3)] == [[], [], [Q]]
+def test_a_partition_is_lost_that_stands_still_and_is_this_members(world: World) -> None:
+    world.given = {"me": {P, Q}}
+    assert world.looks(3) == []
+    assert world.looks(1) == [Q]
 
 
-def test_partitions_that_are_on_their_way_are_not_reported(world: World) -> None:
-    found = []
-    for gives, reads in [({P}, set()), ({P}, set()), ({Q}, set()), ({Q}, set()), ({P}, set()), ({P}, {P})]:
-        world.broker.gives, world.reads = gives, reads
-        found += world.look()
-    assert found == []
+def test_a_partition_nobody_ever_committed_is_lost_too(world: World) -> None:
+    world.given, world.offsets = {"me": {P, Q}}, {P: 5, Q: None}
+    assert world.looks(4) == [Q]
 
 
-def test_what_a_member_still_reads_and_another_will_get_is_not_reported(world: World) -> None:
-    world.broker.gives, world.reads = {P}, {P, Q}
-    assert [world.look() for _ in range(4)] == [[]] * 4
+def test_the_partition_of_a_slow_member_is_not_lost_and_is_asked_about_ever_more_rarely(world: World) -> None:
+    assert world.looks(40) == []
+    assert 1 < world.questions < 8
 
 
-def test_no_question_is_asked_before_its_time_or_beside_an_open_one(world: World) -> None:
-    world.broker.answers_at_once = False
-    world.ask()
-    assert world.broker.questions == []
-    for _ in range(4):
-        world.look()
-    assert len(world.broker.questions) == 1
+def test_no_question_is_asked_while_offsets_move(world: World) -> None:
+    for offset in range(6, 16):
+        world.looks(1)
+        world.offsets[Q], world.ends[Q] = offset, offset + 3
+    assert world.questions == 0
 
 
-def test_verdicts_take_longer_after_each_replacement_until_all_is_read(world: World) -> None:
-    world.broker.gives = {P}
-    for _ in range(3):
-        world.look()
-    world.watch.replaced()
-    before = len(world.broker.questions)
-    world.look()
-    assert len(world.broker.questions) == before
-    world.look()
-    assert len(world.broker.questions) == before + 1
-    world.reads = {P}
-    world.look()
-    world.look()
-    before = len(world.broker.questions)
-    world.look()
-    assert len(world.broker.questions) == before + 1
+def test_no_question_is_asked_once_everything_is_read(world: World) -> None:
+    world.offsets[Q] = world.ends[Q]
+    world.looks(10)
+    assert world.questions == 0
 
 
-def test_a_broker_that_fails_to_answer_proves_nothing(world: World) -> None:
-    world.broker.gives = {P}
-    world.look()
-    world.look()
-    world.broker.answers_at_once = False
-    world.look()
-    world.broker.questions[-1].set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
-    assert world.ask() == []
-    world.broker.answers_at_once = True
-    assert [world.look() for _ in range(2)] == [[], []]
-    assert world.look() == [P]
+def test_a_partition_that_has_arrived_by_the_time_of_the_answer_is_not_lost(world: World) -> None:
+    world.given = {"me": {P, Q}}
+    world.looks(3)
+    world.reads = [P, Q]
+    assert world.looks(10) == []
 
 
-def test_it_is_said_once_that_the_broker_refuses_to_describe_groups(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    world.broker.answers_at_once = False
-    world.look()
-    world.broker.questions[-1].set_exception(KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED)))
-    for _ in range(5):
-        world.look()
-    assert len(world.broker.questions) == 1
-    assert len(caplog.records) == 1
+def test_while_kafka_is_away_nothing_is_concluded(world: World) -> None:
+    world.is_away = True
+    assert world.looks(10) == []
+    assert world.questions == 0
 
 
-PROGRAM = """
-from backbone.kafka import group_watch
-from backbone.kafka.consumer import BatchConsumer
-from backbone.kafka.settings import KafkaSettings
-
-group_watch.ASK_EVERY, group_watch._TIMEOUT = 0.0, 1.0
-consumer = BatchConsumer(KafkaSettings(bootstrap_servers="127.0.0.1:1"), group="g")
-consumer.subscribe(["t"])
-consumer.consume(1, 0.1)
-assert consumer._group_watch._answer is not None
-consumer.close()
-"""
+def test_one_question_is_open_at_a_time(world: World) -> None:
+    world.answers = False
+    world.looks(10)
+    assert world.questions == 1
 
 
-def test_a_process_ends_that_closes_a_consumer_with_a_question_open() -> None:
-    assert subprocess.run([sys.executable, "-c", PROGRAM], timeout=30, check=False).returncode == 0
+def test_a_question_ends_where_there_is_no_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_description, "_PATIENCE", 0.2)
+    question = GroupQuestion(NOWHERE, "g")
+    while not question.is_over():
+        pass
+    assert question.partitions_of("me") == set()

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tests.running_gateway import RunningGateway
 
 V1 = "GET /headrace/v1"
+WORKSPACES = f"{V1}/workspaces"
+ALL = {"limit": 1_000}
+"""Other tests on this broker leave more workspaces than are on a page."""
+
 DRY_RUN = "POST /headrace/v1/filters/dry-run"
 REGISTRY = "/schema-registry"
 
@@ -59,7 +63,7 @@ LISTS = {
 OF_THE_WORKSPACE = {
     f"{V1}/event-types": "code",
     f"{V1}/event-types/{{namespace}}/{{code}}": "code",
-    f"{V1}/workspaces": "workspace",
+    WORKSPACES: "workspace",
     f"{V1}/workspaces/{{name}}": "workspace",
 }
 """What all clients of the workspace may read who have a role, and what is found in the answer."""

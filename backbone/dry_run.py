@@ -10,8 +10,9 @@ import msgspec
 from backbone.catalog.consumption import selected_topics
 from backbone.catalog.decoders import Decoders
 from backbone.kafka.consumer import BatchConsumer
-from schemas.errors import CorruptRecord, SearchTooLong
-from schemas.filters import compile_filter
+from schemas.budget import CONDITION_STEPS, TimedWork
+from schemas.errors import CorruptRecord, InvalidFilter, Problem, SearchTooLong, WorkExceeded
+from schemas.filters import compile_condition, compile_filter
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
     from backbone.kafka.records import Message, Partition
     from backbone.kafka.settings import KafkaSettings
     from schemas.codec import DecodedEvent
+    from schemas.filters import Condition
     from schemas.subscription import EventFilter
 
 _BATCH = 500
 _POLL = 0.05
 """Seconds."""
+_NOT_IN_TIME = "the events of a dry run could not be read and compared in time"
 
 
 class Looked(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,24 +61,39 @@ def dry_run(
         seconds: that it may take.
 
     Raises:
-        InvalidFilter: its condition is not in the filter language.
-        SearchTooLong: not all could be read within that time.
+        InvalidFilter: its condition is not in the filter language, or takes too many steps on one of the events.
+        SearchTooLong: not all could be read and compared within that time.
     """
+    if event_filter.condition is not None:
+        compile_condition(event_filter.condition, event_filter.version)
     condition = compile_filter(event_filter)
     decoders = Decoders(catalog)
     view = catalog.view
     topics = {topic for each in event_filter.types for topic in selected_topics(view, event_filter.workspace, each)}
     found = []
-    for message in _last_of_each(settings, topics, last, time.monotonic() + seconds):
+    deadline = time.monotonic() + seconds
+    for message in _last_of_each(settings, topics, last, deadline):
+        if time.monotonic() > deadline:
+            raise SearchTooLong(_NOT_IN_TIME)
         try:
             event = decoders.decode(message.value() or b"")
-            matches = condition is None or condition.matches(event)
+            matches = condition is None or _matches(condition, event, deadline)
         except CorruptRecord:
             continue
         found.append(_looked(message, event, matches=matches))
         if len(found) > 2 * last:
             found = _latest(found, last)
     return _latest(found, last)
+
+
+def _matches(condition: Condition, event: DecodedEvent, deadline: float) -> bool:
+    try:
+        return condition.matches(event, TimedWork(CONDITION_STEPS, deadline))
+    except WorkExceeded as error:
+        if time.monotonic() > deadline:
+            raise SearchTooLong(_NOT_IN_TIME) from error
+        message = "takes too many steps on one of the events, whose delivery would be set aside."
+        raise InvalidFilter(f"The condition {message}", [Problem(path="$", message=message)]) from error
 
 
 def _latest(events: list[Looked], count: int) -> list[Looked]:
@@ -112,7 +130,7 @@ def _last_of_each(settings: KafkaSettings, topics: Collection[str], last: int, d
         read: dict[Partition, int] = {}
         while any(max(read.get(each, 0), consumer.ends.get(each, 0)) < end for each, end in ends.items()):
             if time.monotonic() > deadline:
-                raise SearchTooLong("the events of a dry run could not be read in time")
+                raise SearchTooLong(_NOT_IN_TIME)
             for message in consumer.consume(_BATCH, _POLL):
                 partition, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
                 read[partition] = offset + 1

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import logging
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, TypeVar
 
 from backbone.catalog.accounts import Accounts
@@ -50,7 +51,7 @@ from schemas.destinations import Destinations
 from schemas.errors import NotAcknowledged, NotFound, PermissionDenied, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from backbone.catalog.view import CatalogView
     from backbone.kafka.records import Message
@@ -77,7 +78,7 @@ _NOT_READY = "Kafka does not answer, or does not acknowledge what is written. Se
 _PROBE_AFTER = 5.0
 """Seconds without an acknowledgement after which a record is written to see whether there is one."""
 
-_DRY_RUNS = 2
+_DRY_RUNS, _DRY_RUNS_OF_WORKSPACE = 8, 2
 """At the same time; each has a Kafka consumer and a thread of its own."""
 
 
@@ -121,6 +122,9 @@ class Gateway:
         """
         self._patience = Patience(self.settings.request_timeout)
         self._dry_runs = asyncio.Semaphore(_DRY_RUNS)
+        self._dry_runs_of: defaultdict[str, asyncio.Semaphore] = defaultdict(
+            lambda: asyncio.Semaphore(_DRY_RUNS_OF_WORKSPACE)
+        )
         kafka = self.settings.kafka
         secrets = SecretBox(self.settings.backbone.secret_keys)
         admin = Admin(kafka)
@@ -319,18 +323,23 @@ class Gateway:
         See ``backbone.dry_run``. The ledger says which they are, unless the reader may see all of the workspace.
         """
         await self.view()
-        await self.in_time(self._dry_runs.acquire())
-        try:
+        async with self._turn(self._dry_runs_of[scope.workspace]), self._turn(self._dry_runs):
             seconds = self.settings.request_timeout
             looked = await asyncio.to_thread(
                 dry_run, self.settings.kafka, self.catalog, event_filter, last=last, seconds=seconds
             )
-        finally:
-            self._dry_runs.release()
         if scope.client is None:
             return looked
         readable = await self._ask(lambda: self.ledger.readable(scope, [each.event_id for each in looked]))
         return [each for each in looked if each.event_id in readable]
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, semaphore: asyncio.Semaphore) -> AsyncIterator[None]:
+        await self.in_time(semaphore.acquire())
+        try:
+            yield
+        finally:
+            semaphore.release()
 
     async def unready(self) -> str | None:
         """Why this worker cannot do its work, or None."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from schemas import numbers
 from schemas.errors import InvalidFilter, Problem
@@ -12,11 +13,23 @@ from schemas.errors import InvalidFilter, Problem
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    Test = Callable[[Any], bool]
+    from schemas.budget import Work
+
+    ScalarTest = Callable[[Any], bool]
+    Test = Callable[[Any, Work], bool]
+
+
+class Weighed(NamedTuple):
+    """A test, and how many steps it takes for one short value that is no array."""
+
+    test: Test
+    weight: int
+
 
 MISSING: Final = object()
 """Stands for a field that the event does not have."""
 
+_LONG: Final = numbers.LONG
 _TRUE: Final = object()
 _FALSE: Final = object()
 _NO_SCALAR: Final = object()
@@ -36,8 +49,10 @@ def scalar_key(value: Any) -> Any:
     Objects and absent fields have a key that no literal has.
     """
     kind = value.__class__
-    if kind is str or kind is int or value is None:
+    if kind is str or value is None:
         return value
+    if kind is int:
+        return value if -_LONG < value < _LONG else (numbers.of_long(value),)
     if kind is bool:
         return _TRUE if value else _FALSE
     if kind is float:
@@ -79,8 +94,10 @@ def elements(array: list[Any]) -> Iterator[Any]:
             unfinished.pop()
 
 
-def alternatives_test(alternatives: list[Any], path: str) -> Test:
+def alternatives_test(alternatives: list[Any], path: str) -> Weighed:
     """Compile the alternatives for one field into a test of its value (a scalar, array, object, or ``MISSING``).
+
+    The test takes steps for each element of an array; for the rest, ``weight`` is to be counted.
 
     Raises:
         InvalidFilter: one of them is not in the language.
@@ -88,7 +105,7 @@ def alternatives_test(alternatives: list[Any], path: str) -> Test:
     if not alternatives:
         refuse(path, "must hold at least one alternative")
     literals: set[Any] = set()
-    tests: list[Test] = []
+    tests: list[ScalarTest] = []
     existence: bool | None = None
     for index, alternative in enumerate(alternatives):
         at = f"{path}[{index}]"
@@ -118,18 +135,39 @@ def refuse(path: str, message: str) -> NoReturn:
     raise InvalidFilter(f"{path} {message}", [Problem(path=path, message=message)])
 
 
-def _field_test(tests: list[Test], existence: bool | None) -> Test:  # noqa: FBT001 -- an operand, not a switch
+def _field_test(tests: list[ScalarTest], existence: bool | None) -> Weighed:  # noqa: FBT001 -- an operand, not a switch
     """One of the tests fits the value or an element of it; ``exists`` looks at the field itself."""
     scalar_test = tests[0] if len(tests) == 1 else lambda value: any(test(value) for test in tests)
+    weight = max(1, len(tests))
 
-    def one_fits(value: Any) -> bool:
-        if value.__class__ is list:
-            return any(scalar_test(element) for element in elements(value))
+    def one_fits(value: Any, work: Work) -> bool:
+        kind = value.__class__
+        if kind is list:
+            for element in elements(value):
+                work.left -= weight if element.__class__ is str else weight * _effort(element)
+                if work.left < 0:
+                    work.more()
+                if scalar_test(element):
+                    return True
+            return False
+        if kind is Decimal or (kind is int and not -_LONG < value < _LONG):
+            work.left -= weight * (_effort(value) - 1)
+            if work.left < 0:
+                work.more()
         return scalar_test(value)
 
     if existence is None:
-        return one_fits
-    return lambda value: (value is not MISSING) is existence or one_fits(value)
+        return Weighed(one_fits, weight)
+    return Weighed(lambda value, work: (value is not MISSING) is existence or one_fits(value, work), weight)
+
+
+def _effort(value: Any) -> int:
+    """How many steps one test of a value takes: numbers of many digits take longer than others."""
+    if isinstance(value, Decimal):
+        return 20 + value.__sizeof__() // 8
+    if isinstance(value, float):
+        return 10
+    return 1 if not isinstance(value, int) or -_LONG < value < _LONG else 1 + value.bit_length() // 16
 
 
 def _existence(operand: Any, path: str, before: bool | None) -> bool:  # noqa: FBT001 -- an operand, not a switch
@@ -152,12 +190,12 @@ def _literals(operand: Any, path: str) -> frozenset[Any]:
     return frozenset(_literal(value, f"{path}[{index}]") for index, value in enumerate(operand))
 
 
-def _prefix(operand: Any, path: str) -> Test:
+def _prefix(operand: Any, path: str) -> ScalarTest:
     text = _text(operand, path)
     return lambda value: value.__class__ is str and value.startswith(text)
 
 
-def _suffix(operand: Any, path: str) -> Test:
+def _suffix(operand: Any, path: str) -> ScalarTest:
     text = _text(operand, path)
     return lambda value: value.__class__ is str and value.endswith(text)
 
@@ -168,7 +206,7 @@ def _text(operand: Any, path: str) -> str:
     return operand
 
 
-def _anything_but(operand: Any, path: str) -> Test:
+def _anything_but(operand: Any, path: str) -> ScalarTest:
     if isinstance(operand, dict):
         if operand.keys() not in ({"prefix"}, {"suffix"}):
             refuse(path, "takes a literal, a list of literals, a prefix or a suffix")
@@ -180,7 +218,7 @@ def _anything_but(operand: Any, path: str) -> Test:
     return lambda value: scalar_key(value) not in refused
 
 
-def _numeric(operand: Any, path: str) -> Test:
+def _numeric(operand: Any, path: str) -> ScalarTest:
     if not isinstance(operand, list) or not operand or len(operand) % 2:
         refuse(path, 'must be a list of comparisons and bounds, such as [">=", 1, "<", 5]')
     bounds = []
@@ -190,32 +228,45 @@ def _numeric(operand: Any, path: str) -> Test:
             refuse(f"{path}[{index}]", f"is no comparison; there are {', '.join(_COMPARISONS)}")
         if isinstance(bound, bool) or not isinstance(bound, int | float | Decimal):
             refuse(f"{path}[{index + 1}]", "must be a number")
-        bounds.append(_bound(_COMPARISONS[symbol], bound))
+        bounds.append(_bound(symbol, bound))
     if len(bounds) == 1:
         return bounds[0]
     return lambda value: all(test(value) for test in bounds)
 
 
-def _bound(compare: Callable[[Any, Any], bool], limit: int | float | Decimal) -> Test:  # noqa: PYI041 -- they differ here
-    """A comparison of numbers by the decimal values that their texts say."""
-    exact = numbers.exact(limit)
-    if limit.__class__ is Decimal:
-        # No double says it: floats are compared by their texts.
-        def test(value: Any) -> bool:
-            kind = value.__class__
-            return (kind is int or kind is Decimal or kind is float) and compare(numbers.exact(value), exact)
-    else:
+def _bound(symbol: str, limit: int | float | Decimal) -> ScalarTest:  # noqa: PYI041 -- they differ here
+    """A comparison of numbers by the decimal values that their texts say.
 
-        def test(value: Any) -> bool:
-            kind = value.__class__
-            if kind is float:
-                return compare(numbers.of_float(value), limit)
-            return (kind is int or kind is Decimal) and compare(value, exact)
+    ``limit`` is in the one form of its value (``schemas.numbers``). Whole numbers are compared with a whole one: Python
+    converts an ``int`` to compare it with a Decimal, which takes milliseconds for a long one.
+    """
+    compare = _COMPARISONS[symbol]
+    exact = numbers.exact(limit)
+    whole = exact if isinstance(exact, int) else _whole(symbol, exact)
+    by_text = limit.__class__ is Decimal
+
+    def test(value: Any) -> bool:
+        kind = value.__class__
+        if kind is int:
+            return compare(value, whole) if -_LONG < value < _LONG else compare(numbers.of_long(value), exact)
+        if kind is float:
+            # Where no double says the limit, floats are compared by their texts.
+            return compare(numbers.exact(value), exact) if by_text else compare(numbers.of_float(value), limit)
+        return kind is Decimal and compare(value, exact)
 
     return test
 
 
-_OPERATORS: dict[str, Callable[[Any, str], Test]] = {
+def _whole(symbol: str, limit: Decimal) -> int | float:
+    """A bound that whole numbers below the long ones fulfil exactly when they fulfil ``limit``."""
+    if limit.adjusted() >= numbers.LONG_DIGITS:
+        return math.copysign(math.inf, limit)
+    if symbol == "=":
+        return int(limit) if limit == limit.to_integral_value() else math.nan
+    return int(limit.to_integral_value(ROUND_CEILING if symbol in ("<", ">=") else ROUND_FLOOR))
+
+
+_OPERATORS: dict[str, Callable[[Any, str], ScalarTest]] = {
     "prefix": _prefix,
     "suffix": _suffix,
     "anything-but": _anything_but,

@@ -20,7 +20,6 @@ from schemas.topics import escape
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from schemas.event import Identifier
     from schemas.subscription import Endpoint
 
 TEMPLATE = "channel"
@@ -60,9 +59,8 @@ class EventView(Protocol):
     def subject(self) -> str | None:
         """CloudEvents subject."""
 
-    @property
-    def known_identifiers(self) -> Sequence[Identifier]:
-        """Whom or what it is about."""
+    def identifier_values(self) -> dict[str, list[str]]:
+        """Whom or what it is about: identifiers by name, each with all of its values."""
 
     def data_value(self) -> Any:
         """The data as Python values."""
@@ -147,7 +145,7 @@ def _reader(name: str) -> Callable[[EventView], Any]:
         member = _FIELDS[name]
         return lambda event: getattr(event, member)
     if kind == "identifiers" and path:
-        return lambda event: next((each.value for each in event.known_identifiers if each.name == path), None)
+        return lambda event: next(iter(event.identifier_values().get(path, ())), None)
     if kind == "data" and path:
         return functools.partial(_member, path=tuple(path.split(".")))
     raise _invalid(

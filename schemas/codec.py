@@ -16,7 +16,7 @@ from schemas.attributes import AttributeKind, parse_type
 from schemas.avro import NAME_PROPERTY, TYPE_PROPERTY, avro_type, unframe, unmangle
 from schemas.decoding import data_reader, event_reader
 from schemas.errors import CorruptRecord, InvalidRequest
-from schemas.event import ExtensionValue, Identifier, known_identifiers
+from schemas.event import ExtensionValue, Identifier, identifiers_by_name, known_identifiers
 from schemas.ids import cloudevent_id
 from schemas.layout import Layout, layout_of, parse_json
 
@@ -89,6 +89,10 @@ class DecodedEvent(msgspec.Struct, kw_only=True):
             dataschema=self.dataschema,
             extensions=self.extensions,
         )
+
+    def identifier_values(self) -> dict[str, list[str]]:
+        """The known identifiers by name."""
+        return identifiers_by_name(self.known_identifiers)
 
     def extension_values(self) -> dict[str, ExtensionValue]:
         """The extension attributes with their values as JSON has them, as sent."""

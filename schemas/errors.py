@@ -19,6 +19,7 @@ HeadraceError
 │   ├── IncompatibleSchema    the change breaks the subject's compatibility level; says which field and why
 │   └── IdempotencyMismatch   the same idempotency key with another body
 ├── QuotaExceeded             a bound of this client or workspace is reached
+├── WorkExceeded              an evaluation over its budget of steps or time
 ├── Unavailable               Kafka, or the storage, cannot take it now; carries retry_after seconds
 │   ├── QueueFull             the bounded producer queue is full
 │   ├── NotWritten            nothing of a write was sent
@@ -137,6 +138,10 @@ class IdempotencyMismatch(Conflict):
 
 class QuotaExceeded(HeadraceError):
     """A bound of this client or workspace is reached."""
+
+
+class WorkExceeded(HeadraceError):
+    """An evaluation of what a tenant wrote (a condition, a document) needs more steps or time than its budget has."""
 
 
 class Unavailable(HeadraceError):

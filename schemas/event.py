@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 
 class Identifier(msgspec.Struct, frozen=True):
@@ -30,6 +30,14 @@ def extension_text(value: ExtensionValue) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+def identifiers_by_name(identifiers: Iterable[Identifier]) -> dict[str, list[str]]:
+    """Each name with all of its values, in the order sent."""
+    values: dict[str, list[str]] = {}
+    for identifier in identifiers:
+        values.setdefault(identifier.name, []).append(identifier.value)
+    return values
 
 
 def known_identifiers(

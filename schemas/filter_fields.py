@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from schemas import timestamps
 from schemas.alternatives import MISSING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from schemas.event import Identifier
 
 LATEST_VERSION: Literal[2] = 2
 """Of the language; what a new filter of our own API is written in."""
@@ -60,9 +55,8 @@ class FilterView(Protocol):
     def datacontenttype(self) -> str | None:
         """CloudEvents datacontenttype."""
 
-    @property
-    def known_identifiers(self) -> Sequence[Identifier]:
-        """Whom or what it is about."""
+    def identifier_values(self) -> dict[str, list[str]]:
+        """Identifiers by name, each with all of its values."""
 
     def extension_values(self) -> dict[str, Any]:
         """CloudEvents extensions by name."""
@@ -75,21 +69,13 @@ Read = Callable[["FilterView"], Any]
 """Reads one field of an event."""
 
 
-def identifiers_value(event: FilterView) -> dict[str, list[str]]:
-    """The event's identifiers by name, each with all of its values."""
-    values: dict[str, list[str]] = {}
-    for identifier in event.known_identifiers:
-        values.setdefault(identifier.name, []).append(identifier.value)
-    return values
-
-
 def _or_missing(value: str | None) -> Any:
     return MISSING if value is None else value
 
 
 FIELDS: dict[str, Read] = {
     "data": lambda event: event.data_value(),
-    "identifiers": identifiers_value,
+    "identifiers": lambda event: event.identifier_values(),
     "id": lambda event: event.id,
     "source": lambda event: event.source,
     "type": lambda event: event.type,

@@ -28,14 +28,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from schemas import numbers, timestamps
-from schemas.alternatives import MISSING, alternatives_test, elements, literal_keys, refuse
+from schemas.alternatives import MISSING, Weighed, alternatives_test, elements, literal_keys, refuse
 from schemas.attributes import member as member_path
+from schemas.budget import CONDITION_STEPS, CONDITION_TESTS, Work
 from schemas.filter_fields import FIELDS_IN_VALUE, LATEST_VERSION, OLDER_NAMES, VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from schemas.alternatives import Test
     from schemas.filter_fields import FilterView, Read
     from schemas.subscription import EventFilter
 
@@ -44,6 +44,12 @@ MAX_CONDITION_LENGTH = 65_536
 
 MAX_DEPTH = 64
 """Levels of nesting in a condition."""
+
+
+_FEWER_TESTS = (
+    "Every operator is a test, and so is every nested object; all literals of a list together are one. Use literals or "
+    "several filters."
+)
 
 
 class EqualityTerm(NamedTuple):
@@ -59,18 +65,27 @@ class Condition:
     Attributes:
         attributes: names of the members of ``data`` that it looks at, when it looks at nothing else that only the
             record's value holds; otherwise None.
+        weight: steps that it takes for an event without arrays.
     """
 
-    __slots__ = ("_terms", "_test", "attributes")
+    __slots__ = ("_terms", "_test", "attributes", "weight")
 
     def __init__(self, pattern: Any, version: int) -> None:
-        self._test = _pattern_test(pattern, "$", 1, functools.partial(_event_member, VERSIONS[version]))
+        self._test, self.weight = _pattern_test(pattern, "$", 1, functools.partial(_event_member, VERSIONS[version]))
         self._terms = tuple(_versioned(each, version) for each in _equality_terms(pattern, ()))
         self.attributes = _attributes(pattern)
 
-    def matches(self, event: FilterView) -> bool:
-        """Whether the event satisfies it."""
-        return self._test(event)
+    def matches(self, event: FilterView, work: Work | None = None) -> bool:
+        """Whether the event satisfies it.
+
+        Args:
+            event: to look at.
+            work: the steps that it may take besides ``weight``; by default those of one condition and one event.
+
+        Raises:
+            WorkExceeded: it would take more.
+        """
+        return self._test(event, Work(CONDITION_STEPS) if work is None else work)
 
     def equality_terms(self) -> tuple[EqualityTerm, ...]:
         """Terms that every event it matches satisfies, all of them: what an index can go by."""
@@ -78,12 +93,15 @@ class Condition:
 
 
 def compile_condition(text: str, version: int = LATEST_VERSION) -> Condition:
-    """Compile a condition of a version of the language from its JSON text.
+    """Compile a new condition of a version of the language from its JSON text.
 
     Raises:
-        InvalidFilter: it is not in the language; the problem's path is the JSON path of what is wrong.
+        InvalidFilter: it is not in the language, or too large; the problem's path is the JSON path of what is wrong.
     """
-    return Condition(_parse(text), version)
+    condition = Condition(_parse(text), version)
+    if condition.weight > CONDITION_TESTS:
+        refuse("$", f"holds {condition.weight:,} tests; at most {CONDITION_TESTS:,} are allowed. {_FEWER_TESTS}")
+    return condition
 
 
 def compile_filter(event_filter: EventFilter) -> Condition | None:
@@ -152,10 +170,10 @@ def _refuse_constant(name: str) -> None:
     refuse("$", f"holds {name}, which is not JSON")
 
 
-def _pattern_test(pattern: Any, path: str, depth: int, member: Callable[[str, Any, str, int], Test]) -> Test:
+def _pattern_test(pattern: Any, path: str, depth: int, member: Callable[[str, Any, str, int], Weighed]) -> Weighed:
     """All members of a pattern; ``member`` compiles one field of it."""
     _check_object(pattern, path, depth)
-    tests: list[Test] = []
+    tests: list[Weighed] = []
     for name, inner in pattern.items():
         at = _child(path, name)
         if name == "$not":
@@ -181,7 +199,7 @@ def _check_object(pattern: Any, path: str, depth: int) -> None:
         refuse(path, f"is nested deeper than {MAX_DEPTH} levels")
 
 
-def _event_member(fields: Mapping[str, Read], name: str, inner: Any, path: str, depth: int) -> Test:
+def _event_member(fields: Mapping[str, Read], name: str, inner: Any, path: str, depth: int) -> Weighed:
     read = fields.get(name)
     if read is None:
         refuse(path, f"is no field of an event; there are {', '.join(fields)}, $and, $or and $not")
@@ -191,8 +209,8 @@ def _event_member(fields: Mapping[str, Read], name: str, inner: Any, path: str, 
         refuse(path, "must be a list of alternatives")
     if name == "time":
         inner = list(map(_in_utc, inner))
-    test = _value_test(inner, path, depth)
-    return lambda event: test(read(event))
+    test, weight = _value_test(inner, path, depth)
+    return Weighed(lambda event, work: test(read(event), work), weight)
 
 
 def _in_utc(alternative: Any) -> Any:
@@ -208,12 +226,12 @@ def _in_utc(alternative: Any) -> Any:
     return alternative
 
 
-def _nested_member(name: str, inner: Any, path: str, depth: int) -> Test:
-    test = _value_test(inner, path, depth)
-    return lambda members: test(members.get(name, MISSING))
+def _nested_member(name: str, inner: Any, path: str, depth: int) -> Weighed:
+    test, weight = _value_test(inner, path, depth)
+    return Weighed(lambda members, work: test(members.get(name, MISSING), work), weight)
 
 
-def _value_test(inner: Any, path: str, depth: int) -> Test:
+def _value_test(inner: Any, path: str, depth: int) -> Weighed:
     if isinstance(inner, list):
         return alternatives_test(inner, path)
     if not isinstance(inner, dict):
@@ -221,38 +239,48 @@ def _value_test(inner: Any, path: str, depth: int) -> Test:
     return _over_objects(_pattern_test(inner, path, depth, _nested_member))
 
 
-def _over_objects(test: Test) -> Test:
+def _over_objects(inner: Weighed) -> Weighed:
     """Show a nested pattern one object at a time; what is neither object nor array has no members."""
+    test, weight = inner.test, inner.weight + 1
 
-    def over(value: Any) -> bool:
+    def over(value: Any, work: Work) -> bool:
         if value.__class__ is dict:
-            return test(value)
+            return test(value, work)
         if value.__class__ is list:
-            return any(test(element if element.__class__ is dict else {}) for element in elements(value))
-        return test({})
+            for element in elements(value):
+                work.left -= weight
+                if work.left < 0:
+                    work.more()
+                if test(element if element.__class__ is dict else {}, work):
+                    return True
+            return False
+        return test({}, work)
 
-    return over
+    return Weighed(over, weight)
 
 
-def _conjunction(tests: list[Test]) -> Test:
-    if len(tests) == 1:
-        return tests[0]
+def _conjunction(parts: list[Weighed]) -> Weighed:
+    if len(parts) == 1:
+        return parts[0]
+    tests = [part.test for part in parts]
 
-    def every(value: Any) -> bool:
+    def every(value: Any, work: Work) -> bool:
         for test in tests:  # noqa: SIM110 -- a generator costs more than the tests of most conditions
-            if not test(value):
+            if not test(value, work):
                 return False
         return True
 
-    return every
+    return Weighed(every, sum(part.weight for part in parts))
 
 
-def _disjunction(tests: list[Test]) -> Test:
-    return lambda value: any(test(value) for test in tests)
+def _disjunction(parts: list[Weighed]) -> Weighed:
+    tests = [part.test for part in parts]
+    return Weighed(lambda value, work: any(test(value, work) for test in tests), sum(part.weight for part in parts))
 
 
-def _negation(test: Test) -> Test:
-    return lambda value: not test(value)
+def _negation(part: Weighed) -> Weighed:
+    test = part.test
+    return Weighed(lambda value, work: not test(value, work), part.weight)
 
 
 def _equality_terms(pattern: dict[str, Any], path: tuple[str, ...]) -> Iterator[EqualityTerm]:

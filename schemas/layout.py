@@ -104,7 +104,7 @@ def parse_json(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except (msgspec.DecodeError, InvalidOperation):
-        return json.loads(text, parse_float=numbers.read, parse_int=numbers.read)
+        return json.loads(text, parse_float=numbers.decimal, parse_int=numbers.read)
 
 
 def _json_text(text: str) -> str:

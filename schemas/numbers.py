@@ -2,7 +2,7 @@
 
 A compared value is in one form only, so that equal values have equal forms:
 
-- ``int``: a whole number below 10 ** ``MOST_DIGITS``;
+- ``int``: a whole number below 10 ** ``LONG_DIGITS``;
 - ``float``: another number whose shortest text (``repr``) says exactly the same;
 - ``Decimal``: every other one.
 
@@ -21,6 +21,12 @@ MOST_DIGITS = 4_300
 """Digits of a number, those of its exponent among them: Python's readers stop there."""
 
 TOO_LONG = f"holds a number of more than {MOST_DIGITS:,} digits"
+
+LONG_DIGITS = 64
+"""Digits from which a whole number is kept as Decimal: Python takes milliseconds for one of thousands as an ``int``."""
+
+LONG = 10**LONG_DIGITS
+"""Whole numbers between ``-LONG`` and ``LONG`` are short."""
 
 MOST_EXPONENT = 10**15
 """A larger one counts as this one: a Decimal could not hold it."""
@@ -46,23 +52,36 @@ def read(text: str) -> Number:
     """
     if len(text) <= _SHORT and "e" not in text and "E" not in text:
         return int(text) if "." not in text else float(text)
+    return of_decimal(decimal(text))
+
+
+def decimal(text: str) -> Decimal:
+    """Return the value of a JSON number's text as Decimal, which is quicker than its one form.
+
+    Raises:
+        ValueError: it is no number.
+    """
     try:
-        value = Decimal(text)
+        return Decimal(text)
     except InvalidOperation:
-        value = _out_of_reach(text)
-    return of_decimal(value)
+        return _out_of_reach(text)
 
 
 def of_decimal(value: Decimal) -> Number:
     """Return the one form of a finite decimal's value."""
     if not value:
         return 0
-    if value.adjusted() >= MOST_DIGITS:
+    if value.adjusted() >= LONG_DIGITS:
         return value
     nearest = float(value)
     if Decimal(repr(nearest)) == value:
         return int(value) if nearest.is_integer() else nearest
     return int(value) if value == value.to_integral_value() else value
+
+
+def of_long(value: int) -> Decimal:
+    """Return the one form of a long whole number; by its text, which is the quickest way."""
+    return Decimal(str(value))
 
 
 def of_float(value: float) -> Number:

@@ -39,6 +39,9 @@ class BatchAgent(Protocol):
     def handle(self, batch: Batch) -> None:
         """Handle one batch; blocking, called on a thread, one batch at a time. Raising ends the worker."""
 
+    def go_on(self) -> bool:
+        """Go on with what earlier batches left undone; False when there is nothing. Blocking, as ``handle``."""
+
     def close(self) -> None:
         """Wait for a batch that is still being handled, and let go of what the agent holds."""
 
@@ -133,6 +136,8 @@ def _add_agent(app: faust.App, agent: BatchAgent, queued: int) -> None:
         async for batch in batches:
             agent.reader.take(batch)
             await asyncio.to_thread(agent.handle, batch)
+            while not agent.reader.has_fetched and await asyncio.to_thread(agent.go_on):
+                pass
 
     # An instance is fine where Faust's annotation asks for a class.
     app.service(cast("Any", _ReaderService(agent.reader, channel)))

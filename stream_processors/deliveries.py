@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from backbone.kafka.records import Record, headers_of
+from backbone.kafka.records import Record, dead_letter, headers_of
 from schemas import topics
 from schemas.channels import delivery_channel
 from schemas.delivery import (
@@ -22,14 +22,14 @@ from schemas.delivery import (
 )
 from schemas.event_headers import EVENT_ID
 from schemas.execution import received_request
-from schemas.ids import delivery_id
-from schemas.subscription import Endpoint, EndpointType
+from schemas.ids import contract_delivery_id, delivery_id
+from schemas.subscription import EndpointType
 from stream_processors.record_view import RecordView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from backbone.kafka.records import Partition
+    from backbone.kafka.records import Message, Partition
     from schemas.delivery import Headers
     from stream_processors.matching import Match
     from stream_processors.reader import ConsumedRecord
@@ -77,13 +77,18 @@ def delivery_records(
     nobody who can write an event can forge where it goes.
     """
     own = event_headers(headers_of(message))
-    records = [
-        delivery_record(message, own, event, endpoint, subscriptions, routed_at=routed_at, decoding=decoding)
-        for endpoint, subscriptions, order in matches
-        if order is None or endpoint.type is not EndpointType.WEB_HOOK
-    ]
-    if len(records) < len(matches):
-        records.append(_grouped_record(message, own, event, matches, routed_at))
+    view = RecordView(message, message.value() or b"", decoding)
+    records = []
+    grouped: list[Match] = []
+    for match in matches:
+        if match.failure is not None:
+            records.append(_failed_record(message, own, event, match, routed_at))
+        elif match.order is None or match.endpoint.type is not EndpointType.WEB_HOOK:
+            records.append(delivery_record(message, own, event, match, routed_at=routed_at, view=view))
+        else:
+            grouped.append(match)
+    if grouped:
+        records.append(_grouped_record(message, own, event, grouped, routed_at))
     return records
 
 
@@ -91,11 +96,10 @@ def delivery_record(
     message: ConsumedRecord,
     own: Headers,
     event: str,
-    endpoint: Endpoint,
-    subscriptions: Sequence[str],
+    match: Match,
     *,
     routed_at: int,
-    decoding: Decoding,
+    view: RecordView,
 ) -> Record:
     """One event for one endpoint: the event's bytes and headers unchanged, the delivery's headers beside them.
 
@@ -103,29 +107,41 @@ def delivery_record(
         message: the event as consumed.
         own: its headers.
         event: its id.
-        endpoint: where it goes; decides the topic.
-        subscriptions: ids of those that matched.
+        match: where it goes, which decides the topic, and for which subscriptions.
         routed_at: microseconds since the epoch.
-        decoding: reads the event, should the endpoint's channel template look at its data.
+        view: of the event, should the endpoint's channel template look at it.
 
     Raises:
-        CorruptRecord: from ``decoding``.
+        CorruptRecord: the event cannot be read.
     """
-    delivery = Delivery(
+    endpoint = match.endpoint
+    delivery = _delivery(message, event, match, routed_at)
+    headers = own + delivery.to_headers()
+    key = delivery_channel(endpoint, view) if endpoint.type is EndpointType.WEB_SOCKET else delivery.record_key
+    return Record(_TOPICS[endpoint.type], message.value(), key, headers)
+
+
+def _delivery(message: ConsumedRecord, event: str, match: Match, routed_at: int) -> Delivery:
+    endpoint = match.endpoint
+    return Delivery(
         id=delivery_id(event, endpoint.id),
         event=event,
         endpoint=endpoint.id,
         workspace=endpoint.workspace,
         source=SourceOffset(message.topic(), message.partition(), message.offset()),
-        subscriptions=tuple(subscriptions),
+        subscriptions=tuple(match.subscriptions),
         routed_at=routed_at,
     )
-    headers = own + delivery.to_headers()
-    if endpoint.type is EndpointType.WEB_SOCKET:
-        key = delivery_channel(endpoint, RecordView(message, message.value() or b"", decoding))
-    else:
-        key = delivery.record_key
-    return Record(_TOPICS[endpoint.type], message.value(), key, headers)
+
+
+def _failed_record(message: ConsumedRecord, own: Headers, event: str, match: Match, routed_at: int) -> Record:
+    """The delivery on ``dead-letters``, untried: nobody knows whether the event is for it."""
+    delivery = _delivery(message, event, match, routed_at)
+    if match.order is not None:
+        delivery = msgspec.structs.replace(delivery, id=contract_delivery_id(event, match.subscriptions[0]))
+    letter = dead_letter(cast("Message", message), reason=match.failure or "", kind="delivery", key=delivery.record_key)
+    about = [header for header in letter.headers or () if header[0].startswith("hr_dead_")]
+    return msgspec.structs.replace(letter, headers=own + delivery.to_headers() + about)
 
 
 def _grouped_record(
@@ -133,9 +149,7 @@ def _grouped_record(
 ) -> Record:
     """The event for all its ordered webhook subscriptions: keyed by the event, for no endpoint is its only one."""
     contracts = [
-        Contract(match.order, match.subscriptions[0], match.endpoint.id)
-        for match in matches
-        if match.order is not None and match.endpoint.type is EndpointType.WEB_HOOK
+        Contract(match.order, match.subscriptions[0], match.endpoint.id) for match in matches if match.order is not None
     ]
     grouped = GroupedDelivery(
         event=event,

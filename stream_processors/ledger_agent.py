@@ -79,6 +79,10 @@ class LedgerAgent:
                 else:
                     return
 
+    def go_on(self) -> bool:
+        """Nothing is left undone."""
+        return False
+
     def close(self) -> None:
         """Close the producer of dead letters, after the batch that is being indexed."""
         self._closing.set()

@@ -20,6 +20,7 @@ from schemas.errors import InvalidFilter
 from schemas.event_service import is_socket, unlinked_at
 from schemas.filters import Condition, compile_filter
 from schemas.subscription import Endpoint, EventFilter, Subscription
+from stream_processors.evaluation import EXCEEDED, Evaluation, share_of
 from stream_processors.open_sockets import OpenSocket
 from stream_processors.record_view import RecordView
 from stream_processors.term_index import TermIndex
@@ -35,16 +36,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_MOST_KEYS = 256
+"""Of one term in an index."""
+
 
 class Match(NamedTuple):
     """One endpoint that gets the event, and the ids of its subscriptions that matched, sorted.
 
-    An ordered subscription (an eventhos contract) is a match of its own.
+    An ordered subscription (an eventhos contract) is a match of its own. So is one whose condition could not be
+    evaluated within its budget: ``failure`` says so, and the delivery is to be set aside.
     """
 
     endpoint: Endpoint
     subscriptions: tuple[str, ...]
     order: int | None = None
+    failure: str | None = None
 
 
 ALL_EVENTS = "all-events"
@@ -78,6 +84,7 @@ class MatchIndex:
 
     Attributes:
         topics: with at least one live subscription. Wildcards stand for the workspace's event types of the moment.
+        workspaces: names of those that have live subscriptions.
         since: topic to the earliest append time (milliseconds since the epoch) that any subscription matches from.
     """
 
@@ -95,6 +102,7 @@ class MatchIndex:
         if previous is not None:
             self._matchers, self._compiled = previous.still_valid(self._live)
         self.topics = frozenset(self._live)
+        self.workspaces = frozenset(live[0].endpoint.workspace for live in self._live.values())
         self.since = {topic: min(entry.since for entry in live) for topic, live in self._live.items()}
 
     def match(self, message: RawRecord, decoding: Decoding) -> Sequence[Match]:
@@ -123,9 +131,13 @@ class MatchIndex:
 
 
 class _Candidate(msgspec.Struct, frozen=True, gc=False):
-    """A subscription with its filter compiled; a condition of None restricts nothing."""
+    """A subscription with its filter compiled; a condition of None restricts nothing.
+
+    ``owner`` is the client whose filter it is.
+    """
 
     subscription: str
+    owner: str
     endpoint: Endpoint
     since: int
     condition: Condition | None
@@ -153,15 +165,23 @@ class _TopicMatcher:
                 continue
             subscription = entry.subscription
             candidate = _Candidate(
-                subscription.id, entry.endpoint, entry.since, condition, subscription.order, entry.socket
+                subscription.id,
+                entry.event_filter.client or "",
+                entry.endpoint,
+                entry.since,
+                condition,
+                subscription.order,
+                entry.socket,
             )
-            terms = () if condition is None else condition.equality_terms()
+            terms = () if condition is None else _index_terms(condition)
             if terms:
                 indexed.append((candidate, terms))
             else:
                 self._always.append(candidate)
         self._index = TermIndex(indexed) if indexed else None
-        self._attributes = _attributes_of([*self._always, *(candidate for candidate, _ in indexed)])
+        candidates = [*self._always, *(candidate for candidate, _ in indexed)]
+        self._attributes = _attributes_of(candidates)
+        self._share = share_of({candidate.owner for candidate in candidates})
         unconditional = not indexed and all(c.condition is None and c.socket is None for c in self._always)
         self._fixed = _merge(self._always) if unconditional else None
         """What every record appended at ``_fixed_since`` or later gets, when no condition has a say."""
@@ -173,13 +193,30 @@ class _TopicMatcher:
         if self._fixed is not None and appended_at >= self._fixed_since:
             return self._fixed
         event = RecordView(message, value, decoding, self._attributes)
-        matched = [c for c in self._always if c.counts(appended_at) and (not c.condition or c.condition.matches(event))]
-        if self._index is not None:
-            for candidate in self._index.find(event):
+        evaluation = Evaluation(event, self._share)
+        matched, exceeded = [], []
+        for found in (self._always, () if self._index is None else self._index.find(event)):
+            for candidate in found:
                 condition = candidate.condition
-                if candidate.counts(appended_at) and condition is not None and condition.matches(event):
-                    matched.append(candidate)
-        return _merge(matched)
+                if candidate.counts(appended_at):
+                    if condition is None or (fits := evaluation.fits(condition, candidate.owner)):
+                        matched.append(candidate)
+                    elif fits is None:
+                        exceeded.append(candidate)
+        return _with_failures(matched, exceeded) if exceeded else _merge(matched)
+
+
+def _index_terms(condition: Condition) -> list[EqualityTerm]:
+    """The terms that the index may go by; those of very many keys would make it large and slow."""
+    return [term for term in condition.equality_terms() if len(term.keys) <= _MOST_KEYS]
+
+
+def _with_failures(matched: Sequence[_Candidate], exceeded: Sequence[_Candidate]) -> Sequence[Match]:
+    """The matches, and a failure for each endpoint that nothing else brings the event to."""
+    matches = _merge(matched)
+    reached = {match.endpoint.id for match in matches if match.order is None}
+    failures = [each._replace(failure=EXCEEDED) for each in _merge(exceeded)]
+    return [*matches, *(each for each in failures if each.order is not None or each.endpoint.id not in reached)]
 
 
 def _attributes_of(candidates: Sequence[_Candidate]) -> frozenset[str] | None:

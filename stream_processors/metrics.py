@@ -39,6 +39,11 @@ class ProcessorMetrics:
         self.set_aside = Counter(
             "headrace_set_aside", "Poison records moved to dead-letters", ["agent"], registry=registry
         )
+        self.over_budget = Counter(
+            "headrace_router_over_budget",
+            "Deliveries set aside because the condition of their event filter took too many steps",
+            registry=registry,
+        )
         self.dropped_batches = Counter(
             "headrace_router_dropped_batches", "Queued batches of an earlier generation", registry=registry
         )

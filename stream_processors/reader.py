@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from schemas.errors import HeadraceError, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from backbone.kafka.consumer import BatchConsumer
     from backbone.kafka.records import Partition
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _POLL = 0.1
 """Seconds to wait for the first event of a batch: how soon a subscription change or a rewind is noticed."""
+_HOLDING_POLL = 0.01
+"""Likewise, while partitions are held back: how soon they are fetched again."""
 _FOLLOW = 0.1
 """Seconds between two looks at which topics to read."""
 _BACKOFF = 0.5
@@ -136,6 +138,8 @@ class BatchReader:
         self._assigned: set[Partition] = set()
         self._starts: dict[Partition, int] = {}
         self._resumed: dict[Partition, int] = {}
+        self._to_hold: Collection[Partition] = ()
+        self._held: set[Partition] = set()
         self._sequence = 0
         self._last: Batch | None = None
         self._subscribed: frozenset[str] = frozenset()
@@ -151,16 +155,27 @@ class BatchReader:
         with self._state:
             self._generation += 1
             self._rewind = True
+            self._to_hold = ()
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Have the poll thread commit these soon: for agents that do not commit in a transaction. From any thread."""
         with self._state:
             self._to_commit.update(offsets)
 
+    def hold(self, partitions: Collection[Partition]) -> None:
+        """Fetch no more of these partitions, and of all others, until the next call. From any thread."""
+        self._to_hold = partitions
+
     def take(self, batch: Batch) -> None:
         """Let a batch grow no more: its agent is about to handle it. From any thread."""
         with self._state:
             batch.taken = True
+
+    @property
+    def has_fetched(self) -> bool:
+        """Whether a batch waits for its agent."""
+        last = self._last
+        return last is not None and not last.taken
 
     @property
     def stopping(self) -> bool:
@@ -175,7 +190,7 @@ class BatchReader:
         """Poll until ``stop``; ``hand_over`` blocks while the agent's queue is full."""
         while not self._stopping.is_set():
             consumer = self._consumer = self._new_consumer(on_assigned=self._on_assigned, on_revoked=self._on_revoked)
-            self._subscribed, self._assigned, self._starts = frozenset(), set(), {}
+            self._subscribed, self._assigned, self._starts, self._held = frozenset(), set(), {}, set()
             try:
                 while not self._stopping.is_set():
                     self._turn(consumer, hand_over)
@@ -188,12 +203,13 @@ class BatchReader:
     def _turn(self, consumer: BatchConsumer, hand_over: Callable[[Batch], None]) -> None:
         self._follow(consumer)
         self._commit_finished()
+        self._apply_hold(consumer)
         with self._state:
             # Taken together: a rewind after this makes what is fetched below a batch of the old generation.
             generation, rewind, self._rewind = self._generation, self._rewind, False
         if rewind and not self._resume(consumer):
             return
-        messages = consumer.consume(self._batch_events, _POLL)
+        messages = consumer.consume(self._batch_events, _HOLDING_POLL if self._held else _POLL)
         if not messages or generation != self._generation:
             return
         batch = Batch(
@@ -210,6 +226,13 @@ class BatchReader:
             hand_over(batch)
         if self._gather and len(messages) < self._batch_events:
             self._stopping.wait(self._gather)
+
+    def _apply_hold(self, consumer: BatchConsumer) -> None:
+        held = set(self._to_hold) & self._assigned
+        if held != self._held:
+            consumer.pause(held - self._held)
+            consumer.resume(self._held - held)
+            self._held = held
 
     def _add_to_last(self, fetched: Batch) -> bool:
         """Put what was fetched into the batch that still queues, if there is one with room.
@@ -302,6 +325,7 @@ class BatchReader:
     def _on_assigned(self, partitions: list[Partition]) -> dict[Partition, int]:
         with self.gate:
             self._assigned.update(partitions)
+            self._held.difference_update(partitions)
             self.rewind()
         self._report("partitions assigned", partitions)
         try:
@@ -316,6 +340,7 @@ class BatchReader:
         with self.gate:
             self._commit_finished()
             self._assigned.difference_update(partitions)
+            self._held.difference_update(partitions)
             for partition in partitions:
                 self._starts.pop(partition, None)
             self.rewind()

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from backbone.kafka.records import headers_of
 from schemas import timestamps
+from schemas.event import identifiers_by_name
 from schemas.event_headers import CLIENT
 from schemas.topics import code_of, namespace_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from schemas.codec import DecodedEvent
-    from schemas.event import Identifier
 
 _UNREAD = object()
 
@@ -56,7 +54,17 @@ class RecordView:
         attributes: all that is looked at in ``data``, when nothing else is looked at that only the value holds.
     """
 
-    __slots__ = ("_attributes", "_data", "_decoding", "_event", "_headers", "_message", "_value")
+    __slots__ = (
+        "_attributes",
+        "_data",
+        "_decoding",
+        "_event",
+        "_extensions",
+        "_headers",
+        "_identifiers",
+        "_message",
+        "_value",
+    )
 
     def __init__(
         self, message: RawRecord, value: bytes, decoding: Decoding, attributes: frozenset[str] | None = None
@@ -67,6 +75,8 @@ class RecordView:
         self._attributes = attributes
         self._data: Any = _UNREAD
         self._event: DecodedEvent | None = None
+        self._identifiers: dict[str, list[str]] | None = None
+        self._extensions: dict[str, Any] | None = None
         self._headers: dict[str, bytes] | None = None
 
     @property
@@ -129,14 +139,17 @@ class RecordView:
         """The device or method it happened on."""
         return self._decoded().channel
 
-    @property
-    def known_identifiers(self) -> Sequence[Identifier]:
-        """Whom or what it is about."""
-        return self._decoded().known_identifiers
+    def identifier_values(self) -> dict[str, list[str]]:
+        """Whom or what it is about: identifiers by name. Read once, for all conditions and channel templates."""
+        if self._identifiers is None:
+            self._identifiers = identifiers_by_name(self._decoded().known_identifiers)
+        return self._identifiers
 
     def extension_values(self) -> dict[str, Any]:
-        """CloudEvents extensions by name."""
-        return self._decoded().extension_values()
+        """CloudEvents extensions by name; read once."""
+        if self._extensions is None:
+            self._extensions = self._decoded().extension_values()
+        return self._extensions
 
     def data_value(self) -> Any:
         """The data as Python values."""

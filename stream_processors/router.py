@@ -1,7 +1,8 @@
-"""The router: one batch of events in, their deliveries, receipts and offsets out, in one Kafka transaction."""
+"""The router: batches of events in, their deliveries, receipts and offsets out, in Kafka transactions."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from schemas import timestamps
 from schemas.errors import CorruptRecord, Fenced, HeadraceError, PayloadTooLarge
 from stream_processors.deliveries import Tally, delivery_records, event_id, wanted
 from stream_processors.faults import no_fault
+from stream_processors.turns import TURN, Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from backbone.kafka.transaction import TransactionalProducer
     from stream_processors.faults import BeforeCommit
     from stream_processors.live_index import LiveIndex
-    from stream_processors.matching import MatchIndex
+    from stream_processors.matching import Match, MatchIndex
     from stream_processors.metrics import ProcessorMetrics
     from stream_processors.reader import Batch, BatchReader, ConsumedRecord
 
@@ -34,6 +36,10 @@ ISOLATE_AFTER = 3
 """Failures of our own code on one record before it is set aside."""
 _BACKOFF = 0.2
 """Seconds to wait after an aborted transaction."""
+
+
+_BETWEEN_WARNINGS = 10.0
+"""Seconds between two log lines about conditions over their budgets; the metric counts all."""
 
 
 class RecordFailure(HeadraceError):
@@ -53,7 +59,8 @@ class Router:
         decoders: for conditions that look at an event's data.
         reader: where the batches come from; rewound whenever a transaction does not commit.
         new_producer: builds the transactional producer, again after it was fenced.
-        transaction_deliveries: commit after so many deliveries, in the middle of a batch if need be.
+        transaction_deliveries: commit after so many deliveries, in the middle of a batch if need be. With several
+            workspaces a transaction is short in time too.
         metrics: of this process.
         before_commit: the fault hook of the tests.
     """
@@ -84,21 +91,49 @@ class Router:
         self._expected: dict[Partition, int] = {}
         self._failures: Counter[tuple[str, int, int]] = Counter()
         self._caught_up_at = 0.0
+        self._turns = Turns()
+        self._batch: Batch | None = None
+        self._next_warning = 0.0
 
     def handle(self, batch: Batch) -> None:
-        """Route a batch, or drop it when its generation is over. Failures rewind the reader; none is raised."""
-        failed = False
+        """Route a batch, or drop it when its generation is over. Failures rewind the reader; none is raised.
+
+        With several workspaces some of it may be left for ``go_on``, so that the next batch is not kept waiting.
+        """
         with self.reader.gate:
             if not self._follows(batch):
                 self._metrics.dropped_batches.inc()
                 return
-            try:
-                self._route(batch)
-            except Exception as error:  # noqa: BLE001  # whatever it is, the offsets must not move past it
-                self._recover(error)
-                failed = True
-        if failed:
+            self._batch = batch
+            self._turns.add(batch.messages)
+            succeeded = self._attempt(batch)
+        if not succeeded:
             time.sleep(_BACKOFF)
+
+    def go_on(self) -> bool:
+        """Take another turn at what earlier batches left; return False when there is nothing."""
+        batch = self._batch
+        with self.reader.gate:
+            if batch is None or not self._turns:
+                return False
+            if batch.generation != self.reader.generation:
+                self._turns.clear()
+                return False
+            succeeded = self._attempt(batch)
+        if not succeeded:
+            time.sleep(_BACKOFF)
+        return bool(self._turns)
+
+    def _attempt(self, batch: Batch) -> bool:
+        """Take a turn; False when it failed and the reader was rewound."""
+        try:
+            self._route(batch)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the offsets must not move past it
+            self._turns.clear()
+            self._recover(error)
+            return False
+        self.reader.hold(self._turns.overfull() if self._turns else frozenset())
+        return True
 
     def close(self) -> None:
         """Close the producer, after the batch that is being routed."""
@@ -111,6 +146,7 @@ class Router:
             return False
         if batch.generation != self._generation:
             self._generation, self._sequence, self._expected = batch.generation, 0, dict(batch.resumed)
+            self._turns.clear()
         if batch.sequence != self._sequence:
             log.error("a batch was lost on its way to the router", extra={"sequence": batch.sequence})
             self.reader.rewind()
@@ -121,9 +157,13 @@ class Router:
     def _route(self, batch: Batch) -> None:
         self._catch_up(batch)
         index = self._index.current()
-        first = 0
-        while first < len(batch.messages):
-            first = self._transaction(batch, first, index)
+        # Where all events are one workspace's, nobody else waits: the larger the transactions the better.
+        seconds = TURN if len(index.workspaces) > 1 else None
+        ends = time.monotonic() + (seconds or 0.0)
+        while self._turns:
+            self._transaction(batch, seconds, index)
+            if seconds is not None and time.monotonic() > ends:
+                return
 
     def _catch_up(self, batch: Batch) -> None:
         """Have a catalog view at least as new as the batch: links answered before its events were posted are in it."""
@@ -133,28 +173,31 @@ class Router:
             self._index.catch_up()
             self._caught_up_at = asked_at
 
-    def _transaction(self, batch: Batch, first: int, index: MatchIndex) -> int:
-        """Route the batch from message ``first`` on, in one transaction; returns where the next one begins."""
+    def _transaction(self, batch: Batch, seconds: float | None, index: MatchIndex) -> None:
+        """Route what waits in one transaction, for so many seconds or until its deliveries are many."""
         started = time.monotonic()
         producer = self._ready_producer()
         tally = Tally(self._expected)
         produced: Counter[str] = Counter()
         routed_at = timestamps.now()
+        appended_at = None
         producer.begin()
-        position = first
-        for message in batch.messages[first:]:
-            position += 1
-            partition = (message.topic(), message.partition())
-            if not tally.add(partition, message.offset()):
-                # The client reads on from the beginning where the offset that it asked for is gone.
-                raise RecordsLost(f"{partition}: offset {message.offset()} was routed before")
-            records = self._deliveries(message, partition, index, tally, routed_at)
-            if not records:
-                continue
-            for record in self._produce(producer, message, records):
-                produced[record.topic] += 1
-            if produced.total() >= self._transaction_deliveries:
-                break
+        # Closed in any case, so that the turn is charged to whose it was.
+        with contextlib.closing(self._turns.turn(seconds)) as turn:
+            for message in turn:
+                if appended_at is None:
+                    appended_at = message.timestamp()[1] / 1_000
+                partition = (message.topic(), message.partition())
+                if not tally.add(partition, message.offset()):
+                    # The client reads on from the beginning where the offset that it asked for is gone.
+                    raise RecordsLost(f"{partition}: offset {message.offset()} was routed before")
+                records = self._deliveries(message, partition, index, tally, routed_at)
+                if not records:
+                    continue
+                for record in self._produce(producer, message, records):
+                    produced[record.topic] += 1
+                if produced.total() >= self._transaction_deliveries:
+                    break
         for receipt in tally.receipts(routed_at):
             producer.produce(receipt)
         producer.send_offsets(tally.offsets(), batch.membership)
@@ -163,9 +206,8 @@ class Router:
         tally.settle()
         self._failures.clear()
         self._count(tally, produced, time.monotonic() - started)
-        appended_at = batch.messages[first].timestamp()[1] / 1_000
-        self._metrics.routing_seconds.observe(max(0.0, time.time() - appended_at))
-        return position
+        if appended_at is not None:
+            self._metrics.routing_seconds.observe(max(0.0, time.time() - appended_at))
 
     def _deliveries(
         self, message: ConsumedRecord, partition: Partition, index: MatchIndex, tally: Tally, routed_at: int
@@ -188,7 +230,17 @@ class Router:
             return (self._set_aside(message, f"routing failed {ISOLATE_AFTER} times: {error!r}"),)
         for match in matches:
             tally.matched(partition, match.endpoint.id)
+            if match.failure is not None:
+                self._over_budget(match, partition)
         return records
+
+    def _over_budget(self, match: Match, partition: Partition) -> None:
+        self._metrics.over_budget.inc()
+        now = time.monotonic()
+        if now >= self._next_warning:
+            self._next_warning = now + _BETWEEN_WARNINGS
+            place = {"topic": partition[0], "endpoint": match.endpoint.id, "subscriptions": list(match.subscriptions)}
+            log.warning("a condition is too expensive for an event; its delivery was set aside", extra=place)
 
     def _produce(
         self, producer: TransactionalProducer, message: ConsumedRecord, records: Sequence[Record]

@@ -40,15 +40,15 @@ class TermIndex(Generic[T]):
 
     def find(self, event: FilterView) -> Iterable[T]:
         """Every item whose indexed term the event satisfies, once each."""
-        found: list[list[T]] = []
+        found: dict[int, list[T]] = {}
         for read, node in self._fields:
             node.collect(read(event), found)
         if not found:
             return ()
         if len(found) == 1:
-            return found[0]
+            return next(iter(found.values()))
         # Several values of one array may lead to the same item.
-        return {id(item): item for items in found for item in items}.values()
+        return {id(item): item for items in found.values() for item in items}.values()
 
 
 class _Node(Generic[T]):
@@ -67,7 +67,8 @@ class _Node(Generic[T]):
         for key in term.keys:
             node.items.setdefault(key, []).append(item)
 
-    def collect(self, value: Any, found: list[list[T]]) -> None:
+    def collect(self, value: Any, found: dict[int, list[T]]) -> None:
+        """Add the items that ask for a value, each list once: an array may hold the same value very often."""
         if value.__class__ is list:
             for element in elements(value):
                 self.collect(element, found)
@@ -79,4 +80,4 @@ class _Node(Generic[T]):
         else:
             items = self.items.get(scalar_key(value))
             if items is not None:
-                found.append(items)
+                found[id(items)] = items

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -106,3 +107,27 @@ def test_it_is_for_who_subscribes_or_reads_the_workspace(gateway: RunningGateway
     _, foreign = gateway.create_client(gateway.create_workspace(), "subscriber")
     with gateway.client(foreign) as client:
         assert client.post(DRY_RUN, json=body).json() == {"matched": 0, "events": []}
+
+
+def test_a_condition_that_multiplies_is_refused_and_does_not_outlive_its_time(
+    gateway: RunningGateway, subscriber: httpx.Client, workspace: str
+) -> None:
+    _, key = gateway.create_client(workspace, "producer")
+    with gateway.client(key) as producer:
+        producer.post("/headrace/v1/registrations", json={"code": "Array", "open": True}).raise_for_status()
+        event = {"specversion": "1.0", "type": "Array", "source": "s", "data": {"a": [""] * 200_000}}
+        headers = {"content-type": "application/cloudevents+json"}
+        for number in range(3):
+            producer.post("/headrace/v1/events", json=event | {"id": str(number)}, headers=headers).raise_for_status()
+
+    def tried(tests: int) -> httpx.Response:
+        condition = {"data": {"a": [{"suffix": f"x{number}"} for number in range(tests)]}}
+        return subscriber.post(DRY_RUN, json={"name": "f", "types": [{"code": "Array"}], "condition": condition})
+
+    began = time.monotonic()
+    refused, too_expensive = tried(1_500), tried(900)
+    assert time.monotonic() - began < 10
+    assert (refused.status_code, refused.json()["errors"][0]["path"]) == (400, "$.condition")
+    assert "at most 1,000" in refused.json()["errors"][0]["message"]
+    assert (too_expensive.status_code, too_expensive.json()["errors"][0]["path"]) == (400, "$.condition")
+    assert "too many steps" in too_expensive.json()["detail"]

@@ -7,7 +7,6 @@ import pytest
 
 from schemas.channels import ChannelTemplate, channel_key, delivery_channel, endpoint_of, own_channel
 from schemas.errors import InvalidRequest
-from schemas.event import Identifier
 from schemas.subscription import Endpoint, EndpointType
 
 
@@ -17,8 +16,10 @@ class Event:
     code: str = "Order"
     clientid: str = "client-1"
     subject: str | None = "A-1"
-    known_identifiers: tuple[Identifier, ...] = (Identifier("email", "a@b.example"),)
     data: Any = field(default_factory=lambda: {"customer": {"id": 7}, "paid": True, "tags": ["x"], "note": None})
+
+    def identifier_values(self) -> dict[str, list[str]]:
+        return {"email": ["a@b.example"]}
 
     def data_value(self) -> Any:
         return self.data

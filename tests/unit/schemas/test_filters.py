@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from schemas import numbers
 from schemas.alternatives import scalar_key
 from schemas.errors import InvalidFilter
-from schemas.event import Identifier
+from schemas.event import Identifier, identifiers_by_name
 from schemas.filters import MAX_CONDITION_LENGTH, Condition, compile_condition, compile_filter
 from schemas.layout import parse_json
 from schemas.subscription import EventFilter
@@ -38,6 +38,9 @@ class Event:
         self.channel: str | None = fields.get("channel")
         self.time: int = fields.get("time", 1_614_875_814_591_000)
         self.known_identifiers: tuple[Identifier, ...] = fields.get("identifiers", ())
+
+    def identifier_values(self) -> dict[str, list[str]]:
+        return identifiers_by_name(self.known_identifiers)
 
     def extension_values(self) -> dict[str, Any]:
         return self.extensions

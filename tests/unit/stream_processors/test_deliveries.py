@@ -24,6 +24,7 @@ from schemas.subscription import Endpoint, EndpointType
 from schemas.validation import EventWriter
 from stream_processors.deliveries import Tally, delivery_record, delivery_records, event_id, wanted
 from stream_processors.matching import Match
+from stream_processors.record_view import RecordView
 from tests.unit.schemas.event_types import EVENT_ID, RECEIVED_AT, draft, event_type, older_schema_of
 from tests.unit.stream_processors.doubles import FakeMessage, framed
 
@@ -107,7 +108,14 @@ def test_headers_of_the_event_cannot_pass_for_those_of_its_delivery() -> None:
     ],
 )
 def test_each_kind_of_endpoint_has_its_topic_and_key(kind: EndpointType, topic: str, key: bytes) -> None:
-    record = delivery_record(FakeMessage(0), [], "x", endpoint(kind), ("s",), routed_at=NOON, decoding=UNDECODABLE)
+    record = delivery_record(
+        FakeMessage(0),
+        [],
+        "x",
+        Match(endpoint(kind), ("s",)),
+        routed_at=NOON,
+        view=RecordView(FakeMessage(0), b"", UNDECODABLE),
+    )
 
     assert (record.topic, record.key) == (topic, key)
 
@@ -116,7 +124,9 @@ def test_a_channel_template_is_filled_in_from_the_headers() -> None:
     message = FakeMessage(0, headers=[("ce_specversion", b"1.0"), ("ce_type", b"Order"), ("ce_subject", b"A-1")])
     templated = msgspec.structs.replace(endpoint(EndpointType.WEB_SOCKET), options={"channel": "{type}:{subject}"})
 
-    record = delivery_record(message, [], "x", templated, ("s",), routed_at=NOON, decoding=UNDECODABLE)
+    record = delivery_record(
+        message, [], "x", Match(templated, ("s",)), routed_at=NOON, view=RecordView(message, b"", UNDECODABLE)
+    )
 
     assert record.key == b"w/Order:A-1"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import msgspec
@@ -214,3 +215,60 @@ def test_a_stored_filter_means_the_client_and_a_new_one_the_cloudevents_source(w
 def test_a_stored_filter_finds_extensions_among_the_identifiers(world: World) -> None:
     world.subscribe("stored", identifiers={"region": ("eu",)})
     assert world.matched(Message(event(known_identifiers=(Identifier("region", "eu"),))))
+
+
+LARGE = {"a": [""] * 2_000}
+EXPENSIVE = {"data": {"a": [{"suffix": f"x{number}"} for number in range(100)]}}
+
+
+def failures(world: World, message: Message) -> dict[str, bool]:
+    """The endpoints of all matches, and whether each is a failure."""
+    matches = MatchIndex(world.view).match(message, FakeDecoding(message.event))
+    return {match.endpoint.id: match.failure is not None for match in matches}
+
+
+def test_a_condition_over_its_budget_fails_for_its_subscription_alone(world: World) -> None:
+    world.subscribe("expensive", condition=EXPENSIVE, client="attacker")
+    world.subscribe("other", condition={"data": {"a": [""]}}, client="victim")
+    world.subscribe("all", client="victim")
+    world.subscribe("elsewhere", condition={"data": {"b": ["x"]}}, client="victim")
+    assert failures(world, Message(event(LARGE))) == {
+        "endpoint-expensive": True,
+        "endpoint-other": False,
+        "endpoint-all": False,
+    }
+    assert failures(world, Message(event({"a": ["x7"]})))["endpoint-expensive"] is False
+
+
+def test_an_endpoint_that_gets_the_event_anyway_has_no_failure(world: World) -> None:
+    world.subscribe("a", endpoint="e", condition=EXPENSIVE)
+    world.subscribe("b", endpoint="e")
+    assert failures(world, Message(event(LARGE))) == {"e": False}
+
+
+def test_many_conditions_of_one_client_share_a_budget_and_leave_the_others_theirs(world: World) -> None:
+    just_within = {"data": {"a": [{"suffix": f"x{number}"} for number in range(45)]}}
+    for number in range(20):
+        world.subscribe(f"a{number:02}", condition=just_within, client="attacker")
+    world.subscribe("v", condition={"data": {"a": [""], "b": [1]}}, client="victim")
+    found = failures(world, Message(event(LARGE | {"b": 1})))
+    assert found.pop("endpoint-v") is False
+    assert 15 <= len(found) < 20
+    assert all(found.values())
+
+
+def test_a_value_that_an_array_holds_very_often_finds_its_subscriptions_once(world: World) -> None:
+    for number in range(300):
+        world.subscribe(f"s{number}", condition={"data": {"a": ["x"]}})
+    began = time.monotonic()
+    assert len(failures(world, Message(event({"a": ["x"] * 100_000})))) == 300
+    assert time.monotonic() - began < 10
+
+
+def test_identifiers_are_read_once_for_all_conditions(world: World) -> None:
+    for number in range(300):
+        world.subscribe(f"s{number}", condition={"identifiers": {"who": [{"suffix": f"-{number}"}]}})
+    identifiers = tuple(Identifier(f"n{number}", "x") for number in range(100_000))
+    began = time.monotonic()
+    assert failures(world, Message(event(known_identifiers=identifiers))) == {}
+    assert time.monotonic() - began < 10

@@ -58,6 +58,12 @@ class FakeConsumer:
     def seek(self, offsets: Mapping[Partition, int]) -> None:
         self.seeks.append(offsets)
 
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        self.log += [f"pause {number}" for _, number in partitions]
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        self.log += [f"resume {number}" for _, number in partitions]
+
     def group_metadata(self) -> str:
         return "member"
 
@@ -230,6 +236,42 @@ def test_a_batch_grows_until_it_is_taken_or_full() -> None:
         [102],
     ]
     assert [batch.sequence for batch in batches] == [0, 1, 2]
+
+
+def test_partitions_that_are_held_are_not_fetched_until_they_are_let_go() -> None:
+    def let_go(_consumer: FakeConsumer, reader: BatchReader) -> list[FakeMessage]:
+        reader.take(batches[0])
+        assert not reader.has_fetched
+        reader.hold([])
+        return []
+
+    def rewind(_consumer: FakeConsumer, reader: BatchReader) -> list[FakeMessage]:
+        with reader.gate:
+            reader.rewind()
+        return []
+
+    batches: list[Batch] = []
+    _, consumer, reader = run(
+        [
+            lambda consumer, _: consumer.on_assigned([P, Q]) and None,
+            lambda _, reader: reader.hold([P, ("events.of.another.worker", 0)]),
+            lambda *_: [FakeMessage(0, partition=1)],
+            let_go,
+            lambda _, reader: reader.hold([Q]),
+            rewind,
+            lambda *_: [FakeMessage(0)],
+        ],
+        starts={P: 0, Q: 0},
+        batches=batches,
+    )
+
+    assert [entry for entry in consumer.log if entry.startswith(("pause", "resume"))] == [
+        "pause 0",
+        "resume 0",
+        "pause 1",
+        "resume 1",
+    ]
+    assert reader.has_fetched
 
 
 def test_a_revocation_waits_for_the_open_transaction() -> None:

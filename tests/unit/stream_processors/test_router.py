@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from stream_processors.router import Router
 from tests.unit.stream_processors.doubles import FakeMessage, framed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from backbone.kafka.records import Partition, Record
 
@@ -35,6 +36,10 @@ class FakeReader:
         self.gate = threading.Lock()
         self.generation = 1
         self.rewinds = 0
+        self.held: set[Partition] = set()
+
+    def hold(self, partitions: Collection[Partition]) -> None:
+        self.held = set(partitions)
 
     def rewind(self) -> None:
         assert self.gate.locked()
@@ -87,7 +92,15 @@ class FakeProducer:
 class Bench:
     """A router over doubles."""
 
-    def __init__(self, match: Callable[[Any, Any], Sequence[Match]], *, transaction_deliveries: int = 1_000) -> None:
+    def __init__(
+        self,
+        match: Callable[[Any, Any], Sequence[Match]],
+        *,
+        transaction_deliveries: int = 1_000,
+        workspaces: Sequence[str] = ("w",),
+    ) -> None:
+        self.match = match
+        self._registry = CollectorRegistry()
         self.reader = FakeReader()
         self.committed: list[Record] = []
         self.offsets: list[dict[Partition, int]] = []
@@ -97,14 +110,21 @@ class Bench:
         self.router = Router(
             catalog=SimpleNamespace(catch_up=self._catch_up),  # type: ignore[arg-type]
             index=SimpleNamespace(  # type: ignore[arg-type]
-                catch_up=lambda: None, current=lambda: SimpleNamespace(match=match)
+                catch_up=lambda: None, current=lambda: SimpleNamespace(match=self._match, workspaces=workspaces)
             ),
             decoders=None,  # type: ignore[arg-type]
             reader=self.reader,  # type: ignore[arg-type]
             new_producer=self._new_producer,  # type: ignore[arg-type]
             transaction_deliveries=transaction_deliveries,
-            metrics=ProcessorMetrics(CollectorRegistry()),
+            metrics=ProcessorMetrics(self._registry),
         )
+
+    def count(self, metric: str) -> float | None:
+        """The value of a metric."""
+        return self._registry.get_sample_value(metric)
+
+    def _match(self, message: Any, decode: Any) -> Sequence[Match]:
+        return self.match(message, decode)
 
     def _catch_up(self) -> None:
         self.catch_ups += 1
@@ -316,3 +336,58 @@ def test_an_events_contracts_are_one_record_and_count_one_by_one() -> None:
         if each.topic == topics.ROUTING_RECEIPTS
     )
     assert (receipt.events, sum(receipt.matched["e1"].values())) == (3, 3)
+
+
+def test_a_delivery_whose_condition_is_over_its_budget_is_set_aside_alone() -> None:
+    other = msgspec.structs.replace(ENDPOINT, id="e2")
+    failed, contract = Match(other, ("s2",), None, "too many steps"), Match(other, ("s3",), 1, "too many steps")
+    bench = Bench(lambda _message, _decode: [Match(ENDPOINT, ("s1",)), failed, contract])
+
+    bench.batch(FakeMessage(0))
+
+    assert bench.routed() == [0]
+    letters = [dict(each.headers or []) for each in bench.committed if each.topic == topics.DEAD_LETTERS]
+    assert [(each["hr_dead_kind"], each["hr_dead_reason"], each["hr_endpoint"]) for each in letters] == [
+        (b"delivery", b"too many steps", b"e2")
+    ] * 2
+    assert len({each["hr_delivery"] for each in letters}) == 2
+    receipt = next(
+        msgspec.json.decode(each.value or b"", type=RoutingReceipt)
+        for each in bench.committed
+        if each.topic == topics.ROUTING_RECEIPTS
+    )
+    assert {endpoint: sum(hours.values()) for endpoint, hours in receipt.matched.items()} == {"e1": 1, "e2": 2}
+    assert bench.count("headrace_router_over_budget_total") == 2
+
+
+def test_expensive_events_of_one_workspace_do_not_keep_anothers_waiting() -> None:
+    def match(message: FakeMessage, decode: Any) -> Sequence[Match]:
+        if message.topic() == PARTITION[0]:
+            time.sleep(0.02)
+        return everything(message, decode)
+
+    bench = Bench(match, workspaces=("w", "other"))
+
+    bench.batch(*(FakeMessage(offset) for offset in range(30)))
+    bench.batch(FakeMessage(0, topic="events.other.n.c"), sequence=1)
+
+    routed = [dict(each.headers or ())["hr_source"] for each in bench.committed if each.key == b"e1"]
+    assert b"events.other.n.c/0/0" in routed
+    assert len(routed) < 30
+    while bench.router.go_on():
+        pass
+    assert bench.routed()[-1] == 29
+    assert len(bench.routed()) == 31
+
+
+def test_what_waits_is_dropped_when_all_is_read_again() -> None:
+    bench = Bench(everything, workspaces=("w", "other"))
+    bench.match = lambda message, decode: time.sleep(0.03) or everything(message, decode)
+
+    bench.batch(*(FakeMessage(offset) for offset in range(10)))
+    bench.reader.generation += 1
+
+    assert not bench.router.go_on()
+    bench.match = everything
+    bench.batch(*(FakeMessage(offset) for offset in range(2, 4)), resumed=2)
+    assert bench.routed() == [*range(len(bench.routed()) - 2), 2, 3]

@@ -1,0 +1,66 @@
+"""The conditions that one event is compared with, each within its budget and within its owner's share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from schemas.budget import CONDITION_STEPS, EVENT_STEPS, LEAST_SHARE, Work
+from schemas.errors import WorkExceeded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from schemas.filter_fields import FilterView
+    from schemas.filters import Condition
+
+EXCEEDED = (
+    "The event filter could not be evaluated: its condition takes too many steps on an event of this size. "
+    "Use fewer operators, or literals, or an event type with smaller arrays."
+)
+
+_FREE = 5_000
+"""Steps for one event that nobody is charged for: nearly every event takes fewer, and charging takes time."""
+
+
+def share_of(owners: Collection[str]) -> int:
+    """The steps that each owner of conditions has for one event."""
+    return max(LEAST_SHARE, EVENT_STEPS // max(1, len(owners)))
+
+
+class Evaluation:
+    """Compares one event with conditions.
+
+    A condition has ``CONDITION_STEPS``. The conditions of one owner share ``share``: a client with very many expensive
+    ones loses its own deliveries, and no other client's.
+    """
+
+    __slots__ = ("_event", "_share", "_spent", "_total", "_work")
+
+    def __init__(self, event: FilterView, share: int) -> None:
+        self._event = event
+        self._share = share
+        self._spent: dict[str, int] = {}
+        self._total = 0
+        self._work = Work(0)
+
+    def fits(self, condition: Condition, owner: str) -> bool | None:
+        """Whether the event satisfies the condition; None when its budget does not suffice to tell."""
+        work = self._work
+        if self._total < _FREE:
+            work.left = CONDITION_STEPS
+            try:
+                return condition.matches(self._event, work)
+            except WorkExceeded:
+                return None
+            finally:
+                self._total += CONDITION_STEPS - work.left + condition.weight
+        spent = self._spent.get(owner, 0)
+        allowed = work.left = min(CONDITION_STEPS, self._share - spent - condition.weight)
+        if allowed < 0:
+            return None
+        try:
+            return condition.matches(self._event, work)
+        except WorkExceeded:
+            return None
+        finally:
+            self._spent[owner] = spent + allowed - work.left + condition.weight

@@ -44,13 +44,15 @@ class Turns:
     def add(self, messages: Iterable[ConsumedRecord]) -> None:
         """Let events wait behind those of their workspace."""
         least = min(self._used.values(), default=0.0)
+        queues: dict[str, deque[ConsumedRecord]] = {}
         for message in messages:
-            workspace = _workspace_of(message.topic())
-            waiting = self._waiting.get(workspace)
+            topic = message.topic()
+            waiting = queues.get(topic)
             if waiting is None:
-                waiting = self._waiting[workspace] = deque()
+                workspace = _workspace_of(topic)
+                waiting = queues[topic] = self._waiting.setdefault(workspace, deque())
                 # One that comes back is not owed for the time that it did not use.
-                self._used[workspace] = least
+                self._used.setdefault(workspace, least)
             waiting.append(message)
 
     def turn(self, seconds: float | None) -> Generator[ConsumedRecord]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from backbone.collection import spare_the_collector
 from backbone.kafka.admin import Admin
+from backbone.kafka.write_probe import WriteProbe
 from backbone.readiness import mark_ready, mark_unready
 from schemas.errors import HeadraceError
 
@@ -13,19 +16,25 @@ if TYPE_CHECKING:
     from backbone.kafka.settings import KafkaSettings
 
 _ANSWER_SECONDS = 2.0
-"""Within which Kafka has to answer."""
+"""Within which Kafka has to answer, and to acknowledge what is written."""
+
+_PROBE_AFTER = 5.0
+"""Seconds after an acknowledgement until another record is written to see whether there is one."""
 
 
 class Health:
     """Of one process; it begins as not ready.
 
     Args:
-        kafka: asked each time whether it answers.
+        kafka: asked each time whether it answers, and now and then whether it acknowledges what is written.
     """
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._admin: Admin | None = None
+        self._probe: WriteProbe | None = None
+        self._acknowledged_at = float("-inf")
+        self._asking = threading.Lock()
         self._was_ready = False
         self._why: str | None = "It is starting."
 
@@ -43,12 +52,21 @@ class Health:
         mark_unready()
 
     def reason(self) -> str | None:
-        """Return why it cannot, or None. Takes seconds while Kafka does not answer."""
+        """Return why it cannot, or None. Takes seconds while Kafka does not answer; for a thread."""
         if self._why is not None:
             return self._why
-        try:
-            self._admin = self._admin or Admin(self._kafka, timeout=_ANSWER_SECONDS)
-            self._admin.partition_counts_now()
-        except HeadraceError as error:
-            return str(error)
+        with self._asking:
+            try:
+                self._ask()
+            except HeadraceError as error:
+                return str(error)
         return None
+
+    def _ask(self) -> None:
+        self._admin = self._admin or Admin(self._kafka, timeout=_ANSWER_SECONDS)
+        self._admin.partition_counts_now()
+        if time.monotonic() - self._acknowledged_at < _PROBE_AFTER:
+            return
+        self._probe = self._probe or WriteProbe(self._kafka, _ANSWER_SECONDS)
+        self._probe.write()
+        self._acknowledged_at = time.monotonic()

@@ -80,7 +80,7 @@ async def _run_until_signal(kind: str, settings: ConnectorSettings) -> None:
     health = Health(settings.kafka)
     expose(settings, health)
     if kind == "websocket":
-        await serve_realtime(settings, stopping, lambda _port: health.ready())
+        await serve_realtime(settings, stopping, lambda _port: health.ready(), unready=health.reason)
     else:
         await serve_webhooks(settings, stopping, health.ready)
 

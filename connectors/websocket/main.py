@@ -38,6 +38,8 @@ async def serve_realtime(
     stopping: asyncio.Event,
     on_ready: Callable[[int], None],
     metrics: RealtimeMetrics | None = None,
+    *,
+    unready: Callable[[], str | None] = lambda: None,
 ) -> None:
     """Serve WebSocket clients until ``stopping`` is set.
 
@@ -46,6 +48,7 @@ async def serve_realtime(
         stopping: ends it.
         on_ready: told the port once clients can connect: every channel is then counted to its end.
         metrics: counters to use; by default those of the process.
+        unready: returns why the process cannot do its work, or None; for ``/readyz``.
 
     Raises:
         Misconfigured: the port is taken.
@@ -93,7 +96,7 @@ async def serve_realtime(
         doorkeeper.start()
         stack.callback(doorkeeper.stop)
         event_sockets = await _event_sockets(settings, node, stack)
-        server = Server(node, event_sockets)
+        server = Server(node, event_sockets, unready)
         stack.push_async_callback(server.stop)
         try:
             port = await server.start()

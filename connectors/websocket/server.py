@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from connectors.websocket.session import Session
 from schemas.http_head import Refusal, is_utf_8, refusal_of
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Callable
 
     from aiohttp.typedefs import Handler
 
@@ -39,16 +40,19 @@ class Server:
     Args:
         node: what the connections share.
         event_sockets: serves the websockets of the event service.
+        unready: returns why the process cannot do its work, or None; called on a thread.
     """
 
-    def __init__(self, node: Node, event_sockets: EventSockets) -> None:
+    def __init__(self, node: Node, event_sockets: EventSockets, unready: Callable[[], str | None]) -> None:
         self._node = node
+        self._unready = unready
+        self._asking: asyncio.Future[str | None] | None = None
         self._event_sockets = event_sockets
         app = web.Application(middlewares=[_refuse_bad_heads])
         app.router.add_get(PATH, self._websocket)
         app.router.add_get(event_service.PATH, self._event_service)
         app.router.add_get("/healthz", _healthy)
-        app.router.add_get("/readyz", _healthy)
+        app.router.add_get("/readyz", self._ready)
         server_log = logging.getLogger(f"{__name__}.http")
         server_log.addFilter(_is_not_of_a_client)
         # Sessions end with close codes of their own.
@@ -125,6 +129,16 @@ class Server:
         self._check_origin(request)
         return await self._event_sockets.serve(request)
 
+    async def _ready(self, _request: web.Request) -> web.Response:
+        # The port is opened only once the log has been read to its end.
+        # Callers share the question: it may occupy a thread for seconds.
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.ensure_future(asyncio.to_thread(self._unready))
+        reason = await asyncio.shield(self._asking)
+        if reason is None:
+            return web.json_response({"status": "ready"})
+        return web.json_response({"status": "unavailable", "reason": reason}, status=503)
+
     def _check_origin(self, request: web.Request) -> None:
         """Browsers say which site's page connects; other clients say nothing."""
         origin = request.headers.get("Origin")
@@ -177,5 +191,4 @@ def _is_not_of_a_client(record: logging.LogRecord) -> bool:
 
 
 async def _healthy(_request: web.Request) -> web.Response:
-    # The port is opened only once the log has been read to its end.
     return web.json_response({"status": "ok"})

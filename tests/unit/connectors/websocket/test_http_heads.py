@@ -24,7 +24,7 @@ async def port() -> AsyncIterator[int]:
 
     node: Any = SimpleNamespace(settings=RealtimeSettings(port=0), sessions=set())
     sockets: Any = SimpleNamespace(stop=stop)
-    server = Server(node, sockets)
+    server = Server(node, sockets, lambda: None)
     yield await server.start()
     await server.stop()
 

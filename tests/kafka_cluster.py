@@ -152,6 +152,30 @@ class KafkaCluster:
             for number, partition in topic.partitions.items()
         }
 
+    def coordinator(self, group: str) -> int:
+        """The node that leads the group's partition of ``__consumer_offsets``, found as Kafka does it."""
+        code = 0
+        for letter in group:
+            code = (31 * code + ord(letter)) & 0xFFFFFFFF
+        count = int(self._properties["offsets.topic.num.partitions"])
+        return self.leaders()["__consumer_offsets", (code & 0x7FFFFFFF) % count]
+
+    def wait_given_up(self, gone: int, timeout: float = _READY_SECONDS) -> None:
+        """Wait until the others no longer count a node that has gone among the replicas in sync.
+
+        Before that, at the end of the node's session, nothing that it has a replica of can be acknowledged by all.
+        """
+        deadline = time.monotonic() + timeout
+        while any(gone in isr for node in NODES if node != gone for isr in self._in_sync_replicas(node)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"node {gone} still counts as in sync after {timeout:g} s")
+            time.sleep(0.1)
+
+    def _in_sync_replicas(self, node: int) -> list[list[int]]:
+        """Of every partition, as a node knows them."""
+        found = self._metadata(f"127.0.0.1:{self.ports[node]}").topics.values()
+        return [partition.isrs for topic in found for partition in topic.partitions.values()]
+
     def wait_in_sync(self, timeout: float = _READY_SECONDS) -> float:
         """Wait until every node serves and every partition has a leader and all its replicas in sync.
 

@@ -70,7 +70,12 @@ def serve_files(
         Misconfigured: files cannot be kept where ``HEADRACE_FILES_URL`` says.
     """
     files = event_files(settings.backbone.files_url)
-    catalog = Catalog(settings.kafka, on_stall=metrics.consumers_replaced.inc)
+    catalog = Catalog(
+        settings.kafka,
+        settings.backbone.secret_keys,
+        on_forged=metrics.catalog_forged.inc,
+        on_stall=metrics.consumers_replaced.inc,
+    )
     with contextlib.ExitStack() as stack:
         if not _persist(stopping, lambda: ensure_internal_topics_now(Admin(settings.kafka))):
             return

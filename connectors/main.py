@@ -107,7 +107,12 @@ async def serve_webhooks(
     metrics = metrics or WebhookMetrics()
     async with contextlib.AsyncExitStack() as stack:
         slot = stack.enter_context(claimed_slot(settings.backbone.data_dir, "webhook", settings.slot))
-        catalog = Catalog(settings.kafka, on_stall=metrics.consumers_replaced.inc)
+        catalog = Catalog(
+            settings.kafka,
+            settings.backbone.secret_keys,
+            on_forged=metrics.catalog_forged.inc,
+            on_stall=metrics.consumers_replaced.inc,
+        )
         states = EndpointStates(settings.kafka, metrics.consumers_replaced.inc)
         if not await _prepare(settings, stopping, catalog, states, stack):
             return

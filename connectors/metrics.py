@@ -8,6 +8,8 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 REPLACED = "Kafka consumers that got nothing although there was something to read."
 
+FORGED = "Records of the catalog that nobody with the secret keys wrote: an alert."
+
 
 class WebhookMetrics:
     """What one webhook connector counts. No label names an endpoint: their number has no bound.
@@ -26,6 +28,7 @@ class WebhookMetrics:
         hops: deliveries moved between retry tiers or back, by tier.
         hop_aborts: transactions of the hopper that did not commit.
         consumers_replaced: Kafka consumers that got nothing although there was something to read.
+        catalog_forged: records of the catalog that nobody with the secret keys wrote: an alert.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -55,6 +58,7 @@ class WebhookMetrics:
         self.hops = Counter(f"{name}_retry_hops", "Deliveries moved off a retry tier.", ["tier"], registry=registry)
         self.hop_aborts = Counter(f"{name}_retry_hop_aborts", "Hops that did not commit.", registry=registry)
         self.consumers_replaced = Counter(f"{name}_consumers_replaced", REPLACED, registry=registry)
+        self.catalog_forged = Counter(f"{name}_catalog_forged", FORGED, registry=registry)
 
 
 class FileMetrics:
@@ -69,6 +73,7 @@ class FileMetrics:
         poison: records that were set aside.
         overtaken: files that another sink had published first.
         consumers_replaced: Kafka consumers that got nothing although there was something to read.
+        catalog_forged: records of the catalog that nobody with the secret keys wrote: an alert.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -93,3 +98,4 @@ class FileMetrics:
         self.poison = Counter(f"{name}_poison", "Records set aside.", registry=registry)
         self.overtaken = Counter(f"{name}_overtaken", "Files that another sink published first.", registry=registry)
         self.consumers_replaced = Counter(f"{name}_consumers_replaced", REPLACED, registry=registry)
+        self.catalog_forged = Counter(f"{name}_catalog_forged", FORGED, registry=registry)

@@ -46,6 +46,11 @@ class Metrics:
             "Kafka consumers that got nothing although there was something to read.",
             registry=self._registry,
         )
+        self._catalog_forged = Counter(
+            "headrace_ingest_catalog_forged",
+            "Records of the catalog that nobody with the secret keys wrote: an alert.",
+            registry=self._registry,
+        )
         self._answered: dict[tuple[str, int], Counter] = {}
         self._timed: dict[str, Histogram] = {}
         self._accepted: dict[str, Counter] = {}
@@ -73,6 +78,10 @@ class Metrics:
     def corrupt(self, topic: str) -> None:
         """Count a record that was set aside."""
         self._corrupt.labels(topic).inc()
+
+    def catalog_forged(self) -> None:
+        """Count a record of the catalog that nobody with the secret keys wrote."""
+        self._catalog_forged.inc()
 
     def consumer_replaced(self) -> None:
         """Count a Kafka consumer that got nothing although there was something to read."""

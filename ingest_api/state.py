@@ -25,6 +25,7 @@ from backbone.catalog.readable import ReadableCatalog
 from backbone.catalog.reader import Catalog
 from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
+from backbone.catalog.takeover import take_over
 from backbone.catalog.writer import CatalogWriter
 from backbone.dry_run import Looked, dry_run
 from backbone.endpoint_states import EndpointStateView
@@ -130,7 +131,13 @@ class Gateway:
         admin = Admin(kafka)
         deadline = time.monotonic() + self.settings.start_timeout
         await _until(deadline, lambda: ensure_internal_topics(admin))
-        self.catalog = Catalog(kafka, set_aside=self._catalog_record_set_aside, on_stall=self.metrics.consumer_replaced)
+        self.catalog = Catalog(
+            kafka,
+            self.settings.backbone.secret_keys,
+            on_forged=self.metrics.catalog_forged,
+            set_aside=self._catalog_record_set_aside,
+            on_stall=self.metrics.consumer_replaced,
+        )
         self.catalog.start()
         self.writer = CatalogWriter(
             self.catalog,
@@ -182,6 +189,7 @@ class Gateway:
             enabled=self.settings.crmls_register_on_first_use,
         )
         await _until(deadline, self.catalog.caught_up)
+        await _until(deadline, lambda: take_over(self.catalog, self.writer))
         await _until(deadline, lambda: self.accounts.bootstrap(self.settings.backbone.admin_key))
         # A keyed publish waits for its own part of the log anyway; the rest may be out of reach.
         with contextlib.suppress(Unavailable):

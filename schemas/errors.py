@@ -32,6 +32,7 @@ HeadraceError
 │       └── Fenced            another producer took the transactional id: this one is done
 ├── NoAccessToken             what an endpoint's authorization asks for a token gave none: a try that failed
 ├── CorruptRecord             a Kafka record that cannot be read: to be set aside, never to stop a worker
+│   └── Forged                a catalog record that no holder of the secret keys wrote, or an old one repeated
 └── Misconfigured             a setting is missing or contradicts another; says what to set
 """
 
@@ -228,6 +229,18 @@ class NoAccessToken(HeadraceError):
 
 class CorruptRecord(HeadraceError):
     """A Kafka record that cannot be read: it is set aside in ``dead-letters``, and never stops a worker."""
+
+
+class Forged(CorruptRecord):
+    """A catalog record that no holder of the secret keys wrote, or a copy of an older one.
+
+    Attributes:
+        unknown_key: a key signed it that this process lacks although the installation uses it.
+    """
+
+    def __init__(self, message: str, *, unknown_key: bool = False) -> None:
+        super().__init__(message)
+        self.unknown_key = unknown_key
 
 
 class Misconfigured(HeadraceError):

@@ -92,7 +92,12 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
     if not await persist(stop, lambda: ensure_internal_topics(admin)):
         return
     metrics = ProcessorMetrics(registry)
-    catalog = Catalog(settings.kafka, on_stall=metrics.consumers_replaced.inc)
+    catalog = Catalog(
+        settings.kafka,
+        settings.backbone.secret_keys,
+        on_forged=metrics.catalog_forged.inc,
+        on_stall=metrics.consumers_replaced.inc,
+    )
     catalog.start()
     sockets = OpenSockets(settings.kafka, metrics.consumers_replaced.inc)
     agents: list[BatchAgent] = []

@@ -59,4 +59,9 @@ class ProcessorMetrics:
             "Kafka consumers that got nothing although there was something to read",
             registry=registry,
         )
+        self.catalog_forged = Counter(
+            "headrace_processor_catalog_forged",
+            "Records of the catalog that nobody with the secret keys wrote: an alert",
+            registry=registry,
+        )
         self.indexed_records = Counter("headrace_ledger_records", "Records indexed into the ledger", registry=registry)

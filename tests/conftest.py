@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import pytest
 
+from operations.broker import JarBroker
 from operations.choice import BrokerKind, Choice, running
 from operations.errors import CannotStart
 from operations.jars import kafka_jars, user_cache
@@ -78,6 +79,15 @@ def jars(pytestconfig: pytest.Config) -> None:
         kafka_jars(user_cache(), _teller(pytestconfig))
     except CannotStart as error:
         pytest.skip(f"NOT RUN, FOR WANT OF KAFKA'S JARS: {error}")
+
+
+@pytest.fixture(scope="module")
+def own_broker(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """``host:port`` of a Kafka of the module's own, for tests that sign the catalog with other keys than the rest."""
+    home = tmp_path_factory.mktemp("own-broker")
+    broker = JarBroker(home / "kafka", java=find_java(), jars=kafka_jars(user_cache(), print), port=free_port())
+    with running(broker, home / "broker.log"):
+        yield broker.bootstrap_servers
 
 
 @pytest.fixture(scope="session")

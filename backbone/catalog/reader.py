@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from backbone.catalog import records
+from backbone.catalog.authenticity import MARKER_KEY, Authenticity
+from backbone.catalog.macs import MacKeys
 from backbone.catalog.view import CatalogView
 from backbone.kafka.tail import TopicTail
 from schemas import topics
+from schemas.errors import Forged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from backbone.kafka.records import Message
     from backbone.kafka.settings import KafkaSettings
     from schemas.errors import CorruptRecord
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -24,21 +30,28 @@ _LONGEST_KEY = 65_536
 """Bytes of a record's key. No record of ours has a longer one, so that there is nothing to restore."""
 
 
+_SHOWN = 300
+"""Bytes of a key in a message."""
+
+
 class Poison(NamedTuple):
-    """A record of the catalog that cannot be read, and why."""
+    """A record of the catalog that cannot be read or does not count, and why."""
 
     message: Message
     reason: str
+    forged: bool
 
 
 class Catalog:
     """Reads ``catalog`` and ``_schemas`` into a ``CatalogView`` on a thread of its own.
 
     A poison record leaves the view as it was; it is remembered until a good record or a tombstone replaces it, which is
-    what a ``CatalogWriter`` sees to.
+    what a ``CatalogWriter`` sees to. A record that does not count (``Authenticity``) is poison too.
 
     Args:
         settings: how to reach Kafka.
+        secret_keys: ``HEADRACE_SECRET_KEYS``; records count that one of them signed.
+        on_forged: called for each record that does not count, on the reader's thread; for counting.
         set_aside: told of each poison record as it is read, on the reader's thread; for counting.
         on_stall: see ``BatchConsumer``; for counting.
     """
@@ -46,11 +59,16 @@ class Catalog:
     def __init__(
         self,
         settings: KafkaSettings,
+        secret_keys: Sequence[str],
         *,
+        on_forged: Callable[[], None] | None = None,
         set_aside: Callable[[Message, str], None] | None = None,
         on_stall: Callable[[], None] | None = None,
     ) -> None:
         self.view = CatalogView()
+        self.authenticity = Authenticity(MacKeys(secret_keys))
+        self._on_forged = on_forged
+        self._is_loaded = False
         self._set_aside = set_aside
         self._poison: dict[tuple[str, bytes], Poison] = {}
         self._on_poison: Callable[[], None] | None = None
@@ -77,12 +95,15 @@ class Catalog:
 
         Raises:
             Unavailable: not within ``timeout`` seconds.
+            Misconfigured: the first time only: the secret keys are not the installation's.
         """
         self._tail.catch_up(timeout)
+        self._loaded()
 
     async def caught_up(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # the blocking twin takes one too
         """``catch_up`` for the event loop."""
         await self._tail.caught_up(timeout)
+        self._loaded()
 
     async def lookup(self, find: Callable[[CatalogView], T | None]) -> T | None:
         """What ``find`` finds in the view; when it finds nothing, the view is brought up to date and asked once more.
@@ -116,26 +137,75 @@ class Catalog:
         return True
 
     def _apply(self, message: Message) -> None:
+        is_catalog = message.topic() == topics.CATALOG
+        if is_catalog:
+            self.authenticity.judge(message)
         write_id = records.write_id_of(message)
         try:
             records.apply(self.view, message)
             self._poison.pop(_place(message), None)
+            if is_catalog and message.key() == MARKER_KEY.encode():
+                self._apply_marker()
         finally:
             # Counted even when it cannot be read: the writer asks whether its transaction committed, no more.
-            if write_id is not None:
+            if write_id is not None and (is_catalog or self.authenticity.is_ours(message)):
                 self.view.note_write(write_id)
             with self._applied:
                 self._applied.notify_all()
 
+    def _apply_marker(self) -> None:
+        self.authenticity.apply_marker(self.view.get(MARKER_KEY))
+        if self.authenticity.complete:
+            # Those of before have all been signed: what still has no MAC was added.
+            for key in list(self.authenticity.unsigned):
+                self.authenticity.unsigned.pop(key)
+                self.view.remove(key)
+
     def _remember(self, message: Message, error: CorruptRecord) -> None:
+        if isinstance(error, Forged):
+            self._refuse(message, error)
+            return
         place = _place(message)
         # In place of a tombstone that cannot be read only another one could be written, and so on for ever.
         if len(place[1]) <= _LONGEST_KEY and message.value() is not None:
-            self._poison[place] = Poison(message, str(error))
+            self._poison[place] = Poison(message, str(error), forged=False)
         if self._set_aside is not None:
             self._set_aside(message, str(error))
         if self._on_poison is not None:
             self._on_poison()
+
+    def _refuse(self, message: Message, error: Forged) -> None:
+        """Keep the last good state, and have a writer put it back into the log, where compaction would lose it."""
+        place = _place(message)
+        known = self.view.get(place[1].decode(errors="replace")) is not None
+        if error.unknown_key or len(place[1]) > _LONGEST_KEY:
+            pass  # This process is behind with its keys, or nothing of ours has this record key.
+        elif message.value() is None and not known:
+            self._poison.pop(place, None)
+        else:
+            self._poison[place] = Poison(message, str(error), forged=True)
+        if not self._is_loaded:
+            # A later record may replace it: after a rotation, records of the old key are still in the log.
+            return
+        self._alert(message, str(error))
+        if self._on_poison is not None:
+            self._on_poison()
+
+    def _alert(self, message: Message, reason: str) -> None:
+        if self._on_forged is not None:
+            self._on_forged()
+        extra = {"record": f"{message.topic()} {(message.key() or b'')[:_SHOWN]!r}", "offset": message.offset()}
+        log.error("ALERT: a catalog record does not count: %s", reason, extra=extra)
+
+    def _loaded(self) -> None:
+        """Report what was found while reading from the first record, once."""
+        if self._is_loaded:
+            return
+        self.authenticity.check_keys()
+        self._is_loaded = True
+        for poison in self.poison.values():
+            if poison.forged:
+                self._alert(poison.message, poison.reason)
 
 
 def _place(message: Message) -> tuple[str, bytes]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
+from backbone.catalog.authenticity import WRITE_ID
 from backbone.catalog.indexes import RegisteredSchema
 from backbone.kafka.records import Record, headers_of
 from schemas import topics
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 300
 """Characters or bytes of a key in a message."""
-
-WRITE_ID = "write-id"
-"""Header: the write that a record belongs to."""
 
 
 class _SchemaKey(msgspec.Struct):

@@ -315,7 +315,7 @@ class CatalogWriter:
         produced = repairs + [record for write in writes for record in write.decide(draft)]
         if produced:
             producer.begin()
-            for record in produced:
+            for record in self._catalog.authenticity.sign(produced):
                 producer.produce(record)
             for write in writes:
                 write.in_doubt = write.expected > 0

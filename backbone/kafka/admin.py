@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]  # not re-exported for mypy
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not re-exported for mypy
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from backbone.kafka.connection_errors import ConnectionErrors
@@ -113,6 +120,30 @@ class Admin:
         if "min.insync.replicas" not in found:
             raise Unavailable(f"{doing}: this Kafka does not say")
         return int(found["min.insync.replicas"].value), len(brokers)
+
+    def configure_topic_now(self, topic: str, config: Mapping[str, str]) -> None:
+        """Set properties of a topic that differ; the others stay.
+
+        Raises:
+            Unavailable: Kafka does not answer, or does not allow it.
+        """
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        doing = f"configure {topic}"
+        try:
+            (answer,) = self._client.describe_configs([resource], request_timeout=self._timeout).values()
+            found = answer.result(self._timeout + 1)
+            wanted = {name: value for name, value in config.items() if name in found and found[name].value != value}
+            if not wanted:
+                return
+            for name, value in wanted.items():
+                entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+                resource.add_incremental_config(entry)
+            (done,) = self._client.incremental_alter_configs([resource], request_timeout=self._timeout).values()
+            done.result(self._timeout + 1)
+        except KafkaException as exception:
+            raise failure(exception, doing) from exception
+        except TimeoutError as error:
+            raise Unavailable(f"{doing}: no answer") from error
 
     async def partition_count(self, topic: str) -> int:
         """How many partitions a topic has.

@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 _LOG_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 _COMPACT = {"cleanup.policy": "compact"}
 _HOUR_MS = 3_600_000
+_CATALOG_KEPT = {"min.compaction.lag.ms": str(7 * DAY * 1_000)}
+"""A forged record must not remove the good one from the log before anybody has seen it."""
 
 _EVENT_BYTES = MAX_RECORD_BYTES + MAX_HEADER_BYTES
 _DELIVERY_BYTES = _EVENT_BYTES + MAX_HEADER_BYTES
@@ -38,7 +40,7 @@ def internal_topics(settings: KafkaSettings) -> list[TopicSpec]:
     wide = settings.delivery_partitions
     window_ms = settings.idempotency_window * 1_000
     return [
-        TopicSpec(topics.CATALOG, 1, _COMPACT | _LOG_APPEND_TIME),
+        TopicSpec(topics.CATALOG, 1, _COMPACT | _LOG_APPEND_TIME | _CATALOG_KEPT),
         TopicSpec(topics.SCHEMAS, 1, _COMPACT),
         TopicSpec(topics.WEBHOOK_DELIVERIES, wide, kept_whole),
         TopicSpec(topics.WEBSOCKET_DELIVERIES, wide, kept_whole),
@@ -76,7 +78,13 @@ async def ensure_internal_topics(admin: Admin) -> None:
 
 def ensure_internal_topics_now(admin: Admin) -> None:
     """``ensure_internal_topics`` for a plane without an event loop."""
-    admin.ensure_topics_now(internal_topics(admin.settings))
+    existing = admin.ensure_topics_now(internal_topics(admin.settings))
+    if topics.CATALOG in existing:
+        try:
+            admin.configure_topic_now(topics.CATALOG, _CATALOG_KEPT)
+        except Unavailable as error:
+            # A user may not be allowed to; docs/security.md has it among what an administrator of Kafka sets.
+            log.info("how long the catalog's records are kept cannot be set", extra={"error": str(error)})
     _warn_of_single_copies(admin)
 
 

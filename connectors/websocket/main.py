@@ -57,7 +57,12 @@ async def serve_realtime(
     realtime = settings.realtime
     metrics = metrics or RealtimeMetrics()
     async with contextlib.AsyncExitStack() as stack:
-        catalog = Catalog(settings.kafka, on_stall=metrics.consumers_replaced.inc)
+        catalog = Catalog(
+            settings.kafka,
+            settings.backbone.secret_keys,
+            on_forged=metrics.catalog_forged.inc,
+            on_stall=metrics.consumers_replaced.inc,
+        )
         if not await persist(stopping, lambda: ensure_internal_topics(Admin(settings.kafka))):
             return
         catalog.start()

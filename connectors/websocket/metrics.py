@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 
-from connectors.metrics import REPLACED
+from connectors.metrics import FORGED, REPLACED
 
 
 class RealtimeMetrics:
@@ -21,6 +21,7 @@ class RealtimeMetrics:
         misplaced: records on a partition that their key does not belong to; they are passed over.
         positions: writes of ``channel-positions``, by outcome (``written``, ``failed``).
         consumers_replaced: Kafka consumers that got nothing although there was something to read.
+        catalog_forged: records of the catalog that nobody with the secret keys wrote: an alert.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -41,3 +42,4 @@ class RealtimeMetrics:
         self.misplaced = Counter(f"{name}_misplaced", "Records on another key's partition.", registry=registry)
         self.positions = Counter(f"{name}_position_writes", "Writes by outcome.", ["outcome"], registry=registry)
         self.consumers_replaced = Counter(f"{name}_consumers_replaced", REPLACED, registry=registry)
+        self.catalog_forged = Counter(f"{name}_catalog_forged", FORGED, registry=registry)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from backbone.catalog.reader import Catalog
 from backbone.catalog.writer import CatalogWriter, Changes
 from backbone.kafka.settings import KafkaSettings
+from backbone.settings import BackboneSettings
 from schemas.ids import new_id
 from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
 
@@ -24,7 +25,7 @@ _TIMEOUT = 60.0
 def crowd(rig: Rig, topic: str, size: int) -> None:
     """Subscribe so often to the events of a topic, each time to those of another customer that has none."""
     kafka = KafkaSettings(bootstrap_servers=rig.bootstrap)
-    catalog = Catalog(kafka)
+    catalog = Catalog(kafka, BackboneSettings(data_dir=rig.home / "data").secret_keys)
     writer = CatalogWriter(catalog, kafka, timeout=_TIMEOUT)
     catalog.start()
     try:

@@ -26,6 +26,7 @@ from backbone.publisher import Publisher
 from schemas.access import Role
 from schemas.errors import Unavailable
 from schemas.event import EventDraft
+from tests.running_gateway import SECRET_KEYS
 
 _SECRET = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
@@ -65,7 +66,7 @@ async def main(rate: int, seconds: int) -> None:
     kafka = KafkaSettings()
     admin = Admin(kafka)
     await ensure_internal_topics(admin)
-    catalog, producer = Catalog(kafka), Producer(kafka)
+    catalog, producer = Catalog(kafka, [SECRET_KEYS]), Producer(kafka)
     writer, idempotency = CatalogWriter(catalog, kafka), IdempotencyLog(kafka, producer)
     catalog.start()
     writer.start()

@@ -31,6 +31,7 @@ from schemas.access import Role
 from schemas.event import EventDraft
 from schemas.event_type import Attribute
 from schemas.topics import event_topic
+from tests.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +66,7 @@ async def main() -> None:
     kafka = KafkaSettings()
     admin = Admin(kafka)
     await ensure_internal_topics(admin)
-    catalog, producer = Catalog(kafka), Producer(kafka)
+    catalog, producer = Catalog(kafka, [SECRET_KEYS]), Producer(kafka)
     writer, idempotency = CatalogWriter(catalog, kafka), IdempotencyLog(kafka, producer)
     catalog.start()
     writer.start()

@@ -21,11 +21,10 @@ from backbone.kafka.producer import Producer
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.publisher import Publisher
+from tests.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from schemas.access import Client, Role
-
-SECRET_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
 
 @pytest.fixture
@@ -80,7 +79,7 @@ async def worker_factory(kafka: KafkaSettings, admin: Admin) -> AsyncIterator[Wo
     workers: list[Worker] = []
 
     async def make() -> Worker:
-        catalog, producer = Catalog(kafka), Producer(kafka)
+        catalog, producer = Catalog(kafka, [SECRET_KEYS]), Producer(kafka)
         idempotency = IdempotencyLog(kafka, producer)
         worker = Worker(catalog, producer, idempotency, Publisher(catalog, producer, idempotency))
         workers.append(worker)
@@ -120,7 +119,7 @@ class Tenant:
 async def tenant(kafka: KafkaSettings, admin: Admin, worker: Worker) -> AsyncIterator[Tenant]:
     writer = CatalogWriter(worker.catalog, kafka, timeout=20)
     writer.start()
-    accounts = Accounts(worker.catalog, writer, SecretBox([SECRET_KEY]))
+    accounts = Accounts(worker.catalog, writer, SecretBox([SECRET_KEYS]))
     workspace = await accounts.create_workspace(f"ws-{uuid.uuid4()}")
     yield Tenant(workspace.name, accounts, EventTypes(worker.catalog, writer, admin))
     await asyncio.to_thread(writer.stop)

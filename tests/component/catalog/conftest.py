@@ -13,6 +13,7 @@ from backbone.catalog.writer import CatalogWriter
 from backbone.kafka.admin import Admin
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics
+from tests.running_gateway import SECRET_KEYS
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ async def node_factory(kafka: KafkaSettings, admin: Admin) -> AsyncIterator[Node
     nodes: list[Node] = []
 
     async def make() -> Node:
-        catalog = Catalog(kafka)
+        catalog = Catalog(kafka, [SECRET_KEYS])
         catalog.start()
         await catalog.caught_up()
         node = Node(catalog, CatalogWriter(catalog, kafka, timeout=20))

@@ -19,6 +19,7 @@ from backbone.kafka.transaction import TransactionalProducer
 from schemas.access import Workspace
 from schemas.errors import AlreadyExists
 from schemas.ids import new_id
+from tests.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
@@ -39,7 +40,7 @@ async def main(bootstrap: str, what: str, name: str) -> None:
     settings = KafkaSettings(bootstrap_servers=bootstrap)
     if what == "hang":
         backbone.catalog.writer.TransactionalProducer = HangsBeforeCommit  # type: ignore[misc]
-    catalog = Catalog(settings)
+    catalog = Catalog(settings, [SECRET_KEYS])
     catalog.start()
     await catalog.caught_up()
     writer = CatalogWriter(catalog, settings, timeout=30)

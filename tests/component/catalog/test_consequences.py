@@ -16,6 +16,7 @@ from backbone.kafka.records import Record
 from schemas.access import Workspace
 from schemas.errors import PayloadTooLarge
 from schemas.ids import new_id
+from tests.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,7 +77,7 @@ async def test_a_change_and_what_follows_are_written_together(
 
         return records
 
-    catalog = Catalog(kafka)
+    catalog = Catalog(kafka, [SECRET_KEYS])
     catalog.start()
     writer = CatalogWriter(catalog, kafka, timeout=20, consequences=[told])
     writer.start()

@@ -16,6 +16,7 @@ from backbone.kafka.records import Record
 from schemas import topics
 from schemas.access import Workspace
 from schemas.ids import new_id
+from tests.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,11 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.02)
 
 
-async def produce(kafka: KafkaSettings, record: Record) -> None:
+async def produce(kafka: KafkaSettings, record: Record, signer: Catalog | None = None) -> None:
+    """Write a record past the catalog's writer; with ``signer`` it has a MAC."""
+    if signer is not None:
+        await signer.caught_up()
+        (record,) = signer.authenticity.sign([record])
     producer = Producer(kafka)
     await producer.start()
     await producer.send([record])
@@ -69,11 +74,11 @@ async def test_poison_is_set_aside_once_and_the_key_restored(
 
     poison = f"{unique} is no JSON".encode()
     before = node.catalog.view.version
-    await produce(kafka, Record(topics.CATALOG, poison, good.key.encode()))
+    await produce(kafka, Record(topics.CATALOG, poison, good.key.encode()), node.catalog)
     await until(lambda: node.catalog.view.version > before and not node.catalog.poison)
     await until(lambda: not other.catalog.poison)
 
-    late = Catalog(kafka)
+    late = Catalog(kafka, [SECRET_KEYS])
     late.start()
     try:
         await late.caught_up()
@@ -91,7 +96,7 @@ async def test_poison_is_set_aside_once_and_the_key_restored(
 async def test_poison_at_a_new_key_is_followed_by_a_tombstone(kafka: KafkaSettings, node: Node, unique: str) -> None:
     value = msgspec.json.encode({"kind": "workspace", "id": "1", "name": "else", "created_at": 1, "updated_at": 1})
     before = node.catalog.view.version
-    await produce(kafka, Record(topics.CATALOG, value, f"workspace/{unique}".encode()))
+    await produce(kafka, Record(topics.CATALOG, value, f"workspace/{unique}".encode()), node.catalog)
     await until(lambda: node.catalog.view.version > before and not node.catalog.poison)
     mine = [each for each in everything(kafka, topics.CATALOG) if each.key() == f"workspace/{unique}".encode()]
     assert [each.value() for each in mine] == [value, None]

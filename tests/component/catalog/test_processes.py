@@ -26,9 +26,8 @@ ROOT = Path(__file__).parents[3]
 
 @contextmanager
 def other_process(bootstrap: str, what: str, name: str) -> Iterator[subprocess.Popen[str]]:
-    script = str(Path(__file__).with_name("other_process.py"))
     child = subprocess.Popen(
-        [sys.executable, script, bootstrap, what, name],
+        [sys.executable, "-m", "tests.component.catalog.other_process", bootstrap, what, name],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from backbone.catalog import records
 from backbone.catalog.indexes import RegisteredSchema
+from backbone.catalog.reader import Catalog
 from backbone.catalog.secrets import SecretBox
+from backbone.catalog.writer import CatalogWriter, Changes
 from backbone.kafka.admin import Admin
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.producer import Producer
@@ -27,14 +28,16 @@ from schemas.event_type import Attribute, EventType, LedgerPolicy
 from schemas.settlement import read_attempts
 from schemas.subscription import Endpoint, EndpointType
 from schemas.validation import EventWriter
+from tests.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from backbone.kafka.settings import KafkaSettings
+    from schemas.resources import Resource
     from tests.component.connectors.receiver import Receiver
 
-SECRET_KEY = "a secret key that the tests share"
+SECRET_KEY = SECRET_KEYS
 ATTRIBUTES = (
     Attribute(name="orderId", type="String", required=True),
     Attribute(name="total", type="Number"),
@@ -45,14 +48,16 @@ ATTRIBUTES = (
 class PostOffice:
     """What one test works with: a workspace with one typed event type, and endpoints as it needs them."""
 
-    def __init__(self, settings: KafkaSettings, producer: Producer, began: dict[Partition, int]) -> None:
+    def __init__(
+        self, settings: KafkaSettings, producer: Producer, catalog: CatalogWriter, began: dict[Partition, int]
+    ) -> None:
         self.settings = settings
+        self._catalog = catalog
         self.producer = producer
         self.workspace = f"ws-{uuid.uuid4().hex[:12]}"
         self._began = began
         self._box = SecretBox([SECRET_KEY])
         self._events = 0
-        self._write_id = str(uuid.uuid4())
 
     async def open(self) -> None:
         """Register the event type."""
@@ -72,9 +77,7 @@ class PostOffice:
         text = schema_text(workspace=self.workspace, namespace="shop", code="Order", attributes=ATTRIBUTES)
         schema = RegisteredSchema(self.event_type.schema_id, self.event_type.subject, 1, text)
         self._writer = EventWriter(self.event_type, None)
-        await self.producer.send(
-            [records.schema_record(schema, self._write_id), records.resource_record(self.event_type, self._write_id)]
-        )
+        await self.write(self.event_type, schemas=[schema])
 
     async def endpoint(self, url: str, *secrets: str, **fields: Any) -> Endpoint:
         now = timestamps.now()
@@ -93,10 +96,14 @@ class PostOffice:
         return made
 
     async def put(self, endpoint: Endpoint) -> None:
-        await self.producer.send([records.resource_record(endpoint, self._write_id)])
+        await self.write(endpoint)
 
     async def delete(self, endpoint: Endpoint) -> None:
-        await self.producer.send([records.tombstone(topics.CATALOG, endpoint.key.encode(), self._write_id)])
+        await self.write(delete=[endpoint.key])
+
+    async def write(self, *put: Resource, delete: Sequence[str] = (), schemas: Sequence[RegisteredSchema] = ()) -> None:
+        """Change the catalog, whatever it says now."""
+        await self._catalog.write(lambda _view: Changes(put=put, delete=delete, schemas=schemas, result=None))
 
     def delivery(self, endpoint: Endpoint, data: bytes = b'{"orderId":"A-1","total":125.50}', **fields: Any) -> Record:
         """A routed delivery."""
@@ -214,10 +221,16 @@ async def post_office_on(settings: KafkaSettings) -> AsyncIterator[PostOffice]:
         *topics.RETRY_TIERS.values(),
     ]
     began = await asyncio.to_thread(lambda: consumer.end_offsets(consumer.partitions_of(read)))
+    catalog = Catalog(settings, [SECRET_KEY])
+    catalog.start()
+    writer = CatalogWriter(catalog, settings, timeout=60)
+    writer.start()
     try:
-        office = PostOffice(settings, producer, began)
+        office = PostOffice(settings, producer, writer, began)
         await office.open()
         yield office
     finally:
         await producer.stop()
+        await asyncio.to_thread(writer.stop)
+        await asyncio.to_thread(catalog.stop)
         await asyncio.to_thread(consumer.close)

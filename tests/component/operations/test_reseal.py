@@ -1,4 +1,4 @@
-"""``headrace reseal`` on a broker that others use too."""
+"""``headrace reseal`` on a broker whose catalog is signed with its keys."""
 
 from __future__ import annotations
 
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     Node = tuple[Catalog, CatalogWriter]
 
+OLD, NEW, UNKNOWN = (f"{name}-{uuid.uuid4()}" for name in ("old", "new", "unknown"))
+
 
 @pytest.fixture
-async def node(kafka_bootstrap: str) -> AsyncIterator[Node]:
-    kafka = KafkaSettings(bootstrap_servers=kafka_bootstrap)
+async def node(own_broker: str) -> AsyncIterator[Node]:
+    kafka = KafkaSettings(bootstrap_servers=own_broker)
     await ensure_internal_topics(Admin(kafka))
-    catalog = Catalog(kafka)
+    catalog = Catalog(kafka, [OLD, NEW])
     catalog.start()
     await catalog.caught_up()
     writer = CatalogWriter(catalog, kafka, timeout=20)
@@ -53,12 +55,11 @@ def reseal(bootstrap: str, directory: Path, *keys: str) -> subprocess.CompletedP
 
 
 async def test_the_catalog_moves_to_the_first_key_and_what_is_lost_is_listed(
-    kafka_bootstrap: str, node: Node, tmp_path: Path
+    own_broker: str, node: Node, tmp_path: Path
 ) -> None:
     catalog, writer = node
-    old, new, unknown = (f"{name}-{uuid.uuid4()}" for name in ("old", "new", "unknown"))
     workspace = f"ws-{uuid.uuid4()}"
-    await Accounts(catalog, writer, SecretBox([old])).create_workspace(workspace)
+    await Accounts(catalog, writer, SecretBox([OLD])).create_workspace(workspace)
     endpoint = Endpoint(
         id="",
         workspace=workspace,
@@ -68,10 +69,10 @@ async def test_the_catalog_moves_to_the_first_key_and_what_is_lost_is_listed(
         created_at=0,
         updated_at=0,
     )
-    ours, plaintext = await Routes(catalog, writer, SecretBox([old])).create_endpoint(endpoint)
-    theirs, _ = await Routes(catalog, writer, SecretBox([unknown])).create_endpoint(endpoint)
+    ours, plaintext = await Routes(catalog, writer, SecretBox([OLD])).create_endpoint(endpoint)
+    theirs, _ = await Routes(catalog, writer, SecretBox([UNKNOWN])).create_endpoint(endpoint)
 
-    done = reseal(kafka_bootstrap, tmp_path, new, old)
+    done = reseal(own_broker, tmp_path, NEW, OLD)
 
     assert done.returncode == 1
     assert done.stdout.startswith("1 endpoints and API keys were sealed")
@@ -80,5 +81,5 @@ async def test_the_catalog_moves_to_the_first_key_and_what_is_lost_is_listed(
     await catalog.caught_up()
     moved = catalog.view.endpoint(ours.id)
     assert moved is not None
-    assert SecretBox([new]).open(moved.signing_secrets[0]) == plaintext
+    assert SecretBox([NEW]).open(moved.signing_secrets[0]) == plaintext
     assert catalog.view.endpoint(theirs.id) == theirs

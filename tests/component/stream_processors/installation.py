@@ -31,6 +31,7 @@ from schemas.event import EventDraft
 from schemas.event_type import EventType
 from schemas.ids import new_id
 from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from tests.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -257,6 +258,7 @@ class Worker:
             **os.environ,
             "KAFKA_BOOTSTRAP_SERVERS": installation.settings.bootstrap_servers,
             "HEADRACE_DATA_DIR": str(installation.directory),
+            "HEADRACE_SECRET_KEYS": SECRET_KEYS,
             "HEADRACE_NODE_ID": installation.workspace,
             "HEADRACE_READY_FILE": str(self._ready),
             "HEADRACE_PROCESSORS_SLOT": str(slot),
@@ -320,7 +322,7 @@ async def installation_on(bootstrap_servers: str, directory: Path) -> AsyncItera
     settings = KafkaSettings(bootstrap_servers=bootstrap_servers)
     admin = Admin(settings)
     await ensure_internal_topics(admin)
-    catalog = Catalog(settings)
+    catalog = Catalog(settings, [SECRET_KEYS])
     catalog.start()
     writer = CatalogWriter(catalog, settings, timeout=20)
     producer = Producer(settings)

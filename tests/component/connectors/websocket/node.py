@@ -24,6 +24,7 @@ from connectors.websocket.metrics import RealtimeMetrics
 from connectors.websocket.settings import RealtimeSettings
 from schemas import topics
 from schemas.channels import channel_key
+from tests.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ def running_node(kafka: KafkaSettings, directory: Path, **settings: Any) -> Iter
     registry = CollectorRegistry()
     every = ConnectorSettings(
         kafka=kafka,
-        backbone=BackboneSettings(data_dir=directory, token_secret=TOKEN_SECRET),
+        backbone=BackboneSettings(data_dir=directory, token_secret=TOKEN_SECRET, secret_keys=(SECRET_KEYS,)),
         realtime=RealtimeSettings(**{"port": 0, **settings}),
     )
     ready, ended = threading.Event(), threading.Event()

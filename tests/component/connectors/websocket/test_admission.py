@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from backbone.catalog import records
-from schemas import timestamps, topics
+from schemas import timestamps
 from schemas.access import Client, Realm
 from schemas.family_record import FamilyRecord
 from schemas.organisation import FAMILY, ORGANISATIONS, PUBLIC_NAMESPACES
@@ -29,12 +28,9 @@ from tests.component.connectors.websocket.node import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from backbone.kafka.records import Record
     from backbone.kafka.settings import KafkaSettings
     from schemas.resources import Resource
     from tests.component.connectors.post_office import PostOffice
-
-_WRITE = "of no writer"
 
 
 def issuer(realm: Realm = Realm.HEADRACE) -> Client:
@@ -56,11 +52,11 @@ def provision(client: Client, *public: str) -> FamilyRecord:
 
 
 async def put(office: PostOffice, *resources: Resource) -> None:
-    await office.producer.send([records.resource_record(each, _WRITE) for each in resources])
+    await office.write(*resources)
 
 
-def gone(resource: Resource) -> Record:
-    return records.tombstone(topics.CATALOG, resource.key.encode(), _WRITE)
+async def delete(office: PostOffice, resource: Resource) -> None:
+    await office.write(delete=[resource.key])
 
 
 async def refused(clients: Clients, connection_token: str) -> int:
@@ -81,8 +77,10 @@ async def test_connections_end_with_the_client_that_issued_their_token(
     await put(office, by, other)
     client, bystander = await connected(clients, by), await connected(clients, other)
 
-    disabled = records.resource_record(msgspec.structs.replace(by, disabled=True), _WRITE)
-    await office.producer.send([gone(by) if how == "deleted" else disabled])
+    if how == "deleted":
+        await delete(office, by)
+    else:
+        await put(office, msgspec.structs.replace(by, disabled=True))
 
     assert await client.closed() == (3507, "permission denied")
     assert await refused(clients, token(iss=by.id)) == 3500
@@ -95,7 +93,7 @@ async def test_connections_end_with_the_provision_of_their_organisation(clients:
     await put(office, user, provisioned)
     client = await connected(clients, user)
 
-    await office.producer.send([gone(provisioned)])
+    await delete(office, provisioned)
 
     claims = {"iss": user.id, "sub": user.id, "workspace": user.workspace}
     assert await refused(clients, token(**claims)) == 3500
@@ -114,7 +112,7 @@ async def test_every_node_ends_its_connections(
         async with contextlib.AsyncExitStack() as stack:
             connections = [await connected(each, user) for each in (clients, Clients(other.url, stack))]
 
-            await office.producer.send([gone(provisioned)])
+            await delete(office, provisioned)
 
             assert [(await each.closed())[0] for each in connections] == [3507, 3507]
 
@@ -180,7 +178,7 @@ async def test_subscriptions_end_with_the_client_that_issued_their_token(clients
     client = await clients.connect(channels=[kept])
     assert "subscribe" in await client.ask(subscribe={"channel": channel, "token": channel_token(channel, iss=by.id)})
 
-    await office.producer.send([gone(by)])
+    await delete(office, by)
 
     assert (await client.next())["push"] == {
         "channel": channel,
@@ -199,7 +197,7 @@ async def test_a_refreshed_subscription_is_worth_no_more_than_the_issuer_of_its_
 
     unknown = await client.ask(sub_refresh={"channel": channel, "token": channel_token(channel, iss="nobody")})
     known = await client.ask(sub_refresh={"channel": channel, "token": channel_token(channel, iss=by.id)})
-    await office.producer.send([gone(by)])
+    await delete(office, by)
 
     assert unknown["error"]["code"] == 103
     assert "sub_refresh" in known

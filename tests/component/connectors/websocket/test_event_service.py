@@ -13,15 +13,14 @@ import aiohttp
 import msgspec
 import pytest
 
-from backbone.catalog import records
 from backbone.catalog.secrets import SecretBox
-from backbone.settings import BackboneSettings
 from connectors.websocket import event_service
 from schemas import timestamps, topics
 from schemas.access import ApiKey, Client, Realm, Role, Workspace
 from schemas.channels import channel_key, own_channel
 from schemas.subscription import BodyFormat, Endpoint, EndpointType
 from tests.component.connectors.websocket.node import RunningNode, running_node
+from tests.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -61,9 +60,9 @@ class Account:
             yield socket
 
 
-async def account(office: PostOffice, directory: Path) -> Account:
-    """One in the catalog, for a node whose data is in ``directory``."""
-    box = SecretBox(BackboneSettings(data_dir=directory).secret_keys)
+async def account(office: PostOffice) -> Account:
+    """One in the catalog."""
+    box = SecretBox([SECRET_KEYS])
     now, key = timestamps.now(), f"hrk_{uuid4()}"
     dates = {"created_at": now, "updated_at": now}
     named = {"id": str(uuid4()), "workspace": office.workspace, "name": "viewer"}
@@ -80,9 +79,7 @@ async def account(office: PostOffice, directory: Path) -> Account:
         **dates,
     )
     workspace = Workspace(id=str(uuid4()), name=office.workspace, **dates)
-    await office.producer.send(
-        [records.resource_record(each, str(uuid4())) for each in (workspace, client, api_key, endpoint)]
-    )
+    await office.write(workspace, client, api_key, endpoint)
     return Account(office, endpoint, key)
 
 
@@ -111,7 +108,7 @@ async def test_a_client_that_falls_behind_what_is_kept_is_told_so(
     office: PostOffice, kafka: KafkaSettings, directory: Path
 ) -> None:
     with running_node(kafka, directory, history_size=_KEPT, slow_timeout=60, rebuild_records=0) as node:
-        mine = await account(office, directory)
+        mine = await account(office)
         async with mine.socket(node) as socket:
             before = node.count("publications_total")
             await mine.deliver(_KEPT, _LARGE)
@@ -131,7 +128,7 @@ async def test_a_client_that_takes_nothing_is_closed_and_the_others_get_theirs(
     office: PostOffice, kafka: KafkaSettings, directory: Path
 ) -> None:
     with running_node(kafka, directory, slow_timeout=0.3, rebuild_records=0) as node:
-        mine, other = await account(office, directory), await account(office, directory)
+        mine, other = await account(office), await account(office)
         async with mine.socket(node) as _, other.socket(node) as reading:
             await mine.deliver(60, _LARGE)
             await other.deliver(1)
@@ -143,7 +140,7 @@ async def test_a_client_that_takes_nothing_is_closed_and_the_others_get_theirs(
 async def test_a_node_that_stops_says_that_it_goes(office: PostOffice, kafka: KafkaSettings, directory: Path) -> None:
     with contextlib.ExitStack() as stack:
         node = stack.enter_context(running_node(kafka, directory, rebuild_records=0))
-        mine = await account(office, directory)
+        mine = await account(office)
         async with mine.socket(node) as socket:
             await mine.deliver(1)
             shown = await socket.receive_json(timeout=_SECONDS)

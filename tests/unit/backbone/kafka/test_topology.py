@@ -22,7 +22,8 @@ class Asked:
         self.settings = KafkaSettings()
         self._least = (copies, brokers)
 
-    def ensure_topics_now(self, _specs: Sequence[Any]) -> None: ...
+    def ensure_topics_now(self, _specs: Sequence[Any]) -> frozenset[str]:
+        return frozenset()
 
     def least_copies_now(self, _topic: str) -> tuple[int, int]:
         return self._least

@@ -13,15 +13,19 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from operations.errors import CannotStart
+from operations.guard import listener_lines
 from operations.jars import KAFKA_VERSION
 from operations.locks import DirectoryLock
 from operations.ports import free_port
+from operations.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from confluent_kafka import KafkaError
+
+    from operations.guard import Guard
 
 DEFAULT_PORT = 9092
 
@@ -40,15 +44,22 @@ class JarBroker:
 
     Attributes:
         home: directory of its configuration and data; one broker at a time.
-        port: where clients connect, on 127.0.0.1.
+        port: where clients without credentials connect, on 127.0.0.1.
     """
 
     def __init__(
-        self, home: Path, *, java: Path, jars: Path, port: int | None = None, options: Sequence[str] = JVM_OPTIONS
+        self,
+        home: Path,
+        *,
+        java: Path,
+        jars: Path,
+        port: int | None = None,
+        options: Sequence[str] = JVM_OPTIONS,
+        guard: Guard | None = None,
     ) -> None:
         self.home = home
         self.port = free_port(DEFAULT_PORT) if port is None else port
-        self.client_environment: Mapping[str, str] = {}
+        self._guard = guard
         self._java = java
         self._jars = jars
         self._options = options
@@ -56,8 +67,18 @@ class JarBroker:
 
     @property
     def bootstrap_servers(self) -> str:
-        """What clients connect to."""
-        return f"127.0.0.1:{self.port}"
+        """What planes connect to."""
+        return f"127.0.0.1:{self.port}" if self._guard is None else self._guard.bootstrap_servers
+
+    @property
+    def consumer_servers(self) -> str:
+        """What consumers of teams connect to."""
+        return f"127.0.0.1:{self.port}" if self._guard is None or self._guard.is_open else self.bootstrap_servers
+
+    @property
+    def client_environment(self) -> Mapping[str, str]:
+        """The planes' credentials."""
+        return {} if self._guard is None else self._guard.client_environment
 
     @property
     def description(self) -> str:
@@ -78,11 +99,13 @@ class JarBroker:
         if "," in str(self.home):
             raise CannotStart(f"Kafka takes a comma in {self.home} for the end of a path; choose another directory.")
         config = Template(resources.files("operations").joinpath("server.properties").read_text(encoding="utf-8"))
-        values = {"port": self.port, "controller_port": free_port(), "logs": _property(self._data)}
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._take()
-            self._config.write_text(config.substitute(values), encoding="ascii")
+            controller = free_port()
+            listeners = listener_lines(self._guard, port=self.port, controller_port=controller)
+            values = {"listeners": listeners, "controller_port": controller, "logs": _property(self._data)}
+            write_private(self._config, config.substitute(values))
         except OSError as error:
             raise CannotStart(f"The broker cannot keep its data in {self.home}: {error.strerror}.") from error
         if not self.resumes:
@@ -94,7 +117,13 @@ class JarBroker:
 
     def answers(self, timeout: float = 1.0) -> bool:
         """Whether a client that connects now is served by this broker: another one may have taken the port first."""
-        return serves(self.bootstrap_servers, timeout, cluster=self._cluster)
+        if self._guard is None:
+            return serves(self.bootstrap_servers, timeout, cluster=self._cluster)
+        security = self._guard.security
+        if not serves(self.bootstrap_servers, timeout, cluster=self._cluster, options=security.broker_options):
+            return False
+        self._guard.has_secured()
+        return serves(self.bootstrap_servers, timeout, cluster=self._cluster, options=security.planes_options)
 
     def close(self) -> None:
         """Give the directory back."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from operations.guard import Guard
+
 BOOTSTRAP_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"
 
 READY_TIMEOUT = 90.0
@@ -46,6 +48,10 @@ class Broker(Protocol):
     @property
     def bootstrap_servers(self) -> str:
         """What clients connect to."""
+
+    @property
+    def consumer_servers(self) -> str:
+        """What consumers of teams connect to."""
 
     @property
     def description(self) -> str:
@@ -77,6 +83,7 @@ class GivenBroker:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
+        self.consumer_servers = bootstrap_servers
         self.description = f"the Kafka of {BOOTSTRAP_VARIABLE}"
         self.client_environment: Mapping[str, str] = {}
         self._options = KafkaSettings().options
@@ -111,6 +118,7 @@ class Choice:
         report: told in a line what is being fetched.
         port: of a local broker; None means 9092 if it is free, else another.
         stand_in: whether ``auto`` may end at Tansu, which is not Kafka.
+        guarded: makes the guard of a local broker, given its directory; None leaves it open to all, for tests.
     """
 
     def __init__(
@@ -121,12 +129,14 @@ class Choice:
         report: Callable[[str], None],
         port: int | None = None,
         stand_in: bool = False,
+        guarded: Callable[[Path], Guard] | None = None,
     ) -> None:
         self._home = home
         self._environment = environment
         self._report = report
         self._port = port
         self._stand_in = stand_in
+        self._guarded = guarded
 
     def broker(self, kind: BrokerKind = BrokerKind.AUTO) -> Broker:
         """The broker of that kind.
@@ -161,12 +171,17 @@ class Choice:
     def _jars(self) -> Broker:
         java = find_java()
         jars = kafka_jars(user_cache(), self._report)
-        return JarBroker(self._home / "kafka", java=java, jars=jars, port=self._free_port())
+        home = self._home / "kafka"
+        return JarBroker(home, java=java, jars=jars, port=self._free_port(), guard=self._guard(home))
 
     def _container(self) -> Broker:
         if not engine_answers():
             raise CannotStart("no Docker engine answers.")
-        return ContainerBroker(self._home / "kafka", port=self._free_port())
+        home = self._home / "kafka"
+        return ContainerBroker(home, port=self._free_port(), guard=self._guard(home))
+
+    def _guard(self, home: Path) -> Guard | None:
+        return None if self._guarded is None else self._guarded(home)
 
     def _tansu(self) -> Broker:
         return TansuBroker(binary=tansu_binary(), port=self._free_port())

@@ -8,6 +8,7 @@ import os
 import sys
 from enum import StrEnum
 from importlib import metadata
+from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,13 +18,17 @@ from rich.console import Console
 
 from backbone.readiness import mark_unready
 from backbone.variables import unknown
-from operations.choice import BrokerKind, Choice
+from operations.choice import BOOTSTRAP_VARIABLE, BrokerKind, Choice
+from operations.errors import CannotStart
 from operations.output import lasting
+from operations.ports import is_free
 from operations.settings import OperationsSettings
 from schemas.errors import HeadraceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from operations.guard import Guard
 
 # Each command imports what it runs: one plane's process does not carry the libraries of the others.
 # ruff: noqa: PLC0415
@@ -36,7 +41,7 @@ app = typer.Typer(
 )
 
 
-PLANES = ("ingest", "processors", "connector")
+PLANES = ("ingest", "processors", "connector", "kafka-access")
 """Commands that log what the others print."""
 
 
@@ -125,6 +130,7 @@ def ingest(only: Annotated[Routes | None, typer.Option(help="Serve only these ro
 
     with _telling():
         mark_unready()
+        _join_broker()
         settings = IngestSettings()
         run(settings if only is None else settings.model_copy(update={"only": only.value}))
 
@@ -140,6 +146,7 @@ def processors() -> None:
 
     with _telling():
         mark_unready()
+        _join_broker()
         run(ProcessorSettings())
 
 
@@ -154,6 +161,7 @@ def connector(kind: Annotated[Connector, typer.Argument(help="Which one.", show_
 
     with _telling():
         mark_unready()
+        _join_broker()
         run(kind, ConnectorSettings())
 
 
@@ -201,11 +209,61 @@ def reseal() -> None:
         raise typer.Exit(run(console))
 
 
+@app.command("consumer-user")
+def consumer_user(
+    name: Annotated[str, typer.Argument(help="Of the user.", show_default=False)],
+    prefix: Annotated[str, typer.Option(help="Of the topics that it may read.")] = "events.",
+    *,
+    delete: Annotated[bool, typer.Option("--delete", help="Delete the user.")] = False,
+) -> None:
+    """Make a user of Kafka for a team.
+
+    It may read the topics with a prefix, such as events.acme., with consumer groups of its own name. Its password is
+    printed once; run it again for another one.
+    """
+    from operations.consumer_user import run
+
+    console = Console()
+    with _telling():
+        _join_running()
+        run(console, OperationsSettings().data_dir, name, prefix, delete=delete)
+
+
+@app.command("kafka-access")
+def kafka_access(
+    broker_password: Annotated[Path, typer.Option("--broker-password-file", help="Of the user headrace-broker.")],
+    planes_password: Annotated[Path, typer.Option("--planes-password-file", help="Of the user headrace.")],
+    *,
+    stay: Annotated[bool, typer.Option("--stay", help="Then wait for SIGTERM, as a service.")] = False,
+) -> None:
+    """Make the planes' user and the ACLs.
+
+    For a Kafka that others start with our authorizer and credentials, as docker-compose.yml does.
+    """
+    from operations.kafka_access import run
+
+    with _telling():
+        mark_unready()
+        run(OperationsSettings(), broker_password, planes_password, stay=stay)
+
+
 def _join_running() -> None:
     """Take the ports that ``headrace up`` decided on for this data directory, unless the environment names others."""
     from operations.installation import running_file
 
-    path = running_file(OperationsSettings().data_dir)
+    _take_environment(running_file(OperationsSettings().data_dir))
+    _join_broker()
+
+
+def _join_broker() -> None:
+    """Connect to the ``headrace broker`` of this data directory, unless the environment names another Kafka."""
+    from operations.installation import broker_file
+
+    if BOOTSTRAP_VARIABLE not in os.environ:
+        _take_environment(broker_file(OperationsSettings().data_dir))
+
+
+def _take_environment(path: Path) -> None:
     if path.exists():
         for name, value in json.loads(path.read_text(encoding="utf-8")).items():
             os.environ.setdefault(name, value)
@@ -218,7 +276,18 @@ def _choice(settings: OperationsSettings, console: Console, *, stand_in: bool) -
         report=lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True),
         port=settings.kafka_port,
         stand_in=stand_in,
+        guarded=lambda home: _guard(settings, home),
     )
+
+
+def _guard(settings: OperationsSettings, home: Path) -> Guard:
+    from operations.guard import Guard
+
+    port = settings.kafka_sasl_port
+    if port is not None and not is_free(port):
+        raise CannotStart(f"port {port} (HEADRACE_KAFKA_SASL_PORT) is taken.")
+    groups = [group for group in (settings.router_group, settings.ledger_group) if group]
+    return Guard(home, sasl_port=port, is_open=settings.kafka_open, groups=groups)
 
 
 @contextlib.contextmanager

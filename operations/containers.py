@@ -11,17 +11,22 @@ from typing import TYPE_CHECKING
 
 from operations.broker import DEFAULT_PORT, serves
 from operations.errors import CannotStart
+from operations.guard import listener_lines
 from operations.jars import KAFKA_VERSION
+from operations.listeners import lines
 from operations.ports import free_port
+from operations.private_files import write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from operations.guard import Guard
+
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 
 _INSIDE_DATA = "/var/lib/kafka/data"
-_INSIDE_CONTROLLER = 9093
+_INSIDE_CONTROLLER = 29_093
 
 
 def engine_answers(timeout: float = 5.0) -> bool:
@@ -39,17 +44,27 @@ def engine_answers(timeout: float = 5.0) -> bool:
 class ContainerBroker:
     """Apache Kafka's own image as a command to run; the container ends with the command, its volume stays."""
 
-    def __init__(self, home: Path, *, port: int | None = None) -> None:
+    def __init__(self, home: Path, *, port: int | None = None, guard: Guard | None = None) -> None:
         self.home = home
         self.port = free_port(DEFAULT_PORT) if port is None else port
-        self.client_environment: Mapping[str, str] = {}
+        self._guard = guard
         # Only the engine knows whether the volume is new, and whether it has the image or has to fetch it first.
         self.resumes = True
 
     @property
     def bootstrap_servers(self) -> str:
-        """What clients connect to."""
-        return f"127.0.0.1:{self.port}"
+        """What planes connect to."""
+        return f"127.0.0.1:{self.port}" if self._guard is None else self._guard.bootstrap_servers
+
+    @property
+    def consumer_servers(self) -> str:
+        """What consumers of teams connect to."""
+        return f"127.0.0.1:{self.port}" if self._guard is None or self._guard.is_open else self.bootstrap_servers
+
+    @property
+    def client_environment(self) -> Mapping[str, str]:
+        """The planes' credentials."""
+        return {} if self._guard is None else self._guard.client_environment
 
     @property
     def description(self) -> str:
@@ -57,38 +72,54 @@ class ContainerBroker:
         return f"Apache Kafka {KAFKA_VERSION} in a container, data in volume {self._volume}"
 
     def prepare(self) -> None:
-        """Nothing is needed before the command.
+        """Write the configuration for this start, as environment variables.
 
         Raises:
-            CannotStart: no Docker engine answers.
+            CannotStart: no Docker engine answers, or the directory cannot be written.
         """
         if not engine_answers():
             raise CannotStart("No Docker engine answers (docker version).")
+        variables = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in self.settings().items()}
+        try:
+            self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # In a file, for what stands in a command can be read by every user of the machine.
+            write_private(self._environment_file, lines(variables))
+        except OSError as error:
+            raise CannotStart(f"The broker cannot keep its settings in {self.home}: {error.strerror}.") from error
 
     def command(self) -> list[str]:
         """``docker run`` in the foreground: it hands SIGTERM on and removes the container."""
         # The port inside equals the one outside, because it is what the broker tells its clients to connect to.
         command = ["docker", "run", "--rm", "--init", "--name", self._volume]
-        command += ["--publish", f"127.0.0.1:{self.port}:{self.port}", "--volume", f"{self._volume}:{_INSIDE_DATA}"]
-        for name, value in self.settings().items():
-            command += ["--env", f"KAFKA_{name.upper().replace('.', '_')}={value}"]
+        for port in (self.port, *([] if self._guard is None else [self._guard.sasl_port])):
+            command += ["--publish", f"127.0.0.1:{port}:{port}"]
+        command += ["--volume", f"{self._volume}:{_INSIDE_DATA}", "--env-file", str(self._environment_file)]
         return [*command, IMAGE]
 
     def settings(self) -> dict[str, str]:
         """The same configuration as the jars run with, its listeners those of a container."""
         template = Template(resources.files("operations").joinpath("server.properties").read_text(encoding="utf-8"))
-        text = template.substitute(port=self.port, controller_port=_INSIDE_CONTROLLER, logs=_INSIDE_DATA)
-        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-        settings = dict(line.split("=", 1) for line in lines)
-        settings["listeners"] = f"PLAINTEXT://:{self.port},CONTROLLER://:{_INSIDE_CONTROLLER}"
-        return settings
+        listeners = listener_lines(self._guard, port=self.port, controller_port=_INSIDE_CONTROLLER, host="")
+        text = template.substitute(listeners=listeners, controller_port=_INSIDE_CONTROLLER, logs=_INSIDE_DATA)
+        found = [line for line in text.splitlines() if line and not line.startswith("#")]
+        return dict(line.split("=", 1) for line in found)
 
     def answers(self, timeout: float = 1.0) -> bool:
         """Whether a client that connects now is served."""
-        return serves(self.bootstrap_servers, timeout)
+        if self._guard is None:
+            return serves(self.bootstrap_servers, timeout)
+        security = self._guard.security
+        if not serves(self.bootstrap_servers, timeout, options=security.broker_options):
+            return False
+        self._guard.has_secured()
+        return serves(self.bootstrap_servers, timeout, options=security.planes_options)
 
     def close(self) -> None:
         """The container went with its command."""
+
+    @property
+    def _environment_file(self) -> Path:
+        return self.home / "container-environment"
 
     @property
     def _volume(self) -> str:

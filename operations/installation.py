@@ -15,6 +15,7 @@ from backbone.readiness import READY_FILE
 from operations.choice import BOOTSTRAP_VARIABLE, READY_TIMEOUT, STOP_GRACE
 from operations.errors import CannotStart
 from operations.locks import DirectoryLock
+from operations.private_files import write_private
 from operations.processes import Process
 from operations.supervisor import Part
 
@@ -53,6 +54,16 @@ def running_file(data_dir: Path) -> Path:
     return data_dir / "run" / "environment.json"
 
 
+def broker_file(data_dir: Path) -> Path:
+    """Where ``headrace broker`` writes how planes connect to it, as a JSON object of environment names."""
+    return data_dir / "kafka" / "environment.json"
+
+
+def broker_environment(broker: Broker) -> dict[str, str]:
+    """How planes connect to a broker."""
+    return {BOOTSTRAP_VARIABLE: broker.bootstrap_servers, **broker.client_environment}
+
+
 class Installation:
     """The broker and the planes as parts for a supervisor.
 
@@ -83,7 +94,7 @@ class Installation:
             for name in ("", *PLANES):
                 self._metrics_of(name).mkdir(parents=True, exist_ok=True)
             decided = {name: self.environment()[name] for name in (*DECIDED, *self._broker.client_environment)}
-            running_file(self._home).write_text(json.dumps(decided), encoding="utf-8")
+            write_private(running_file(self._home), json.dumps(decided))
         except OSError as error:
             raise _unusable(self._home, error) from error
 
@@ -106,8 +117,7 @@ class Installation:
         if self._local_webhooks and LOOPBACK not in allow:
             allow.append(LOOPBACK)
         return {
-            BOOTSTRAP_VARIABLE: self._broker.bootstrap_servers,
-            **self._broker.client_environment,
+            **broker_environment(self._broker),
             "HEADRACE_DATA_DIR": str(self._home),
             "HEADRACE_HTTP_HOST": self._settings.http_host,
             "HEADRACE_HTTP_PORT": str(self._settings.http_port),
@@ -173,7 +183,7 @@ def broker_parts(broker: Broker, home: Path) -> list[Part]:
             process=Process("kafka", command, log=_log(home, "kafka")),
             # Asked often, and a broker that is not there yet is not waited for.
             ready=functools.partial(broker.answers, 0.5),
-            note=f"{broker.description}, at {broker.bootstrap_servers}",
+            note=f"{broker.description}, at {broker.consumer_servers}",
             start_timeout=READY_TIMEOUT,
             patient=broker.resumes,
             stop_grace=STOP_GRACE,

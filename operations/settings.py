@@ -24,6 +24,11 @@ class OperationsSettings(BaseSettings):
         realtime_host: the address that WebSocket clients connect to (``HEADRACE_REALTIME_HOST``).
         realtime_port: likewise; None means 8000, or another if that is taken (``HEADRACE_REALTIME_PORT``).
         kafka_port: of the local broker; None means 9092, or another if that is taken (``HEADRACE_KAFKA_PORT``).
+        kafka_sasl_port: of the local broker, for clients with credentials; None means 9093, or another
+            (``HEADRACE_KAFKA_SASL_PORT``).
+        kafka_open: whether the local broker lets clients without credentials read events (``HEADRACE_KAFKA_OPEN``).
+        router_group, ledger_group: consumer groups of the stream processors (``HEADRACE_PROCESSORS_GROUP``,
+            ``HEADRACE_PROCESSORS_LEDGER_GROUP``); nobody else may use them.
         admin_key: of the first administrator; empty means the one in the data directory (``HEADRACE_ADMIN_KEY``).
         processors_web_port: where the stream processors serve their metrics (``HEADRACE_PROCESSORS_WEB_PORT``).
         webhook_allow: CIDRs that webhooks may go to besides public addresses (``HEADRACE_WEBHOOK_ALLOW``).
@@ -37,6 +42,10 @@ class OperationsSettings(BaseSettings):
     realtime_host: str = Field("127.0.0.1", validation_alias="HEADRACE_REALTIME_HOST")
     realtime_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_REALTIME_PORT")
     kafka_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_KAFKA_PORT")
+    kafka_sasl_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_KAFKA_SASL_PORT")
+    kafka_open: bool = Field(True, validation_alias="HEADRACE_KAFKA_OPEN")
+    router_group: str = Field("", validation_alias="HEADRACE_PROCESSORS_GROUP")
+    ledger_group: str = Field("", validation_alias="HEADRACE_PROCESSORS_LEDGER_GROUP")
     admin_key: str = Field("", validation_alias="HEADRACE_ADMIN_KEY", repr=False)
     processors_web_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_PROCESSORS_WEB_PORT")
     webhook_allow: str = Field("", validation_alias="HEADRACE_WEBHOOK_ALLOW")

@@ -48,6 +48,11 @@ class TansuBroker:
         return f"127.0.0.1:{self.port}"
 
     @property
+    def consumer_servers(self) -> str:
+        """What consumers of teams connect to."""
+        return self.bootstrap_servers
+
+    @property
     def description(self) -> str:
         """For the person who started it, who must not take it for Kafka."""
         return "Tansu, NOT Apache Kafka: IN MEMORY ONLY, EVERYTHING IS LOST WHEN IT STOPS"

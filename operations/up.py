@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import time
@@ -9,7 +10,15 @@ from typing import TYPE_CHECKING
 
 from operations.choice import BOOTSTRAP_VARIABLE, GivenBroker
 from operations.errors import CannotStart
-from operations.installation import HEADRACE, Installation, broker_parts, make_home
+from operations.installation import (
+    HEADRACE,
+    Installation,
+    broker_environment,
+    broker_file,
+    broker_parts,
+    make_home,
+)
+from operations.private_files import write_private
 from operations.processes import Process
 from operations.progress import Progress
 from operations.supervisor import Part, Supervisor
@@ -99,7 +108,13 @@ class Up:
         """
         home = self._settings.data_dir.resolve()
         make_home(home)
-        return self._supervise([broker_parts(self._broker, home)], None, "Ctrl-C stops it.")
+        told = broker_file(home)
+        try:
+            told.parent.mkdir(mode=0o700, exist_ok=True)
+            write_private(told, json.dumps(broker_environment(self._broker)))
+            return self._supervise([broker_parts(self._broker, home)], None, "Ctrl-C stops it.")
+        finally:
+            told.unlink(missing_ok=True)
 
     def _supervise(self, stages: Sequence[Sequence[Part]], tour: Process | None, welcome: str) -> int:
         self._stop.install()
@@ -177,7 +192,7 @@ Headrace is up.
   API and its documentation   {url}/docs/swagger/index.html
   Schema Registry             {url}/schema-registry
   Metrics, health             {url}/metrics  {url}/readyz
-  Kafka                       {broker.bootstrap_servers} ({broker.description})
+  Kafka, to consume from      {broker.consumer_servers} ({broker.description})
   Administrator's API key     in {where}
   Logs                        {home / "logs"}
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DAY = 86_400
@@ -46,6 +47,8 @@ class KafkaSettings(BaseSettings):
     Attributes:
         bootstrap_servers: ``host:port`` list (``KAFKA_BOOTSTRAP_SERVERS``).
         options: librdkafka properties for every client, for example SASL and TLS (``HEADRACE_KAFKA_OPTIONS``, JSON).
+        password_file: a file with ``sasl.password`` (``HEADRACE_KAFKA_PASSWORD_FILE``), so that it stands in no
+            environment.
         group_protocol: ``consumer`` (KIP-848, brokers from 4.0), ``classic``, or ``auto``: the first the broker has.
         replication_factor: of topics that Headrace creates; -1 takes the broker's default.
         min_insync_replicas: of topics that Headrace creates; 0 takes the broker's default.
@@ -63,6 +66,7 @@ class KafkaSettings(BaseSettings):
     options: Annotated[dict[str, str], NoDecode] = Field(
         default_factory=dict, validation_alias="HEADRACE_KAFKA_OPTIONS", repr=False
     )
+    password_file: Path | None = Field(None, validation_alias="HEADRACE_KAFKA_PASSWORD_FILE")
     group_protocol: str = Field(
         "auto", pattern="^(auto|consumer|classic)$", validation_alias="HEADRACE_KAFKA_GROUP_PROTOCOL"
     )
@@ -84,6 +88,16 @@ class KafkaSettings(BaseSettings):
             return json.loads(value)
         except ValueError as error:
             raise ValueError('must be a JSON object, such as {"security.protocol": "SSL"}') from error
+
+    @model_validator(mode="after")
+    def _read_password(self) -> Self:
+        if self.password_file is not None:
+            try:
+                password = self.password_file.read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise ValueError(f"HEADRACE_KAFKA_PASSWORD_FILE: {error}") from error
+            self.options["sasl.password"] = password
+        return self
 
     def client_config(self, **overrides: Any) -> dict[str, Any]:
         """The librdkafka configuration of one client.

@@ -18,11 +18,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import yaml
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
 
-from operations.broker import JarBroker
+from operations.broker import JarBroker, serves
 from operations.choice import running
 from operations.jars import kafka_jars, user_cache
 from operations.java import find_java
+from operations.listeners import Addresses, kept_security, listener_properties
 from operations.ports import free_port
 from operations.processes import Process
 
@@ -32,7 +35,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
 ROOT = Path(__file__).parents[2]
-PLANES = ("ingest", "processors", "webhooks", "realtime", "files")
+READY = "/tmp/ready"  # noqa: S108  # of the containers, where it is a file system of their own
+PLANES = ("kafka-access", "ingest", "processors", "webhooks", "realtime", "files")
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +46,95 @@ def services() -> dict[str, Any]:
     return found
 
 
+class ComposeBroker(JarBroker):
+    """A node from jars with what the service of kafka is told about listeners, users and ACLs."""
+
+    def __init__(self, home: Path, properties: dict[str, str]) -> None:
+        super().__init__(home, java=find_java(), jars=kafka_jars(user_cache(), print), port=free_port())
+        self._properties = properties
+        self.ports = {name: free_port() for name in ("SASL", "OUTSIDE", "TEAMS")}
+
+    def prepare(self) -> None:
+        super().prepare()
+        own = self._config.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in own if not line.startswith(("listener", "advertised"))]
+        controller = next(line for line in own if line.startswith("controller.quorum.voters")).rpartition(":")[2]
+        told = {name: f"{name}://127.0.0.1:{port}" for name, port in self.ports.items()}
+        mine = self._properties | {
+            "listeners": ",".join((*told.values(), f"CONTROLLER://127.0.0.1:{controller}")),
+            "advertised.listeners": ",".join(told.values()),
+        }
+        self._config.write_text("\n".join((*kept, *(f"{name}={value}" for name, value in mine.items()))))
+
+    def answers(self, timeout: float = 1.0) -> bool:
+        return serves(f"127.0.0.1:{self.ports['OUTSIDE']}", timeout, cluster=self._cluster)
+
+
+def properties(variables: dict[str, str]) -> dict[str, str]:
+    """Kafka's properties, as its image makes them of environment variables."""
+    spelled = (("___", "-"), ("__", "\0"), ("_", "."), ("\0", "_"))
+    found = {}
+    for name, value in variables.items():
+        if name.startswith("KAFKA_"):
+            key = name.removeprefix("KAFKA_").lower()
+            for sign, meant in spelled:
+                key = key.replace(sign, meant)
+            found[key] = value
+    return found
+
+
 @pytest.fixture(scope="module")
-def broker(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def credentials(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("credentials")
+
+
+@pytest.fixture(scope="module")
+def kafka_environment(services: dict[str, Any], credentials: Path) -> dict[str, str]:
+    """The environment that the start of the kafka service gives to Kafka."""
+    service = services["kafka"]
+    mounted = dict(each.split(":")[1::-1] for each in service["volumes"])
+    shell, script, _ = service["entrypoint"]
+    given = {name: str(value) for name, value in service["environment"].items()}
+    places = {"BROKER_CREDENTIALS": str(credentials), "PLANES_CREDENTIALS": str(credentials)}
+    command = [shell, str(ROOT / mounted[script]), "env"]
+    found = ""
+    for _ in range(2):  # The second start finds the credentials of the first.
+        said = subprocess.run(
+            command, env=given | places | {"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True
+        ).stdout
+        assert found in {"", said}
+        found = said
+    return dict(line.split("=", 1) for line in found.splitlines())
+
+
+@pytest.fixture(scope="module")
+def broker(
+    jars: None, kafka_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ComposeBroker]:
     home = tmp_path_factory.mktemp("compose-kafka")
-    broker = JarBroker(home, java=find_java(), jars=kafka_jars(user_cache(), print), port=free_port())
+    told = {
+        name: value
+        for name, value in properties(kafka_environment).items()
+        if name.startswith(("listener.", "inter.", "sasl.", "authorizer.", "super.", "allow."))
+    }
+    broker = ComposeBroker(home, told)
     with running(broker, home / "log"):
-        yield broker.bootstrap_servers
+        yield broker
 
 
 @pytest.fixture(scope="module")
-def replaced(broker: str, postgresql_server: URL, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def replaced(
+    broker: ComposeBroker, credentials: Path, postgresql_server: URL, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, str]:
     """What names another container or the image, to what it is here."""
     return {
-        "kafka:9092": broker,
+        "kafka:9092": f"127.0.0.1:{broker.ports['SASL']}",
+        "/var/lib/headrace/kafka/planes-password": str(credentials / "planes-password"),
+        "/var/lib/headrace/broker/broker-password": str(credentials / "broker-password"),
         "postgresql+psycopg://headrace:headrace@postgres:5432/headrace": postgresql_server.render_as_string(
             hide_password=False
         ),
-        "/var/lib/headrace/ready": str(tmp_path_factory.mktemp("ready") / "file"),
+        READY: str(tmp_path_factory.mktemp("ready") / "file"),
         "/var/lib/headrace/data": str(tmp_path_factory.mktemp("volume")),
         "0.0.0.0": "127.0.0.1",  # noqa: S104 - read, not bound to
     }
@@ -96,13 +172,13 @@ def test_a_plane_becomes_healthy(
     for variable in list(os.environ):
         if variable.startswith(("HEADRACE_", "KAFKA_", "PROMETHEUS_")):
             monkeypatch.delenv(variable)
-    Path(replaced["/var/lib/headrace/ready"]).unlink(missing_ok=True)
+    Path(replaced[READY]).unlink(missing_ok=True)
     metrics_port = str(free_port())
     replaced = replaced | {"8080": str(free_port()), "8000": str(free_port()), "9100": metrics_port}
     service = services[name]
     process = Process(
         name,
-        [sys.executable, "-m", "operations", *service["command"]],
+        [sys.executable, "-m", "operations", *(here(each, replaced) for each in service["command"])],
         env=environment(service, replaced),
         log=tmp_path / "log",
     )
@@ -113,7 +189,7 @@ def test_a_plane_becomes_healthy(
             assert process.running(), process.last_words()
             assert time.monotonic() < deadline, process.last_words()
             time.sleep(0.2)
-        if name != "ingest":
+        if name not in {"ingest", "kafka-access"}:
             with httpx.Client(base_url=f"http://127.0.0.1:{metrics_port}", timeout=30) as http:
                 answers = {path: http.get(path) for path in ("/metrics", "/healthz", "/readyz")}
             assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(answers, 200)
@@ -129,9 +205,12 @@ def test_every_plane_is_a_service(services: dict[str, Any]) -> None:
     assert all("healthcheck" in service for service in services.values())
 
 
+_ABOUT_ACCESS = ("listener.name.", "inter.", "sasl.", "authorizer.", "super.", "allow.")
+
+
 def test_kafka_is_configured_as_the_local_broker_is(services: dict[str, Any]) -> None:
     lines = resources.files("operations").joinpath("server.properties").read_text(encoding="utf-8").splitlines()
-    ours = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    ours = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     theirs = {
         name.removeprefix("KAFKA_").lower().replace("_", "."): str(value)
         for name, value in services["kafka"]["environment"].items()
@@ -143,8 +222,35 @@ def test_kafka_is_configured_as_the_local_broker_is(services: dict[str, Any]) ->
         "listener.security.protocol.map",
         "log.dirs",
     }
-    shared = theirs.keys() - about_containers
+    shared = {name for name in theirs.keys() - about_containers if not name.startswith(_ABOUT_ACCESS)}
     assert {name: theirs[name] for name in shared} == {name: ours[name] for name in shared}
+
+
+def test_kafka_lets_in_whom_the_local_broker_lets_in(kafka_environment: dict[str, str], credentials: Path) -> None:
+    theirs = properties(kafka_environment)
+    ours = listener_properties(
+        Addresses(host="", told="", port=1, sasl_port=2, controller_port=3), kept_security(credentials, sasl_port=2)
+    )
+    shared = {name for name in ours if name.startswith(_ABOUT_ACCESS)}
+    assert {name: theirs[name] for name in shared} == {name: ours[name] for name in shared}
+
+
+def test_without_a_credential_events_can_be_read_and_nothing_else(broker: ComposeBroker) -> None:
+    """After the service ``kafka-access`` has run, which comes first of the planes."""
+    outside = AdminClient({"bootstrap.servers": f"127.0.0.1:{broker.ports['OUTSIDE']}"})
+    assert not [topic for topic in outside.list_topics(timeout=30).topics if not topic.startswith("events.")]
+    (made,) = outside.create_topics([NewTopic("events.mine", 1, 1)]).values()
+    with pytest.raises(KafkaException, match="AUTHORIZATION"):
+        made.result(30)
+
+
+def test_services_run_with_no_more_than_they_need(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    for name in PLANES:
+        assert (services[name]["read_only"], services[name]["cap_drop"]) == (True, ["ALL"]), name
+    assert services["kafka"]["cap_drop"] == ["ALL"]
+    assert [name for name in PLANES if "HEADRACE_ADMIN_KEY" in services[name]["environment"]] == ["ingest"]
 
 
 def test_the_image_holds_every_package() -> None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from operations import choice as choice_module
-from operations import jars, java
+from operations import containers, jars, java
 from operations.broker import JarBroker
 from operations.choice import BrokerKind, Choice, GivenBroker, running
 from operations.containers import IMAGE, ContainerBroker
 from operations.errors import CannotStart
+from operations.guard import Guard
 from operations.locks import DirectoryLock
 from operations.ports import free_port, is_free
 from operations.settings import OperationsSettings
@@ -108,14 +109,39 @@ def test_what_is_asked_for_by_name_is_had_or_refused(kind: BrokerKind, tmp_path:
         choose(tmp_path, kind, stand_in=True)
 
 
-def test_a_container_runs_the_configuration_of_the_jars(tmp_path: Path) -> None:
+def test_a_container_runs_the_configuration_of_the_jars(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "engine_answers", lambda: True)
     broker = ContainerBroker(tmp_path, port=19_900)
+    broker.prepare()
     command = broker.command()
     assert command[-1] == IMAGE
-    assert "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://127.0.0.1:19900" in command
-    assert "KAFKA_LISTENERS=PLAINTEXT://:19900,CONTROLLER://:9093" in command
-    assert "KAFKA_GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS=6000" in command
+    variables = Path(command[command.index("--env-file") + 1]).read_text(encoding="utf-8").splitlines()
+    assert "KAFKA_ADVERTISED_LISTENERS=PLAINTEXT://127.0.0.1:19900" in variables
+    assert "KAFKA_LISTENERS=PLAINTEXT://:19900,CONTROLLER://:29093" in variables
+    assert "KAFKA_GROUP_CONSUMER_MIN_SESSION_TIMEOUT_MS=6000" in variables
     assert "127.0.0.1:19900:19900" in command
+
+
+def test_a_guarded_container_has_its_credentials_in_no_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "engine_answers", lambda: True)
+    guard = Guard(tmp_path, sasl_port=19_901)
+    broker = ContainerBroker(tmp_path, port=19_900, guard=guard)
+    broker.prepare()
+    assert "127.0.0.1:19901:19901" in broker.command()
+    assert guard.security.broker_password not in " ".join(broker.command())
+    file = tmp_path / "container-environment"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert guard.security.broker_password in file.read_text(encoding="utf-8")
+    assert (broker.bootstrap_servers, broker.consumer_servers) == ("127.0.0.1:19901", "127.0.0.1:19900")
+    assert guard.security.planes_password in broker.client_environment["HEADRACE_KAFKA_OPTIONS"]
+
+
+def test_a_broker_that_is_closed_to_clients_without_credentials_has_no_listener_for_them(tmp_path: Path) -> None:
+    guard = Guard(tmp_path, sasl_port=19_901, is_open=False)
+    broker = ContainerBroker(tmp_path, port=19_900, guard=guard)
+    assert "PLAINTEXT://" not in broker.settings()["listeners"].replace("SASL_PLAINTEXT", "")
+    assert broker.settings()["listener.security.protocol.map"] == "SASL:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT"
+    assert broker.consumer_servers == "127.0.0.1:19901"
 
 
 def test_a_broker_that_cannot_be_prepared_gives_its_directory_back(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Broker:
     """A Kafka that someone else runs."""
 
-    bootstrap_servers = "127.0.0.1:9092"
+    bootstrap_servers = consumer_servers = "127.0.0.1:9092"
     description = "given"
     client_environment: ClassVar[dict[str, str]] = {}
     resumes = False
@@ -95,7 +95,7 @@ def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
 @pytest.mark.parametrize("given", ["", "an administrator's key"])
 def test_the_welcome_says_where_the_administrators_key_is_and_never_the_key(given: str, tmp_path: Path) -> None:
     settings = OperationsSettings(admin_key=given, data_dir=tmp_path)
-    broker: Any = SimpleNamespace(bootstrap_servers="127.0.0.1:9092", description="given")
+    broker: Any = SimpleNamespace(consumer_servers="127.0.0.1:9092", description="given")
 
     said = welcome(settings, broker)
 
@@ -111,7 +111,7 @@ def test_the_commands_to_try_can_be_pasted_in_another_directory(
     home.mkdir()
     (home / "admin-key").write_text("hra_key\n")
     monkeypatch.chdir(tmp_path)
-    broker: Any = SimpleNamespace(bootstrap_servers="127.0.0.1:9092", description="given")
+    broker: Any = SimpleNamespace(consumer_servers="127.0.0.1:9092", description="given")
 
     said = welcome(OperationsSettings(data_dir=Path(home.name)), broker)
 

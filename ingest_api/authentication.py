@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from backbone.catalog.write_queue import WORKSPACE
 from schemas.access import Client, KeyUse, Realm
 from schemas.errors import Unauthenticated
 
@@ -143,6 +144,8 @@ def bearer(authorization: bytes) -> str:
 def _usable(client: Client | None, realm: Realm) -> Client:
     if client is None or client.disabled or client.realm is not realm:
         raise Unauthenticated("The credential is not known.")
+    # What the request changes in the catalog waits in the queue of this workspace.
+    WORKSPACE.set(client.workspace)
     return client
 
 

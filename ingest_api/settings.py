@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backbone.catalog.bounds import CatalogBounds
 from backbone.kafka.settings import KafkaSettings
 from backbone.logs import LogLevel
 from backbone.realtime_tokens import RealtimeTokenSettings
@@ -44,6 +45,7 @@ class IngestSettings(BaseSettings):
         eventhos_compat_status: answer 203 rather than 200 for an event that has no contracts, as the original does.
         webhook_allow: networks besides public addresses that URLs may be registered for; that of the connectors
             (``HEADRACE_WEBHOOK_ALLOW``, CIDR, comma-separated).
+        bounds: how much clients and workspaces may have (``HEADRACE_MAX_<NAME>``).
         realtime_token: how the tokens of realtime clients are signed.
         log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
     """
@@ -76,6 +78,7 @@ class IngestSettings(BaseSettings):
     log_level: LogLevel = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    bounds: CatalogBounds = Field(default_factory=CatalogBounds)
     realtime_token: RealtimeTokenSettings = Field(default_factory=RealtimeTokenSettings)
 
     @property

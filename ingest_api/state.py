@@ -144,6 +144,7 @@ class Gateway:
             kafka,
             consequences=[subscription_notices],
             destinations=Destinations(self.settings.webhook_allow),
+            bounds=self.settings.bounds,
         )
         self.writer.start()
         self.producer = Producer(kafka)

@@ -29,7 +29,7 @@ _BACKWARD = frozenset(
 _FORWARD = frozenset(
     {Compatibility.FORWARD, Compatibility.FORWARD_TRANSITIVE, Compatibility.FULL, Compatibility.FULL_TRANSITIVE}
 )
-_TRANSITIVE = frozenset(
+TRANSITIVE = frozenset(
     {Compatibility.BACKWARD_TRANSITIVE, Compatibility.FORWARD_TRANSITIVE, Compatibility.FULL_TRANSITIVE}
 )
 
@@ -57,7 +57,7 @@ def check(new_text: str, earlier: Sequence[str], level: Compatibility) -> None:
     if level is Compatibility.NONE:
         return
     problems: list[Problem] = []
-    for text in earlier if level in _TRANSITIVE else earlier[-1:]:
+    for text in earlier if level in TRANSITIVE else earlier[-1:]:
         old = _Schema(text)
         if level in _BACKWARD:
             problems += _Resolution(reader=new, writer=old, new_reads=True).problems()

@@ -113,7 +113,7 @@ class EventTypes:
             "compacted": compacted,
         }
         asked = {setting: value for setting, value in asked.items() if value is not None}
-        listed = None if attributes is None else canonical(attributes)
+        listed = None if attributes is None else self._listed(topic, attributes)
 
         def decide(view: CatalogView) -> Changes[Registered]:
             existing_workspace(view, workspace)
@@ -198,7 +198,7 @@ class EventTypes:
         """
         topic = topics.event_topic(workspace, namespace, code)
         asked: dict[str, object] = {
-            "declared": None if attributes is None else canonical(attributes),
+            "declared": None if attributes is None else self._listed(topic, attributes),
             "name": name,
             "description": description,
             "effective_partitions": partitions,
@@ -264,7 +264,7 @@ class EventTypes:
         """
         topic = topics.event_topic(workspace, namespace, code)
         asked: dict[str, object] = {
-            "attributes": None if attributes is None else canonical(attributes),
+            "attributes": None if attributes is None else self._listed(topic, attributes),
             "name": name,
             "description": description,
             "version": version,
@@ -324,6 +324,13 @@ class EventTypes:
             return Changes(delete=[each.key for each in gone], result=None)
 
         await self._writer.write(decide)
+
+    def _listed(self, topic: str, attributes: Sequence[Attribute]) -> tuple[Attribute, ...]:
+        """A list of attributes as it is kept; refused here if it is too long, before it costs anything."""
+        found = self._catalog.view.event_type(topic)
+        if self._writer.bounds is not None:
+            self._writer.bounds.check_attributes(len(attributes), 0 if found is None else len(found.attributes))
+        return canonical(attributes)
 
     async def _have_topic(self, event_type: EventType) -> bool:
         """See that the topic exists with at least as many partitions as the type is to use; whether it did before."""

@@ -15,10 +15,14 @@ if TYPE_CHECKING:
 
     from backbone.catalog.indexes import RegisteredSchema
     from backbone.catalog.view import CatalogView
-    from schemas.event_type import EventType, Registration
+    from schemas.event_type import Attribute, EventType, Registration
 
 MOST_PARTITIONS = 1_000
 """Of one event type: a slip of the keyboard must not fill the cluster."""
+
+
+MOST_ATTRIBUTES = 20_000
+"""That one change may look at: all other changes wait for it, some 50 µs for each."""
 
 
 def existing_event_type(view: CatalogView, topic: str) -> EventType:
@@ -83,8 +87,19 @@ def evolved(
     versions = view.subject_versions(event_type.subject)
     schema = view.next_schema(event_type.subject, text)
     is_new = schema not in versions
+    _check_work(event_type, attributes, versions)
     # An earlier one is not thereby compatible with what came after it.
     if versions and schema != versions[-1] and schema.id != event_type.schema_id:
         compatibility.check(text, [each.text for each in versions], event_type.compatibility)
     changed = msgspec.structs.replace(event_type, attributes=attributes, schema_id=schema.id)
     return changed, [schema] if is_new else []
+
+
+def _check_work(event_type: EventType, attributes: Sequence[Attribute], versions: Sequence[RegisteredSchema]) -> None:
+    """Refuse to compare with so many versions that all other changes would wait for it."""
+    if event_type.compatibility in compatibility.TRANSITIVE and len(attributes) * len(versions) > MOST_ATTRIBUTES:
+        raise Conflict(
+            f"the event type has {len(versions):,} versions with up to {len(attributes):,} attributes, and its level "
+            f"{event_type.compatibility.value} compares a new one with each of them: too many. Choose a level that is "
+            "not transitive, or register a new event type"
+        )

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from backbone.catalog.evolution import evolved, existing_event_type
+from backbone.catalog.evolution import MOST_ATTRIBUTES, evolved, existing_event_type
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.attributes import canonical
-from schemas.errors import Conflict, InvalidRequest, NotFound, Problem
+from schemas.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,10 +57,13 @@ class ExchangeEventTypes:
             Conflict: another registration has one of the attributes with another type, or the event type is open.
             IncompatibleSchema: a new schema breaks the compatibility level of its event type.
         """
+        if self._writer.bounds is not None:
+            self._writer.bounds.check_attributes(len(attributes))
         listed = canonical(attributes)
 
         def decide(view: CatalogView) -> Changes[list[Registration]]:
             found = _registrations(view, client, code, namespace, kind)
+            _check_work(view, found, len(listed))
             if code is not None and not found:
                 raise NotFound(f"{code} is not registered by this endpoint.")
             now = timestamps.now()
@@ -92,6 +95,19 @@ class ExchangeEventTypes:
             return _changes(view, [], found, bool(found))
 
         return await self._writer.write(decide)
+
+
+def _check_work(view: CatalogView, registrations: Sequence[Registration], attributes: int) -> None:
+    """Refuse a change of so many event types that all other changes would wait for it."""
+    topics = {each.topic for each in registrations}
+    found = [view.event_type(topic) for topic in topics]
+    work = sum(max(attributes, 0 if each is None else len(each.attributes)) for each in found)
+    if len(topics) > 1 and work > MOST_ATTRIBUTES:
+        message = (
+            f"{len(topics):,} event types would change with {work:,} attributes together; one change may touch "
+            f"{MOST_ATTRIBUTES:,}. Name the event type, and change one after the other."
+        )
+        raise PayloadTooLarge(message, [Problem(path="attributes", message=message)])
 
 
 def _registrations(

@@ -37,6 +37,10 @@ class Group:
         """The keys listed, in the order they were added."""
         return tuple(self._keys.get((name, of), ()))
 
+    def count(self, name: str, of: str) -> int:
+        """How many keys are listed."""
+        return len(self._keys.get((name, of), ()))
+
     def add(self, name: str, of: str, key: str) -> None:
         """List a key that is not listed yet."""
         self._changeable((name, of))[key] = None

@@ -62,6 +62,15 @@ class CatalogView:
         """The resource with a catalog record key."""
         return self._resources.get(key)
 
+    def count_of(self, relation: str, of: str) -> int:
+        """How many resources one list has, without reading them; see ``_relations``."""
+        return self._group.count(relation, of)
+
+    def listed(self, relation: str, of: str) -> Iterator[Resource]:
+        """The resources of one list."""
+        found = (self._resources.get(key) for key in self._group.keys(relation, of))
+        return (each for each in found if each is not None)
+
     def __len__(self) -> int:
         return len(self._resources)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import queue
 import random
 import threading
 import time
@@ -14,6 +13,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from backbone.catalog import records
+from backbone.catalog.bounds import WRITE_BYTES, check_size
+from backbone.catalog.write_queue import WORKSPACE, WriteQueue
 from backbone.kafka.records import dead_letter
 from backbone.kafka.transaction import TransactionalProducer
 from schemas import topics
@@ -24,6 +25,7 @@ from schemas.ids import new_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from backbone.catalog.bounds import CatalogBounds
     from backbone.catalog.indexes import RegisteredSchema
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
@@ -38,6 +40,9 @@ T = TypeVar("T")
 
 _MOST_TOGETHER = 200
 """Queued writes that one transaction takes."""
+
+_MOST_SECONDS = 0.05
+"""To decide on the writes of one transaction; what is left waits for the next one, each workspace in its turn."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.5
 """Seconds to back off after the first and after many fencings, before jitter."""
@@ -81,11 +86,12 @@ records, called with the catalog after them."""
 
 
 class _Plan(NamedTuple):
-    """What a write comes to: its result, the catalog's records, and those of other topics."""
+    """What a write comes to: its result, the catalog's records, those of other topics, and the bytes of all."""
 
     result: Any
     records: list[Record]
     others: list[Record]
+    size: int
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -100,11 +106,12 @@ class _Write:
     error: Exception | None = None
     expected: int = 0
     in_doubt: bool = False
+    size: int = 0
 
     def decide(self, draft: CatalogView) -> list[Record]:
-        self.result, self.error, self.expected, self.in_doubt = None, None, 0, False
+        self.result, self.error, self.expected, self.in_doubt, self.size = None, None, 0, False, 0
         try:
-            self.result, produced, others = self.plan(draft, self.id)
+            self.result, produced, others, self.size = self.plan(draft, self.id)
         except Exception as error:  # noqa: BLE001  # the caller's own: handed back to whoever asked for the write
             self.error = error
             return []
@@ -141,9 +148,10 @@ class CatalogWriter:
         timeout: seconds after which a write is given up.
         consequences: of every write.
         destinations: which URLs may be registered; None allows all, for a writer that users ask for nothing.
+        bounds: how much clients may have; None for a writer that users ask for nothing.
 
     Attributes:
-        destinations: for those that decide on writes.
+        destinations, bounds: for those that decide on writes.
     """
 
     def __init__(
@@ -154,13 +162,15 @@ class CatalogWriter:
         timeout: float = 4.5,
         consequences: Sequence[Consequence] = (),
         destinations: Destinations | None = None,
+        bounds: CatalogBounds | None = None,
     ) -> None:
         self.destinations = destinations or Destinations(ANYWHERE)
         self._catalog = catalog
         self._consequences = consequences
         self._settings = settings
         self._timeout = timeout
-        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self.bounds = bounds
+        self._queue: WriteQueue[_Write] = WriteQueue()
         self._producer: TransactionalProducer | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
@@ -175,7 +185,7 @@ class CatalogWriter:
     def stop(self) -> None:
         """Finish the writes that are queued and give up the producer; further ones are refused."""
         self._stopped = True
-        self._queue.put(None)
+        self._queue.close()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -188,20 +198,26 @@ class CatalogWriter:
 
         Raises:
             Unavailable: it is not known to have been written within the timeout.
-            PayloadTooLarge: a record is larger than Kafka takes.
+            PayloadTooLarge: it is larger than one write may be.
+            QuotaExceeded: a client or workspace would have more than it may.
         """
 
         def plan(draft: CatalogView, write_id: str) -> _Plan:
             changes = decide(draft)
+            if self.bounds is not None:
+                self.bounds.check(draft, changes.put)
+            # The size is known before anything is sent, and before the next write is decided.
+            produced = changes.to_records(write_id)
+            size = check_size(produced)
             following = [each(draft, changes) for each in self._consequences]
             changes.apply_to(draft)
             others = [record for each in following for record in each(draft)]
-            return _Plan(changes.result, changes.to_records(write_id), others)
+            return _Plan(changes.result, produced, others, size)
 
         if self._stopped:
             raise Unavailable("the catalog writer has been stopped")
         write = _Write(plan=plan, deadline=time.monotonic() + self._timeout)
-        self._queue.put(write)
+        self._queue.put(WORKSPACE.get(), write)
         try:
             result: T = await asyncio.wait_for(asyncio.wrap_future(write.future), self._timeout)
         except TimeoutError as error:
@@ -210,7 +226,8 @@ class CatalogWriter:
 
     def _repair_soon(self) -> None:
         """Have a transaction, even if there is nothing else to write."""
-        self._queue.put(_Write(plan=lambda _draft, _id: _Plan(None, [], []), deadline=time.monotonic() + self._timeout))
+        nothing = _Plan(None, [], [], 0)
+        self._queue.put("", _Write(plan=lambda _draft, _id: nothing, deadline=time.monotonic() + self._timeout))
 
     def _repairs(self, draft: CatalogView, write_id: str) -> list[Record]:
         """Set aside what cannot be read, and restore what its key said before."""
@@ -224,46 +241,35 @@ class CatalogWriter:
         return produced
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
-            writes, stopping = self._take()
+        while taken := self._queue.take(_MOST_TOGETHER):
+            workspaces = {id(write): workspace for workspace, write in taken}
+            writes = [write for _, write in taken]
             try:
-                self._write_all(writes)
+                left = self._write_all(writes)
             except Exception as error:
                 log.exception("catalog write failed")
                 for write in writes:
                     if not write.future.done():
                         write.fail(error)
+            else:
+                self._queue.put_back([(workspaces[id(write)], write) for write in left])
         self._release()
 
-    def _take(self) -> tuple[list[_Write], bool]:
-        """The queued writes, at least one unless stopping, and whether to stop after them."""
-        taken: list[_Write] = []
-        found = self._queue.get()
-        while found is not None:
-            taken.append(found)
-            if len(taken) == _MOST_TOGETHER or self._queue.empty():
-                break
-            found = self._queue.get()
-        return taken, found is None
-
-    def _write_all(self, writes: list[_Write]) -> None:
-        """Write together; again after losing the lock, until done or given up."""
+    def _write_all(self, writes: list[_Write]) -> list[_Write]:
+        """Write together; again after losing the lock, until done or given up. Returns those left for another turn."""
         fenced = 0
         while writes := self._still_wanted(writes):
             try:
                 self._hold_lock()
                 self._catalog.catch_up(self._timeout)
                 writes = self._without_committed(writes)
-                self._transact(writes)
+                return self._transact(writes)
             except PayloadTooLarge as error:
                 self._give_up_transaction()
                 if len(writes) == 1:
                     writes[0].fail(error)
-                    return
-                for write in writes:
-                    self._write_all([write])
-                return
+                    return []
+                return [left for write in writes for left in self._write_all([write])]
             except Unavailable as error:
                 self._release()
                 fenced += 1
@@ -271,8 +277,7 @@ class CatalogWriter:
                     "catalog write: trying again", extra={"reason": str(error), "fenced": isinstance(error, Fenced)}
                 )
                 time.sleep(random.uniform(0.3, 1) * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**fenced))
-            else:
-                return
+        return []
 
     def _still_wanted(self, writes: list[_Write]) -> list[_Write]:
         wanted = []
@@ -305,14 +310,22 @@ class CatalogWriter:
                 rest.append(write)
         return rest
 
-    def _transact(self, writes: list[_Write]) -> None:
+    def _transact(self, writes: list[_Write]) -> list[_Write]:
+        """Write in one transaction as many as fit, and return the others."""
         producer = self._producer
         if producer is None:
-            return
+            return []
         draft = self._catalog.view.copy()
         repair_id = new_id()
         repairs = self._repairs(draft, repair_id)
-        produced = repairs + [record for write in writes for record in write.decide(draft)]
+        produced, decided = list(repairs), 0
+        ends, size = time.monotonic() + _MOST_SECONDS, 0
+        for decided, write in enumerate(writes, 1):  # noqa: B007  # how many there were
+            produced += write.decide(draft)
+            size += write.size
+            if size > WRITE_BYTES or time.monotonic() > ends:
+                break
+        writes, left = writes[:decided], writes[decided:]
         if produced:
             producer.begin()
             for record in self._catalog.authenticity.sign(produced):
@@ -325,6 +338,7 @@ class CatalogWriter:
             raise Unavailable("the catalog's reader has not come to what was written")
         for write in writes:
             write.settle()
+        return left
 
     def _give_up_transaction(self) -> None:
         try:

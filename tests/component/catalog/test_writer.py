@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
+from backbone.catalog.write_queue import WORKSPACE
 from backbone.catalog.writer import Changes
+from backbone.kafka.transaction import TransactionalProducer
 from schemas.access import Workspace
 from schemas.errors import AlreadyExists, PayloadTooLarge
 from schemas.ids import new_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
+    from backbone.kafka.records import Record
     from tests.component.catalog.conftest import Node, NodeFactory
 
 
@@ -96,3 +102,56 @@ async def test_a_record_that_is_too_large_fails_alone(node: Node, unique: str) -
     outcomes = await asyncio.gather(node.writer.write(too_large), create(node.writer, unique), return_exceptions=True)
     assert isinstance(outcomes[0], PayloadTooLarge)
     assert node.catalog.view.workspace(unique) == outcomes[1]
+
+
+async def test_a_write_that_is_too_large_is_refused_alone_and_before_anything_is_sent(node: Node, unique: str) -> None:
+    records: list[bytes | None] = []
+    produce = TransactionalProducer.produce
+
+    def noted(self: TransactionalProducer, record: Record) -> None:
+        records.append(record.key)
+        produce(self, record)
+
+    def large(_: CatalogView) -> Changes[None]:
+        workspaces = [a_workspace(f"{unique}-{number}-{'x' * 900_000}") for number in range(5)]
+        return Changes(put=workspaces, result=None)
+
+    def one(_: CatalogView) -> Changes[None]:
+        return Changes(put=[a_workspace("x" * 1_100_000)], result=None)
+
+    await create(node.writer, f"{unique}-first")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(TransactionalProducer, "produce", noted)
+        outcomes = await asyncio.gather(
+            node.writer.write(large), node.writer.write(one), create(node.writer, unique), return_exceptions=True
+        )
+    assert [type(each) for each in outcomes] == [PayloadTooLarge, PayloadTooLarge, Workspace]
+    assert records == [f"workspace/{unique}".encode()]
+
+
+async def test_one_workspaces_slow_writes_do_not_hold_up_anothers(node: Node, unique: str) -> None:
+    await create(node.writer, f"{unique}-first")
+    finished: list[str] = []
+
+    def slow(number: int) -> Callable[[CatalogView], Changes[None]]:
+        def decide(_: CatalogView) -> Changes[None]:
+            time.sleep(0.06)
+            return Changes(put=[a_workspace(f"{unique}-slow-{number}")], result=None)
+
+        return decide
+
+    async def attack(number: int) -> None:
+        WORKSPACE.set("attacker")
+        await node.writer.write(slow(number))
+        finished.append("attacker")
+
+    async def work() -> None:
+        WORKSPACE.set("victim")
+        await create(node.writer, unique)
+        finished.append("victim")
+
+    attacks = [asyncio.create_task(attack(number)) for number in range(20)]
+    await asyncio.sleep(0)
+    await asyncio.create_task(work())
+    assert finished.count("attacker") <= 5
+    await asyncio.gather(*attacks)

@@ -1,0 +1,167 @@
+"""How much one client may have in the catalog, and how large one write may be: one place for every API family."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from schemas.access import ApiKey, Client
+from schemas.errors import PayloadTooLarge, Problem, QuotaExceeded
+from schemas.event_type import EventType, Registration
+from schemas.family_record import FamilyRecord
+from schemas.subscription import Endpoint, EventFilter, Subscription
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from backbone.catalog.view import CatalogView
+    from backbone.kafka.records import Record
+    from schemas.resources import Resource
+
+RECORD_BYTES = 1_000_000
+"""Of one record: less than any broker refuses by default."""
+
+WRITE_BYTES = 4_000_000
+"""Of all records of one write."""
+
+
+class CatalogBounds(BaseSettings):
+    """Environment names are ``HEADRACE_MAX_<NAME>``. What is there already stays, past a bound too.
+
+    Attributes:
+        endpoints, filters, subscriptions: that one client may have; those without a client count together.
+        event_types: that one client may be registered for.
+        keys: API keys that one client may have.
+        attributes: of one event type, or of one registration.
+        workspace_event_types: in one workspace.
+        workspace_clients: in one workspace.
+        workspace_records: of one kind that a family keeps of its own (systems, contracts, roles), in one workspace.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="HEADRACE_MAX_", frozen=True, extra="ignore", env_ignore_empty=True, populate_by_name=True
+    )
+
+    endpoints: int = Field(10_000, ge=1)
+    filters: int = Field(10_000, ge=1)
+    subscriptions: int = Field(20_000, ge=1)
+    event_types: int = Field(1_000, ge=1)
+    keys: int = Field(500, ge=1)
+    attributes: int = Field(1_000, ge=1)
+    workspace_event_types: int = Field(5_000, ge=1)
+    workspace_clients: int = Field(10_000, ge=1)
+    workspace_records: int = Field(10_000, ge=1)
+
+    def check(self, view: CatalogView, put: Sequence[Resource]) -> None:
+        """Check what a write puts against the catalog before it.
+
+        Raises:
+            QuotaExceeded: a client or a workspace would have more than it may.
+            PayloadTooLarge: an event type or a registration would have more attributes than it may.
+        """
+        added: Counter[_Counted] = Counter()
+        for resource in put:
+            if isinstance(resource, EventType | Registration):
+                before = view.get(resource.key)
+                known = before.attributes if isinstance(before, EventType | Registration) else ()
+                self.check_attributes(len(resource.attributes), len(known))
+            if view.get(resource.key) is None and (counted := _counted(view, put, resource)) is not None:
+                added[counted] += 1
+        for counted, count in added.items():
+            most: int = getattr(self, counted.setting)
+            # The length of the list is at hand; only past the bound it matters whose they are.
+            if view.count_of(counted.relation, counted.of) + count <= most:
+                continue
+            present = sum(
+                counted.owner is _ALL or _owner(view, (), each) == counted.owner
+                for each in view.listed(counted.relation, counted.of)
+            )
+            if present + count > most:
+                name = f"HEADRACE_MAX_{counted.setting.upper()}"
+                raise QuotaExceeded(f"{_WHOSE[counted.setting]} at most {most:,} are allowed ({name}).")
+
+    def check_attributes(self, count: int, before: int = 0) -> None:
+        """Check how many attributes an event type or a registration is to have, ``before`` of which it has now.
+
+        Raises:
+            PayloadTooLarge: they are more than it may have, and more than it has.
+        """
+        if count > max(before, self.attributes):
+            message = f"An event type may have {self.attributes:,} attributes (HEADRACE_MAX_ATTRIBUTES), not {count:,}."
+            raise PayloadTooLarge(message, [Problem(path="$.attributes", message=message)])
+
+
+def check_size(produced: Iterable[Record]) -> int:
+    """Return the size of a write's records in bytes.
+
+    Raises:
+        PayloadTooLarge: one of them, or all together, are larger than may be.
+    """
+    sizes = [len(record.value or b"") + len(record.key or b"") for record in produced]
+    if max(sizes, default=0) > RECORD_BYTES:
+        raise PayloadTooLarge(f"What would be kept is too large: {max(sizes):,} bytes; at most {RECORD_BYTES:,} are.")
+    if sum(sizes) > WRITE_BYTES:
+        raise PayloadTooLarge(f"One change may write {WRITE_BYTES:,} bytes; this one would write {sum(sizes):,}.")
+    return sum(sizes)
+
+
+class _Counted(NamedTuple):
+    """What a bound counts: the setting, the list of the catalog view that it is about, and whose of it."""
+
+    setting: str
+    relation: str
+    of: str
+    owner: str | None
+
+
+_ALL = "*"
+"""In place of an owner: everything in the list counts."""
+
+_WHOSE = {
+    "endpoints": "This client cannot have more endpoints:",
+    "filters": "This client cannot have more event filters:",
+    "subscriptions": "This client cannot have more subscriptions:",
+    "event_types": "This client cannot be registered for more event types:",
+    "keys": "This client cannot have more API keys:",
+    "workspace_event_types": "The workspace cannot have more event types:",
+    "workspace_clients": "The workspace cannot have more clients:",
+    "workspace_records": "The workspace cannot have more of these:",
+}
+
+
+def _counted(view: CatalogView, put: Sequence[Resource], resource: Resource) -> _Counted | None:
+    owner = _owner(view, put, resource)
+    found: tuple[str, str, str, str | None] | None = None
+    match resource:
+        case Endpoint():
+            found = ("endpoints", "endpoints", resource.workspace, owner)
+        case EventFilter():
+            found = ("filters", "event_filters", resource.workspace, owner)
+        case Subscription():
+            found = ("subscriptions", "subscriptions", resource.workspace, owner)
+        case Registration():
+            found = ("event_types", "registrations_of", resource.client, _ALL)
+        case ApiKey():
+            found = ("keys", "api_keys", resource.client, _ALL)
+        case EventType():
+            found = ("workspace_event_types", "event_types", resource.workspace, _ALL)
+        case Client():
+            found = ("workspace_clients", "clients", resource.workspace, _ALL)
+        case FamilyRecord():
+            relation = f"{resource.family}/{resource.collection}"
+            found = ("workspace_records", relation, resource.workspace, _ALL)
+        case _:
+            pass
+    return None if found is None else _Counted(*found)
+
+
+def _owner(view: CatalogView, put: Sequence[Resource], resource: Resource) -> str | None:
+    """The client that a resource counts for; a subscription counts for that of its endpoint."""
+    if isinstance(resource, Subscription):
+        key = f"endpoint/{resource.endpoint}"
+        endpoint = view.get(key) or next((each for each in put if each.key == key), None)
+        return endpoint.client if isinstance(endpoint, Endpoint) else None
+    return resource.client if isinstance(resource, Endpoint | EventFilter) else None

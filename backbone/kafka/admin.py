@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not re-exported for mypy
+    AclOperation,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
@@ -120,6 +121,22 @@ class Admin:
         if "min.insync.replicas" not in found:
             raise Unavailable(f"{doing}: this Kafka does not say")
         return int(found["min.insync.replicas"].value), len(brokers)
+
+    def is_unrestricted_now(self) -> bool:
+        """Whether this client may even act as a broker: Kafka has no authorizer, or the client is a superuser.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        doing = "ask what is allowed"
+        try:
+            asked = self._client.describe_cluster(include_authorized_operations=True, request_timeout=self._timeout)
+            allowed = asked.result(self._timeout + 1).authorized_operations
+        except KafkaException as exception:
+            raise failure(exception, doing) from exception
+        except TimeoutError as error:
+            raise Unavailable(f"{doing}: no answer") from error
+        return AclOperation.CLUSTER_ACTION in (allowed or ())
 
     def configure_topic_now(self, topic: str, config: Mapping[str, str]) -> None:
         """Set properties of a topic that differ; the others stay.

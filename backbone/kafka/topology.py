@@ -86,6 +86,23 @@ def ensure_internal_topics_now(admin: Admin) -> None:
             # A user may not be allowed to; docs/security.md has it among what an administrator of Kafka sets.
             log.info("how long the catalog's records are kept cannot be set", extra={"error": str(error)})
     _warn_of_single_copies(admin)
+    _warn_of_open_kafka(admin)
+
+
+def _warn_of_open_kafka(admin: Admin) -> None:
+    """Say so when whoever reaches Kafka can write every topic."""
+    try:
+        is_unrestricted = admin.is_unrestricted_now()
+    except Unavailable as error:
+        log.info("whether Kafka has an authorizer is not known", extra={"error": str(error)})
+        return
+    if is_unrestricted:
+        log.warning(
+            "Kafka lets this process do everything: it has no authorizer, or HEADRACE_KAFKA_OPTIONS names a superuser. "
+            "Without an authorizer whoever reaches Kafka can read and write every topic. The catalog's records are "
+            "signed, so nobody becomes administrator that way; events, deliveries and the log can be forged. See "
+            "docs/security.md for the ACLs that planes need."
+        )
 
 
 def _warn_of_single_copies(admin: Admin) -> None:

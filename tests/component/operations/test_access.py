@@ -162,6 +162,11 @@ def test_topics_cannot_be_made_or_deleted_without_credentials(broker: Guarded) -
         assert refused(raised)
 
 
+def test_a_kafka_without_an_authorizer_is_known(broker: Guarded, kafka_bootstrap: str) -> None:
+    assert not Admin(broker.kafka).is_unrestricted_now()
+    assert Admin(KafkaSettings(bootstrap_servers=kafka_bootstrap)).is_unrestricted_now()
+
+
 def test_planes_write_and_read_with_their_credentials(broker: Guarded) -> None:
     config = broker.kafka.client_config()
     producer = Producer(config)

@@ -18,15 +18,27 @@ if TYPE_CHECKING:
 class Asked:
     """An admin that has every topic."""
 
-    def __init__(self, copies: int, brokers: int) -> None:
+    def __init__(self, copies: int, brokers: int, *, unrestricted: bool = False) -> None:
         self.settings = KafkaSettings()
         self._least = (copies, brokers)
+        self._unrestricted = unrestricted
+
+    def is_unrestricted_now(self) -> bool:
+        return self._unrestricted
 
     def ensure_topics_now(self, _specs: Sequence[Any]) -> frozenset[str]:
         return frozenset()
 
     def least_copies_now(self, _topic: str) -> tuple[int, int]:
         return self._least
+
+
+@pytest.mark.parametrize("unrestricted", [True, False])
+def test_who_starts_is_warned_of_a_kafka_that_takes_everything_from_everybody(
+    caplog: pytest.LogCaptureFixture, *, unrestricted: bool
+) -> None:
+    ensure_internal_topics_now(Asked(1, 1, unrestricted=unrestricted))  # type: ignore[arg-type]  # as much of it as is used
+    assert ("no authorizer" in caplog.text) == unrestricted
 
 
 @pytest.mark.parametrize(("copies", "brokers", "warns"), [(1, 3, True), (2, 3, False), (1, 1, False)])

@@ -1,0 +1,132 @@
+"""Each plane with a user of its own that has the rights of the table, and no other."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+
+from operations.access import Users
+from operations.broker import JarBroker
+from operations.choice import running
+from operations.guard import Guard
+from operations.jars import kafka_jars, user_cache
+from operations.java import find_java
+from operations.listeners import _options as login
+from operations.plane_acls import PLANE_ACLS
+from operations.ports import free_port
+from tests.running_gateway import TOKEN_SECRET, RunningGateway, running_gateway
+from tests.running_plane import running_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.component.connectors.receiver import Mailbox
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("jars")]
+
+PAGE = Path(__file__).parents[2] / "docs" / "security.md"
+PLANES = {
+    "processors": ("processors",),
+    "webhook": ("connector", "webhook"),
+    "websocket": ("connector", "websocket"),
+    "file": ("connector", "file"),
+}
+
+
+class Limited(NamedTuple):
+    gateway: RunningGateway
+    log: Path
+
+    def refused(self) -> list[str]:
+        """What the broker's log says of refusals to planes."""
+        return [line for line in self.log.read_text().splitlines() if "Denied" in line and "User:plane-" in line]
+
+
+@pytest.fixture(scope="module")
+def limited(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Limited]:
+    home = tmp_path_factory.mktemp("limited")
+    guard = Guard(home / "kafka", sasl_port=free_port())
+    parts: dict[str, Any] = {"java": find_java(), "jars": kafka_jars(user_cache(), print)}
+    broker = JarBroker(home / "kafka", port=free_port(), guard=guard, **parts)
+    with running(broker, home / "broker.log"), contextlib.ExitStack() as stack:
+        users = Users(broker.bootstrap_servers, guard.security.broker_options)
+        for plane, acls in PLANE_ACLS.items():
+            users.make(f"plane-{plane}", f"password-of-{plane}", acls)
+
+        def options(plane: str) -> dict[str, str]:
+            return {
+                "HEADRACE_KAFKA_OPTIONS": json.dumps(login("SCRAM-SHA-256", f"plane-{plane}", f"password-of-{plane}")),
+                "HEADRACE_WEBHOOK_ALLOW": "127.0.0.0/8",
+            }
+
+        gateway = stack.enter_context(running_gateway(broker.bootstrap_servers, home, **options("ingest")))
+        own = {
+            "HEADRACE_TOKEN_SECRET": TOKEN_SECRET,
+            "HEADRACE_REALTIME_PORT": str(free_port()),
+            "HEADRACE_FILE_MAX_AGE": "0.3",
+        }
+        for plane, command in PLANES.items():
+            stack.enter_context(running_plane(broker.bootstrap_servers, home, *command, **{**own, **options(plane)}))
+        yield Limited(gateway, home / "broker.log")
+
+
+def test_events_arrive_with_no_right_that_the_table_does_not_have(limited: Limited, mailbox: Mailbox) -> None:
+    code = f"Code{uuid4().hex}"
+    # Twice refused: through a retry tier and back.
+    mailbox.answers = [500, 200]
+    with limited.gateway.client(params={"workspace": limited.gateway.create_workspace()}) as admin:
+
+        def make(what: str, **body: Any) -> str:
+            answer = admin.post(f"/headrace/v1/{what}", json=body)
+            return str(answer.raise_for_status().json().get("id"))
+
+        make("event-types", code=code, open=True)
+        hook = make("endpoints", name="hook", url=mailbox.url, retry_schedule=[5])
+        file = make("endpoints", name="file", type="FILE")
+        chosen = make("filters", name="all", types=[{"code": code}])
+        for endpoint in (hook, file):
+            make("subscriptions", filter=chosen, endpoint=endpoint)
+        headers = {"Content-Type": "application/cloudevents+json"}
+        event = {"specversion": "1.0", "type": code, "id": "1", "source": "test", "data": {"a": 1}}
+        sent = admin.post("/headrace/v1/events", json=event, headers=headers).raise_for_status().json()["id"]
+        mailbox.wait(2)
+        admin.post("/headrace/v1/filters/dry-run", json={"types": [{"code": code}]})
+
+        def delivered() -> bool:
+            found = admin.get(f"/headrace/v1/events/{sent}")
+            tries = [one for each in found.json().get("deliveries", ()) for one in each["tries"]]
+            files = admin.get(f"/headrace/v1/endpoints/{file}/files").raise_for_status().json()["items"]
+            return found.is_success and len(tries) >= 2 and bool(files)
+
+        deadline = time.monotonic() + 120
+        while not delivered():
+            assert time.monotonic() < deadline, limited.refused()
+            time.sleep(0.2)
+    assert limited.refused() == []
+
+
+def test_the_page_shows_the_table() -> None:
+    rows = {}
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[0] in {f"`{plane}`" for plane in PLANE_ACLS}:
+            rows.setdefault(cells[0].strip("`"), set()).add((cells[1], cells[2].strip("`"), cells[3]))
+    table = {}
+    for plane, acls in PLANE_ACLS.items():
+        rights: dict[tuple[str, str], list[str]] = {}
+        for each in acls:
+            name = each.name + ("*" if each.prefixed else "")
+            rights.setdefault((each.resource.replace("_", " "), name), []).append(each.operation.replace("_", " "))
+        table[plane] = {(kind, name, ", ".join(found)) for (kind, name), found in rights.items()}
+    assert rows == table
+
+
+def test_the_table_names_no_resource_that_is_not_there() -> None:
+    assert all(re.fullmatch(r"[a-z_.*-]+", acl.name) for acls in PLANE_ACLS.values() for acl in acls)

@@ -29,6 +29,9 @@ _EVERY = (
     Acl("group", f"{OUR_GROUPS}probe-", "describe", prefixed=True),
 )
 
+_READINESS = _topic(topics.WRITE_PROBES, "write")
+"""Whether Kafka acknowledges what is written, where that is not seen from the work itself."""
+
 PLANE_ACLS: dict[str, tuple[Acl, ...]] = {
     "ingest": (
         *_EVERY,
@@ -45,6 +48,7 @@ PLANE_ACLS: dict[str, tuple[Acl, ...]] = {
     ),
     "processors": (
         *_EVERY,
+        *_READINESS,
         *_topic(EVENTS, "read", prefixed=True),
         *_topic("deliveries.", "read", "write", prefixed=True),
         *_topic(topics.ATTEMPTS, "read"),
@@ -58,6 +62,7 @@ PLANE_ACLS: dict[str, tuple[Acl, ...]] = {
     ),
     "webhook": (
         *_EVERY,
+        *_READINESS,
         *_topic(topics.WEBHOOK_DELIVERIES, "read", "write", prefixed=True),
         *_topic(topics.ATTEMPTS, "write"),
         *_topic(topics.DEAD_LETTERS, "write"),
@@ -69,6 +74,7 @@ PLANE_ACLS: dict[str, tuple[Acl, ...]] = {
     ),
     "websocket": (
         *_EVERY,
+        *_READINESS,
         *_topic(topics.WEBSOCKET_DELIVERIES, "read"),
         *_topic(topics.CHANNEL_POSITIONS, "read", "write"),
         *_topic(topics.ENDPOINT_STATE, "read", "write"),
@@ -77,6 +83,7 @@ PLANE_ACLS: dict[str, tuple[Acl, ...]] = {
     ),
     "file": (
         *_EVERY,
+        *_READINESS,
         *_topic(topics.FILE_DELIVERIES, "read"),
         *_topic(topics.ATTEMPTS, "write"),
         *_topic(topics.DEAD_LETTERS, "write"),

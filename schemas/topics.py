@@ -17,6 +17,7 @@ ATTEMPTS = "attempts"
 ENDPOINT_STATE = "endpoint-state"
 IDEMPOTENCY = "idempotency"
 CHANNEL_POSITIONS = "channel-positions"
+WRITE_PROBES = "write-probes"
 
 RETRY_TIERS: dict[int, str] = {
     5: "deliveries.webhook.retry.5s",

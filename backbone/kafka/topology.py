@@ -31,6 +31,8 @@ _DELIVERY_BYTES = _EVENT_BYTES + MAX_HEADER_BYTES
 
 _TIER_PARTITIONS = 2
 _IDEMPOTENCY_PARTITIONS = 4
+_PROBE_PARTITIONS = 2
+_PROBES_KEPT = 3_600
 
 
 def internal_topics(settings: KafkaSettings) -> list[TopicSpec]:
@@ -51,6 +53,7 @@ def internal_topics(settings: KafkaSettings) -> list[TopicSpec]:
         TopicSpec(topics.ROUTING_RECEIPTS, _TIER_PARTITIONS, kept),
         TopicSpec(topics.ENDPOINT_STATE, 1, _COMPACT | _LOG_APPEND_TIME),
         TopicSpec(topics.CHANNEL_POSITIONS, 1, _COMPACT | _LOG_APPEND_TIME),
+        TopicSpec(topics.WRITE_PROBES, _PROBE_PARTITIONS, _retention(_PROBES_KEPT)),
         TopicSpec(
             topics.IDEMPOTENCY,
             _IDEMPOTENCY_PARTITIONS,

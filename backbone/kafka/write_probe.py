@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from backbone.kafka.settings import KafkaSettings
 
-_KEY = b"probe"
-
 _POLL = 0.1
 """Seconds."""
 
@@ -29,7 +27,7 @@ _NO_ANSWER = "no answer"
 
 
 class WriteProbe:
-    """Writes tombstones to the topic ``idempotency``; its readers pass over them. For one thread at a time.
+    """Writes empty records to a topic that nobody reads. For one thread at a time.
 
     Args:
         settings: how to reach Kafka.
@@ -65,10 +63,10 @@ class WriteProbe:
         self._writes += 1
         self._why = _NO_ANSWER
         try:
-            found = self._client.list_topics(topics.IDEMPOTENCY, timeout=self._seconds).topics[topics.IDEMPOTENCY]
+            found = self._client.list_topics(topics.WRITE_PROBES, timeout=self._seconds).topics[topics.WRITE_PROBES]
             for number in found.partitions:
                 delivered = partial(self._delivered, self._writes)
-                self._client.produce(topics.IDEMPOTENCY, None, _KEY, number, on_delivery=delivered)
+                self._client.produce(topics.WRITE_PROBES, partition=number, on_delivery=delivered)
         except KafkaException as error:
             raise failure(error, "write a probe") from error
         while time.monotonic() < deadline:

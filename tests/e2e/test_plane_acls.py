@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from operations.access import Users
@@ -43,6 +44,8 @@ PLANES = {
 class Limited(NamedTuple):
     gateway: RunningGateway
     log: Path
+    ports: dict[str, int]
+    """Where each plane but ingest says whether it is ready."""
 
     def refused(self) -> list[str]:
         """What the broker's log says of refusals to planes."""
@@ -67,14 +70,18 @@ def limited(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
             }
 
         gateway = stack.enter_context(running_gateway(broker.bootstrap_servers, home, **options("ingest")))
+        ports = {plane: free_port() for plane in PLANES}
         own = {
             "HEADRACE_TOKEN_SECRET": TOKEN_SECRET,
-            "HEADRACE_REALTIME_PORT": str(free_port()),
+            "HEADRACE_REALTIME_PORT": str(ports["websocket"]),
+            "HEADRACE_PROCESSORS_WEB_PORT": str(ports["processors"]),
             "HEADRACE_FILE_MAX_AGE": "0.3",
         }
         for plane, command in PLANES.items():
-            stack.enter_context(running_plane(broker.bootstrap_servers, home, *command, **{**own, **options(plane)}))
-        yield Limited(gateway, home / "broker.log")
+            port = {} if plane == "websocket" else {"HEADRACE_CONNECTOR_METRICS_PORT": str(ports[plane])}
+            variables = {**own, **port, **options(plane)}
+            stack.enter_context(running_plane(broker.bootstrap_servers, home, *command, **variables))
+        yield Limited(gateway, home / "broker.log", ports)
 
 
 def test_events_arrive_with_no_right_that_the_table_does_not_have(limited: Limited, mailbox: Mailbox) -> None:
@@ -109,6 +116,8 @@ def test_events_arrive_with_no_right_that_the_table_does_not_have(limited: Limit
         while not delivered():
             assert time.monotonic() < deadline, limited.refused()
             time.sleep(0.2)
+    ready = {plane: httpx.get(f"http://127.0.0.1:{port}/readyz").text for plane, port in limited.ports.items()}
+    assert {plane: json.loads(said)["status"] for plane, said in ready.items()} == dict.fromkeys(PLANES, "ready"), ready
     assert limited.refused() == []
 
 

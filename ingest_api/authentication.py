@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from backbone.catalog.write_queue import WORKSPACE
+from backbone.workspace_queue import WORKSPACE
 from schemas.access import Client, KeyUse, Realm
 from schemas.errors import Unauthenticated
 

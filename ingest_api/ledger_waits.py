@@ -7,9 +7,9 @@ import functools
 import logging
 import threading
 from concurrent.futures import Executor, Future
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from backbone.workspace_queue import WORKSPACE, WorkspaceQueue
 from schemas.errors import LedgerUnavailable, Misconfigured, Unavailable
 
 if TYPE_CHECKING:
@@ -27,24 +27,25 @@ _START_SECONDS = 5.0
 
 _RETRY_SECONDS = 1.0
 
-_AT_ONCE = 8
+_AT_ONCE, _AT_ONCE_OF_WORKSPACE = 8, 4
 """Questions that are put to the ledger at the same time; the others wait for one of them to be answered."""
 
 
 class LedgerThreads(Executor):
     """Threads for the ledger alone: while a database hangs, all else that blocks has others.
 
+    Workspaces take turns, and none has all of the threads: one that asks for much does not keep the others waiting.
     Nobody waits for them at the end of the process either, as for those of the standard library's pool.
     """
 
     def __init__(self) -> None:
-        self._questions: SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = SimpleQueue()
+        self._questions: WorkspaceQueue[tuple[Future[Any], Callable[[], Any]]] = WorkspaceQueue(_AT_ONCE_OF_WORKSPACE)
         self._started = 0
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have it called on one of the threads, as soon as one is free. From one thread only."""
+        """Have it called on one of the threads, as soon as one is free for the workspace. From one thread only."""
         future: Future[T] = Future()
-        self._questions.put((future, functools.partial(fn, *args, **kwargs)))
+        self._questions.put(WORKSPACE.get(), (future, functools.partial(fn, *args, **kwargs)))
         if self._started < _AT_ONCE:
             self._started += 1
             threading.Thread(target=self._answer, name=f"ledger-{self._started}", daemon=True).start()
@@ -52,7 +53,7 @@ class LedgerThreads(Executor):
 
     def _answer(self) -> None:
         while True:
-            _settle(*self._questions.get())
+            self._questions.done(_answer_next(self._questions))
 
 
 async def answered(question: Callable[[], T], *, seconds: float, threads: Executor | None = None) -> T:
@@ -103,6 +104,12 @@ async def _made(ledger: LedgerWriter, threads: Executor | None) -> None:
             return
         else:
             return
+
+
+def _answer_next(questions: WorkspaceQueue[tuple[Future[Any], Callable[[], Any]]]) -> str:
+    ((workspace, question),) = questions.take(1)
+    _settle(*question)
+    return workspace
 
 
 def _settle(future: Future[Any], question: Callable[[], Any]) -> None:

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from backbone.publisher import IdempotencyKey
     from ingest_api.settings import IngestSettings
     from ingest_api.wire import Receive
+    from schemas.budget import AnswerBudget
     from schemas.event import EventDraft, Receipt
     from schemas.event_search import EventSearch, FoundEvent
     from schemas.reading import ReadScope
@@ -316,14 +317,22 @@ class Gateway:
         return await self._ask(lambda: self._searches.count(scope, search))
 
     async def find_events(
-        self, scope: ReadScope, search: EventSearch, *, offset: int, limit: int, by_time: bool, newest_first: bool
+        self,
+        scope: ReadScope,
+        search: EventSearch,
+        *,
+        offset: int,
+        limit: int,
+        by_time: bool,
+        newest_first: bool,
+        budget: AnswerBudget,
     ) -> tuple[FoundEvent, ...]:
         """A part of what the reader may see of what a search finds, ordered by when it happened or else was accepted.
 
         Raises:
             Unavailable: the ledger cannot be read.
         """
-        page = functools.partial(self._searches.page, scope, search, offset=offset, limit=limit)
+        page = functools.partial(self._searches.page, scope, search, offset=offset, limit=limit, budget=budget)
         return await self._ask(lambda: page(by_time=by_time, newest_first=newest_first))
 
     async def dry_run(self, scope: ReadScope, event_filter: EventFilter, *, last: int) -> list[Looked]:

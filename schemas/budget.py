@@ -9,9 +9,10 @@ A step takes about 0.1 µs: one test of one short value.
 
 from __future__ import annotations
 
+import threading
 import time
 
-from schemas.errors import WorkExceeded
+from schemas.errors import InvalidRequest, WorkExceeded
 
 CONDITION_TESTS = 1_000
 """That a new filter's condition may hold: every operator, every list of literals, every nested object is one."""
@@ -24,6 +25,15 @@ EVENT_STEPS = 200_000
 
 LEAST_SHARE = 1_000
 """Steps that a client has for one event, however many clients share."""
+
+ANSWER_VALUES = 15_000
+"""Items and their members in one answer whose parts the caller chooses, all its lists together."""
+
+ANSWER_CHARACTERS = 32 * 1024 * 1024
+"""Of text in one answer, likewise."""
+
+PAGE_BYTES = 4_000_000
+"""Of resources on one page of a list, or those of one resource: the page ends early, and its cursor goes on."""
 
 _STEPS_BETWEEN_LOOKS = 2_000
 """After so many steps a ``TimedWork`` looks at the clock."""
@@ -79,3 +89,33 @@ class TimedWork(Work):
         self.left += granted
         if self.left < 0:
             raise WorkExceeded("it would take too many steps")
+
+
+class AnswerBudget:
+    """Values and characters that one answer may still hold, over all of its parts. From any thread.
+
+    Args:
+        values: the limit of items and their members in all lists together.
+        characters: the limit of text.
+    """
+
+    def __init__(self, values: int = ANSWER_VALUES, characters: int = ANSWER_CHARACTERS) -> None:
+        self._values = self._values_left = values
+        self._characters = self._characters_left = characters
+        self._lock = threading.Lock()
+
+    def take(self, *, values: int = 0, characters: int = 0) -> None:
+        """Take what a part of the answer needs, before it is built.
+
+        Raises:
+            InvalidRequest: there is not so much left, or there was not for another part.
+        """
+        with self._lock:
+            self._values_left -= values
+            self._characters_left -= characters
+            if self._values_left >= 0 and self._characters_left >= 0:
+                return
+        raise InvalidRequest(
+            f"One answer may have {self._values:,} values and {self._characters:,} characters in all of its fields "
+            "together: ask for fewer at a time."
+        )

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from backbone.catalog import records
 from backbone.catalog.bounds import WRITE_BYTES, check_size
-from backbone.catalog.write_queue import WORKSPACE, WriteQueue
 from backbone.kafka.records import dead_letter
 from backbone.kafka.transaction import TransactionalProducer
+from backbone.workspace_queue import WORKSPACE, WorkspaceQueue
 from schemas import topics
 from schemas.destinations import ANYWHERE, Destinations
 from schemas.errors import Fenced, PayloadTooLarge, Unavailable
@@ -170,7 +170,7 @@ class CatalogWriter:
         self._settings = settings
         self._timeout = timeout
         self.bounds = bounds
-        self._queue: WriteQueue[_Write] = WriteQueue()
+        self._queue: WorkspaceQueue[_Write] = WorkspaceQueue()
         self._producer: TransactionalProducer | None = None
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from schemas.budget import ANSWER_CHARACTERS
 from schemas.errors import CorruptRecord, InvalidRequest, LedgerUnavailable, Unavailable
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine, Row, Select
 
-MOST_DATA = 32 * 1024 * 1024
+    from schemas.budget import AnswerBudget
+
+MOST_DATA = ANSWER_CHARACTERS
 """Characters of text in one page of events."""
 
 _AT_ONCE = 10
@@ -36,15 +39,22 @@ def read_rows(engine: Engine, statement: Select[Any]) -> Sequence[Row[Any]]:
         return connection.execute(statement).all()
 
 
-def read_page(engine: Engine, statement: Select[Any]) -> tuple[list[Row[Any]], bool]:
+def read_page(
+    engine: Engine, statement: Select[Any], budget: AnswerBudget | None = None
+) -> tuple[list[Row[Any]], bool]:
     """The first rows of a query for events, and whether they are all.
 
     Their texts, such as ``data``, ``identifiers`` and the requests they came with, have ``MOST_DATA`` characters
     together, or are those of one row: whoever asks for a thousand events of a megabyte must not get the process that
     answers out of memory.
 
+    Args:
+        engine: the ledger.
+        statement: the query.
+        budget: of the whole answer, from which each row is taken as it comes.
+
     Raises:
-        InvalidRequest: as ``read_rows``.
+        InvalidRequest: as ``read_rows``; or the budget does not suffice.
         Unavailable: likewise.
     """
     rows: list[Row[Any]] = []
@@ -55,21 +65,24 @@ def read_page(engine: Engine, statement: Select[Any]) -> tuple[list[Row[Any]], b
         connection.execution_options(yield_per=_AT_ONCE).execute(statement) as found,
     ):
         for row in found:
-            size += sum(len(each) for each in row if isinstance(each, str))
+            length = sum(len(each) for each in row if isinstance(each, str))
+            if budget is not None:
+                budget.take(characters=length)
+            size += length
             if rows and size > MOST_DATA:
                 return rows, False
             rows.append(row)
     return rows, True
 
 
-def read_whole_page(engine: Engine, statement: Select[Any]) -> list[Row[Any]]:
+def read_whole_page(engine: Engine, statement: Select[Any], budget: AnswerBudget | None = None) -> list[Row[Any]]:
     """All rows of a query for events, where the next page begins after so many rows, whatever their size.
 
     Raises:
         InvalidRequest: as ``read_rows``; or the page is too large.
         Unavailable: likewise.
     """
-    rows, complete = read_page(engine, statement)
+    rows, complete = read_page(engine, statement, budget)
     if not complete:
         raise InvalidRequest(f"The events asked for have more than {MOST_DATA:,} characters: ask for fewer at a time.")
     return rows

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Engine, Row, Select
 
+    from schemas.budget import AnswerBudget
     from schemas.event_search import EventSearch, Path
     from schemas.reading import ReadScope
 
@@ -44,6 +45,7 @@ class EventSearches:
         limit: int,
         by_time: bool = False,
         newest_first: bool = True,
+        budget: AnswerBudget | None = None,
     ) -> tuple[FoundEvent, ...]:
         """At most ``limit`` events that the reader may see, after the first ``offset``.
 
@@ -52,7 +54,7 @@ class EventSearches:
         Events of one instant are ordered by id, so that pages neither repeat nor miss one.
 
         Raises:
-            InvalidRequest: they have too much data for one answer.
+            InvalidRequest: they have too much data for one answer, or for what is left of its budget.
         """
         table = EVENTS.c
         conditions = self._conditions(search)
@@ -68,7 +70,7 @@ class EventSearches:
             limit=limit,
             offset=offset,
         )
-        return tuple(map(FoundEvent._make, read_whole_page(self._engine, page)))
+        return tuple(map(FoundEvent._make, read_whole_page(self._engine, page, budget)))
 
     def _conditions(self, search: EventSearch) -> list[ColumnElement[bool]]:
         table = EVENTS.c

@@ -10,12 +10,15 @@ import msgspec
 from fastapi import Query
 from pydantic import BaseModel
 
+from schemas.budget import PAGE_BYTES
 from schemas.errors import InvalidRequest, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ingest_api.control.models import Output
+
+_ENCODER = msgspec.json.Encoder()
 
 Item = TypeVar("Item")
 
@@ -53,6 +56,8 @@ ListedItem = TypeVar("ListedItem", bound=Listed)
 def page_of(resources: Iterable[ListedItem], limit: int, cursor: str | None) -> tuple[list[ListedItem], str | None]:
     """The page after the cursor, oldest first, and the cursor of the next.
 
+    A page ends early where its resources are large.
+
     Raises:
         InvalidRequest: the cursor is not one that a page ended with.
     """
@@ -60,8 +65,14 @@ def page_of(resources: Iterable[ListedItem], limit: int, cursor: str | None) -> 
     ordered = sorted(resources, key=_place)
     if after is not None:
         ordered = [resource for resource in ordered if _place(resource) > after]
-    page = ordered[:limit]
-    return page, encode_cursor(*_place(page[-1])) if len(ordered) > limit else None
+    page: list[ListedItem] = []
+    size = 0
+    for each in ordered[:limit]:
+        size += len(_ENCODER.encode(each))
+        if page and size > PAGE_BYTES:
+            break
+        page.append(each)
+    return page, encode_cursor(*_place(page[-1])) if len(ordered) > len(page) else None
 
 
 def encode_cursor(created_at: int, key: str) -> str:

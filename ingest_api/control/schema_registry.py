@@ -6,7 +6,6 @@ A serializer that registers a schema which is already there gets its id, as it w
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -17,12 +16,13 @@ from fastapi.responses import Response
 
 from backbone.catalog.indexes import RegisteredSchema
 from ingest_api.control import schema_registry_answers as answers
+from ingest_api.control import schema_registry_comparisons as comparisons
 from ingest_api.control.schema_registry_access import TheRegistry, registry_of
 from ingest_api.control.schema_registry_answers import MEDIA_TYPE, RegistryError, declared
 from ingest_api.control.schema_registry_parameters import SchemaId, ThePart
 from ingest_api.family import Family
-from schemas import avro_specification, compatibility
-from schemas.errors import IncompatibleSchema, InvalidRequest
+from schemas.budget import ANSWER_CHARACTERS
+from schemas.errors import IncompatibleSchema, InvalidRequest, PayloadTooLarge
 from schemas.event_type import Compatibility
 
 _LATEST = frozenset({"latest", "-1"})
@@ -103,7 +103,7 @@ async def schema_body(request: Request) -> SchemaBody:
         raise RegistryError(
             answers.INVALID_SCHEMA, "Invalid schema: no schema here refers to another; send no references"
         )
-    _canonical(body.schema)
+    await comparisons.canonical(body.schema)
     return body
 
 
@@ -169,9 +169,10 @@ async def schemas(
     """All versions of all subjects, or of those with a prefix."""
     view = await registry.view()
     found = [view.subject_versions(name) for name in view.subjects() if name.startswith(subjectPrefix)]
-    return [
-        _described(each) for each in part.of([one for all_of in found for one in all_of[-1 if latestOnly else 0 :]])
-    ]
+    wanted = part.of([one for all_of in found for one in all_of[-1 if latestOnly else 0 :]])
+    if sum(len(each.text) for each in wanted) > ANSWER_CHARACTERS:
+        raise PayloadTooLarge(f"The schemas have more than {ANSWER_CHARACTERS:,} characters: use offset and limit")
+    return [_described(each) for each in wanted]
 
 
 @router.get("/schemas/ids/{schema_id}")
@@ -229,7 +230,7 @@ async def subjects(
 @router.post("/subjects/{subject}", openapi_extra=_BODY)
 async def look_up(registry: TheRegistry, subject: str, body: TheSchema) -> dict[str, Any]:
     """The version of a subject that has the schema in the body."""
-    return _described(_find(await _versions(registry, subject), body))
+    return _described(await comparisons.same(await _versions(registry, subject), body.schema))
 
 
 @router.get("/subjects/{subject}/versions")
@@ -248,7 +249,7 @@ async def versions(
 async def register(registry: TheRegistry, subject: str, body: TheSchema) -> dict[str, int]:
     """The id of a schema that is registered already; a new one is refused."""
     try:
-        return {"id": _find(await _versions(registry, subject), body).id}
+        return {"id": (await comparisons.same(await _versions(registry, subject), body.schema)).id}
     except RegistryError as error:
         message = f"Subject {subject} is read-only: register the event type instead, and its schema comes with it"
         raise RegistryError(answers.NOT_PERMITTED, message) from error
@@ -358,7 +359,7 @@ async def _compatible(
     messages = []
     try:
         level = await _level(registry, subject) or _GLOBAL_LEVEL
-        compatibility.check(body.schema, [each.text for each in earlier], level)
+        await comparisons.check(body.schema, [each.text for each in earlier], level)
     except IncompatibleSchema as error:
         messages = [f"{problem.path}: {problem.message}" for problem in error.problems]
     except (InvalidRequest, RecursionError) as error:
@@ -370,26 +371,6 @@ async def _level(registry: TheRegistry, subject: str) -> Compatibility | None:
     topic = subject.removesuffix("-value")
     kind = await registry.lookup(lambda view: view.event_type(topic))
     return None if kind is None else kind.compatibility
-
-
-def _find(versions: tuple[RegisteredSchema, ...], body: SchemaBody) -> RegisteredSchema:
-    """The version with this schema: the same text if there is one, else the latest that is equal in canonical form."""
-    for each in reversed(versions):
-        if each.text == body.schema:
-            return each
-    wanted = _canonical(body.schema)
-    for each in reversed(versions):
-        if _canonical(each.text) == wanted:
-            return each
-    raise RegistryError(answers.SCHEMA_NOT_FOUND, "Schema not found")
-
-
-@functools.lru_cache(maxsize=1_024)
-def _canonical(text: str) -> str:
-    try:
-        return avro_specification.canonical(text)
-    except InvalidRequest as error:
-        raise RegistryError(answers.INVALID_SCHEMA, f"Invalid schema: {error}") from error
 
 
 def _described(schema: RegisteredSchema) -> dict[str, Any]:

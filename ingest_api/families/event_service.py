@@ -30,8 +30,10 @@ from ingest_api.families.event_service_queries import Query
 from ingest_api.families.event_service_types import DATE_TIME, Context, DateTime
 from ingest_api.family import Family
 from ingest_api.problems import HttpProblem
+from ingest_api.state import Gateway
 from schemas import permissions
-from schemas.access import Realm
+from schemas.access import Client, Realm
+from schemas.budget import ANSWER_VALUES, AnswerBudget
 from schemas.errors import InvalidRequest, PermissionDenied
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ _OPERATION = {
     },
     "example": {"query": "{ endpoints { totalCount collectionItems { id name type } } }"},
 }
+
+_VALUES_OF_ITEM = 15
+"""In an answer, at most, where a page of ordinary items is as long as may be."""
 
 _RESULT = {
     "type": "object",
@@ -157,7 +162,7 @@ async def post_operation(
     """Endpoints, event filters and their links; the events that were accepted. The schema is in GraphiQL."""
     client = await gateway.authenticator.by_bearer_key(authorization, Realm.GRAPHQL)
     operation = await read_body(request)
-    context = Context(gateway=gateway, client=client, key=key, operation_name=operation.operation_name)
+    context = _context(gateway, client, operation, key)
     return await _execute(operation, context, request, _ALL)
 
 
@@ -184,7 +189,7 @@ async def get_operation(
         return HTMLResponse((files("ingest_api.families") / "event_service.html").read_text("utf-8"))
     client = await gateway.authenticator.by_bearer_key(authorization, Realm.GRAPHQL)
     operation = read_query(request)
-    context = Context(gateway=gateway, client=client, operation_name=operation.operation_name)
+    context = _context(gateway, client, operation)
     return await _execute(operation, context, request, _QUERIES)
 
 
@@ -195,6 +200,11 @@ async def graphiql_file(name: str) -> FileResponse:
         raise HttpProblem(404, f"There is no file {name}.")
     shipped = files("graphene_django_graphiql_static") / "static" / "graphene_django_graphiql_static"
     return FileResponse(str(shipped / name))
+
+
+def _context(gateway: Gateway, client: Client, operation: Operation, key: str | None = None) -> Context:
+    budget = AnswerBudget(max(ANSWER_VALUES, _VALUES_OF_ITEM * gateway.settings.event_service_page_limit))
+    return Context(gateway=gateway, client=client, key=key, operation_name=operation.operation_name, budget=budget)
 
 
 async def _execute(

@@ -28,12 +28,14 @@ from ingest_api.families.event_service_types import (
     OrderDirection,
     Pagination,
     StringFilter,
+    values_of,
     workspace_id,
 )
 from schemas import timestamps
 from schemas.errors import InvalidRequest
 from schemas.event_search import EventSearch, FoundEvent
 from schemas.event_service import is_ours, places
+from schemas.resources import encode_resource
 from schemas.subscription import Endpoint, EventFilter
 
 T = TypeVar("T", Endpoint, EventFilter)
@@ -70,7 +72,9 @@ class EventCollection:
             limit=self.limit,
             by_time=self.order is not None,
             newest_first=self.order is not OrderDirection.ASC,
+            budget=info.context.budget,
         )
+        info.context.budget.take(values=len(found) * values_of(info))
         workspace = workspace_id(gateway.catalog.view, info.context.workspace)
         return [_event(each, workspace) for each in found]
 
@@ -213,7 +217,10 @@ def _page(
     date, direction = order
     offset, limit = _bounds(info, pagination)
     ordered = sorted(found, key=lambda each: (date(each), each.id), reverse=direction is OrderDirection.DESC)
-    return ordered[offset : offset + limit]
+    page = ordered[offset : offset + limit]
+    size = sum(len(encode_resource(each)) for each in page)
+    info.context.budget.take(values=len(page) * values_of(info), characters=size)
+    return page
 
 
 def _bounds(info: Info, pagination: Pagination | None) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NewType
 
@@ -16,6 +16,7 @@ from backbone.catalog.view import CatalogView
 from ingest_api.state import Gateway
 from schemas import event_service, timestamps
 from schemas.access import Client
+from schemas.budget import AnswerBudget
 from schemas.errors import InvalidRequest
 from schemas.reading import ReadScope
 from schemas.subscription import Endpoint, EndpointType, EventFilter
@@ -48,12 +49,14 @@ class Context:
         client: who calls.
         key: the request's idempotency key.
         operation_name: the operation of the document that is asked for, if any is named.
+        budget: of the answer.
     """
 
     gateway: Gateway
     client: Client
     key: str | None = None
     operation_name: str | None = None
+    budget: AnswerBudget = field(default_factory=AnswerBudget)
 
     @property
     def workspace(self) -> str:
@@ -79,6 +82,17 @@ class Context:
 
 
 Info = strawberry.Info[Context, None]
+
+
+def values_of(info: Info) -> int:
+    """How many values each item of the list that is being resolved has in the answer: itself and what is selected."""
+    unfinished: list[Any] = [*info.selected_fields]
+    count = 0
+    while unfinished:
+        each = unfinished.pop()
+        count += 1
+        unfinished += each.selections
+    return count
 
 
 @strawberry.enum(name="EndpointType", description="How an endpoint receives events.")
@@ -155,7 +169,9 @@ class EventFiltersOutput:
         """The family's endpoints that the client may see, the oldest link first."""
         view = info.context.gateway.catalog.view
         readable = info.context.readable(view)
-        found = [readable.endpoint(link.endpoint) for link in view.subscriptions_of(self.id)]
+        links = view.subscriptions_of(self.id)
+        info.context.budget.take(values=len(links) * values_of(info))
+        found = [readable.endpoint(link.endpoint) for link in links]
         return [EndpointOutput.of(each, view) for each in found if each is not None and event_service.is_ours(each)]
 
     @classmethod

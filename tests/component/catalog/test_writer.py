@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from backbone.catalog.write_queue import WORKSPACE
 from backbone.catalog.writer import Changes
 from backbone.kafka.transaction import TransactionalProducer
+from backbone.workspace_queue import WORKSPACE
 from schemas.access import Workspace
 from schemas.errors import AlreadyExists, PayloadTooLarge
 from schemas.ids import new_id

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import threading
 
-from backbone.catalog.write_queue import WriteQueue
+from backbone.workspace_queue import WorkspaceQueue
 
 
 def test_workspaces_take_turns() -> None:
-    waiting: WriteQueue[str] = WriteQueue()
+    waiting: WorkspaceQueue[str] = WorkspaceQueue()
     for number in range(5):
         waiting.put("busy", f"b{number}")
     waiting.put("other", "o0")
@@ -16,7 +16,7 @@ def test_workspaces_take_turns() -> None:
 
 
 def test_what_is_put_back_comes_before_the_rest_of_its_workspace() -> None:
-    waiting: WriteQueue[int] = WriteQueue()
+    waiting: WorkspaceQueue[int] = WorkspaceQueue()
     for number in range(5):
         waiting.put("a", number)
     waiting.put_back(waiting.take(4)[1:])
@@ -24,7 +24,7 @@ def test_what_is_put_back_comes_before_the_rest_of_its_workspace() -> None:
 
 
 def test_what_was_put_back_has_its_turn_first() -> None:
-    waiting: WriteQueue[str] = WriteQueue()
+    waiting: WorkspaceQueue[str] = WorkspaceQueue()
     for number in range(3):
         waiting.put("busy", f"b{number}")
     waiting.put("other", "o0")
@@ -33,7 +33,7 @@ def test_what_was_put_back_has_its_turn_first() -> None:
 
 
 def test_taking_waits_for_an_item_and_ends_when_the_queue_is_closed_and_empty() -> None:
-    waiting: WriteQueue[int] = WriteQueue()
+    waiting: WorkspaceQueue[int] = WorkspaceQueue()
     taken: list[list[tuple[str, int]]] = []
 
     def take() -> None:
@@ -48,3 +48,13 @@ def test_taking_waits_for_an_item_and_ends_when_the_queue_is_closed_and_empty() 
     thread.join(30)
     assert not thread.is_alive()
     assert taken == [[("a", 1)], [("a", 2)]]
+
+
+def test_no_workspace_has_more_than_its_share_in_hand() -> None:
+    waiting: WorkspaceQueue[int] = WorkspaceQueue(2)
+    for number in range(4):
+        waiting.put("busy", number)
+    waiting.put("other", 0)
+    assert waiting.take(9) == [("busy", 0), ("other", 0), ("busy", 1)]
+    waiting.done("busy")
+    assert waiting.take(9) == [("busy", 2)]

@@ -7,7 +7,7 @@ token lets that user into one more channel. https://centrifugal.dev/docs/server/
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt
 import msgspec
@@ -16,17 +16,20 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.settings import check_long_enough
 from schemas.access import DEFAULT_WORKSPACE
+from schemas.binding import Binding
 from schemas.errors import HeadraceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from backbone.settings import BackboneSettings
+    from schemas.access import ApiKey, Client
 
 AUDIENCE = "headrace-realtime"
 """What tells these tokens from the others that the same secret signs."""
 
 _ALGORITHM = "HS256"
+_MICROS = 1_000_000
 
 
 class InvalidToken(HeadraceError):
@@ -37,6 +40,18 @@ class ExpiredToken(HeadraceError):
     """It was valid once."""
 
 
+class IssuerKey(NamedTuple):
+    """The API key that a token is asked for with; ``ends_at`` in microseconds since the epoch, None for never."""
+
+    binding: Binding
+    ends_at: int | None
+
+    @classmethod
+    def of(cls, client: Client, key: ApiKey | None) -> IssuerKey | None:
+        """That of a client that has shown a key."""
+        return None if key is None else cls(Binding.of(client, key), key.expires_at)
+
+
 class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
     """What a connection token says.
 
@@ -44,6 +59,8 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
         user: whoever connects, as the issuer calls it.
         workspace: whose channels it may name.
         issuer: id of the client that had it issued, if any; the token is worth no more than that client.
+        binding: to what of the issuer it is bound; None in tokens of earlier releases, and of other issuers.
+        issued_at: seconds since the epoch, where there is no binding; None: it does not say.
         channels: that the server subscribes it to.
         expires_at: when the connection ends unless it is refreshed, seconds since the epoch; None: never.
         info: JSON shown to others, if any.
@@ -52,6 +69,8 @@ class ConnectionClaims(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     workspace: str
     issuer: str | None
+    binding: Binding | None = None
+    issued_at: int | None = None
     channels: tuple[str, ...]
     expires_at: int | None
     info: Any = None
@@ -63,6 +82,8 @@ class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
     user: str
     workspace: str
     issuer: str | None = None
+    binding: Binding | None = None
+    issued_at: int | None = None
     channel: str
     client: str | None
     expires_at: int | None
@@ -71,6 +92,8 @@ class SubscriptionClaims(msgspec.Struct, frozen=True, kw_only=True):
 class _Claims(msgspec.Struct, kw_only=True):
     sub: str = ""
     iss: str | None = None
+    bound: Binding | None = None
+    iat: int | float | None = None
     workspace: str = DEFAULT_WORKSPACE
     channels: tuple[str, ...] = ()
     subs: dict[str, Any] | None = None
@@ -80,6 +103,10 @@ class _Claims(msgspec.Struct, kw_only=True):
     exp: int | float | None = None
     expire_at: int | float | None = None
     nameid: str | None = None
+
+    def at(self) -> int | None:
+        """When a token without a binding was issued."""
+        return None if self.bound is not None or self.iat is None else int(self.iat)
 
     def until(self) -> int | None:
         """``expire_at`` overrides ``exp``; 0 means never."""
@@ -130,16 +157,33 @@ class RealtimeTokens:
         self._clock = clock
 
     def issue_connection(
-        self, *, user: str, workspace: str, issuer: str | None, lifetime: int, channels: Sequence[str] = ()
+        self,
+        *,
+        user: str,
+        workspace: str,
+        issuer: str | None,
+        lifetime: int,
+        channels: Sequence[str] = (),
+        key: IssuerKey | None = None,
     ) -> tuple[str, int]:
-        """A connection token and when it expires (seconds since the epoch); ``lifetime`` in seconds."""
-        return self._issue(lifetime, sub=user, workspace=workspace, iss=issuer, channels=list(channels))
+        """A connection token and when it expires (seconds since the epoch); ``lifetime`` in seconds.
+
+        It is bound to the issuer's ``key``, and lasts no longer.
+        """
+        return self._issue(lifetime, key, sub=user, workspace=workspace, iss=issuer, channels=list(channels))
 
     def issue_subscription(
-        self, *, user: str, workspace: str, issuer: str | None, lifetime: int, channel: str
+        self,
+        *,
+        user: str,
+        workspace: str,
+        issuer: str | None,
+        lifetime: int,
+        channel: str,
+        key: IssuerKey | None = None,
     ) -> tuple[str, int]:
-        """A subscription token and when it expires (seconds since the epoch); ``lifetime`` in seconds."""
-        return self._issue(lifetime, sub=user, workspace=workspace, iss=issuer, channel=channel)
+        """A subscription token and when it expires (seconds since the epoch), as ``issue_connection`` gives one."""
+        return self._issue(lifetime, key, sub=user, workspace=workspace, iss=issuer, channel=channel)
 
     def connection(self, token: str) -> ConnectionClaims:
         """What a connection token says.
@@ -154,6 +198,8 @@ class RealtimeTokens:
             user=claims.sub,
             workspace=claims.workspace,
             issuer=claims.iss,
+            binding=claims.bound,
+            issued_at=claims.at(),
             channels=claims.channels if claims.subs is None else tuple(claims.subs),
             expires_at=claims.until(),
             info=claims.info,
@@ -172,18 +218,24 @@ class RealtimeTokens:
             user=claims.sub,
             workspace=claims.workspace,
             issuer=claims.iss,
+            binding=claims.bound,
+            issued_at=claims.at(),
             channel=claims.channel,
             client=claims.client,
             expires_at=claims.until(),
         )
 
-    def _issue(self, lifetime: int, **claims: Any) -> tuple[str, int]:
+    def _issue(self, lifetime: int, key: IssuerKey | None, **claims: Any) -> tuple[str, int]:
         now = int(self._clock())
+        end = now + lifetime
         claims = {name: value for name, value in claims.items() if value is not None}
-        claims |= {"iat": now, "exp": now + lifetime}
+        if key is not None:
+            claims["bound"] = msgspec.to_builtins(key.binding)
+            end = end if key.ends_at is None else min(end, key.ends_at // _MICROS)
+        claims |= {"iat": now, "exp": end}
         if self._audience:
             claims["aud"] = self._audience
-        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM), now + lifetime
+        return jwt.encode(claims, self._secret, algorithm=_ALGORITHM), end
 
     def _verify(self, token: str) -> _Claims:
         try:

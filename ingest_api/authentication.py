@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
+from backbone.catalog.bindings import bindings_of, bound_client
 from backbone.workspace_queue import WORKSPACE
-from schemas.access import Client, KeyUse, Realm
+from schemas.access import ApiKey, Client, KeyUse, Realm
 from schemas.errors import Unauthenticated
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
     from ingest_api.tokens import Claims, Tokens
 
-    Lookup = Callable[[Callable[[CatalogView], Client | None]], Awaitable[Client | None]]
+    Lookup = Callable[[Callable[[CatalogView], Any]], Awaitable[Any]]
 
 MAX_REMEMBERED = 10_000
 """Credentials whose costly part (signature, keyed hash) is remembered."""
@@ -68,7 +70,7 @@ class Authenticator:
             raise Unauthenticated("The Authorization header with a bearer token is missing.")
         claims = self._claims.get(authorization)
         if claims is None:
-            claims = self._tokens.verify(bearer(authorization))
+            claims = await self._verified(bearer(authorization))
             _remember(self._claims, authorization, claims)
         return await self._holder(claims, realm)
 
@@ -80,7 +82,7 @@ class Authenticator:
         """
         claims = self._claims.get(token)
         if claims is None:
-            claims = self._tokens.verify(token)
+            claims = await self._verified(token)
             _remember(self._claims, token, claims)
         return await self._holder(claims, realm)
 
@@ -110,12 +112,47 @@ class Authenticator:
             raise Unauthenticated("The Authorization header with an API key as bearer is missing.")
         return await self.by_key(bearer(authorization), realm, *uses)
 
+    def key_behind(self, credential: str) -> ApiKey | None:
+        """Return the API key that an accepted credential is, or that it was got with.
+
+        None for a token of an earlier release, which does not say.
+
+        Raises:
+            Unauthenticated: it is a token that is not genuine.
+        """
+        for digest in self._digests.get(credential) or self._secrets.digests(credential):
+            key = self._view.api_key_by_digest(digest)
+            if key is not None:
+                return key
+        if credential.count(".") != 2:  # noqa: PLR2004  # only a JSON Web Token has three parts
+            return None
+        claims = self._claims.get(credential) or self._tokens.verify(credential, bindings_of(self._view))
+        return None if claims.binding is None else self._view.api_key(claims.binding.key)
+
+    async def _verified(self, token: str) -> Claims:
+        try:
+            claims = self._tokens.verify(token, bindings_of(self._view))
+        except Unauthenticated as error:
+            # The key that it was got with may have been made a moment ago elsewhere.
+            found: Claims | None = await self._lookup(lambda view: self._claims_in(view, token))
+            if found is None:
+                raise error from None
+            claims = found
+        return claims
+
+    def _claims_in(self, view: CatalogView, token: str) -> Any:
+        with contextlib.suppress(Unauthenticated):
+            return self._tokens.verify(token, bindings_of(view))
+        return None
+
     async def _holder(self, claims: Claims, realm: Realm) -> Client:
         if self._tokens.expired(claims):
             raise Unauthenticated("The token has expired.")
-        client = self._view.client(claims.client)
+        client = bound_client(self._view, claims.client, claims.binding, claims.issued_at)
         if client is None:
-            client = await self._lookup(lambda view: view.client(claims.client))
+            client = await self._lookup(
+                lambda view: bound_client(view, claims.client, claims.binding, claims.issued_at)
+            )
         # A client may be known to one family only; the token says by itself too for which it was issued.
         return _usable(client if claims.realm is realm else None, realm)
 

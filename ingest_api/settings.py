@@ -6,9 +6,10 @@ from ipaddress import ip_address
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from backbone.catalog.bounds import CatalogBounds
+from backbone.envoy_settings import EnvoyScopeSettings
 from backbone.kafka.settings import KafkaSettings
 from backbone.logs import LogLevel
 from backbone.realtime_tokens import RealtimeTokenSettings
@@ -17,7 +18,7 @@ from backbone.settings import BackboneSettings
 MIB = 1_048_576
 
 
-class IngestSettings(BaseSettings):
+class IngestSettings(EnvoyScopeSettings):
     """Environment names are ``HEADRACE_INGEST_<NAME>`` unless given here.
 
     Attributes:
@@ -36,8 +37,6 @@ class IngestSettings(BaseSettings):
         crmls_strict_json: refuse the trailing commas that the CRMLS document prints.
         schema_registry_open: the schema registry is read without a credential, by whoever reaches the port; None: only
             where ``host`` is a loopback address.
-        envoy_scope_suffix: what ends a scope that shows an Envoy user all of its namespace.
-        envoy_user_scope_suffix: what ends a scope that shows it only what concerns that user.
         envoy_provision_scope: that provisioning needs; empty: any access token of the organisation.
         envoy_manage_scope: that deprovisioning and naming public namespaces need; whoever has the scope of
             ``envoy_provision_scope`` may too. ``*``: as provisioning.
@@ -69,8 +68,6 @@ class IngestSettings(BaseSettings):
     crmls_strict_json: bool = False
     schema_registry_open: bool | None = None
     eventhos_compat_status: bool = False
-    envoy_scope_suffix: str = Field(":read", min_length=1)
-    envoy_user_scope_suffix: str = Field(":read:own", min_length=1)
     envoy_provision_scope: str = ""
     envoy_manage_scope: str = Field("events:manage", min_length=1)
     event_service_page_limit: int = Field(1_000, ge=1)

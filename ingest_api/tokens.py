@@ -1,20 +1,27 @@
 """The bearer tokens of the families that exchange a key or a secret for one: HS256 JSON Web Tokens.
 
 Those of CRMLS have its document's claims and are valid for seven days; those of the other families say their realm.
+A token is bound to what it was got with (``schemas.binding``) by the key that signs it, which follows from both: header
+and claims stay those of the documents.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import hmac
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt
+import msgspec
 
 from schemas.access import Realm
+from schemas.binding import Binding, earliest
 from schemas.errors import Unauthenticated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from jwt.types import Options
 
@@ -22,6 +29,7 @@ LIFETIME = 604_800
 """Seconds from issue to expiry of a CRMLS token: exactly seven days, as in the document's sample token."""
 
 _ALGORITHM = "HS256"
+_MICROS = 1_000_000
 _SKEW = 60
 """Seconds by which the clock of the machine that issued a token may be ahead of ours."""
 
@@ -37,11 +45,16 @@ class Token(NamedTuple):
 
 
 class Claims(NamedTuple):
-    """What a genuine token says: whose it is, until when (seconds since the epoch), and for which family."""
+    """What a genuine token says: whose it is, from and until when (seconds since the epoch), and for which family.
+
+    ``binding`` is to what it is bound; a token of an earlier release is bound to nothing.
+    """
 
     client: str
     expires_at: int
     realm: Realm = Realm.CRMLS
+    issued_at: int = 0
+    binding: Binding | None = None
 
 
 class Tokens:
@@ -56,47 +69,97 @@ class Tokens:
         self._secret = secret
         self._clock = clock
 
-    def issue(self, client: str) -> Token:
-        """A CRMLS token for a client, valid from now on."""
+    def issue(self, client: str, binding: Binding | None = None, *, until: int | None = None) -> Token:
+        """A CRMLS token for a client, valid from now on.
+
+        Args:
+            client: its id.
+            binding: to what the token is bound.
+            until: when the key ends that it was got with, in microseconds since the epoch; the token lasts no longer.
+        """
         now = int(self._clock())
+        end = _end(now + LIFETIME, until)
         claims = {
             "nameid": client,
             "unique_name": client,
             # The sample token of the document carries the role twice; clients may have come to count on the array.
             "role": ["user", "user"],
             "nbf": now,
-            "exp": now + LIFETIME,
+            "exp": end,
             "iat": now,
         }
-        return Token(jwt.encode(claims, self._secret, algorithm=_ALGORITHM), now + LIFETIME)
+        return self._signed(claims, end, binding)
 
-    def issue_for(self, realm: Realm, client: str, lifetime: int, **claims: object) -> Token:
+    def issue_for(
+        self,
+        realm: Realm,
+        client: str,
+        lifetime: int,
+        binding: Binding | None = None,
+        *,
+        until: int | None = None,
+        **claims: object,
+    ) -> Token:
         """A token of another family for a client, valid from now on for ``lifetime`` seconds.
 
-        ``claims`` are what the family's clients read in it besides.
+        ``claims`` are what the family's clients read in it besides; the others are those of ``issue``.
         """
         now = int(self._clock())
-        said = {**claims, "nameid": client, "realm": realm.value, "nbf": now, "exp": now + lifetime, "iat": now}
-        return Token(jwt.encode(said, self._secret, algorithm=_ALGORITHM), now + lifetime)
+        end = _end(now + lifetime, until)
+        said = {**claims, "nameid": client, "realm": realm.value, "nbf": now, "exp": end, "iat": now}
+        return self._signed(said, end, binding)
 
-    def verify(self, token: str) -> Claims:
-        """What the token says. About 20 µs: callers keep the result, and ask ``expired`` on each use.
+    def verify(self, token: str, bindings: Callable[[str], Iterable[Binding]] = lambda _: ()) -> Claims:
+        """What the token says. About 20 µs a key: callers keep the result, and ask ``expired`` on each use.
+
+        Args:
+            token: as it was issued.
+            bindings: to what a token for a client with this id may be bound.
 
         Raises:
-            Unauthenticated: forged, malformed, of another algorithm, not yet valid, or without the claims.
+            Unauthenticated: forged, malformed, of another algorithm, not yet valid, without the claims, or bound to
+                something else.
         """
         try:
-            claims = jwt.decode(token, self._secret, algorithms=[_ALGORITHM], options=_CHECKS, leeway=_SKEW)
+            named = jwt.decode(token, options={"verify_signature": False}).get("nameid")
+            tried = (*bindings(named), None) if isinstance(named, str) else (None,)
+            claims, binding = self._signed_with(token, tried)
         except (jwt.PyJWTError, ValueError) as error:
             raise Unauthenticated(f"The token is not valid: {error}.") from error
-        client, expires_at = claims["nameid"], claims["exp"]
+        client, expires_at, issued_at = claims["nameid"], claims["exp"], claims["iat"]
         if not isinstance(client, str) or not isinstance(expires_at, int):
             raise Unauthenticated("The token is not valid: its claims are not of the right types.")
-        return Claims(client, expires_at, _realm(claims))
+        return Claims(client, expires_at, _realm(claims), int(issued_at), binding)
 
     def expired(self, claims: Claims) -> bool:
         """Whether the token is past its time."""
         return claims.expires_at <= self._clock()
+
+    def _signed(self, claims: dict[str, object], end: int, binding: Binding | None) -> Token:
+        return Token(jwt.encode(claims, self._key(binding), algorithm=_ALGORITHM), end)
+
+    def _signed_with(self, token: str, bindings: tuple[Binding | None, ...]) -> tuple[dict[str, Any], Binding | None]:
+        for binding in bindings[:-1]:
+            with contextlib.suppress(jwt.InvalidSignatureError):
+                return self._read(token, binding), binding
+        return self._read(token, bindings[-1]), bindings[-1]
+
+    def _read(self, token: str, binding: Binding | None) -> dict[str, Any]:
+        found: dict[str, Any] = jwt.decode(
+            token, self._key(binding), algorithms=[_ALGORITHM], options=_CHECKS, leeway=_SKEW
+        )
+        return found
+
+    def _key(self, binding: Binding | None) -> str | bytes:
+        """What signs: the secret itself for tokens of earlier releases."""
+        if binding is None:
+            return self._secret
+        return hmac.digest(self._secret.encode(), msgspec.json.encode(binding), hashlib.sha256)
+
+
+def _end(end: int, until: int | None) -> int:
+    found = earliest(end, None if until is None else until // _MICROS)
+    return end if found is None else found
 
 
 def _realm(claims: dict[str, Any]) -> Realm:

@@ -76,6 +76,8 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, tag="client", tag_field=
         application: id of that application's client, if it is registered; its identifiers hold for this client too.
         description: for people.
         identifiers: names of the identifiers that its events may carry, for families that register them (Exchange).
+        tokens_from: tokens that do not say what they were got with, as those of earlier releases, are refused if they
+            were issued before this time (microseconds since the epoch).
     """
 
     id: str
@@ -90,6 +92,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True, tag="client", tag_field=
     application: str | None = None
     description: str = ""
     identifiers: tuple[str, ...] = ()
+    tokens_from: int = 0
     created_at: int
     updated_at: int
 

@@ -10,6 +10,7 @@ import msgspec
 from backbone.catalog.administrators import administers, check_not_the_last
 from backbone.catalog.eventhos import without_account
 from backbone.catalog.exchange_definitions import details_keys
+from backbone.catalog.former_clients import farewell, refusing_tokens_of_before, there_was
 from backbone.catalog.notices import notification_keys
 from backbone.catalog.writer import Changes
 from schemas import timestamps
@@ -145,6 +146,8 @@ class Accounts:
             found = view.client(id) if id is not None else None
             found = found or next(named, None)
             if found is None:
+                if there_was(view, wanted.id):
+                    wanted = refusing_tokens_of_before(wanted)
                 itself = view.endpoint(wanted.id)
                 if itself is not None and itself.client != wanted.id:
                     # It would pass for this client's own, as an Exchange client's endpoint is.
@@ -219,9 +222,10 @@ class Accounts:
             if itself is not None and itself.client == client_id:
                 gone += [itself, *view.subscriptions_of(client_id)]
             keys = [each.key for each in gone]
+            left, old = farewell(view, found)
             return Changes(
-                put=without_account(view, client_id),
-                delete=[*keys, *notification_keys(view, client_id), *details_keys(view, client_id)],
+                put=[*without_account(view, client_id), *left],
+                delete=[*keys, *notification_keys(view, client_id), *details_keys(view, client_id), *old],
                 result=None,
             )
 
@@ -272,7 +276,7 @@ class Accounts:
         return await self._writer.write(decide), plaintext
 
     async def revoke(self, key_id: str) -> None:
-        """Delete an API key; whoever uses it is refused from now on.
+        """Delete an API key; whoever uses it, or a token that was got with it, is refused from now on.
 
         Raises:
             NotFound: there is no such key.
@@ -282,7 +286,9 @@ class Accounts:
             found = view.api_key(key_id)
             if found is None:
                 raise NotFound(f"there is no API key {key_id}")
-            return Changes(delete=[found.key], result=None)
+            client = view.client(found.client)
+            put = [] if client is None else [refusing_tokens_of_before(client)]
+            return Changes(put=put, delete=[found.key], result=None)
 
         await self._writer.write(decide)
 

@@ -16,6 +16,7 @@ from backbone.catalog.accounts import api_key_record, new_plaintext
 from backbone.catalog.eventhos import WORKSPACE, Account, Refused, Role, all_of, find, new_numbers, numbered, revised
 from backbone.catalog.eventhos import to_record as record
 from backbone.catalog.eventhos_grants import check_may_change, check_may_grant
+from backbone.catalog.former_clients import farewell, refusing_tokens_of_before
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.access import Client, KeyUse, Realm
@@ -58,9 +59,17 @@ class EventhosAccounts:
         self._secrets = secrets
 
     async def create(
-        self, *, by: str, identifier: str, name: str, description: str, roles: Sequence[int], long_lived: bool = False
+        self,
+        *,
+        by: str,
+        identifier: str,
+        name: str,
+        description: str,
+        roles: Sequence[int],
+        long_lived: bool = False,
+        until: int | None = None,
     ) -> NewAccount:
-        """A new client with these roles (by id).
+        """A new client with these roles (by id); what it holds ends at ``until``, in microseconds since the epoch.
 
         Raises:
             Refused: 409102 the identifier is taken, 404004 there is no such role.
@@ -91,9 +100,9 @@ class EventhosAccounts:
                 updated_at=account.updated_at,
             )
             check_may_grant(view, by, client.scopes)
-            put: list[Resource] = [record(account), client, self._key(client, secret, KeyUse.CLIENT_SECRET)]
+            put: list[Resource] = [record(account), client, self._key(client, secret, KeyUse.CLIENT_SECRET, until)]
             if token is not None:
-                put.append(self._key(client, token, KeyUse.LONG_LIVED))
+                put.append(self._key(client, token, KeyUse.LONG_LIVED, until))
             return Changes(put=put, result=NewAccount(account, secret, token))
 
         return await self._writer.write(decide)
@@ -158,8 +167,8 @@ class EventhosAccounts:
 
         await self._writer.write(decide)
 
-    async def give(self, number: int, use: KeyUse, *, by: str) -> str:
-        """A new secret or long-lived token in plaintext, in place of the one before.
+    async def give(self, number: int, use: KeyUse, *, by: str, until: int | None = None) -> str:
+        """A new secret or long-lived token in plaintext, in place of the one before; it ends at ``until``, as above.
 
         Raises:
             Refused: 404005 there is no such client.
@@ -169,7 +178,7 @@ class EventhosAccounts:
         def decide(view: CatalogView) -> Changes[None]:
             _, client = existing_account(view, number)
             check_may_change(view, by, client)
-            put = [self._key(client, plaintext, use)]
+            put = [self._key(client, plaintext, use, until), refusing_tokens_of_before(client)]
             # A secret may have been made through our own API, as an ordinary API key.
             before = (use, KeyUse.API) if use is KeyUse.CLIENT_SECRET else (use,)
             return Changes(put=put, delete=_keys(view, client.id, *before), result=None)
@@ -187,7 +196,8 @@ class EventhosAccounts:
         def decide(view: CatalogView) -> Changes[None]:
             _, client = existing_account(view, number)
             check_may_change(view, by, client)
-            return Changes(delete=_keys(view, client.id, KeyUse.LONG_LIVED), result=None)
+            gone = _keys(view, client.id, KeyUse.LONG_LIVED)
+            return Changes(put=[refusing_tokens_of_before(client)], delete=gone, result=None)
 
         await self._writer.write(decide)
 
@@ -202,8 +212,9 @@ class EventhosAccounts:
             found, client = existing_account(view, number)
             check_may_change(view, by, client)
             gone: list[Resource] = [client, *view.api_keys(client.id), *view.registrations_of(client.id)]
-            put = [record(revised(found, {"deleted": True}))]
-            return Changes(put=put, delete=[each.key for each in gone], result=None)
+            left, old = farewell(view, client)
+            put = [record(revised(found, {"deleted": True})), *left]
+            return Changes(put=put, delete=[*(each.key for each in gone), *old], result=None)
 
         await self._writer.write(decide)
 
@@ -253,8 +264,8 @@ class EventhosAccounts:
 
         await self._writer.write(decide)
 
-    def _key(self, client: Client, plaintext: str, use: KeyUse) -> Resource:
-        return api_key_record(new_id(), client, plaintext, self._secrets.digest(plaintext), use=use)
+    def _key(self, client: Client, plaintext: str, use: KeyUse, until: int | None) -> Resource:
+        return api_key_record(new_id(), client, plaintext, self._secrets.digest(plaintext), until, use=use)
 
 
 def _is_taken(view: CatalogView, identifier: str, but_by: Client | None = None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -30,13 +30,22 @@ if TYPE_CHECKING:
     from backbone.catalog.writer import CatalogWriter
     from schemas.resources import Resource
 
+
+class _NewKey(NamedTuple):
+    """A key for a client that is new."""
+
+    plaintext: str
+    until: int | None
+
+
 _EXCHANGE_ROLES = (Role.PRODUCER, Role.SUBSCRIBER)
 
 
 class ExchangeAccounts:
     """Registers Exchange endpoints and applications; all methods raise ``Unavailable`` when Kafka cannot answer.
 
-    The account is the workspace. Names are unique among its endpoints, and among its applications.
+    The account is the workspace. A key that a call makes ends at ``until``, when that of the caller does, in
+    microseconds since the epoch; None for never. Names are unique among its endpoints, and among its applications.
 
     Args:
         writer: this process's writer.
@@ -47,7 +56,7 @@ class ExchangeAccounts:
         self._writer = writer
         self._secrets = secrets
 
-    async def put_endpoint(self, caller: Client, definition: Definition) -> Registered:
+    async def put_endpoint(self, caller: Client, definition: Definition, *, until: int | None = None) -> Registered:
         """Register an endpoint, or change it.
 
         With an endpoint-level key it is the caller itself. With a key of another level it is the endpoint of that name
@@ -67,12 +76,18 @@ class ExchangeAccounts:
                 client = msgspec.structs.replace(
                     client, application=caller.id, provider=caller.provider or client.provider
                 )
-            return self._endpoint_changes(view, found, client, definition, plaintext)
+            return self._endpoint_changes(view, found, client, definition, _NewKey(plaintext, until))
 
         return await self._writer.write(decide)
 
     async def put_deployment(
-        self, caller: Client, application_id: str, deployment: str, definition: Definition
+        self,
+        caller: Client,
+        application_id: str,
+        deployment: str,
+        definition: Definition,
+        *,
+        until: int | None = None,
     ) -> Registered:
         """Register the endpoint of one deployment of an application, or change it.
 
@@ -107,12 +122,12 @@ class ExchangeAccounts:
             client = msgspec.structs.replace(
                 _defined(view, before, said), application=application_id, provider=application.provider
             )
-            return self._endpoint_changes(view, found, client, said, plaintext)
+            return self._endpoint_changes(view, found, client, said, _NewKey(plaintext, until))
 
         return await self._writer.write(decide)
 
-    async def browser_key(self, client_id: str) -> str:
-        """The key with which browsers publish for an endpoint; the same every time, until it is revoked.
+    async def browser_key(self, client_id: str, *, until: int | None = None) -> str:
+        """The key with which browsers publish for an endpoint; the same every time, until it is revoked or ends.
 
         Raises:
             NotFound: there is no such client.
@@ -122,15 +137,17 @@ class ExchangeAccounts:
 
         def decide(view: CatalogView) -> Changes[str]:
             client = existing_client(view, client_id)
+            now = timestamps.now()
             for key in view.api_keys(client_id):
-                if key.use is KeyUse.BROWSER and key.sealed is not None:
+                ended = key.expires_at is not None and key.expires_at <= now
+                if key.use is KeyUse.BROWSER and key.sealed is not None and not ended:
                     return Changes(result=self._secrets.open(key.sealed))
-            new = api_key_record(new_id(), client, plaintext, digest, use=KeyUse.BROWSER, sealed=sealed)
+            new = api_key_record(new_id(), client, plaintext, digest, until, use=KeyUse.BROWSER, sealed=sealed)
             return Changes(put=[new], result=plaintext)
 
         return await self._writer.write(decide)
 
-    async def put_application(self, caller: Client, definition: Definition) -> Registered:
+    async def put_application(self, caller: Client, definition: Definition, *, until: int | None = None) -> Registered:
         """Register an application, the provider of endpoints, or change it.
 
         With an application-level key it is the caller itself, with an account-level key the application with that
@@ -156,12 +173,12 @@ class ExchangeAccounts:
             known = None if found is None else details_of(view, found.id).roles
             self._check_url(definition.roles, None if known is None else known.url)
             put = [*_if_changed(found, client), *changed_details(view, client, definition)]
-            return self._changes(found, client, put, plaintext)
+            return self._changes(found, client, put, _NewKey(plaintext, until))
 
         return await self._writer.write(decide)
 
     def _endpoint_changes(
-        self, view: CatalogView, found: Client | None, client: Client, definition: Definition, plaintext: str
+        self, view: CatalogView, found: Client | None, client: Client, definition: Definition, key: _NewKey
     ) -> Changes[Registered]:
         receives = view.endpoint(client.id)
         self._check_url(definition.roles, None if receives is None else receives.url)
@@ -170,7 +187,7 @@ class ExchangeAccounts:
             *_destination(view, client, definition.roles),
             *changed_details(view, client, definition),
         ]
-        return self._changes(found, client, put, plaintext)
+        return self._changes(found, client, put, key)
 
     def _check_url(self, roles: Roles | None, before: str | None) -> None:
         """Refuse a push destination whose address is not allowed, unless it was registered before.
@@ -185,13 +202,11 @@ class ExchangeAccounts:
         if problems:
             raise InvalidRequest("The endpoint cannot be registered.", problems)
 
-    def _changes(
-        self, found: Client | None, client: Client, put: list[Resource], plaintext: str
-    ) -> Changes[Registered]:
+    def _changes(self, found: Client | None, client: Client, put: list[Resource], key: _NewKey) -> Changes[Registered]:
         if found is not None:
             return Changes(put=put, result=Registered(client))
-        key = api_key_record(new_id(), client, plaintext, self._secrets.digest(plaintext))
-        return Changes(put=[*put, key], result=Registered(client, plaintext))
+        record = api_key_record(new_id(), client, key.plaintext, self._secrets.digest(key.plaintext), key.until)
+        return Changes(put=[*put, record], result=Registered(client, key.plaintext))
 
 
 def _meant(view: CatalogView, caller: Client, name: str | None) -> Client | None:

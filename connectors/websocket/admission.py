@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from backbone.catalog.envoy import is_provisioned, is_public
+from backbone.catalog.realtime_grants import Ground, covers, stands
 from backbone.realtime_tokens import ExpiredToken, InvalidToken
 from connectors.websocket import protocol
 from connectors.websocket.protocol import Disconnected
@@ -14,12 +14,14 @@ from schemas.access import Realm
 from schemas.organisation import read_channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
     from backbone.realtime_tokens import ConnectionClaims, RealtimeTokens, SubscriptionClaims
     from connectors.websocket.session import Node
+    from schemas.access import Client
+    from schemas.organisation import ScopeEndings
 
 log = logging.getLogger(__name__)
 
@@ -29,36 +31,19 @@ _LOOK_AGAIN = 0.25
 """Seconds between two looks whether the catalog has changed."""
 
 
-class Ground(NamedTuple):
-    """Why somebody was let in, or into a channel: good for as long as the catalog stands by it.
-
-    Attributes:
-        workspace: whose channels they are.
-        issuer: id of the client that had the token issued, if any.
-        public: the channel, where it took no token.
-    """
-
-    workspace: str
-    issuer: str | None = None
-    public: str | None = None
-
-    @classmethod
-    def of(cls, claims: ConnectionClaims | SubscriptionClaims) -> Ground:
-        """That of a token."""
-        return cls(claims.workspace, claims.issuer)
-
-
 class Admission:
     """Lets clients in.
 
     Args:
         tokens: verifies them.
         catalog: this node's reader.
+        endings: of the scopes that let Envoy's users join channels.
     """
 
-    def __init__(self, tokens: RealtimeTokens, catalog: Catalog) -> None:
+    def __init__(self, tokens: RealtimeTokens, catalog: Catalog, endings: ScopeEndings) -> None:
         self._tokens = tokens
         self._catalog = catalog
+        self.endings = endings
 
     def connection(self, token: str) -> ConnectionClaims:
         """What the token of a connect command says.
@@ -96,8 +81,8 @@ class Admission:
         expired = Disconnected(protocol.SUBSCRIPTION_EXPIRED)
         return _verified(self._tokens.subscription, token, protocol.bad_request(), _invalid(), expired)
 
-    async def look_up(self, ground: Ground) -> None:
-        """Have what ``stands`` goes by in the view.
+    async def look_up(self, ground: Ground, channels: Iterable[str] = ()) -> None:
+        """Have what ``stands`` and ``covers`` go by in the view.
 
         Raises:
             Unavailable: Kafka does not answer.
@@ -106,7 +91,13 @@ class Admission:
             if read_channel(ground.public, ground.workspace) is not None:
                 await self._catalog.lookup(lambda view: stands(view, ground) or None)
         elif ground.issuer is not None:
-            issuer = await self._catalog.lookup(lambda view: view.client(ground.issuer or ""))
+            wanted = tuple(channels)
+
+            def known(view: CatalogView) -> Client | None:
+                good = stands(view, ground) and all(covers(view, ground, each, self.endings) for each in wanted)
+                return view.client(ground.issuer or "") if good else None
+
+            issuer = await self._catalog.lookup(known)
             if issuer is not None and issuer.realm is Realm.ENVOY:
                 # Deprovisioning has been answered: it must be seen to have happened.
                 await self._catalog.caught_up()
@@ -114,6 +105,10 @@ class Admission:
     def stands(self, ground: Ground) -> bool:
         """Whether the catalog stands by it at this moment."""
         return stands(self._catalog.view, ground)
+
+    def covers(self, ground: Ground, channel: str) -> bool:
+        """Whether the catalog stands by it at this moment, for this channel too."""
+        return covers(self._catalog.view, ground, channel, self.endings)
 
 
 def _missing() -> Disconnected:
@@ -135,27 +130,10 @@ def _verified(verify: Callable[[str], T], token: str, missing: Exception, invali
         raise expired from error
 
 
-def stands(view: CatalogView, ground: Ground) -> bool:
-    """Whether the catalog stands by what somebody was let in on.
-
-    What a client has issued is worth no more than that client; tokens of Envoy users, only while their organisation is
-    provisioned. Those that no client of ours has issued stand.
-    """
-    if ground.public is not None:
-        return is_public(view, ground.workspace, ground.public)
-    if ground.issuer is None:
-        return True
-    client = view.client(ground.issuer)
-    if client is None or client.disabled:
-        return False
-    # A user of that id may have come to belong to another organisation.
-    return client.realm is not Realm.ENVOY or (
-        client.workspace == ground.workspace and is_provisioned(view, ground.workspace)
-    )
-
-
 class Doorkeeper:
     """Ends the connections and subscriptions whose ground does not stand any more, soon after the catalog says so.
+
+    At the latest after ``_LOOK_AGAIN`` seconds. A subscription ends too when its issuer may not let into it any more.
 
     Args:
         node: whose connections they are.
@@ -188,20 +166,21 @@ class Doorkeeper:
 
     def _look(self) -> None:
         # What is about to be accepted is judged there, by a view no older than this one.
-        view = self._node.catalog.view
-        verdicts: dict[Ground, bool] = {}
-
-        def still_stands(ground: Ground) -> bool:
-            if ground not in verdicts:
-                verdicts[ground] = stands(view, ground)
-            return verdicts[ground]
-
+        view, endings = self._node.catalog.view, self._node.admission.endings
+        standing: dict[Ground, bool] = {}
+        covering: dict[tuple[Ground, str], bool] = {}
         for session in list(self._node.sessions):
             if session.claims is None:
                 continue
-            if not still_stands(Ground.of(session.claims)):
+            ground = Ground.of(session.claims)
+            if ground not in standing:
+                standing[ground] = stands(view, ground)
+            if not standing[ground]:
                 session.close(protocol.PERMISSION_DENIED)
                 continue
             for name, subscription in list(session.subscriptions.items()):
-                if subscription.ground is not None and not still_stands(subscription.ground):
+                on = (subscription.ground or ground, name)
+                if on not in covering:
+                    covering[on] = covers(view, *on, endings)
+                if not covering[on]:
                     session.unsubscribe(name, protocol.SERVER_UNSUBSCRIBE)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from backbone.catalog.realtime_grants import Ground
 from connectors.websocket import protocol
-from connectors.websocket.admission import Ground
 from connectors.websocket.protocol import ConnectResult, Disconnected, HistoryResult, ReplyError, SubscribeResult
 from schemas.channels import MAX_LENGTH, channel_key
 from schemas.errors import Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from typing import Any
 
     from backbone.realtime_tokens import ConnectionClaims, SubscriptionClaims
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from connectors.websocket.session import Session
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 VERSION = "headrace"
 
@@ -96,7 +98,7 @@ class Commands:
         for subscription in request.subs.values():
             subscription.check()
         claims = self._admission.connection(request.token)
-        await self._admission.look_up(Ground.of(claims))
+        await self._admission.look_up(Ground.of(claims), claims.channels)
         if len(claims.channels) > self._node.settings.channel_limit:
             raise protocol.limit_exceeded()
         wanted: dict[str, Position] = {name: request.subs.get(name, protocol.Position()) for name in claims.channels}
@@ -110,7 +112,7 @@ class Commands:
         result.pong = True
         result.session = self._session.id
         result.node = self._node.id
-        for name, position in wanted.items():
+        for name, position in self._covered(claims, wanted).items():
             result.subs[name] = self._join(name, position, None, expires_at=None)
         return result
 
@@ -133,11 +135,11 @@ class Commands:
             self._check(claims, name)
             expires_at = claims.expires_at
             ground = Ground.of(claims)
-        await self._admission.look_up(ground)
-        self._check_ground(ground)
+        await self._admission.look_up(ground, [name])
+        self._check_ground(ground, name)
         await self._other_nodes(self._claims.workspace, name, request)
         # What the catalog said before that may be over.
-        self._check_ground(ground)
+        self._check_ground(ground, name)
         return self._join(name, request, ground, expires_at=expires_at, flag=request.flag)
 
     async def _unsubscribe(self, _id: int, request: ChannelRequest) -> dict[str, Any]:
@@ -151,9 +153,9 @@ class Commands:
         mine = self._claims
         if (claims.user, claims.workspace) != (mine.user, mine.workspace):
             raise Disconnected(protocol.INVALID_TOKEN)
-        await self._admission.look_up(Ground.of(claims))
+        await self._admission.look_up(Ground.of(claims), claims.channels)
         self._check_standing(claims)
-        self._follow(mine.channels, claims.channels)
+        self._follow(mine.channels, list(self._covered(claims, dict.fromkeys(claims.channels))))
         self._session.renew(claims)
         return self._connect_result(claims)
 
@@ -165,8 +167,8 @@ class Commands:
         name = request.channel or claims.channel
         self._check(claims, name)
         ground = Ground.of(claims)
-        await self._admission.look_up(ground)
-        self._check_ground(ground)
+        await self._admission.look_up(ground, [name])
+        self._check_ground(ground, name)
         if name not in self._session.subscriptions:
             raise protocol.permission_denied()
         self._session.renew_subscription(name, ground, claims.expires_at)
@@ -278,8 +280,13 @@ class Commands:
         if not self._admission.stands(Ground.of(claims)):
             raise Disconnected(protocol.INVALID_TOKEN)
 
-    def _check_ground(self, ground: Ground) -> None:
-        if not self._admission.stands(ground):
+    def _covered(self, claims: ConnectionClaims, named: Mapping[str, T]) -> dict[str, T]:
+        """The channels of a token that its issuer may still let into."""
+        ground = Ground.of(claims)
+        return {name: value for name, value in named.items() if self._admission.covers(ground, name)}
+
+    def _check_ground(self, ground: Ground, channel: str) -> None:
+        if not self._admission.covers(ground, channel):
             raise protocol.permission_denied()
 
     def _check(self, claims: SubscriptionClaims, name: str) -> None:

@@ -91,7 +91,7 @@ async def serve_realtime(
             id=new_id(),
             hub=hub,
             clock=clock,
-            admission=Admission(realtime.token.tokens(settings.backbone), catalog),
+            admission=Admission(realtime.token.tokens(settings.backbone), catalog, realtime.envoy),
             catalog=catalog,
             settings=realtime,
             metrics=metrics,

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from backbone.catalog.reader import Catalog
+    from backbone.catalog.realtime_grants import Ground
     from backbone.realtime_tokens import ConnectionClaims
-    from connectors.websocket.admission import Admission, Ground
+    from connectors.websocket.admission import Admission
     from connectors.websocket.channel import Channel, PushFrame
     from connectors.websocket.clock import Clock
     from connectors.websocket.hub import Hub

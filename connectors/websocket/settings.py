@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from backbone.envoy_settings import EnvoyScopeSettings
 from backbone.realtime_tokens import RealtimeTokenSettings
 
 
@@ -18,6 +19,7 @@ class RealtimeSettings(BaseSettings):
         origins: of web pages that may connect (comma-separated) besides those that the node's own host serves; ``*``
             lets all.
         token: how the clients' tokens are verified.
+        envoy: which scopes let Envoy's users join channels.
         ping_interval, pong_timeout: a client that does not answer a ping in time is gone; whole seconds.
         stale_delay: how long a connection may take to authenticate.
         expiry_grace: how long a client has after its token expired to send a new one.
@@ -44,6 +46,7 @@ class RealtimeSettings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535)
     origins: Annotated[tuple[str, ...], NoDecode] = ()
     token: RealtimeTokenSettings = Field(default_factory=RealtimeTokenSettings)
+    envoy: EnvoyScopeSettings = Field(default_factory=EnvoyScopeSettings)
     ping_interval: int = Field(25, ge=2)
     pong_timeout: int = Field(8, ge=1)
     stale_delay: float = Field(10.0, gt=0)

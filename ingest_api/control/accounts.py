@@ -10,12 +10,13 @@ from pydantic import Field
 from backbone.catalog.accounts import existing_workspace
 from backbone.catalog.readable import ReadableCatalog
 from backbone.catalog.view import CatalogView
-from ingest_api.control.dependencies import Caller, Readable, TheGateway, Workspace, existing
+from ingest_api.control.dependencies import Caller, Key, Readable, TheGateway, Workspace, existing
 from ingest_api.control.models import Change, Input, Name, Output, Time, example
 from ingest_api.control.pages import Cursor, Limit, Page, page_of
 from ingest_api.state import Gateway
 from schemas import timestamps
 from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
+from schemas.binding import earliest, end_of
 from schemas.errors import NotFound
 from schemas.permissions import Operation, check, check_for, check_may_grant_roles, require
 from schemas.reading import READERS
@@ -202,17 +203,24 @@ async def list_keys(
 
 @router.post("/clients/{client_id}/keys", status_code=201, summary="Issue an API key")
 async def issue_key(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, client_id: str, body: KeyInput | None = None
+    gateway: TheGateway,
+    caller: Caller,
+    caller_key: Key,
+    workspace: Workspace,
+    client_id: str,
+    body: KeyInput | None = None,
 ) -> NewKeyOutput:
     """The answer is the only place where the key can be read.
 
-    For operators; a client issues keys of its own with the role `key_issuer`.
+    For operators; a client issues keys of its own with the role `key_issuer`. The new key lasts no longer than the one
+    that the call was made with: `expires_at` says until when.
     """
     check_for(caller, Operation.ISSUE_KEYS, client_id)
     await _manageable(gateway, caller, workspace, client_id)
     lifetime = None if body is None else body.lifetime
     expires_at = None if lifetime is None else timestamps.now() + lifetime * _MICROS
-    issued, key = await gateway.accounts.issue_key(client_id, expires_at=expires_at)
+    until = earliest(expires_at, end_of(caller_key))
+    issued, key = await gateway.accounts.issue_key(client_id, expires_at=until)
     return NewKeyOutput(**KeyOutput.model_validate(issued).model_dump(), key=key)
 
 

@@ -8,11 +8,12 @@ from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 
 from backbone.catalog.readable import ReadableCatalog
+from ingest_api.authentication import bearer
 from ingest_api.state import Gateway
 from ingest_api.text import check_body
 from ingest_api.wire import MAX_KEY_LENGTH
 from schemas import numbers
-from schemas.access import Client, Role
+from schemas.access import ApiKey, Client, Role
 from schemas.errors import InvalidRequest, NotFound, Problem
 from schemas.permissions import require
 from schemas.reading import READERS, ReadScope, check_has_a_role
@@ -72,6 +73,19 @@ RepeatKey = Annotated[
 
 TheGateway = Annotated[Gateway, Depends(gateway_of)]
 Authorization = Annotated[bytes | None, Depends(authorization_of)]
+
+
+async def key_of(gateway: TheGateway, authorization: Authorization) -> ApiKey | None:
+    """The API key that a call was made with, itself or through a token that was got with it.
+
+    Raises:
+        Unauthenticated: there is no credential, or a token that is not genuine.
+    """
+    return None if authorization is None else gateway.authenticator.key_behind(bearer(authorization))
+
+
+Key = Annotated[ApiKey | None, Depends(key_of)]
+"""A route's parameter, after the one that authenticates: what the call gets lasts no longer than this key."""
 
 
 async def caller_of(

@@ -7,14 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from ingest_api.control.dependencies import Caller, TheGateway, Workspace
+from backbone.catalog.realtime_grants import lets_into
+from backbone.realtime_tokens import IssuerKey
+from ingest_api.control.dependencies import Caller, Key, TheGateway, Workspace
 from ingest_api.control.models import Input, Time, example
 from ingest_api.state import Gateway
 from schemas.access import Client
 from schemas.channels import MAX_LENGTH, endpoint_of
-from schemas.errors import NotFound, PermissionDenied
-from schemas.permissions import Operation, check, owner_for
-from schemas.subscription import EndpointType
+from schemas.errors import NotFound
+from schemas.permissions import Operation, check
 
 MAX_CHANNELS = 128
 """Subscriptions of one connection, the realtime nodes' default."""
@@ -42,7 +43,9 @@ class TokenInput(Input):
         str | None,
         Field(max_length=MAX_LENGTH, description="Who connects, as the issuer calls it; by default the caller's id."),
     ] = None
-    lifetime: Annotated[int, Field(ge=1, le=_LONGEST, description="Seconds.")] = _HOUR
+    lifetime: Annotated[
+        int, Field(ge=1, le=_LONGEST, description="Seconds; the token lasts no longer than the API key of the call.")
+    ] = _HOUR
 
 
 class ConnectionTokenInput(TokenInput):
@@ -70,7 +73,7 @@ class TokenOutput(BaseModel):
 
 @router.post("/connection-token", summary="Let a realtime client connect")
 async def issue_connection_token(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, body: ConnectionTokenInput
+    gateway: TheGateway, caller: Caller, key: Key, workspace: Workspace, body: ConnectionTokenInput
 ) -> TokenOutput:
     """The server subscribes the connection to `channels`; for further ones it needs subscription tokens."""
     check(caller, Operation.LET_IN)
@@ -81,6 +84,7 @@ async def issue_connection_token(
         workspace=workspace,
         issuer=caller.id,
         lifetime=body.lifetime,
+        key=IssuerKey.of(caller, key),
         channels=body.channels,
     )
     return TokenOutput.model_validate({"token": token, "expires_at": expires_at * _MICROS})
@@ -88,7 +92,7 @@ async def issue_connection_token(
 
 @router.post("/subscription-token", summary="Let a realtime client into a channel")
 async def issue_subscription_token(
-    gateway: TheGateway, caller: Caller, workspace: Workspace, body: SubscriptionTokenInput
+    gateway: TheGateway, caller: Caller, key: Key, workspace: Workspace, body: SubscriptionTokenInput
 ) -> TokenOutput:
     """For one user and one channel."""
     await _check_channel(gateway, caller, workspace, body.channel)
@@ -97,6 +101,7 @@ async def issue_subscription_token(
         workspace=workspace,
         issuer=caller.id,
         lifetime=body.lifetime,
+        key=IssuerKey.of(caller, key),
         channel=body.channel,
     )
     return TokenOutput.model_validate({"token": token, "expires_at": expires_at * _MICROS})
@@ -107,23 +112,11 @@ def _user(body: TokenInput, caller: Client) -> str:
 
 
 async def _check_channel(gateway: Gateway, caller: Client, workspace: str, channel: str) -> None:
-    """A subscriber may let into the channels of its own endpoints; templates, which several may share, are operators'.
+    """Refuse a channel that the caller may not let others into.
 
     Raises:
         NotFound: it is the own channel of an endpoint that the caller cannot see.
         PermissionDenied: it is any other channel, and the caller no operator.
     """
-    owner = owner_for(caller, Operation.LET_IN)
-    endpoint_id = endpoint_of(channel)
-    if endpoint_id is None:
-        if owner is not None:
-            raise PermissionDenied("Only operators may let into channels that come from templates.")
-        return
-    endpoint = (await gateway.view()).endpoint(endpoint_id)
-    if (
-        endpoint is None
-        or endpoint.workspace != workspace
-        or endpoint.type is not EndpointType.WEB_SOCKET
-        or owner not in (None, endpoint.client)
-    ):
-        raise NotFound(f"There is no WebSocket endpoint {endpoint_id}.")
+    if not lets_into(await gateway.view(), caller, workspace, channel):
+        raise NotFound(f"There is no WebSocket endpoint {endpoint_of(channel)}.")

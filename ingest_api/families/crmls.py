@@ -23,7 +23,8 @@ from ingest_api.family import Family, HotRoute
 from ingest_api.wire import JSON, PROBLEM_JSON, Request, Response
 from schemas import timestamps
 from schemas.access import Realm
-from schemas.errors import HeadraceError, InvalidRequest, NotFound, UnsupportedMediaType
+from schemas.binding import Binding
+from schemas.errors import HeadraceError, InvalidRequest, NotFound, Unauthenticated, UnsupportedMediaType
 from schemas.event import EventDraft
 from schemas.permissions import Operation, check
 from schemas.reading import ReadScope
@@ -108,11 +109,14 @@ async def token(
     gateway: TheGateway,
     api_key: Annotated[str | None, Query(alias="apiKey", description="The account's API key.")] = None,
 ) -> HttpResponse:
-    """The token is good for seven days; every other call takes it as a bearer."""
+    """The token is good for seven days, unless its API key ends or is revoked before; all other calls take it."""
     if not api_key:
         raise InvalidRequest("The query parameter apiKey is missing.")
     client = await gateway.authenticator.by_key(api_key, Realm.CRMLS)
-    issued = gateway.tokens.issue(client.id)
+    key = gateway.authenticator.key_behind(api_key)
+    if key is None:
+        raise Unauthenticated("The credential is not known.")  # revoked this moment
+    issued = gateway.tokens.issue(client.id, Binding.of(client, key), until=key.expires_at)
     content = messages.token_answer(issued.text, issued.expires_at)
     return HttpResponse(content, media_type="application/json", headers={"cache-control": "no-store"})
 

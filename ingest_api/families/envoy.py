@@ -15,13 +15,12 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from backbone.catalog.envoy import is_provisioned, public_namespaces_of
-from ingest_api.control.dependencies import TheGateway
+from backbone.realtime_tokens import IssuerKey
+from ingest_api.control.dependencies import Key, TheGateway
 from ingest_api.families.envoy_access import (
     ERRORS,
-    MAX_CHANNELS,
     NO_STORE,
     EnvoyUser,
-    Grants,
     check_may_manage,
     check_may_provision,
     render,
@@ -32,6 +31,7 @@ from schemas.access import Client
 from schemas.channels import MAX_LENGTH
 from schemas.errors import InvalidRequest, PermissionDenied, Problem, Unauthenticated
 from schemas.organisation import FAMILY as NAME
+from schemas.organisation import MAX_CHANNELS, Grants
 
 LIFETIME = 3_600
 """Seconds from issue to expiry of both kinds of token."""
@@ -85,7 +85,7 @@ _CHANNEL_BODY = _body({"channel": {"type": "string", "minLength": 1, "maxLength"
 _OPTIONS_BODY = _body({"public_namespaces": _TEXTS})
 
 
-async def connection_token(gateway: TheGateway, user: EnvoyUser) -> JSONResponse:
+async def connection_token(gateway: TheGateway, user: EnvoyUser, key: Key = None) -> JSONResponse:
     """Whoever connects with it is subscribed to a channel for each scope of the access token.
 
     `<namespace>:read` gives `<namespace>:<organisation>`; `<namespace>:read:own` gives
@@ -97,6 +97,7 @@ async def connection_token(gateway: TheGateway, user: EnvoyUser) -> JSONResponse
         workspace=user.workspace,
         issuer=user.id,
         lifetime=LIFETIME,
+        key=IssuerKey.of(user, key),
         channels=Grants.of(user, gateway.settings).automatic(user),
     )
     return _answer(EnvoyTokenOutput(token=token))
@@ -107,6 +108,7 @@ async def subscription_token(
     user: EnvoyUser,
     request: Request,
     channel: Annotated[str | None, Query(description="Instead of the body's member of that name.")] = None,
+    key: Key = None,
 ) -> JSONResponse:
     """The body is `{"channel": "<namespace>:<organisation>#<user>"}`, with GET too; only private channels need one."""
     wanted = (await _read(request, _Wanted)).channel
@@ -117,7 +119,12 @@ async def subscription_token(
     user, public = await _provisioned(gateway, user)
     Grants.of(user, gateway.settings).check(user, wanted, public)
     token, _ = gateway.realtime_tokens.issue_subscription(
-        user=user.id, workspace=user.workspace, issuer=user.id, lifetime=LIFETIME, channel=wanted
+        user=user.id,
+        workspace=user.workspace,
+        issuer=user.id,
+        lifetime=LIFETIME,
+        channel=wanted,
+        key=IssuerKey.of(user, key),
     )
     return _answer(EnvoyTokenOutput(token=token))
 

@@ -16,7 +16,7 @@ from ingest_api import problems
 from ingest_api.authentication import bearer
 from ingest_api.control.dependencies import Authorization, TheGateway
 from ingest_api.wire import Response
-from schemas.access import Client, KeyUse, Realm
+from schemas.access import ApiKey, Client, KeyUse, Realm
 from schemas.errors import InvalidRequest, Unauthenticated, Unavailable
 from schemas.permissions import permits
 
@@ -123,6 +123,20 @@ def caller_with(permission: str) -> Any:
         return client
 
     return Depends(permitted)
+
+
+async def _key(
+    gateway: TheGateway,
+    authorization: Authorization,
+    access_token: Annotated[str | None, Query(description="Instead of the header.")] = None,
+) -> ApiKey | None:
+    if access_token is None and authorization is None:
+        return None
+    return gateway.authenticator.key_behind(access_token or bearer(authorization or b""))
+
+
+CallerKey = Annotated[ApiKey | None, Depends(_key)]
+"""A route's parameter, after the caller: what the call gets lasts no longer than this key."""
 
 
 def render(error: HeadraceError) -> Response:

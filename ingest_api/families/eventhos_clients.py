@@ -15,7 +15,7 @@ from backbone.catalog.eventhos_accounts import existing_account, holds_long_live
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.control.models import example
-from ingest_api.families.eventhos_access import CREATED, caller_with, needs
+from ingest_api.families.eventhos_access import CREATED, CallerKey, caller_with, needs
 from ingest_api.families.eventhos_answers import (
     ANSWERS,
     Answer,
@@ -30,6 +30,7 @@ from ingest_api.families.eventhos_answers import (
 )
 from ingest_api.families.eventhos_openapi import ERRORS
 from schemas.access import Client, KeyUse
+from schemas.binding import end_of
 
 Creator = Annotated[Client, caller_with("OAUTH2_client:create")]
 Changer = Annotated[Client, caller_with("OAUTH2_client:update")]
@@ -79,6 +80,7 @@ class Revocation(Input):
 async def create_client(
     gateway: TheGateway,
     caller: Creator,
+    key: CallerKey,
     body: EventhosClientInput,
     *,
     long_live: Annotated[bool, Query(alias="longLive", description="With a long-lived token.")] = False,
@@ -92,6 +94,7 @@ async def create_client(
             description=body.description or "",
             roles=_ids(body.roles),
             long_lived=long_live,
+            until=end_of(key),
         )
     )
     content = {
@@ -165,7 +168,7 @@ async def revoke_client(gateway: TheGateway, caller: Changer, client_id: int, bo
     **ANSWERS,
 )
 async def give_long_lived(
-    gateway: TheGateway, caller: Changer, client_id: int, *, remove_long_live: bool = False
+    gateway: TheGateway, caller: Changer, key: CallerKey, client_id: int, *, remove_long_live: bool = False
 ) -> Answer:
     """The token is shown this once; one that it had before is refused from now on.
 
@@ -175,7 +178,7 @@ async def give_long_lived(
     if remove_long_live:
         await gateway.in_time(accounts.take_long_lived(client_id, by=caller.id))
         return done("Token removed")
-    token = await gateway.in_time(accounts.give(client_id, KeyUse.LONG_LIVED, by=caller.id))
+    token = await gateway.in_time(accounts.give(client_id, KeyUse.LONG_LIVED, by=caller.id, until=end_of(key)))
     return success({"access_token": token}, message="Token generated")
 
 
@@ -200,9 +203,11 @@ async def get_secret(gateway: TheGateway, client_id: int) -> Answer:
     summary="Give a client another secret",
     **ANSWERS,
 )
-async def give_secret(gateway: TheGateway, caller: Changer, client_id: int) -> Answer:
+async def give_secret(gateway: TheGateway, caller: Changer, key: CallerKey, client_id: int) -> Answer:
     """The secret is shown this once; the one before gets no tokens from now on."""
-    secret = await gateway.in_time(gateway.eventhos_accounts.give(client_id, KeyUse.CLIENT_SECRET, by=caller.id))
+    secret = await gateway.in_time(
+        gateway.eventhos_accounts.give(client_id, KeyUse.CLIENT_SECRET, by=caller.id, until=end_of(key))
+    )
     return success({"clientSecret": secret}, code=CREATED, message="Client secret generated")
 
 

@@ -18,6 +18,7 @@ from ingest_api.families.eventhos_access import CLIENT_UNKNOWN, INCORRECT_TOKEN,
 from ingest_api.families.eventhos_openapi import ERRORS, TOKEN
 from ingest_api.state import Gateway
 from schemas.access import Client, KeyUse, Realm
+from schemas.binding import Binding
 from schemas.errors import Unauthenticated
 
 LIFETIME = 86_400
@@ -61,12 +62,18 @@ async def token(gateway: TheGateway, fields: Annotated[dict[str, str], Depends(_
         raise Refused(CLIENT_UNKNOWN, "Client or user not found")
     if grant != "client_credentials":
         raise Refused(UNREADABLE, f"Unsupported grant_type: {grant}")
-    client = await _client(gateway, _field(fields, "client_id"), _field(fields, "client_secret"))
+    secret = _field(fields, "client_secret")
+    client = await _client(gateway, _field(fields, "client_id"), secret)
+    key = gateway.authenticator.key_behind(secret)
+    if key is None:
+        raise Refused(_WRONG_SECRET, "Incorrect client secret")  # reset this moment
     account = find(gateway.catalog.view, Account, client.id)
     if account is None or account.deleted:
         account = await gateway.in_time(gateway.eventhos_accounts.adopt(client))
     data = {"id": client.id, "subjectType": "client", "identifier": account.identifier}
-    issued = gateway.tokens.issue_for(Realm.EVENTHOS, client.id, LIFETIME, data=data)
+    issued = gateway.tokens.issue_for(
+        Realm.EVENTHOS, client.id, LIFETIME, Binding.of(client, key), until=key.expires_at, data=data
+    )
     content = {
         "jwt_token": issued.text,
         "name": account.name,

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path
 
 from backbone.catalog.exchange_definitions import Registered, details_of
 from backbone.catalog.view import CatalogView
-from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.dependencies import Key, TheGateway
 from ingest_api.families.exchange_access import KeyHolder, endpoint_of, is_endpoint, may_see
 from ingest_api.families.exchange_endpoint_models import (
     ApplicationInput,
@@ -22,6 +22,7 @@ from ingest_api.families.exchange_endpoint_models import (
 )
 from ingest_api.families.exchange_openapi import ERRORS, NOT_FOUND, WITH_BODY
 from schemas.access import Client
+from schemas.binding import end_of
 
 router = APIRouter(tags=["Exchange endpoints and applications"], responses=ERRORS)
 
@@ -32,9 +33,11 @@ router = APIRouter(tags=["Exchange endpoints and applications"], responses=ERROR
     response_model_exclude_none=True,
     responses=WITH_BODY,
 )
-async def register_application(gateway: TheGateway, caller: KeyHolder, body: ApplicationInput) -> ApplicationOutput:
+async def register_application(
+    gateway: TheGateway, caller: KeyHolder, key: Key, body: ApplicationInput
+) -> ApplicationOutput:
     """With an application-level key its own; with an account-level key a new one, answered with its key."""
-    made = await gateway.in_time(gateway.exchange.put_application(caller, body.definition()))
+    made = await gateway.in_time(gateway.exchange.put_application(caller, body.definition(), until=end_of(key)))
     return ApplicationOutput(
         application_id=made.client.id, provider_name=body.provider_name, authentication_key=made.key
     )
@@ -42,10 +45,12 @@ async def register_application(gateway: TheGateway, caller: KeyHolder, body: App
 
 @router.put("/v1/endpoint", summary="Register an endpoint, or change it", responses=WITH_BODY)
 async def put_endpoint(
-    gateway: TheGateway, caller: KeyHolder, body: ExchangeEndpointInput
+    gateway: TheGateway, caller: KeyHolder, key: Key, body: ExchangeEndpointInput
 ) -> NewExchangeEndpointOutput | ExchangeEndpointOutput:
     """With an endpoint-level key its own; else the one of that name, a new one being answered with its key."""
-    return _answer(gateway, await gateway.in_time(gateway.exchange.put_endpoint(caller, body.definition())))
+    return _answer(
+        gateway, await gateway.in_time(gateway.exchange.put_endpoint(caller, body.definition(), until=end_of(key)))
+    )
 
 
 @router.put(
@@ -53,9 +58,10 @@ async def put_endpoint(
     summary="Register an endpoint of an application, or change it",
     responses={**WITH_BODY, **NOT_FOUND},
 )
-async def put_deployment(
+async def put_deployment(  # noqa: PLR0917  # a route's parameters go by their names
     gateway: TheGateway,
     caller: KeyHolder,
+    key: Key,
     application_id: str,
     deployment_id: Annotated[str, Path(max_length=200, description="The application's own name for it.")],
     body: ExchangeEndpointInput,
@@ -64,7 +70,9 @@ async def put_deployment(
 
     What a new one does not say of its roles it takes over from the application.
     """
-    putting = gateway.exchange.put_deployment(caller, application_id, deployment_id, body.definition())
+    putting = gateway.exchange.put_deployment(
+        caller, application_id, deployment_id, body.definition(), until=end_of(key)
+    )
     return _answer(gateway, await gateway.in_time(putting))
 
 

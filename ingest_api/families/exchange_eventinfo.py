@@ -6,9 +6,10 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from ingest_api.control.dependencies import TheGateway
+from ingest_api.control.dependencies import Key, TheGateway
 from ingest_api.families.exchange_access import ExchangeEndpoint, endpoint_of
 from ingest_api.families.exchange_openapi import ERRORS, NOT_FOUND
+from schemas.binding import end_of
 
 router = APIRouter(tags=["Exchange events"], responses=ERRORS)
 
@@ -23,8 +24,8 @@ class EventInfo(BaseModel):
 
 
 @router.get("/v1/endpoint/{endpoint_id}/eventinfo", summary="Get the key for browsers", responses=NOT_FOUND)
-async def event_info(gateway: TheGateway, caller: ExchangeEndpoint, endpoint_id: str) -> EventInfo:
+async def event_info(gateway: TheGateway, caller: ExchangeEndpoint, key: Key, endpoint_id: str) -> EventInfo:
     """Of one's own endpoint; the same key every time, until it is revoked."""
     endpoint = await endpoint_of(gateway, caller, endpoint_id)
-    key = await gateway.in_time(gateway.exchange.browser_key(endpoint.id))
-    return EventInfo(endpoint_id=endpoint.id, event_auth_key=key)
+    auth_key = await gateway.in_time(gateway.exchange.browser_key(endpoint.id, until=end_of(key)))
+    return EventInfo(endpoint_id=endpoint.id, event_auth_key=auth_key)

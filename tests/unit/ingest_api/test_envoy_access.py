@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from ingest_api.families.envoy_access import Grants, check_may_provision
+from ingest_api.families.envoy_access import check_may_manage, check_may_provision
 from ingest_api.settings import IngestSettings
 from schemas.access import Client, Realm
 from schemas.errors import PermissionDenied
+from schemas.organisation import Grants
 
 
 def user(*scopes: str) -> Client:
@@ -59,3 +60,19 @@ def test_provisioning_may_need_a_scope() -> None:
     check_may_provision(user("events:manage"), settings)
     with pytest.raises(PermissionDenied, match="events:manage"):
         check_may_provision(user("shipments:read"), settings)
+
+
+def test_managing_needs_a_scope_unless_a_setting_says_otherwise() -> None:
+    check_may_manage(user("events:manage"), IngestSettings())
+    check_may_provision(user("events:manage"), IngestSettings(envoy_provision_scope="p"))
+    check_may_manage(user("p"), IngestSettings(envoy_provision_scope="p"))
+    check_may_manage(user("own"), IngestSettings(envoy_manage_scope="own"))
+    check_may_manage(user(), IngestSettings(envoy_manage_scope="*"))
+    for scopes, settings in (
+        (("shipments:read",), IngestSettings()),
+        ((), IngestSettings()),
+        (("events:manage",), IngestSettings(envoy_manage_scope="own")),
+        (("*",), IngestSettings(envoy_manage_scope="*", envoy_provision_scope="p")),
+    ):
+        with pytest.raises(PermissionDenied, match="scope"):
+            check_may_manage(user(*scopes), settings)

@@ -9,6 +9,7 @@ import pytest
 
 from ingest_api.tokens import Tokens
 from schemas.access import Realm
+from schemas.binding import Binding
 from schemas.errors import Unauthenticated
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -35,6 +36,34 @@ def test_a_token_has_the_claims_of_the_documents_sample() -> None:
     assert issued.expires_at == 1_615_478_882
 
 
+def test_what_a_token_is_bound_to_signs_it_and_is_not_seen() -> None:
+    binding = Binding(workspace="w", generation=7, key="k", key_generation=8)
+    others = [
+        Binding(workspace="x", generation=7, key="k", key_generation=8),
+        Binding(workspace="w", generation=8, key="k", key_generation=8),
+        Binding(workspace="w", generation=7, key="l", key_generation=8),
+        Binding(workspace="w", generation=7, key="k", key_generation=9),
+    ]
+    tokens = Tokens(SECRET)
+    plain, bound = tokens.issue(CLIENT), tokens.issue(CLIENT, binding)
+
+    assert part(bound.text, 0) == part(plain.text, 0)
+    assert part(bound.text, 1).keys() == part(plain.text, 1).keys()
+    assert tokens.verify(bound.text, lambda _: [*others, binding]).binding == binding
+    assert tokens.verify(plain.text, lambda _: [*others, binding]).binding is None
+    for candidates in ([], others):
+        with pytest.raises(Unauthenticated):
+            tokens.verify(bound.text, lambda _, found=candidates: found)
+
+
+def test_a_token_ends_with_its_key() -> None:
+    tokens = Tokens(SECRET, clock=lambda: 1_000)
+
+    assert tokens.issue(CLIENT, until=1_100_999_999).expires_at == 1_100
+    assert part(tokens.issue(CLIENT, until=1_100_999_999).text, 1)["exp"] == 1_100
+    assert tokens.issue_for(Realm.EVENTHOS, CLIENT, 60, until=1_100_999_999).expires_at == 1_060
+
+
 def test_a_genuine_token_is_understood_until_it_expires() -> None:
     now = [2_000_000_000.0 - 604_800]
     tokens = Tokens(SECRET, clock=lambda: now[0])
@@ -57,7 +86,7 @@ def test_a_token_of_another_family_says_so_and_carries_its_claims() -> None:
     issued = tokens.issue_for(Realm.EVENTHOS, CLIENT, 60, data={"identifier": "one"})
 
     assert part(issued.text, 1)["data"] == {"identifier": "one"}
-    assert tokens.verify(issued.text) == (CLIENT, 1_614_874_142, Realm.EVENTHOS)
+    assert tokens.verify(issued.text) == (CLIENT, 1_614_874_142, Realm.EVENTHOS, 1_614_874_082, None)
     assert tokens.verify(tokens.issue(CLIENT).text).realm is Realm.CRMLS
 
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
+from backbone.catalog.accounts import api_key_record
 from schemas import timestamps
 from schemas.access import Client, Realm
+from schemas.binding import Binding
 from schemas.family_record import FamilyRecord
+from schemas.ids import new_id
 from schemas.organisation import FAMILY, ORGANISATIONS, PUBLIC_NAMESPACES
 from tests.component.connectors.websocket.node import (
     Clients,
@@ -85,6 +88,39 @@ async def test_connections_end_with_the_client_that_issued_their_token(
     assert await client.closed() == (3507, "permission denied")
     assert await refused(clients, token(iss=by.id)) == 3500
     assert "ping" in await bystander.ask(ping={})
+
+
+async def test_connections_end_with_the_key_that_their_token_was_got_with(clients: Clients, office: PostOffice) -> None:
+    user = msgspec.structs.replace(issuer(Realm.ENVOY), scopes=("news:read",))
+    key = api_key_record(new_id(), user, "plaintext", uuid.uuid4().hex)
+    await put(office, user, provision(user), key)
+    bound = msgspec.to_builtins(Binding.of(user, key))
+    client = await connected(clients, user, bound=bound)
+
+    await delete(office, key)
+
+    assert await client.closed() == (3507, "permission denied")
+    assert await refused(clients, token(iss=user.id, sub=user.id, workspace=user.workspace, bound=bound)) == 3500
+
+
+async def test_channels_end_with_the_scope_that_let_into_them(clients: Clients, office: PostOffice) -> None:
+    user = msgspec.structs.replace(issuer(Realm.ENVOY), scopes=("news:read", "orders:read", "tasks:read"))
+    key = api_key_record(new_id(), user, "plaintext", uuid.uuid4().hex)
+    await put(office, user, provision(user), key)
+    bound = msgspec.to_builtins(Binding.of(user, key))
+    news, orders, tasks = (f"{name}:{user.workspace}" for name in ("news", "orders", "tasks"))
+    client = await connected(clients, user, bound=bound, channels=[news, orders])
+    claims = {"iss": user.id, "sub": user.id, "workspace": user.workspace, "bound": bound}
+    assert "subscribe" in await client.ask(subscribe={"channel": tasks, "token": channel_token(tasks, **claims)})
+
+    await put(office, msgspec.structs.replace(user, scopes=("orders:read",)))
+
+    left = [(await client.next())["push"] for _ in range(2)]
+    assert sorted(each["channel"] for each in left) == [news, tasks]
+    assert [each["unsubscribe"]["code"] for each in left] == [2000, 2000]
+    again = {"channel": tasks, "token": channel_token(tasks, **claims)}
+    assert (await client.ask(subscribe=again))["error"]["code"] == 103
+    assert (await client.ask(subscribe={"channel": orders}))["error"]["code"] == 105
 
 
 async def test_connections_end_with_the_provision_of_their_organisation(clients: Clients, office: PostOffice) -> None:

@@ -19,6 +19,7 @@ from connectors.token_urls import bearer_token
 from schemas import timestamps
 from schemas.errors import CorruptRecord, HeadraceError, NoAccessToken, Unavailable
 from schemas.execution import MAX_BODY, Call, CallAnswer, Execution, kept_url, kept_values
+from schemas.request_servers import check_server
 from schemas.subscription import AuthorizationType
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ class Calls:
         sent = Call(method=endpoint.method, url=kept_url(endpoint.url or ""))
         token, hide = None, Redaction()
         try:
+            if endpoint.request is not None:
+                check_server(endpoint.url or "", endpoint.request, has_token=endpoint.authorization is not None)
             token = await self._token(endpoint)
             # Signed now: the token may have taken its time.
             request = await self._renderer.request(

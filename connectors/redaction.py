@@ -8,7 +8,8 @@ from urllib.parse import quote, quote_plus
 
 import msgspec
 
-from schemas.execution import HIDDEN, is_credential
+from schemas.execution import HIDDEN
+from schemas.secrecy import hides
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -43,10 +44,10 @@ def handed_out(members: Mapping[str, Any]) -> list[str]:
 
 
 def credentials_in(named: Mapping[str, str]) -> Iterator[str]:
-    """The values of headers or query parameters that are credentials by name, without a scheme like ``Bearer``."""
+    """The values of headers or query parameters that are credentials, without a scheme like ``Bearer``."""
     for name, value in named.items():
         text = value.rpartition(" ")[2]
-        if is_credential(name) and _SHORTEST <= len(text) <= _LONGEST:
+        if hides(name, value) and _SHORTEST <= len(text) <= _LONGEST:
             yield text
 
 

@@ -5,12 +5,13 @@ Credentials are taken out of both (``without_credentials``), texts are cut to a 
 
 from __future__ import annotations
 
-import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import msgspec
+
+from schemas.secrecy import hides, is_credential, looks_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,21 +36,6 @@ _MAX_VALUES = 16_384
 
 HIDDEN = "***"
 """Stands for a credential."""
-
-_CREDENTIAL = re.compile(
-    r"""(
-        authorization | cookie | passw(or)?d | passphrase | secret
-        | (?<!continuation)(?<!cursor)(?<!next)(?<!page)
-          (?<!continuation[-_])(?<!cursor[-_])(?<!next[-_])(?<!page[-_])token
-        | (access|api|auth|client|functions|master|private|secret|subscription)[-_]?key
-    )\Z""",
-    re.IGNORECASE | re.VERBOSE,
-)
-"""How names of headers and query parameters end that hold credentials, whatever their makers put before it
-(``X-Vault-Token``, ``Ocp-Apim-Subscription-Key``); with a ``page_token`` one goes on reading a list."""
-
-_LONGEST_END = 64
-"""Characters of a name that are looked at."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -155,7 +141,7 @@ def kept_url(url: str) -> str:
         return url[:_MAX_URL]
     if "@" in parts.netloc:
         parts = parts._replace(netloc=f"{HIDDEN}@{parts.netloc.rpartition('@')[2]}")
-    if any(is_credential(name) for name, _ in pairs):
+    if any(hides(name, value) for name, value in pairs):
         shown = [(name, without_credentials({name: value})[name]) for name, value in pairs]
         parts = parts._replace(query=urlencode(shown, safe="*"))
     return urlunsplit(parts)[:_MAX_URL]
@@ -174,11 +160,11 @@ def kept_values(named: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def is_credential(name: str) -> bool:
-    """Whether a header or query parameter of this name holds a credential."""
-    return _CREDENTIAL.search(name[-_LONGEST_END:]) is not None
-
-
 def without_credentials(named: Mapping[str, Any]) -> dict[str, Any]:
-    """Headers or query parameters, with what is a credential by its name replaced."""
-    return {name: HIDDEN if is_credential(name) else value for name, value in named.items()}
+    """Headers or query parameters, with what is a credential by its name or its looks replaced."""
+    return {name: HIDDEN if _hides(name, value) else value for name, value in named.items()}
+
+
+def _hides(name: str, value: object) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    return is_credential(name) or any(isinstance(each, str) and looks_secret(name, each) for each in texts)

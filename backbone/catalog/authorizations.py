@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from schemas.errors import Problem
-from schemas.execution import is_credential
+from schemas.secrecy import hides, is_credential, looks_secret
 from schemas.subscription import HIDDEN, AuthorizationType, NameValue
 from schemas.urls import is_absolute, server_of
 
@@ -103,9 +103,9 @@ def sent_elsewhere(before: Endpoint, wanted: Endpoint) -> list[Problem]:
     return found
 
 
-def is_secret_header(name: str) -> bool:
-    """Whether an endpoint's header of this name is a credential: rather one too many."""
-    return _SECRET_HEADER.search(name) is not None
+def is_secret_header(name: str, value: str = "") -> bool:
+    """Whether an endpoint's header is a credential, by its name or its looks: rather one too many."""
+    return _SECRET_HEADER.search(name) is not None or is_credential(name) or looks_secret(name, value)
 
 
 def with_headers(endpoint: Endpoint, headers: Mapping[str, str], secrets: SecretBox) -> Endpoint:
@@ -133,8 +133,8 @@ def unknown_headers(headers: Mapping[str, str], endpoint: Endpoint | None) -> li
 
 
 def sealed_headers(endpoint: Endpoint, secrets: SecretBox) -> Endpoint:
-    """An endpoint as the catalog keeps it: headers that are credentials by their name are sealed."""
-    sealed = {name: secrets.seal(value) for name, value in endpoint.headers.items() if is_secret_header(name)}
+    """An endpoint as the catalog keeps it: headers that are credentials are sealed."""
+    sealed = {name: secrets.seal(value) for name, value in endpoint.headers.items() if is_secret_header(name, value)}
     plain = {name: value for name, value in endpoint.headers.items() if name not in sealed}
     return msgspec.structs.replace(endpoint, headers=plain, sealed_headers=endpoint.sealed_headers | sealed)
 
@@ -162,10 +162,10 @@ def resealed_headers(endpoint: Endpoint, secrets: SecretBox) -> Endpoint:
 
 
 def sealed_template(template: RequestTemplate, secrets: SecretBox) -> RequestTemplate:
-    """As the catalog keeps it: headers and query parameters that are credentials by their name, and no variables."""
+    """As the catalog keeps it: headers and query parameters that are credentials, and no variables."""
 
     def seal(each: NameValue) -> NameValue:
-        if each.sealed or not each.value or "${." in each.value or not is_credential(each.name):
+        if each.sealed or not each.value or "${." in each.value or not hides(each.name, each.value):
             return each
         return NameValue(name=each.name, value=secrets.seal(each.value), sealed=True)
 

@@ -13,6 +13,7 @@ import msgspec
 from backbone.catalog import authorizations
 from schemas.errors import InvalidRequest, Problem
 from schemas.execution import HIDDEN
+from schemas.request_servers import CHOSEN_BY_SENDER, holds_credentials, sender_names_host, sender_names_server
 from schemas.subscription import Authorization, AuthorizationType, Endpoint, NameValue, RequestTemplate
 from schemas.urls import server_of
 
@@ -59,8 +60,9 @@ def completed(call: Call, before: Endpoint | None, secrets: SecretBox, destinati
     """A call as it is to be kept, for an action whose endpoint was this one before.
 
     Raises:
-        InvalidRequest: a URL is not an absolute http(s) URL, its address is not allowed, or OAuth2 lacks a part; or
-            something is to stay as it is that is not there, or that other servers had.
+        InvalidRequest: a URL is not an absolute http(s) URL, its address is not allowed, or OAuth2 lacks a part;
+            something is to stay as it is that is not there, or that other servers had; or the sender of an event would
+            say which server gets credentials.
     """
     problems = _url_problems(call, before, destinations)
     if problems:
@@ -74,7 +76,11 @@ def completed(call: Call, before: Endpoint | None, secrets: SecretBox, destinati
     if problems:
         raise InvalidRequest(_UNUSABLE, problems)
     request = msgspec.structs.replace(call.request, headers=headers, query=query)
-    return msgspec.structs.replace(call, request=authorizations.sealed_template(request, secrets), client_secret=secret)
+    request = authorizations.sealed_template(request, secrets)
+    problems = _server_problems(call, request)
+    if problems:
+        raise InvalidRequest(_UNUSABLE, problems)
+    return msgspec.structs.replace(call, request=request, client_secret=secret)
 
 
 class _Kept(NamedTuple):
@@ -111,6 +117,16 @@ def _url_problems(call: Call, before: Endpoint | None, destinations: Destination
         if not call.client_id:
             problems.append(Problem(path="$.clientId", message="is required"))
     return problems
+
+
+def _server_problems(call: Call, request: RequestTemplate) -> list[Problem]:
+    """Refuse variables that let the sender of an event say who gets the action's credentials."""
+    if not holds_credentials(call.url, request, has_token=call.token_url is not None):
+        return []
+    message = f"must have no variables here but those of oauthResponse: {CHOSEN_BY_SENDER}"
+    found = [Problem(path="$.url", message=message)] if sender_names_server(call.url) else []
+    hosts = [index for index, each in enumerate(request.headers) if sender_names_host(each)]
+    return found + [Problem(path=f"$.headers[{index}].value", message=message) for index in hosts]
 
 
 def _filled_in(

@@ -107,7 +107,7 @@ class EndpointInput(Input):
     method: Annotated[str, Field(pattern="^(POST|PUT|PATCH|GET|DELETE)$")] = "POST"
     headers: Annotated[
         dict[str, str],
-        Field(description=f"Those named like a secret are kept encrypted; `{HIDDEN}` leaves one as it is."),
+        Field(description=f"Those that look like a secret are kept encrypted; `{HIDDEN}` leaves one as it is."),
     ] = Field(default_factory=dict)
     body: BodyFormat = BodyFormat.CLOUDEVENTS
     retry_schedule: Annotated[
@@ -154,7 +154,7 @@ class EndpointOutput(Output):
     method: str
     headers: Annotated[
         dict[str, str],
-        Field(validation_alias="shown_headers", description="Values of headers named like a secret are not shown."),
+        Field(validation_alias="shown_headers", description="Values of headers that look like a secret are not shown."),
     ]
     body: BodyFormat
     retry_schedule: tuple[float, ...] | None
@@ -167,7 +167,7 @@ class EndpointOutput(Output):
     @field_validator("headers")
     @classmethod
     def _hide(cls, headers: dict[str, str]) -> dict[str, str]:
-        return {name: HIDDEN if is_secret_header(name) else value for name, value in headers.items()}
+        return {name: HIDDEN if is_secret_header(name, value) else value for name, value in headers.items()}
 
 
 class EndpointStateOutput(BaseModel):

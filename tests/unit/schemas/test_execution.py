@@ -100,3 +100,14 @@ def test_an_account_fits_into_a_record() -> None:
 
     # Sealed, it is base64.
     assert len(execution.to_json()) * 4 // 3 < 900_000
+
+
+def test_credentials_are_known_by_their_looks() -> None:
+    jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dozjgNryP4J3jVmNHl0w5N"
+    assert kept_values({"x-acme": jwt, "x-jwt": "1", "x-color": "red"}) == {
+        "x-acme": HIDDEN,
+        "x-jwt": HIDDEN,
+        "x-color": "red",
+    }
+    assert kept_url(f"http://there/?v={jwt}&pin=1&b=c") == "http://there/?v=***&pin=***&b=c"
+    assert without_credentials({"v": [jwt, "a"], "n": 7}) == {"v": HIDDEN, "n": 7}

@@ -93,7 +93,6 @@ def test_credentials_stay_on_their_servers() -> None:
         "https://api.example@evil.example/a",
         "https://api.example:8443/a",
         "http://api.example/a",
-        "https://api.example${.body.rest}/a",
     ],
 )
 def test_they_go_to_no_other_server(url: str) -> None:
@@ -133,3 +132,34 @@ def test_credentials_move_to_a_new_key() -> None:
 
 def test_a_member_that_is_not_sealed_is_kept_as_it_always_was() -> None:
     assert msgspec.json.encode(NameValue(name="n", value="v")) == b'{"name":"n","value":"v"}'
+
+
+@pytest.mark.parametrize(
+    "url", ["http://${.body.host}/", "https://api${.query.x}.example/", "https://api.example${.body.rest}/a"]
+)
+def test_no_sender_says_which_server_gets_credentials(url: str) -> None:
+    plain = RequestTemplate(headers=members(x_color="red"))
+    for request in (
+        call().request,
+        RequestTemplate(headers=members(x_jwt="1")),
+        RequestTemplate(raw_body='{"pin":"1"}'),
+    ):
+        assert refused(call(url=url, request=request, token_url=None), None) == ["$.url"]
+    assert refused(call(url=url, request=plain), None) == ["$.url"]
+    assert completed(call(url=url, request=plain, token_url=None), None, BOX, PUBLIC).url == url
+
+
+def test_no_sender_says_which_host_is_asked_for() -> None:
+    named = RequestTemplate(headers=members(host="${.body.host}", Authorization="Bearer shh"))
+    assert refused(call(request=named), None) == ["$.headers[0].value"]
+
+
+def test_the_server_of_the_token_may_name_another() -> None:
+    url = "https://${.oauthResponse.body.instance}/${.body.id}"
+    assert completed(call(url=url), None, BOX, PUBLIC).url == url
+
+
+def test_an_action_of_before_must_lose_the_variable_when_it_is_changed() -> None:
+    url = "https://${.body.host}/"
+    before = msgspec.structs.replace(BEFORE, url=url)
+    assert refused(unchanged(url=url), before) == ["$.url"]

@@ -29,6 +29,7 @@ class Operation(StrEnum):
     LET_IN = "issue realtime tokens"
     ISSUE_KEYS = "issue API keys"
     MANAGE_CLIENTS = "create, change and delete clients"
+    CHOOSE_CLIENT_IDS = "choose the id of a client"
     MANAGE_WORKSPACES = "create and delete workspaces"
 
 
@@ -43,12 +44,16 @@ OWN: dict[Operation, tuple[Role, ...]] = {
     Operation.LET_IN: (Role.SUBSCRIBER,),
     Operation.ISSUE_KEYS: (Role.KEY_ISSUER,),
     Operation.MANAGE_CLIENTS: (),
+    Operation.CHOOSE_CLIENT_IDS: (),
     Operation.MANAGE_WORKSPACES: (),
 }
 """The roles that may do each operation to what is the client's own. An operator may do it to the whole workspace."""
 
-OF_ADMINISTRATORS = frozenset({Operation.MANAGE_WORKSPACES})
-"""Operators may not do these either. An administrator may do everything, in every workspace."""
+OF_ADMINISTRATORS = frozenset({Operation.CHOOSE_CLIENT_IDS, Operation.MANAGE_WORKSPACES})
+"""Operators may not do these either. An administrator may do everything, in every workspace.
+
+The ids of clients are unique in the installation: whoever chose one would be told which there are in other workspaces.
+"""
 
 
 def check(client: Client, operation: Operation) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 _FAMILY = "headrace"
 _COLLECTION = "former_client"
+_MOST = 5_000
+"""In one workspace: a deletion must not be refused for those that were before."""
+
 _KEPT = 8 * 86_400 * 1_000_000
 """Microseconds; the longest-lived tokens last a week."""
 
@@ -35,12 +38,10 @@ def farewell(view: CatalogView, client: Client) -> tuple[list[FamilyRecord], lis
         created_at=now,
         updated_at=now,
     )
-    old = [
-        each.key
-        for each in view.family_records(_FAMILY, _COLLECTION, client.workspace)
-        if each.updated_at < now - _KEPT and each.id != client.id
-    ]
-    return [left], old
+    former = sorted(view.family_records(_FAMILY, _COLLECTION, client.workspace), key=lambda each: each.updated_at)
+    beyond = len(former) - _MOST
+    old = [each.key for index, each in enumerate(former) if index < beyond or each.updated_at < now - _KEPT]
+    return [left], [key for key in old if key != left.key]
 
 
 def there_was(view: CatalogView, client_id: str) -> bool:

@@ -59,7 +59,13 @@ class ClientInput(Input):
     ] = None
     scopes: tuple[str, ...] = ()
     level: Annotated[ClientLevel, Field(description="Of an Exchange client's keys.")] = ClientLevel.ENDPOINT
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$")] | None = None
+    id: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$",
+            description="Unique in the installation, for administrators to choose; by default it is generated.",
+        ),
+    ] = None
 
 
 class ClientChange(Change):
@@ -152,8 +158,10 @@ async def list_clients(
 
 @router.post("/clients", status_code=201, summary="Create a client")
 async def create_client(gateway: TheGateway, caller: Caller, workspace: Workspace, body: ClientInput) -> ClientOutput:
-    """For operators; only an administrator makes administrators. The same again changes nothing."""
+    """For operators; only an administrator makes administrators, and chooses `id`. The same again changes nothing."""
     check(caller, Operation.MANAGE_CLIENTS)
+    if body.id is not None:
+        check(caller, Operation.CHOOSE_CLIENT_IDS)
     roles = _DEFAULT_ROLES.get(body.realm, (Role.PRODUCER,)) if body.roles is None else body.roles
     check_may_grant_roles(caller, roles)
     created = await gateway.accounts.create_client(

@@ -454,3 +454,23 @@ async def test_who_may_publish_to_crmls(local: LocalGateway, role: str) -> None:
     async with local.client(token) as http:
         answer = await http.post("/api/app/events", json=body)
     assert answer.status_code == (200 if role in PRODUCERS else 403), answer.text
+
+
+async def test_nobody_is_told_which_clients_other_workspaces_have(local: LocalGateway) -> None:
+    here, there = await local.workspace(), await local.workspace()
+    _, key = await local.new_client(here, "operator")
+    taken, _ = await local.new_client(there, "producer", id=f"app-{uuid4()}")
+    answers = []
+    async with local.client(key) as http:
+        for wanted in (taken, f"app-{uuid4()}"):
+            body = {"name": f"new-{uuid4()}", "id": wanted}
+            answers.append(await http.post(f"{V1}/clients", json=body))
+            answers += [await http.patch(f"{V1}/clients/{wanted}", json={"disabled": True})]
+            answers += [await http.delete(f"{V1}/clients/{wanted}")]
+            answers += [await http.post(f"{V1}/clients/{wanted}/keys")]
+            answers += [await http.get(f"{V1}/clients/{wanted}/keys")]
+            body = {"kind": "PUBLISH", "namespace": "n", "code": "c", "client": wanted}
+            answers += [await http.post(f"{V1}/registrations", json=body)]
+            answers = [each.text.replace(wanted, "it") if not isinstance(each, str) else each for each in answers]
+    assert answers[: len(answers) // 2] == answers[len(answers) // 2 :]
+    assert len(answers) == 12

@@ -3,8 +3,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from backbone.catalog import former_clients
 from backbone.catalog.accounts import api_key_record
 from backbone.catalog.bindings import bound_client
+from backbone.catalog.former_clients import farewell, there_was
 from backbone.catalog.view import CatalogView
 from schemas.access import ApiKey, Client, Realm
 from schemas.binding import Binding, earliest
@@ -62,3 +64,19 @@ def test_a_token_of_another_issuer_says_not_when_it_was_issued() -> None:
 def test_the_earliest_end() -> None:
     assert earliest(None, 3, 2) == 2
     assert earliest(None, None) is None
+
+
+def test_what_deleted_clients_leave_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(former_clients, "_MOST", 3)
+    made = CatalogView()
+    gone: list[str] = []
+    for number in range(6):
+        client = msgspec.structs.replace(CLIENT, id=f"c{number}")
+        put, delete = farewell(made, client)
+        for each in put:
+            made.put(each, 1)
+        for key in delete:
+            made.remove(key)
+        gone += delete
+    assert len(gone) == 2
+    assert [there_was(made, f"c{number}") for number in range(6)] == [False, False, True, True, True, True]

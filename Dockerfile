@@ -9,7 +9,8 @@ COPY ingest_api ingest_api
 COPY stream_processors stream_processors
 COPY connectors connectors
 COPY operations operations
-RUN pip install --no-cache-dir --constraint constraints.txt '.[postgresql]'
+RUN pip install --no-cache-dir --constraint constraints.txt '.[postgresql]' \
+    && python -m operations.sbom > sbom.json
 
 USER headrace
 WORKDIR /var/lib/headrace

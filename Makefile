@@ -7,7 +7,7 @@ BIN := .venv/bin
 # work: three on two cores take four fifths of the time of two.
 WORKERS := $(if $(KAFKA_BOOTSTRAP_SERVERS),,--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 
-.PHONY: run tour test test-all chaos soak check format bench conformance fuzz coverage constraints clean
+.PHONY: run tour test test-all chaos soak check format bench conformance fuzz coverage constraints audit sbom clean
 
 run: .venv/.tour  ## Everything on this machine, with a tour of real events first; Ctrl-C ends it
 	@$(BIN)/headrace up --tour
@@ -56,6 +56,13 @@ constraints: .venv/.dev  ## Pin again what pyproject.toml asks for
 		--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --output-file=- pyproject.toml \
 		| grep -v -e '^headrace @' -e '^#' -e '^$$' > constraints.new
 	mv constraints.new constraints.txt
+
+audit: .venv/.dev  ## Known vulnerabilities of what is pinned; where no source can be reached it says so
+	@$(BIN)/python -m operations.audit
+
+sbom: .venv/.dev  ## The packages of this environment, in build/sbom.json (CycloneDX)
+	@mkdir -p build
+	$(BIN)/python -m operations.sbom > build/sbom.json
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

@@ -14,7 +14,7 @@ import msgspec
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backbone.settings import check_long_enough
+from backbone.settings import check_strength
 from schemas.access import DEFAULT_WORKSPACE
 from schemas.binding import Binding
 from schemas.errors import HeadraceError
@@ -134,7 +134,7 @@ class RealtimeTokenSettings(BaseSettings):
     @classmethod
     def _check(cls, secret: str) -> str:
         if secret:
-            check_long_enough("HEADRACE_REALTIME_TOKEN_SECRET", secret)
+            check_strength("HEADRACE_REALTIME_TOKEN_SECRET", secret)
         return secret
 
     def tokens(self, backbone: BackboneSettings) -> RealtimeTokens:

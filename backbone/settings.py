@@ -22,6 +22,10 @@ _SHORTEST_SECRET = 16
 """Characters: a secret that is shorter was not chosen at random."""
 
 
+_FEWEST_CHARACTERS = 8
+"""Different ones: 16 random characters have 12 or more."""
+
+
 class BackboneSettings(BaseSettings):
     """Each secret that is not set is generated once and kept in the data directory, readable by its owner only.
 
@@ -30,7 +34,7 @@ class BackboneSettings(BaseSettings):
 
     Attributes:
         data_dir: everything that this installation keeps on disk (``HEADRACE_DATA_DIR``).
-        admin_key: API key of the first administrator (``HEADRACE_ADMIN_KEY``, else file ``admin-key``).
+        admin_key: API key of the first administrator (``HEADRACE_ADMIN_KEY``); see ``first_admin_key``.
         secret_keys: keys that stored secrets and API key hashes are made with; the first is used for new ones, the
             others are still understood (``HEADRACE_SECRET_KEYS``, comma-separated, else file ``secret-keys``).
         token_secret: signs bearer tokens, HS256 (``HEADRACE_TOKEN_SECRET``, else file ``token-secret``).
@@ -59,17 +63,21 @@ class BackboneSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _fill_in(self) -> Self:
-        self.admin_key = self.admin_key or kept(self.data_dir / "admin-key", lambda: f"hra_{_random()}")
         self.secret_keys = self.secret_keys or _keys(kept(self.data_dir / "secret-keys", _random))
         self.token_secret = self.token_secret or kept(self.data_dir / "token-secret", _random)
         self.node_id = self.node_id or kept(self.data_dir / "node-id", lambda: secrets.token_hex(6))
         self.ledger_url = self.ledger_url or f"sqlite:///{quote(str((self.data_dir / 'ledger.sqlite3').resolve()))}"
         self.files_url = self.files_url or (self.data_dir / "files").resolve().as_uri()
-        for name, value in (("HEADRACE_ADMIN_KEY", self.admin_key), ("HEADRACE_TOKEN_SECRET", self.token_secret)):
-            check_long_enough(name, value)
+        if self.admin_key:
+            check_strength("HEADRACE_ADMIN_KEY", self.admin_key)
+        check_strength("HEADRACE_TOKEN_SECRET", self.token_secret)
         for key in self.secret_keys:
-            check_long_enough("each of HEADRACE_SECRET_KEYS", key)
+            check_strength("each of HEADRACE_SECRET_KEYS", key)
         return self
+
+    def first_admin_key(self) -> str:
+        """The first administrator's key, else that of the file ``admin-key``. Only the HTTP plane needs it."""
+        return self.admin_key or kept(self.data_dir / "admin-key", lambda: f"hra_{_random()}")
 
 
 def kept(path: Path, generate: Callable[[], str]) -> str:
@@ -110,7 +118,13 @@ def _random() -> str:
     return secrets.token_urlsafe(32)
 
 
-def check_long_enough(name: str, value: str) -> None:
-    """Refuse a secret that could be guessed, naming the setting; ``Misconfigured``."""
+def check_strength(name: str, value: str) -> None:
+    """Refuse a secret that could be guessed, naming the setting.
+
+    Raises:
+        Misconfigured: it is short, or repeats a few characters.
+    """
     if len(value) < _SHORTEST_SECRET:
         raise Misconfigured(f"{name} must have at least {_SHORTEST_SECRET} characters")
+    if len(set(value)) < _FEWEST_CHARACTERS:
+        raise Misconfigured(f"{name} must have at least {_FEWEST_CHARACTERS} different characters: choose it at random")

@@ -18,6 +18,7 @@ from backbone.idempotency import IdempotencyLog
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.topology import ensure_internal_topics
+from backbone.private_directory import close_directory
 from backbone.publisher import Publisher
 from backbone.slots import claimed_slot
 from backbone.startup import persist
@@ -60,6 +61,7 @@ def run(kind: str, settings: ConnectorSettings) -> None:
     if kind not in KINDS:
         raise Misconfigured(f"there is no connector {kind!r}; there is {', '.join(KINDS)}")
     logs.start(f"connector-{kind}", settings.log_level)
+    close_directory(settings.backbone.data_dir)
     if kind == "file":
         file_main.run(settings)
         return

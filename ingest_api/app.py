@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +57,9 @@ CORS_MAX_AGE = 600
 _MOST_COMMAS = 50_000
 """In a body for the control app: what is wrong with it is told of every value, at 15 µs and a kilobyte each."""
 
+_KEPT = frozenset({b"cache-control", b"etag"})
+"""Headers of answers that say how they may be kept; files of pages have an ``ETag``."""
+
 _REACHED_EVERY = 0.02
 """Seconds between two looks whether the server listens yet."""
 
@@ -99,6 +103,10 @@ class IngestApp:
         async def note_status(message: MutableMapping[str, Any]) -> None:
             nonlocal status
             status = message.get("status", status)
+            if message["type"] == "http.response.start":
+                message = _not_stored(message)
+                if status == HTTPStatus.UNAUTHORIZED:
+                    await self._gateway.brake.refused()
             await send(message)
 
         try:
@@ -139,6 +147,14 @@ class IngestApp:
                 writer.close()
                 mark_ready()
                 return
+
+
+def _not_stored(start: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Ask caches to keep no answer that does not say how it may be kept: many show keys and secrets."""
+    headers = start.get("headers", ())
+    if any(name.lower() in _KEPT for name, _ in headers):
+        return start
+    return {**start, "headers": [*headers, (b"cache-control", b"no-store")]}
 
 
 def _as_get(scope: Scope) -> Scope:

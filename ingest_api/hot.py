@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ingest_api import problems
@@ -58,4 +59,6 @@ class HotApp:
         except Exception as error:  # noqa: BLE001 - a bug answers 500 in the family's shape, and is logged
             response = family.render(problems.internal(error))
         gateway.metrics.answered(route.path, response.status, time.perf_counter() - started)
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            await gateway.brake.refused()
         await send_response(send, response)

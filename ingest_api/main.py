@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from backbone import logs
+from backbone.private_directory import close_directory
 from backbone.stop_limit import StopLimit
 from ingest_api.app import create_app
 from ingest_api.connection import BoundedConnection
@@ -40,6 +41,7 @@ def run(settings: IngestSettings) -> None:
         SystemExit: it could not start.
     """
     logs.start("ingest", settings.log_level)
+    close_directory(settings.backbone.data_dir)
     # The server raises the signal that stopped it once more when it is done: a stop on request is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
     config = uvicorn.Config(

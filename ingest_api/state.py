@@ -42,6 +42,7 @@ from backbone.ledger.writer import LedgerWriter
 from backbone.publisher import Publisher
 from ingest_api import ledger_waits
 from ingest_api.authentication import Authenticator
+from ingest_api.brake import Brake
 from ingest_api.first_use import FirstUse
 from ingest_api.metrics import Metrics
 from ingest_api.patience import Patience
@@ -112,6 +113,7 @@ class Gateway:
     def __init__(self, settings: IngestSettings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.brake = Brake()
         self._refusals = RefusalLog()
         self.tokens = Tokens(settings.backbone.token_secret)
         self.realtime_tokens = settings.realtime_token.tokens(settings.backbone)
@@ -192,7 +194,7 @@ class Gateway:
         )
         await _until(deadline, self.catalog.caught_up)
         await _until(deadline, lambda: take_over(self.catalog, self.writer))
-        await _until(deadline, lambda: self.accounts.bootstrap(self.settings.backbone.admin_key))
+        await _until(deadline, lambda: self.accounts.bootstrap(self.settings.backbone.first_admin_key()))
         # A keyed publish waits for its own part of the log anyway; the rest may be out of reach.
         with contextlib.suppress(Unavailable):
             await self.idempotency.caught_up()

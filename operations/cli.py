@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 from rich.console import Console
 
+from backbone.private_directory import create_for_owner_only
 from backbone.readiness import mark_unready
 from backbone.variables import unknown
 from operations.choice import BOOTSTRAP_VARIABLE, BrokerKind, Choice
@@ -84,6 +85,7 @@ def headrace(
 ) -> None:
     """Headrace, a Kafka-native event gateway."""
     del version  # its callback has ended the command
+    create_for_owner_only()
     if context.invoked_subcommand not in PLANES:
         for sentence in unknown(os.environ):
             _tell(sentence, "yellow")

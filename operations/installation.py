@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from prometheus_client.multiprocess import mark_process_dead
 
 from backbone.exposition import SHARED_METRICS
+from backbone.private_directory import close_directory
 from backbone.readiness import READY_FILE
 from operations.choice import BOOTSTRAP_VARIABLE, READY_TIMEOUT, STOP_GRACE
 from operations.errors import CannotStart
@@ -47,6 +48,9 @@ DECIDED = (
     "HEADRACE_REALTIME_PORT",
 )
 """What a start decides and a later command on the same data directory wants to know."""
+
+
+_ADMIN_KEY = "HEADRACE_ADMIN_KEY"
 
 
 def running_file(data_dir: Path) -> Path:
@@ -146,7 +150,13 @@ class Installation:
         ready_file = self._run / f"{name}.ready"
         metrics = self._metrics_of(name)
         environment = {**self.environment(), READY_FILE: str(ready_file), SHARED_METRICS: str(metrics)}
-        process = Process(name, [*HEADRACE, *arguments], env=environment, log=_log(self._home, name))
+        process = Process(
+            name,
+            [*HEADRACE, *arguments],
+            env=environment,
+            log=_log(self._home, name),
+            without=lambda variable: name != "ingest" and variable == _ADMIN_KEY,
+        )
         note = {"ingest": self._settings.base_url, "realtime": self._settings.realtime_url}.get(name, "")
 
         def forget() -> None:
@@ -168,6 +178,7 @@ def make_home(home: Path) -> None:
     """
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        close_directory(home)
         _log(home, "").parent.mkdir(exist_ok=True)
     except OSError as error:
         raise _unusable(home, error) from error
@@ -180,7 +191,8 @@ def broker_parts(broker: Broker, home: Path) -> list[Part]:
         return []
     return [
         Part(
-            process=Process("kafka", command, log=_log(home, "kafka")),
+            # The broker of others has no use for any secret of ours.
+            process=Process("kafka", command, log=_log(home, "kafka"), without=_is_ours),
             # Asked often, and a broker that is not there yet is not waited for.
             ready=functools.partial(broker.answers, 0.5),
             note=f"{broker.description}, at {broker.consumer_servers}",
@@ -189,6 +201,11 @@ def broker_parts(broker: Broker, home: Path) -> list[Part]:
             stop_grace=STOP_GRACE,
         )
     ]
+
+
+def _is_ours(variable: str) -> bool:
+    # Which data directory a process belongs to is no secret, and helps who looks for it.
+    return variable.startswith("HEADRACE_") and variable != "HEADRACE_DATA_DIR"
 
 
 def _log(home: Path, name: str) -> Path:

@@ -64,12 +64,12 @@ class Security(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def planes_options(self) -> dict[str, str]:
         """The planes' options for librdkafka."""
-        return _options(MECHANISM, PLANES_USER, self.planes_password)
+        return login_options(MECHANISM, PLANES_USER, self.planes_password)
 
     @property
     def broker_options(self) -> dict[str, str]:
         """The options of whoever makes users and ACLs."""
-        return _options("PLAIN", BROKER_USER, self.broker_password)
+        return login_options("PLAIN", BROKER_USER, self.broker_password)
 
 
 def kept_security(home: Path, *, sasl_port: int, is_open: bool = True) -> Security:
@@ -130,7 +130,8 @@ def _authorized(security: Security) -> dict[str, str]:
     }
 
 
-def _options(mechanism: str, user: str, password: str) -> dict[str, str]:
+def login_options(mechanism: str, user: str, password: str) -> dict[str, str]:
+    """Librdkafka's options for a user without TLS."""
     return {
         "security.protocol": "SASL_PLAINTEXT",
         "sasl.mechanism": mechanism,

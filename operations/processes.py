@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _BOUND = Path(__file__).with_name("bound.py")
 
@@ -26,14 +26,28 @@ class Process:
     It has a process group of its own, so that Ctrl-C reaches only the one who decides in which order things stop.
     Start it from a thread that lives as long as the process is wanted: the kernel counts the thread as the parent.
 
+    Args:
+        name: for the person who watches.
+        command: what to run.
+        env: its environment, over ours.
+        log: see below.
+        without: whether a variable of our environment is kept from it, such as a secret that it has no use for.
+
     Attributes:
         log: file that its standard output and standard error are appended to; None inherits ours.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str | Path], *, env: Mapping[str, str] | None = None, log: Path | None = None
+        self,
+        name: str,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+        without: Callable[[str], bool] = lambda _name: False,
     ) -> None:
         self.name = name
+        self._without = without
         self.command = [str(part) for part in command]
         self.env = dict(env or {})
         self.log = log
@@ -46,9 +60,10 @@ class Process:
         return self._child.pid if self._child else None
 
     def start(self) -> None:
-        """Start it, with our environment and ``env`` over it."""
+        """Start it, with our environment, but for what ``without`` tells, and ``env`` over it."""
         command = [sys.executable, "-S", "-E", str(_BOUND), str(os.getpid()), *self.command]
-        environment = {**os.environ, **self.env}
+        ours = {name: value for name, value in os.environ.items() if not self._without(name)}
+        environment = {**ours, **self.env}
         if self.log is None:
             self._child = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, process_group=0)
             return

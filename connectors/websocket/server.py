@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
@@ -140,10 +141,14 @@ class Server:
         return web.json_response({"status": "unavailable", "reason": reason}, status=503)
 
     def _check_origin(self, request: web.Request) -> None:
-        """Browsers say which site's page connects; other clients say nothing."""
+        """Browsers say which site's page connects; other clients say nothing.
+
+        The page's host must be ours. A name is no proof: whoever owns one can let it lead to this node.
+        """
         origin = request.headers.get("Origin")
         allowed = self._node.settings.origins
-        if not (origin is None or "*" in allowed or origin in allowed or _host(origin) == request.host):
+        is_own = origin is not None and _host(origin) == request.host and is_address(request.host)
+        if not (origin is None or "*" in allowed or origin in allowed or is_own):
             raise web.HTTPForbidden(text="This origin is not allowed to connect (HEADRACE_REALTIME_ORIGINS).\n")
 
 
@@ -176,6 +181,15 @@ def _protocol_refusal(request: web.Request) -> tuple[protocol.Close | None, tupl
     if request.query.get("cf_ws_frame_ping_pong") == "true":
         return protocol.NOT_AVAILABLE, ()
     return None, ()
+
+
+def is_address(host: str) -> bool:
+    """Whether a ``Host`` header names an IP address or ``localhost``, which nobody else's name server decides."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or bool(ip_address(name))
+    except ValueError:
+        return False
 
 
 def _host(origin: str) -> str | None:

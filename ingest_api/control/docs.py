@@ -12,6 +12,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
+from ingest_api.page_policy import page_headers
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -67,13 +69,15 @@ def mount(app: FastAPI, families: Sequence[Family]) -> None:
     @router.get("/docs/swagger")
     @router.get("/docs/swagger/index.html")
     async def swagger_ui() -> HTMLResponse:
-        return get_swagger_ui_html(
+        page = get_swagger_ui_html(
             openapi_url=OPENAPI,
             title=TITLE,
             swagger_js_url=f"{ASSETS}/swagger-ui-bundle.js",
             swagger_css_url=f"{ASSETS}/swagger-ui.css",
             swagger_favicon_url=f"{ASSETS}/favicon.png",
         )
+        page.headers.update(page_headers(bytes(page.body).decode()))
+        return page
 
     app.include_router(router)
     app.mount(ASSETS, StaticFiles(directory=str(files("fastapi_offline") / "static")), name="swagger-assets")

@@ -29,6 +29,7 @@ from ingest_api.families.event_service_mutations import Mutation
 from ingest_api.families.event_service_queries import Query
 from ingest_api.families.event_service_types import DATE_TIME, Context, DateTime
 from ingest_api.family import Family
+from ingest_api.page_policy import page_headers
 from ingest_api.problems import HttpProblem
 from ingest_api.state import Gateway
 from schemas import permissions
@@ -186,7 +187,8 @@ async def get_operation(
 ) -> HttpResponse:
     """A browser gets GraphiQL, which asks for the API key; with `query`, the result as for POST."""
     if not {"query", "extensions"} & request.query_params.keys() and "text/html" in request.headers.get("accept", ""):
-        return HTMLResponse((files("ingest_api.families") / "event_service.html").read_text("utf-8"))
+        page = (files("ingest_api.families") / "event_service.html").read_text("utf-8")
+        return HTMLResponse(page, headers=page_headers(page))
     client = await gateway.authenticator.by_bearer_key(authorization, Realm.GRAPHQL)
     operation = read_query(request)
     context = _context(gateway, client, operation)

@@ -1,4 +1,7 @@
-"""Each plane with a user of its own that has the rights of the table, and no other."""
+"""Each plane with a user of its own that has the rights of the table, and no other.
+
+What such a run leaves behind is looked through for every secret that it used.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from aiohttp import web
 
 from operations.access import Users
 from operations.broker import JarBroker
@@ -19,16 +23,19 @@ from operations.choice import running
 from operations.guard import Guard
 from operations.jars import kafka_jars, user_cache
 from operations.java import find_java
-from operations.listeners import _options as login
+from operations.listeners import login_options
 from operations.plane_acls import PLANE_ACLS
 from operations.ports import free_port
-from tests.running_gateway import TOKEN_SECRET, RunningGateway, running_gateway
+from tests.credentials import crmls_token
+from tests.eventhos_calls import eventhos_on
+from tests.eventhos_log import EventLog
+from tests.running_gateway import ADMIN_KEY, SECRET_KEYS, TOKEN_SECRET, RunningGateway, running_gateway
 from tests.running_plane import running_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.component.connectors.receiver import Mailbox
+    from tests.component.connectors.receiver import Mailbox, Receiver
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("jars")]
 
@@ -46,6 +53,12 @@ class Limited(NamedTuple):
     log: Path
     ports: dict[str, int]
     """Where each plane but ingest says whether it is ready."""
+    secrets: list[str]
+
+    def secret(self) -> str:
+        """One more secret of the run."""
+        self.secrets.append(f"s3cret-{uuid4().hex}")
+        return self.secrets[-1]
 
     def refused(self) -> list[str]:
         """What the broker's log says of refusals to planes."""
@@ -65,7 +78,9 @@ def limited(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
 
         def options(plane: str) -> dict[str, str]:
             return {
-                "HEADRACE_KAFKA_OPTIONS": json.dumps(login("SCRAM-SHA-256", f"plane-{plane}", f"password-of-{plane}")),
+                "HEADRACE_KAFKA_OPTIONS": json.dumps(
+                    login_options("SCRAM-SHA-256", f"plane-{plane}", f"password-of-{plane}")
+                ),
                 "HEADRACE_WEBHOOK_ALLOW": "127.0.0.0/8",
             }
 
@@ -81,10 +96,26 @@ def limited(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
             port = {} if plane == "websocket" else {"HEADRACE_CONNECTOR_METRICS_PORT": str(ports[plane])}
             variables = {**own, **port, **options(plane)}
             stack.enter_context(running_plane(broker.bootstrap_servers, home, *command, **variables))
-        yield Limited(gateway, home / "broker.log", ports)
+        passwords = [f"password-of-{plane}" for plane in PLANE_ACLS]
+        own_secrets = [guard.security.broker_password, guard.security.planes_password, *passwords]
+        yield Limited(gateway, home / "broker.log", ports, [ADMIN_KEY, TOKEN_SECRET, SECRET_KEYS, *own_secrets])
 
 
-def test_events_arrive_with_no_right_that_the_table_does_not_have(limited: Limited, mailbox: Mailbox) -> None:
+@pytest.fixture
+def token_server(limited: Limited, receiver: Receiver) -> Mailbox:
+    """It gives an access token to whoever asks."""
+    mailbox = receiver.mailbox(f"tokens-{uuid4()}")
+
+    async def answer(_request: web.Request, _number: int) -> web.Response:
+        return web.json_response({"access_token": limited.secret(), "expires_in": 60})
+
+    mailbox.answering = answer
+    return mailbox
+
+
+def test_events_arrive_with_no_right_that_the_table_does_not_have(
+    limited: Limited, mailbox: Mailbox, token_server: Mailbox
+) -> None:
     code = f"Code{uuid4().hex}"
     # Twice refused: through a retry tier and back.
     mailbox.answers = [500, 200]
@@ -95,7 +126,15 @@ def test_events_arrive_with_no_right_that_the_table_does_not_have(limited: Limit
             return str(answer.raise_for_status().json().get("id"))
 
         make("event-types", code=code, open=True)
-        hook = make("endpoints", name="hook", url=mailbox.url, retry_schedule=[5])
+        authorization = {"type": "client_credentials", "user": "me", "secret": limited.secret()}
+        hook = make(
+            "endpoints",
+            name="hook",
+            url=mailbox.url,
+            retry_schedule=[5],
+            headers={"X-Api-Key": limited.secret()},
+            authorization=authorization | {"token_url": token_server.url},
+        )
         file = make("endpoints", name="file", type="FILE")
         chosen = make("filters", name="all", types=[{"code": code}])
         for endpoint in (hook, file):
@@ -118,7 +157,44 @@ def test_events_arrive_with_no_right_that_the_table_does_not_have(limited: Limit
             time.sleep(0.2)
     ready = {plane: httpx.get(f"http://127.0.0.1:{port}/readyz").text for plane, port in limited.ports.items()}
     assert {plane: json.loads(said)["status"] for plane, said in ready.items()} == dict.fromkeys(PLANES, "ready"), ready
+    assert "authorization" in mailbox.received[-1].headers
     assert limited.refused() == []
+
+
+def test_no_secret_of_the_run_is_in_a_log_in_kafka_or_in_the_ledger(
+    limited: Limited, mailbox: Mailbox, token_server: Mailbox
+) -> None:
+    """Nobody compresses what goes to Kafka, so its files show what it keeps."""
+    gateway = limited.gateway
+    _, key = gateway.create_client(gateway.create_workspace(), "producer", realm="crmls")
+    limited.secrets.extend([key, crmls_token(gateway, key)])
+    eventhos = eventhos_on(gateway)
+    log = EventLog(eventhos=eventhos, event=eventhos.event())
+    limited.secrets.extend([log.event.token, log.event.client.secret])
+    oauth = {
+        "securityType": 1,
+        "securityUrl": token_server.url,
+        "clientId": "me",
+        "clientSecret": limited.secret(),
+    }
+    eventhos.contract(log.event, eventhos.action(log.event.system, mailbox.url, **oauth))
+    keyed = {"access-key": log.event.token, "authorization": f"Bearer {limited.secret()}"}
+    assert eventhos.send(log.event, headers=keyed, params={"access-key": log.event.token}).status_code < 300
+    assert log.row("processed")
+
+    home = gateway.directory
+    files = [*home.glob("*.log"), *home.glob("ledger.sqlite3*"), *(home / "kafka" / "data").rglob("*.log")]
+    assert len([file for file in files if file.stat().st_size]) > 20
+    contents = {file: file.read_bytes() for file in files}
+    found = {
+        (str(file.relative_to(home)), number)
+        for number, secret in enumerate(limited.secrets)
+        for file, content in contents.items()
+        if secret.encode() in content
+    }
+    assert found == set()
+    # What is not secret is there: the search finds what it looks for.
+    assert any(b"X-Api-Key" in content for content in contents.values())
 
 
 def test_the_page_shows_the_table() -> None:

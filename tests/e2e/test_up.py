@@ -159,8 +159,18 @@ def test_ctrl_c_ends_everything(environment: dict[str, str]) -> None:
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(environment: dict[str, str]) -> None:
-    with up(environment) as process:
+    key = "hra_given-administrator-key"
+    with up(environment | {"HEADRACE_ADMIN_KEY": key}) as process:
         wait_for_line(process.stdout, "Ctrl-C stops everything")
+        told = {
+            command.replace(sys.executable, "").strip()
+            for pid, command in processes_of(environment["HEADRACE_DATA_DIR"]).items()
+            if key.encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        }
+        # The supervisor itself and the HTTP plane; no connector, and not Kafka.
+        assert {command.split()[-1] for command in told} <= {"up", "ingest"}, told
+        others = [path for path in Path(environment["HEADRACE_DATA_DIR"]).rglob("*") if path.stat().st_mode & 0o077]
+        assert others == []
         process.kill()
         process.wait()
     left = environment["HEADRACE_DATA_DIR"]

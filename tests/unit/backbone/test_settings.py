@@ -26,8 +26,8 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_not_set_is_generated_once_for_the_owner_only(tmp_path: Path) -> None:
     home = tmp_path / "home"
     first, second = BackboneSettings(data_dir=home), BackboneSettings(data_dir=home)
-    assert (first.admin_key, first.secret_keys, first.token_secret, first.node_id) == (
-        second.admin_key,
+    assert (first.first_admin_key(), first.secret_keys, first.token_secret, first.node_id) == (
+        second.first_admin_key(),
         second.secret_keys,
         second.token_secret,
         second.node_id,
@@ -69,15 +69,21 @@ def test_what_is_set_is_taken_and_no_file_written(tmp_path: Path, monkeypatch: p
 
 def test_no_secret_is_printed(tmp_path: Path) -> None:
     settings = BackboneSettings(data_dir=tmp_path, ledger_url="postgresql://user:password@host/db")
-    for secret in (settings.admin_key, *settings.secret_keys, settings.token_secret, "password"):
+    for secret in (settings.first_admin_key(), *settings.secret_keys, settings.token_secret, "password"):
         assert secret not in repr(settings)
 
 
 @pytest.mark.parametrize("name", ["HEADRACE_ADMIN_KEY", "HEADRACE_TOKEN_SECRET", "HEADRACE_SECRET_KEYS"])
-def test_a_short_secret_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name, "short")
-    with pytest.raises(Misconfigured, match=name):
-        BackboneSettings(data_dir=tmp_path)
+def test_a_weak_secret_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for weak in ("short", "a" * 16, "abcabcabcabcabcabcabcabc"):
+        monkeypatch.setenv(name, weak)
+        with pytest.raises(Misconfigured, match=name):
+            BackboneSettings(data_dir=tmp_path)
+
+
+def test_a_plane_that_needs_no_administrators_key_generates_none(tmp_path: Path) -> None:
+    BackboneSettings(data_dir=tmp_path)
+    assert not (tmp_path / "admin-key").exists()
 
 
 def test_all_who_race_for_a_file_read_what_one_wrote(tmp_path: Path) -> None:
@@ -91,8 +97,8 @@ def test_all_who_race_for_a_file_read_what_one_wrote(tmp_path: Path) -> None:
 
 
 def test_an_empty_file_is_named(tmp_path: Path) -> None:
-    (tmp_path / "admin-key").touch()
-    with pytest.raises(Misconfigured, match="admin-key is empty"):
+    (tmp_path / "token-secret").touch()
+    with pytest.raises(Misconfigured, match="token-secret is empty"):
         BackboneSettings(data_dir=tmp_path)
 
 

@@ -157,6 +157,8 @@ async def test_bytes_that_no_client_should_send_are_refused_and_not_logged(
         (b"endpoint_id=x", b"Authorization: Bearer \xff\xfe"): b"401",
         (b"endpoint_id=x&access=%ff%00", b"Accept: */*"): b"400",
         (b"endpoint_id=x", b"Origin: http://[x"): b"403",
+        # A name that its owner let lead here.
+        (b"endpoint_id=x", b"Origin: http://x"): b"403",
         (b"endpoint_id=x&access=a-key-of-theirs&after=\xff", b"Accept: */*"): b"400",
     }
     answered = {}

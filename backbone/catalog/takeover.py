@@ -10,8 +10,11 @@ from backbone.catalog.authenticity import marker
 from backbone.catalog.writer import Changes
 from schemas import timestamps
 from schemas.access import Role
+from schemas.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
@@ -47,11 +50,25 @@ async def take_over(catalog: Catalog, writer: CatalogWriter) -> None:
         )
     if state.newest not in state.announced:
         await writer.write(lambda _view: _announce(catalog, complete=state.complete))
-    while state.unsigned:
-        await writer.write(lambda view: _sign_some(catalog, view))
-    if not state.complete:
+    await _sign_unsigned(catalog, writer)
+    if not state.complete and not state.unsigned:
         await writer.write(lambda _view: _announce(catalog, complete=not state.unsigned))
         log.info("every record of the catalog has a MAC")
+
+
+async def _sign_unsigned(catalog: Catalog, writer: CatalogWriter) -> None:
+    """Sign what has no MAC, but for records that Kafka does not take with one; these go on counting."""
+    left, together = list(catalog.authenticity.unsigned), _TOGETHER
+    while left:
+        some = left[:together]
+        try:
+            await writer.write(lambda view, keys=some: _sign(catalog, view, keys))  # type: ignore[misc]  # bound early
+        except PayloadTooLarge:
+            if len(some) > 1:
+                together = 1
+                continue
+            log.error("a catalog record is too large to be signed", extra={"record": some[0]})  # noqa: TRY400  # one line says it
+        left, together = left[len(some) :], _TOGETHER
 
 
 async def sign_with_newest(catalog: Catalog, writer: CatalogWriter) -> int:
@@ -77,8 +94,9 @@ def _announce(catalog: Catalog, *, complete: bool) -> Changes[None]:
     return Changes(put=[marker(sorted(keys), complete=complete, now=timestamps.now())], result=None)
 
 
-def _sign_some(catalog: Catalog, view: CatalogView) -> Changes[None]:
-    keys = list(itertools.islice(list(catalog.authenticity.unsigned), _TOGETHER))
+def _sign(catalog: Catalog, view: CatalogView, keys: Sequence[str]) -> Changes[None]:
+    # Another process may have signed some meanwhile.
+    keys = [key for key in keys if key in catalog.authenticity.unsigned]
     found = [view.get(key) for key in keys]
     return Changes(
         put=[each for each in found if each is not None],

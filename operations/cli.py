@@ -313,6 +313,12 @@ def _tell(text: str, style: str = "red") -> None:
 def _variable(settings: str, place: tuple[int | str, ...]) -> str:
     """The environment variable that a member of the settings class of that name is read from."""
     name, *inside = (str(part) for part in place)
-    prefixes = {each.__name__: each.model_config.get("env_prefix", "") for each in BaseSettings.__subclasses__()}
+    prefixes = {each.__name__: each.model_config.get("env_prefix", "") for each in _settings_classes(BaseSettings)}
     variable = name if name.isupper() else f"{prefixes.get(settings, '')}{name}".upper()
     return ": ".join([variable, *inside])
+
+
+def _settings_classes(base: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
+    for each in base.__subclasses__():
+        yield each
+        yield from _settings_classes(each)

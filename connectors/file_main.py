@@ -20,6 +20,7 @@ from connectors.exposition import expose
 from connectors.file_sink import GROUP, FileSink
 from connectors.lines import LineRenderer
 from connectors.metrics import FileMetrics
+from schemas import topics
 from schemas.errors import Unavailable
 from schemas.ids import new_id
 
@@ -102,6 +103,8 @@ class _Outbox:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
+        # Nobody takes over from it, so no other sink may be fenced by it.
+        self._transactional_id = f"headrace-files-{new_id()}"
         self._producer: TransactionalProducer | None = None
 
     def write(self, records: Sequence[Record]) -> None:
@@ -112,8 +115,8 @@ class _Outbox:
         """
         try:
             if self._producer is None:
-                # Nobody takes over from it, so no other sink may be fenced by it.
-                self._producer = TransactionalProducer(self._settings, f"headrace-files-{new_id()}")
+                written = [topics.ATTEMPTS, topics.DEAD_LETTERS]
+                self._producer = TransactionalProducer(self._settings, self._transactional_id, writes_to=written)
                 self._producer.start()
             self._producer.begin()
             for record in records:

@@ -54,6 +54,7 @@ _MOVED_BYTES = 16 * 1024 * 1024
 _BACKOFF = 1.0
 
 _DELAYS = {topic: delay for delay, topic in topics.RETRY_TIERS.items()}
+_WRITTEN = (*_DELAYS, topics.WEBHOOK_DELIVERIES, topics.DEAD_LETTERS)
 
 
 class Tier:
@@ -169,15 +170,20 @@ class Hopper:
 
     def _read_again(self, consumer: BatchConsumer) -> None:
         """Go on at the committed offsets. A new producer first: it settles what became of the last commit."""
-        self._ready_producer()
-        committed = consumer.committed(self._tiers)
+        producer = self._ready_producer()
+        try:
+            committed = consumer.committed(self._tiers)
+        except Unavailable:
+            # A transaction that hangs may be the reason; the next turn asks again.
+            producer.end_hanging(dict.fromkeys(sorted(self._tiers)[:1], 0), consumer)
+            raise
         consumer.seek({each: BEGINNING if offset is None else offset for each, offset in committed.items()})
         consumer.resume(self._tiers)
         self._tiers = {partition: Tier(partition[0]) for partition in self._tiers}
 
     def _ready_producer(self) -> TransactionalProducer:
         if self._producer is None:
-            producer = TransactionalProducer(self._settings, self._transactional_id)
+            producer = TransactionalProducer(self._settings, self._transactional_id, writes_to=_WRITTEN)
             try:
                 producer.start()
             except Unavailable:

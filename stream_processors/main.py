@@ -34,7 +34,7 @@ from stream_processors.live_index import LiveIndex
 from stream_processors.metrics import ProcessorMetrics
 from stream_processors.open_sockets import OpenSockets
 from stream_processors.reader import BatchReader, from_the_beginning
-from stream_processors.router import Router
+from stream_processors.router import WRITTEN, Router
 
 if TYPE_CHECKING:
     from backbone.kafka.settings import KafkaSettings
@@ -140,7 +140,11 @@ def _router(
         decoders=Decoders(catalog),
         reader=reader,
         new_producer=partial(
-            TransactionalProducer, settings.kafka, transactional_id, timeout=settings.transaction_timeout
+            TransactionalProducer,
+            settings.kafka,
+            transactional_id,
+            timeout=settings.transaction_timeout,
+            writes_to=WRITTEN,
         ),
         transaction_deliveries=settings.transaction_deliveries,
         metrics=metrics,

@@ -34,6 +34,8 @@ _FOLLOW = 0.1
 """Seconds between two looks at which topics to read."""
 _BACKOFF = 0.5
 """Seconds to wait after Kafka refused something."""
+_BLOCKED_AFTER = 3
+"""Refusals in a row to tell the committed offsets, before a transaction that hangs is taken to be the reason."""
 
 
 class ConsumedRecord(Protocol):
@@ -124,6 +126,8 @@ class BatchReader:
         """Held from the check of a batch's generation to the end of its transaction; a revocation waits for it."""
         self.following = threading.Event()
         """Set when the first set of topics was subscribed to."""
+        self.on_blocked: Callable[[BatchConsumer, Partition], None] | None = None
+        """Called on the poll thread when Kafka does not tell committed offsets for long, with a partition of them."""
         self._new_consumer = new_consumer
         self._topics = topics
         self._start = start
@@ -141,6 +145,7 @@ class BatchReader:
         self._to_hold: Collection[Partition] = ()
         self._held: set[Partition] = set()
         self._sequence = 0
+        self._refusals = 0
         self._last: Batch | None = None
         self._subscribed: frozenset[str] = frozenset()
         self._followed_at = 0.0
@@ -288,8 +293,12 @@ class BatchReader:
                 self._rewind = True
             # For the sake of the group: what it returns belongs to no generation, and is read again.
             consumer.consume(self._batch_events, 0)
+            self._refusals += 1
+            if self.on_blocked and self._assigned and self._refusals % _BLOCKED_AFTER == 0:
+                self.on_blocked(consumer, min(self._assigned))
             self._stopping.wait(_BACKOFF)
             return False
+        self._refusals = 0
         consumer.seek(positions)
         return True
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from backbone.kafka.records import dead_letter
-from schemas import timestamps
+from schemas import timestamps, topics
 from schemas.errors import CorruptRecord, Fenced, HeadraceError, PayloadTooLarge
 from stream_processors.deliveries import Tally, delivery_records, event_id, wanted
 from stream_processors.faults import no_fault
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from backbone.catalog.decoders import Decoders
     from backbone.catalog.reader import Catalog
+    from backbone.kafka.consumer import BatchConsumer
     from backbone.kafka.records import Message, Partition, Record
     from backbone.kafka.transaction import TransactionalProducer
     from stream_processors.faults import BeforeCommit
@@ -37,6 +38,15 @@ ISOLATE_AFTER = 3
 _BACKOFF = 0.2
 """Seconds to wait after an aborted transaction."""
 
+
+WRITTEN = (
+    topics.WEBHOOK_DELIVERIES,
+    topics.WEBSOCKET_DELIVERIES,
+    topics.FILE_DELIVERIES,
+    topics.ROUTING_RECEIPTS,
+    topics.DEAD_LETTERS,
+)
+"""The topics that a router's transactions write to."""
 
 _BETWEEN_WARNINGS = 10.0
 """Seconds between two log lines about conditions over their budgets; the metric counts all."""
@@ -94,6 +104,7 @@ class Router:
         self._turns = Turns()
         self._batch: Batch | None = None
         self._next_warning = 0.0
+        reader.on_blocked = self._unblock
 
     def handle(self, batch: Batch) -> None:
         """Route a batch, or drop it when its generation is over. Failures rewind the reader; none is raised.
@@ -290,6 +301,16 @@ class Router:
         except HeadraceError as trouble:
             log.warning("no transactional producer", extra={"error": str(trouble)})
             self._drop_producer()
+
+    def _unblock(self, consumer: BatchConsumer, partition: Partition) -> None:
+        """End a transaction that hangs, and for whose end Kafka waits before it tells committed offsets."""
+        log.warning("Kafka does not tell the committed offsets; ending transactions that may hang")
+        with self.reader.gate:
+            try:
+                self._ready_producer().end_hanging({partition: 0}, consumer)
+            except HeadraceError as trouble:
+                log.warning("no transactional producer", extra={"error": str(trouble)})
+                self._drop_producer()
 
     def _drop_producer(self) -> None:
         if self._producer is not None:

@@ -36,10 +36,12 @@ class StoppableBroker:
 
 
 @contextlib.contextmanager
-def stoppable_broker(home: Path) -> Iterator[StoppableBroker]:
+def stoppable_broker(home: Path, port: int | None = None) -> Iterator[StoppableBroker]:
     """Start one from jars; where there are none, the test is skipped and listed."""
     try:
-        chosen = Choice(home, environment={}, report=print, port=free_port(), stand_in=False).broker(BrokerKind.JARS)
+        chosen = Choice(home, environment={}, report=print, port=port or free_port(), stand_in=False).broker(
+            BrokerKind.JARS
+        )
     except CannotStart as error:
         pytest.skip(f"NOT RUN, FOR WANT OF A KAFKA THAT CAN BE STOPPED: {error}")
     with running(chosen, home / "broker.log") as process:

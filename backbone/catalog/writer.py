@@ -292,7 +292,12 @@ class CatalogWriter:
 
     def _hold_lock(self) -> None:
         if self._producer is None:
-            producer = TransactionalProducer(self._settings, TRANSACTIONAL_ID, timeout=self._timeout)
+            producer = TransactionalProducer(
+                self._settings,
+                TRANSACTIONAL_ID,
+                timeout=self._timeout,
+                writes_to=[topics.CATALOG, topics.SCHEMAS],
+            )
             try:
                 producer.start()
             except BaseException:

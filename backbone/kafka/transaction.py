@@ -15,12 +15,13 @@ from backbone.kafka.calls import CallHangs, CallThread
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.failures import failure, kafka_error
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
+from backbone.kafka.records import Record
 from schemas.errors import Fenced, PayloadTooLarge, TransactionAborted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from backbone.kafka.records import Message, Partition, Record
+    from backbone.kafka.records import Message, Partition
     from backbone.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -51,13 +52,21 @@ class TransactionalProducer:
         settings: how to reach Kafka.
         transactional_id: the lock; at most one producer holds it.
         timeout: seconds, both for each call and for the broker to abort a transaction whose holder died.
+        writes_to: the topics whose partitions ``start`` frees of what an earlier holder left hanging.
         overrides: further librdkafka properties.
     """
 
     def __init__(
-        self, settings: KafkaSettings, transactional_id: str, *, timeout: float = 10.0, **overrides: Any
+        self,
+        settings: KafkaSettings,
+        transactional_id: str,
+        *,
+        timeout: float = 10.0,
+        writes_to: Sequence[str] = (),
+        **overrides: Any,
     ) -> None:
         self._timeout = timeout
+        self._writes_to = tuple(writes_to)
         self._open = False
         self._rejected: KafkaError | None = None
         self._calls = CallThread(f"transactions-{transactional_id}")
@@ -90,6 +99,45 @@ class TransactionalProducer:
             Unavailable: Kafka does not answer; it may be called again.
             Fenced: another producer took the id in the meantime.
         """
+        self._take_id()
+        if self._writes_to:
+            self.end_hanging()
+
+    def end_hanging(self, offsets: Mapping[Partition, int] | None = None, consumer: BatchConsumer | Any = None) -> None:
+        """End what the broker lost sight of: a transaction that it counts as aborted, and that is open in partitions.
+
+        Kafka leaves one when a broker that is just starting aborts a transaction and its markers are not written. Its
+        timeout passed long ago, so nothing else ends it: readers of committed records stop before it, and committed
+        offsets are not told. The markers of a later transaction of the same id end it, so this aborts one that has a
+        record in each partition. Nobody sees the record.
+
+        Args:
+            offsets: of one partition or more of a consumer group whose offsets are not told.
+            consumer: see ``send_offsets``.
+
+        Raises:
+            Unavailable: Kafka does not answer; it may be called again.
+            Fenced: another producer took the id in the meantime.
+        """
+        self.begin()
+        for topic, partition in self._partitions():
+            self.produce(Record(topic, b"", b"", partition=partition))
+        if self._client.flush(self._timeout):
+            raise self._give_up("flush", KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001  # librdkafka's name
+        if offsets:
+            # A refusal comes after the broker has taken up the group, whose offsets the abort then frees.
+            with contextlib.suppress(TransactionAborted):
+                self.send_offsets(offsets, consumer)
+        self.abort()
+
+    def _partitions(self) -> list[Partition]:
+        try:
+            there = self._client.list_topics(timeout=self._timeout).topics
+        except KafkaException as exception:
+            raise self._give_up("list topics", kafka_error(exception)) from exception
+        return [(topic, number) for topic in self._writes_to if topic in there for number in there[topic].partitions]
+
+    def _take_id(self) -> None:
         deadline = time.monotonic() + self._timeout
         while True:
             try:

@@ -111,7 +111,9 @@ class PositionWriter:
             return
         try:
             if self._producer is None:
-                self._producer = TransactionalProducer(self._settings, _TRANSACTIONAL_ID)
+                self._producer = TransactionalProducer(
+                    self._settings, _TRANSACTIONAL_ID, writes_to=[topics.CHANNEL_POSITIONS]
+                )
                 self._producer.start()
             self._producer.begin()
             for record in position_records(*snapshot):

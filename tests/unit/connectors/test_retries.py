@@ -164,7 +164,7 @@ class Broken:
         self.hopper._assigned([BACKLOG])
         return self
 
-    def producer(self, *_arguments: Any) -> Broken:
+    def producer(self, *_arguments: Any, **_options: Any) -> Broken:
         self.log.append("producer")
         return self
 

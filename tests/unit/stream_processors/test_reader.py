@@ -363,3 +363,31 @@ def test_a_reader_that_is_not_told_where_to_read_on_asks_again_as_the_same_membe
     assert [[message.offset() for message in batch.messages] for batch in batches] == [[0], [0]]
     assert [batch.sequence for batch in batches] == [0, 0]
     assert (consumer.log.count("close"), len(consumer.seeks)) == (1, 2)
+
+
+def test_a_transaction_that_hangs_is_looked_for_when_offsets_are_not_told_for_long() -> None:
+    blocked: list[tuple[FakeConsumer, Partition]] = []
+
+    def hang(consumer: FakeConsumer, reader: BatchReader) -> None:
+        answer = consumer.committed
+
+        def end_it(of: Any, partition: Partition) -> None:
+            blocked.append((of, partition))
+            consumer.committed = answer  # type: ignore[method-assign]
+
+        def committed(_: Iterable[Partition]) -> dict[Partition, int | None]:
+            raise Unavailable("an open transaction has offsets")
+
+        consumer.committed = committed  # type: ignore[method-assign]
+        reader.on_blocked = end_it
+        with reader.gate:
+            reader.rewind()
+
+    nothing = [lambda *_: []] * 3
+    batches, consumer, _ = run(
+        [lambda consumer, _: consumer.on_assigned([P]) and None, hang, *nothing, lambda *_: [FakeMessage(0)]],
+        starts={P: 0},
+    )
+
+    assert blocked == [(consumer, P)]
+    assert len(batches) == 1

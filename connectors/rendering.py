@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -54,6 +55,10 @@ BODIES: dict[BodyFormat, Body] = {
     BodyFormat.EVENTHOS: eventhos,
     BodyFormat.EVENT_SERVICE: event_service,
 }
+
+
+_QUICK = 65_536
+"""Bytes of an event and a template that are filled in at once; other deliveries do not wait for larger ones."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +133,11 @@ class Renderer:
             request = Request(method=endpoint.method, url=endpoint.url, headers=sent, body=body)
         else:
             template = authorizations.opened_template(endpoint.request, self._secrets)
-            request = _filled(endpoint, template, _context(event, headers, token))
+            context = _context(event, headers, token)
+            if len(context.body) + len(template.raw_body or "") > _QUICK:
+                request = await asyncio.to_thread(_filled, endpoint, template, context)
+            else:
+                request = _filled(endpoint, template, context)
             sent = request.headers
         sent.setdefault("Content-Type", render_as.CONTENT_TYPE)
         trace = own.get("traceparent", b"").decode(errors="replace")

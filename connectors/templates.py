@@ -33,6 +33,12 @@ _DEEPEST = 100
 MAX_FILLED = 4_000_000
 """Characters that all variables of a request may stand for together: a template can name a large event many times."""
 
+MAX_STEPS = 20_000
+"""Variables and JSON values that one request's template may have: each takes a worker a microsecond or two."""
+
+_PATH_CHARACTERS = 8
+"""Of a path that take as long as another variable."""
+
 _MINUS_ZERO = re.compile(rb'"(?:[^"\\]|\\.)*+"?|-0(?![0-9.eE])', re.DOTALL)
 _AS_FLOAT = b"-0e-0"
 """How ``-0`` is put to the decoder: of what it takes for an integer, this alone would lose something."""
@@ -62,16 +68,32 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Values(dict[str, Any]):
-    """What variables can name, for one request; ``left`` is how many characters they may still stand for."""
+    """What variables can name, for one request.
+
+    ``left`` is how many characters they may still stand for, ``steps`` how many variables and values of the template
+    may still be filled in.
+    """
 
     left = MAX_FILLED
+    steps = MAX_STEPS
+
+    def step(self, count: int = 1) -> None:
+        """Count what is filled in.
+
+        Raises:
+            Misconfigured: the template is too large.
+        """
+        self.steps -= count
+        if self.steps < 0:
+            raise Misconfigured(f"the request's template has more than {MAX_STEPS} values and variables to fill in")
 
     def take(self, path: str) -> Any:
         """What a variable names.
 
         Raises:
-            Misconfigured: the template makes too much of the event.
+            Misconfigured: the template is too large, or makes too much of the event.
         """
+        self.step(1 + len(path) // _PATH_CHARACTERS)
         found = _find(path, self)
         self.left -= len(found) if isinstance(found, str) else len(_text(found))
         if self.left < 0:
@@ -130,6 +152,7 @@ def fill_url(text: str, values: Values) -> str:
 
 def fill_value(value: Any, values: Values, deepest: int = _DEEPEST) -> Any:
     """JSON with the variables in its strings replaced; members and elements without a value are left out."""
+    values.step()
     if isinstance(value, str):
         whole = _VARIABLE.fullmatch(value)
         return fill_text(value, values) if whole is None else values.take(whole[1])

@@ -174,3 +174,26 @@ def test_a_template_cannot_make_a_small_event_huge() -> None:
     with pytest.raises(Misconfigured, match="more than 4000000 characters"):
         fill(endpoint("http://there/" + many), RequestTemplate(), context)
     assert fill(endpoint(), RequestTemplate(raw_body='["${.body}","${.body}"]'), context).body.count(b"x") == 1_800_000
+
+
+@pytest.mark.parametrize(
+    "raw_body",
+    [
+        pytest.param("${.z}" * 30_000, id="variables that are not there"),
+        pytest.param('["${.body.q}"' + ',"${.body.q}"' * 15_000 + "]", id="JSON of variables"),
+        pytest.param("[0" + ",0" * 30_000 + "]", id="JSON of values"),
+        pytest.param("${.body" + ".a" * 100_000 + "}", id="a long path"),
+        pytest.param('"${.b}' * 30_000, id="no JSON"),
+    ],
+)
+def test_a_template_has_so_many_values_and_variables(raw_body: str) -> None:
+    template = RequestTemplate(raw_body=raw_body)
+    with pytest.raises(Misconfigured, match="more than 20000 values and variables"):
+        fill(endpoint(), template, Context(body=b'{"q":1}'))
+
+
+def test_all_parts_of_a_template_share_the_bound() -> None:
+    many = pairs(**{f"n{number}": "${.body.ok}" for number in range(6_000)})
+    fill(endpoint(), RequestTemplate(query=many), CONTEXT)
+    with pytest.raises(Misconfigured, match="more than 20000"):
+        fill(endpoint(), RequestTemplate(query=many, headers=many), CONTEXT)

@@ -44,6 +44,9 @@ __all__ = ["IdempotencyKey", "Publisher"]
 _MAY_PUBLISH_ANYTHING = {Role.OPERATOR, Role.ADMIN}
 _MOST_WRITERS = 10_000
 
+_WITHOUT_PAUSE = 100
+"""Events of a batch that are handled before other requests have their turn."""
+
 _SMALL = 100_000
 """Bytes of what a record is made of, below which no limit can be passed: then its parts need not be added up."""
 
@@ -145,7 +148,11 @@ class Publisher:
 
     async def _publish_each(self, drafts: Sequence[EventDraft], place: Place) -> list[Receipt]:
         """Every event under its producer's own id; those without one are simply written."""
-        keys = [event_key(draft) for draft in drafts]
+        keys = []
+        for index, draft in enumerate(drafts):
+            keys.append(event_key(draft))
+            if index % _WITHOUT_PAUSE == _WITHOUT_PAUSE - 1:
+                await asyncio.sleep(0)
         distinct = distinct_keys(keys, drafts, place)
         ids = [draft_id(draft) for draft in drafts]
         try:
@@ -257,6 +264,8 @@ class Publisher:
         records: list[Record] = []
         problems: list[Problem] = []
         for index, (draft, event_id) in enumerate(zip(drafts, ids, strict=True)):
+            if index % _WITHOUT_PAUSE == _WITHOUT_PAUSE - 1:
+                await asyncio.sleep(0)
             try:
                 route = self._route(draft) or await self._prepare(draft)
                 value, key = route.writer.write(draft, event_id=event_id, received_at=received_at)

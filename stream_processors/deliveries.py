@@ -39,6 +39,14 @@ _ENCODER = msgspec.json.Encoder()
 _ENDPOINTS = 5_000
 """In one receipt, of about 60 bytes each: a record that Kafka does not take for its size would stop the router."""
 
+FAN_OUT_BYTES = 128 * 1024 * 1024
+"""That one event may become, in all of its deliveries: they are one transaction, and everybody waits for that."""
+
+TOO_WIDE = (
+    "The event is too large for so many endpoints: its deliveries together would be over the limit of "
+    f"{FAN_OUT_BYTES // 1024 // 1024} MiB."
+)
+
 _TOPICS = {
     EndpointType.WEB_HOOK: topics.WEBHOOK_DELIVERIES,
     EndpointType.WEB_SOCKET: topics.WEBSOCKET_DELIVERIES,
@@ -68,6 +76,18 @@ def wanted(message: ConsumedRecord, matches: Sequence[Match]) -> Sequence[Match]
     return [match for match in matches if match.subscriptions == (request.contract,)]
 
 
+def within_fan_out(message: ConsumedRecord, matches: Sequence[Match]) -> Sequence[Match]:
+    """The matches, of which those fail that are too many for an event of this size."""
+    most = _most_copies(message)
+    if len(matches) <= most:
+        return matches
+    return [each if number < most else each._replace(failure=TOO_WIDE) for number, each in enumerate(matches)]
+
+
+def _most_copies(message: ConsumedRecord) -> int:
+    return FAN_OUT_BYTES // max(1, len(message.value() or b""))
+
+
 def delivery_records(
     message: ConsumedRecord, event: str, matches: Sequence[Match], *, routed_at: int, decoding: Decoding
 ) -> list[Record]:
@@ -79,10 +99,11 @@ def delivery_records(
     own = event_headers(headers_of(message))
     view = RecordView(message, message.value() or b"", decoding)
     records = []
+    whole = len(matches) <= _most_copies(message)
     grouped: list[Match] = []
     for match in matches:
         if match.failure is not None:
-            records.append(_failed_record(message, own, event, match, routed_at))
+            records.append(_failed_record(message, own, event, match, routed_at, whole=whole))
         elif match.order is None or match.endpoint.type is not EndpointType.WEB_HOOK:
             records.append(delivery_record(message, own, event, match, routed_at=routed_at, view=view))
         else:
@@ -134,14 +155,17 @@ def _delivery(message: ConsumedRecord, event: str, match: Match, routed_at: int)
     )
 
 
-def _failed_record(message: ConsumedRecord, own: Headers, event: str, match: Match, routed_at: int) -> Record:
-    """The delivery on ``dead-letters``, untried: nobody knows whether the event is for it."""
+def _failed_record(
+    message: ConsumedRecord, own: Headers, event: str, match: Match, routed_at: int, *, whole: bool
+) -> Record:
+    """The delivery on ``dead-letters``, untried; ``whole`` if there is room for the event's value."""
     delivery = _delivery(message, event, match, routed_at)
     if match.order is not None:
         delivery = msgspec.structs.replace(delivery, id=contract_delivery_id(event, match.subscriptions[0]))
     letter = dead_letter(cast("Message", message), reason=match.failure or "", kind="delivery", key=delivery.record_key)
     about = [header for header in letter.headers or () if header[0].startswith("hr_dead_")]
-    return msgspec.structs.replace(letter, headers=own + delivery.to_headers() + about)
+    headers = own + delivery.to_headers() + about
+    return msgspec.structs.replace(letter, value=letter.value if whole else None, headers=headers)
 
 
 def _grouped_record(

@@ -41,7 +41,7 @@ class ProcessorMetrics:
         )
         self.over_budget = Counter(
             "headrace_router_over_budget",
-            "Deliveries set aside because the condition of their event filter took too many steps",
+            "Deliveries set aside: a condition took too many steps, or an event was too large for so many endpoints",
             registry=registry,
         )
         self.dropped_batches = Counter(

@@ -13,7 +13,7 @@ import msgspec
 from backbone.kafka.records import dead_letter
 from schemas import timestamps, topics
 from schemas.errors import CorruptRecord, Fenced, HeadraceError, PayloadTooLarge
-from stream_processors.deliveries import Tally, delivery_records, event_id, wanted
+from stream_processors.deliveries import Tally, delivery_records, event_id, wanted, within_fan_out
 from stream_processors.faults import no_fault
 from stream_processors.turns import TURN, Turns
 
@@ -47,6 +47,9 @@ WRITTEN = (
     topics.DEAD_LETTERS,
 )
 """The topics that a router's transactions write to."""
+
+_TRANSACTION_BYTES = 32 * 1024 * 1024
+"""After which a transaction is committed: what it holds has to be written before anybody sees any of it."""
 
 _BETWEEN_WARNINGS = 10.0
 """Seconds between two log lines about conditions over their budgets; the metric counts all."""
@@ -191,7 +194,7 @@ class Router:
         tally = Tally(self._expected)
         produced: Counter[str] = Counter()
         routed_at = timestamps.now()
-        appended_at = None
+        appended_at, size = None, 0
         producer.begin()
         # Closed in any case, so that the turn is charged to whose it was.
         with contextlib.closing(self._turns.turn(seconds)) as turn:
@@ -207,7 +210,8 @@ class Router:
                     continue
                 for record in self._produce(producer, message, records):
                     produced[record.topic] += 1
-                if produced.total() >= self._transaction_deliveries:
+                size += len(message.value() or b"") * len(records)
+                if produced.total() >= self._transaction_deliveries or size > _TRANSACTION_BYTES:
                     break
         for receipt in tally.receipts(routed_at):
             producer.produce(receipt)
@@ -225,7 +229,7 @@ class Router:
     ) -> Sequence[Record]:
         """The deliveries of one event; a poison record becomes a dead letter instead."""
         try:
-            matches = wanted(message, index.match(message, self._decoders))
+            matches = within_fan_out(message, wanted(message, index.match(message, self._decoders)))
             if not matches:
                 return ()
             event = event_id(message, self._decoders)
@@ -250,8 +254,13 @@ class Router:
         now = time.monotonic()
         if now >= self._next_warning:
             self._next_warning = now + _BETWEEN_WARNINGS
-            place = {"topic": partition[0], "endpoint": match.endpoint.id, "subscriptions": list(match.subscriptions)}
-            log.warning("a condition is too expensive for an event; its delivery was set aside", extra=place)
+            place = {
+                "topic": partition[0],
+                "endpoint": match.endpoint.id,
+                "subscriptions": ",".join(match.subscriptions),
+            }
+            place["reason"] = match.failure or ""
+            log.warning("a delivery is over its budget and was set aside", extra=place)
 
     def _produce(
         self, producer: TransactionalProducer, message: ConsumedRecord, records: Sequence[Record]

@@ -386,3 +386,22 @@ async def test_a_caller_that_gave_up_still_has_its_key_remembered(
     (receipt,) = await worker.publisher.publish([draft(tenant, client)], key=key(client, "k"))
     assert receipt.repeated
     assert len(await written("Order")) == 1
+
+
+async def test_a_large_batch_lets_others_have_their_turn(worker: Worker, tenant: Tenant) -> None:
+    client = await tenant.client(Role.PRODUCER)
+    await tenant.event_types.register(client, tenant.workspace, "events", "Order", attributes=ATTRIBUTES)
+    turns, checked = 0, asyncio.Event()
+
+    async def beside() -> None:
+        nonlocal turns
+        while not checked.is_set():
+            turns += 1
+            await asyncio.sleep(0)
+
+    await worker.publisher.check([draft(tenant, client)], "$".format)
+    other = asyncio.create_task(beside())
+    await worker.publisher.check([draft(tenant, client, number) for number in range(2_000)], "$[{}]".format)
+    checked.set()
+    await other
+    assert turns >= 19

@@ -59,7 +59,7 @@ async def test_a_hostile_condition_costs_its_own_subscription_and_nobody_else(in
         (hostile.id.encode(), b"large", b"delivery")
     ]
     assert b"too many steps" in dead[0]["hr_dead_reason"]
-    assert "a condition is too expensive for an event" in worker.log
+    assert "a delivery is over its budget" in worker.log
     for event_type in (arrays, orders):
         await asyncio.to_thread(
             installation.assert_receipts_tile, event_type.topic, await installation.ends(event_type)

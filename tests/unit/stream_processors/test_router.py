@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
+import stream_processors.deliveries as deliveries_module
 import stream_processors.router as router_module
 from schemas import topics
 from schemas.delivery import GroupedDelivery, RoutingReceipt, read_delivery
@@ -391,3 +392,25 @@ def test_what_waits_is_dropped_when_all_is_read_again() -> None:
     bench.match = everything
     bench.batch(*(FakeMessage(offset) for offset in range(2, 4)), resumed=2)
     assert bench.routed() == [*range(len(bench.routed()) - 2), 2, 3]
+
+
+def test_the_deliveries_of_one_event_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deliveries_module, "FAN_OUT_BYTES", 1_000)
+    endpoints = [msgspec.structs.replace(ENDPOINT, id=f"e{number}") for number in range(12)]
+    bench = Bench(lambda _message, _decode: [Match(each, ("s",)) for each in endpoints])
+
+    bench.batch(FakeMessage(0, value=b"x" * 100))
+
+    assert bench.routed() == [0] * 10
+    letters = [each for each in bench.committed if each.topic == topics.DEAD_LETTERS]
+    assert [(each.key, each.value) for each in letters] == [(b"e10", None), (b"e11", None)]
+    assert b"too large for so many endpoints" in bench.dead()[0][1]
+
+
+def test_a_transaction_is_committed_when_it_holds_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(router_module, "_TRANSACTION_BYTES", 250)
+    bench = Bench(everything)
+
+    bench.batch(*(FakeMessage(offset, value=b"x" * 100) for offset in range(4)))
+
+    assert bench.offsets == [{PARTITION: 3}, {PARTITION: 4}]

@@ -22,6 +22,7 @@ from backbone.kafka.topology import ensure_internal_topics
 from backbone.kafka.transaction import TransactionalProducer
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
+from backbone.private_directory import close_directory
 from backbone.slots import claimed_slot
 from backbone.startup import persist
 from backbone.stop_limit import StopLimit
@@ -66,6 +67,7 @@ def run(settings: ProcessorSettings) -> None:
         Misconfigured: a setting cannot be obeyed.
     """
     logs.start("processors", settings.log_level)
+    close_directory(settings.backbone.data_dir)
     with claimed_slot(settings.backbone.data_dir, "router", settings.slot) as slot:
         asyncio.run(_serve(settings, slot))
 

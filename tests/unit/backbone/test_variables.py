@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -58,6 +59,18 @@ def test_settings_of_any_plane_and_what_others_set_are_not_told(environment: dic
     assert unknown(environment) == []
 
 
+@pytest.fixture
+def own_logs() -> Iterator[None]:
+    """A plane takes over the process's logs; the process is pytest's."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    logging.captureWarnings(capture=False)
+    root.setLevel(level)
+    root.handlers[:] = handlers
+
+
+@pytest.mark.usefixtures("own_logs")
 def test_a_plane_that_starts_logs_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("HEADRACE_INGEST_WORKRES", "4")
     logs.start("processors")

@@ -10,7 +10,7 @@ from backbone import logs
 from backbone.variables import KNOWN, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 @pytest.mark.parametrize(

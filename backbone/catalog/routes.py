@@ -91,7 +91,7 @@ class Routes(Endpoints):
             found = existing_filter(view, workspace, filter_id)
             check_not_kept(view, found)
             wanted = msgspec.structs.replace(found, **changed)
-            _check(wanted)
+            _check(wanted, found)
             wanted = msgspec.structs.replace(wanted, types=selections(wanted.types, found.types))
             if wanted == found:
                 return Changes(result=found)
@@ -220,7 +220,8 @@ def existing_subscription(view: CatalogView, workspace: str, subscription_id: st
     return found
 
 
-def _check(event_filter: EventFilter) -> None:
+def _check(event_filter: EventFilter, before: EventFilter | None = None) -> None:
+    """Check a filter; of one that is there the condition only if it changes: there may be bounds that it predates."""
     problems = []
     if not event_filter.name.strip():
         problems.append(Problem(path="$.name", message="must not be empty"))
@@ -231,7 +232,8 @@ def _check(event_filter: EventFilter) -> None:
             problems.append(Problem(path=f"$.types[{index}]", message="needs a namespace and a code"))
     if problems:
         raise InvalidRequest("The event filter cannot be used.", problems)
-    if event_filter.condition is not None:
+    known = None if before is None else (before.condition, before.version)
+    if event_filter.condition is not None and (event_filter.condition, event_filter.version) != known:
         compile_condition(event_filter.condition, event_filter.version)
 
 

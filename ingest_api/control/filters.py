@@ -173,8 +173,9 @@ async def change_filter(
     # Of a member that was sent all is said: a type without a namespace is one of ``events``.
     members = stored(body.model_dump(include=body.model_fields_set), written)
     types, condition = members.get("types", found.types), members.get("condition", found.condition)
-    with condition_errors():
-        _check_condition(condition, members.get("version", found.version))
+    if not members.keys().isdisjoint(("condition", "version")):
+        with condition_errors():
+            _check_condition(condition, members.get("version", found.version))
     warnings = filter_warnings(await gateway.view(), workspace, types, condition)
     with condition_errors():
         changed = await gateway.routes.update_filter(workspace, filter_id, **members)

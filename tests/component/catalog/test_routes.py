@@ -359,3 +359,16 @@ async def test_a_link_goes_with_either_end(place: Place, end: str) -> None:
         await place.routes.delete_filter(place.workspace, event_filter.id)
     assert place.node.catalog.view.subscription(linked.id) is None
     assert place.node.catalog.view.subscriptions(place.workspace) == ()
+
+
+async def test_a_filter_from_before_its_condition_was_bounded_can_still_be_renamed(place: Place) -> None:
+    tests = ",".join(f'{{"suffix": "x{number}"}}' for number in range(1_500))
+    large = place.filter(id=f"{place.workspace}-large", condition=f'{{"data": {{"a": [{tests}]}}}}')
+    with pytest.raises(InvalidFilter, match="at most 1,000"):
+        await place.routes.create_filter(large)
+    await place.node.writer.write(lambda _: Changes(put=[large], result=None))
+
+    changed = await place.routes.update_filter(place.workspace, large.id, name="another")
+    assert (changed.name, changed.condition) == ("another", large.condition)
+    with pytest.raises(InvalidFilter, match="at most 1,000"):
+        await place.routes.update_filter(place.workspace, large.id, condition=f"{large.condition} ")

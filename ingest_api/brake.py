@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BURST = 100
+BURST = 500
 """Refusals of one worker that are answered at once."""
 
-PER_SECOND = 20
+PER_SECOND = 50
 """Refusals that are answered in a second after that."""
 
 LONGEST = 2.0

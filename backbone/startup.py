@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from schemas.errors import Unavailable
@@ -30,3 +31,21 @@ async def persist(stopping: asyncio.Event, call: Callable[[], Awaitable[None]]) 
         else:
             return True
     return False
+
+
+async def until_deadline(deadline: float, attempt: Callable[[], Awaitable[object]]) -> None:
+    """Try until it works.
+
+    Raises:
+        Unavailable: it does not before the deadline (monotonic seconds).
+    """
+    while True:
+        try:
+            await attempt()
+        except Unavailable as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting for Kafka", extra={"reason": str(error)})
+            await asyncio.sleep(_START_AGAIN)
+        else:
+            return

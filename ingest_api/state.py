@@ -40,6 +40,7 @@ from backbone.ledger.searches import EventSearches
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
 from backbone.publisher import Publisher
+from backbone.startup import until_deadline
 from ingest_api import ledger_waits
 from ingest_api.authentication import Authenticator
 from ingest_api.brake import Brake
@@ -72,7 +73,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_RETRY_SECONDS = 1.0
 _UNACKNOWLEDGED_MOST = 3.0
 """Seconds without an acknowledgement, while something waits for one, after which a worker is not ready."""
 
@@ -133,7 +133,7 @@ class Gateway:
         secrets = SecretBox(self.settings.backbone.secret_keys)
         admin = Admin(kafka)
         deadline = time.monotonic() + self.settings.start_timeout
-        await _until(deadline, lambda: ensure_internal_topics(admin))
+        await until_deadline(deadline, lambda: ensure_internal_topics(admin))
         self.catalog = Catalog(
             kafka,
             self.settings.backbone.secret_keys,
@@ -192,9 +192,9 @@ class Gateway:
             limit=self.settings.crmls_max_message_types,
             enabled=self.settings.crmls_register_on_first_use,
         )
-        await _until(deadline, self.catalog.caught_up)
-        await _until(deadline, lambda: take_over(self.catalog, self.writer))
-        await _until(deadline, lambda: self.accounts.bootstrap(self.settings.backbone.first_admin_key()))
+        await until_deadline(deadline, self.catalog.caught_up)
+        await until_deadline(deadline, lambda: take_over(self.catalog, self.writer))
+        await until_deadline(deadline, lambda: self.accounts.bootstrap(self.settings.backbone.first_admin_key()))
         # A keyed publish waits for its own part of the log anyway; the rest may be out of reach.
         with contextlib.suppress(Unavailable):
             await self.idempotency.caught_up()
@@ -385,17 +385,3 @@ class Gateway:
     def _catalog_record_set_aside(self, message: Message, reason: str) -> None:
         self.metrics.corrupt(str(message.topic()))
         log.warning("catalog record cannot be read", extra={"reason": reason, "offset": message.offset()})
-
-
-async def _until(deadline: float, attempt: Callable[[], Awaitable[object]]) -> None:
-    """Try until it works or the deadline (monotonic seconds) has passed: Kafka may start after us."""
-    while True:
-        try:
-            await attempt()
-        except Unavailable as error:
-            if time.monotonic() > deadline:
-                raise
-            log.warning("waiting for Kafka", extra={"reason": str(error)})
-            await asyncio.sleep(_RETRY_SECONDS)
-        else:
-            return

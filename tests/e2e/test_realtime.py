@@ -16,7 +16,7 @@ from centrifuge import Client, PublicationContext, SubscribedContext, Subscripti
 
 from backbone.readiness import READY_FILE
 from operations.ports import free_port
-from tests.running_gateway import ADMIN_KEY, TOKEN_SECRET
+from tests.running_gateway import ADMIN_KEY, SECRET_KEYS, TOKEN_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,6 +49,7 @@ class Node:
             "KAFKA_BOOTSTRAP_SERVERS": gateway.bootstrap,
             "HEADRACE_DATA_DIR": str(directory),
             "HEADRACE_TOKEN_SECRET": TOKEN_SECRET,
+            "HEADRACE_SECRET_KEYS": SECRET_KEYS,
             "HEADRACE_REALTIME_PORT": str(self._port),
             "HEADRACE_REALTIME_POSITIONS_INTERVAL": "0.5",
             READY_FILE: str(self._ready),

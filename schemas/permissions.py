@@ -66,6 +66,15 @@ def check(client: Client, operation: Operation) -> None:
     require(client, *OWN[operation], *everywhere)
 
 
+def allows(client: Client, operation: Operation) -> bool:
+    """Whether a client may do an operation, at least to what is its own."""
+    try:
+        check(client, operation)
+    except PermissionDenied:
+        return False
+    return True
+
+
 def owner_for(client: Client, operation: Operation) -> str | None:
     """Return whose resources a client may do an operation to: its own id, or None for all of the workspace.
 

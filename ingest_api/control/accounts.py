@@ -17,14 +17,20 @@ from ingest_api.state import Gateway
 from schemas import timestamps
 from schemas.access import Client, ClientLevel, KeyUse, Realm, Role
 from schemas.binding import earliest, end_of
-from schemas.errors import NotFound
-from schemas.permissions import Operation, check, check_for, check_may_grant_roles, require
+from schemas.errors import AlreadyExists, NotFound
+from schemas.permissions import Operation, allows, check, check_for, check_may_grant_roles, require
 from schemas.reading import READERS
 
 router = APIRouter(tags=["Workspaces, clients and keys"])
 
 _LONGEST_LIFETIME = 10 * 366 * 86_400
 _MICROS = 1_000_000
+
+_CHOSEN = (
+    "Only an administrator chooses the id of a new client: ids are unique in the installation, and this one may be "
+    "taken in another workspace. Leave it out."
+)
+"""The same whether it is taken or not: nobody is told which clients other workspaces have."""
 
 _DEFAULT_ROLES = {Realm.GRAPHQL: (Role.SUBSCRIBER, Role.VIEWER)}
 
@@ -160,8 +166,10 @@ async def list_clients(
 async def create_client(gateway: TheGateway, caller: Caller, workspace: Workspace, body: ClientInput) -> ClientOutput:
     """For operators; only an administrator makes administrators, and chooses `id`. The same again changes nothing."""
     check(caller, Operation.MANAGE_CLIENTS)
-    if body.id is not None:
-        check(caller, Operation.CHOOSE_CLIENT_IDS)
+    if body.id is not None and not allows(caller, Operation.CHOOSE_CLIENT_IDS):
+        found = (await gateway.view()).client(body.id)
+        if found is None or found.workspace != workspace:
+            raise AlreadyExists(_CHOSEN)
     roles = _DEFAULT_ROLES.get(body.realm, (Role.PRODUCER,)) if body.roles is None else body.roles
     check_may_grant_roles(caller, roles)
     created = await gateway.accounts.create_client(

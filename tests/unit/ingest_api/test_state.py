@@ -1,8 +1,7 @@
-"""How the gateway waits for a Kafka that starts after it."""
+"""When the gateway says that it is ready."""
 
 from __future__ import annotations
 
-import time
 from unittest.mock import AsyncMock, Mock
 
 import pytest
@@ -10,27 +9,7 @@ import pytest
 from ingest_api import state
 from ingest_api.patience import Patience
 from ingest_api.settings import IngestSettings
-from schemas.errors import NotAcknowledged, Unavailable
-
-
-async def test_what_kafka_cannot_do_yet_is_tried_until_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state, "_RETRY_SECONDS", 0)
-    answers = iter([Unavailable("not yet"), Unavailable("not yet"), None])
-
-    async def attempt() -> None:
-        if (error := next(answers)) is not None:
-            raise error
-
-    await state._until(time.monotonic() + 60, attempt)
-    assert list(answers) == []
-
-
-async def test_what_kafka_cannot_do_in_time_is_an_error() -> None:
-    async def attempt() -> None:
-        raise Unavailable("not at all")
-
-    with pytest.raises(Unavailable, match="not at all"):
-        await state._until(time.monotonic() - 1, attempt)
+from schemas.errors import NotAcknowledged
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,7 @@ class CatalogWriter:
         self.bounds = bounds
         self._queue: WorkspaceQueue[_Write] = WorkspaceQueue()
         self._producer: TransactionalProducer | None = None
+        self._may_hang = False
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="catalog-writer", daemon=True)
 
@@ -272,6 +273,7 @@ class CatalogWriter:
                 return [left for write in writes for left in self._write_all([write])]
             except Unavailable as error:
                 self._release()
+                self._may_hang |= not isinstance(error, Fenced)
                 fenced += 1
                 log.info(
                     "catalog write: trying again", extra={"reason": str(error), "fenced": isinstance(error, Fenced)}
@@ -292,18 +294,15 @@ class CatalogWriter:
 
     def _hold_lock(self) -> None:
         if self._producer is None:
-            producer = TransactionalProducer(
-                self._settings,
-                TRANSACTIONAL_ID,
-                timeout=self._timeout,
-                writes_to=[topics.CATALOG, topics.SCHEMAS],
-            )
+            # Only after trouble: writers that take the lock from one another in turn leave nothing hanging.
+            written = [topics.CATALOG, topics.SCHEMAS] if self._may_hang else []
+            producer = TransactionalProducer(self._settings, TRANSACTIONAL_ID, timeout=self._timeout, writes_to=written)
             try:
                 producer.start()
             except BaseException:
                 producer.close()
                 raise
-            self._producer = producer
+            self._producer, self._may_hang = producer, False
 
     def _without_committed(self, writes: list[_Write]) -> list[_Write]:
         """Settle the writes whose unanswered commit turns out to have taken; the others are undecided again."""

@@ -122,7 +122,13 @@ class TransactionalProducer:
         self.begin()
         for topic, partition in self._partitions():
             self.produce(Record(topic, b"", b"", partition=partition))
-        if self._client.flush(self._timeout):
+        try:
+            unsent = self._client.flush(self._timeout)
+        except (KafkaException, SystemError) as error:
+            # The Python client raises SystemError for a producer that is fenced meanwhile.
+            self._open, self._is_done = False, True
+            raise Fenced(f"flush: {error}") from error
+        if unsent:
             raise self._give_up("flush", KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001  # librdkafka's name
         if offsets:
             # A refusal comes after the broker has taken up the group, whose offsets the abort then frees.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.running_gateway import RunningGateway
 
+_LEAST = 2
 _STRUCTURED = {"content-type": "application/cloudevents+json"}
 
 
@@ -68,12 +69,12 @@ class KeyedPosts:
             return Answer(key, answer.status, time.monotonic() - began, body)
 
     async def repeat(self, keys: Iterable[str], seconds: float) -> list[Answer]:
-        """Post all keys at once, each again and again, for so many seconds."""
+        """Post all keys at once, each again and again, for so many seconds and at least twice."""
         ends = time.monotonic() + seconds
 
         async def again(key: str) -> list[Answer]:
             answers = []
-            while time.monotonic() < ends:
+            while len(answers) < _LEAST or time.monotonic() < ends:
                 answers.append(await self.post(key))
             return answers
 

@@ -72,7 +72,7 @@ def test_an_expired_token_is_told_from_an_invalid_one(tokens: RealtimeTokens) ->
         jwt.encode({"sub": "u", "aud": AUDIENCE}, None, algorithm="none"),
         signed(sub=7),
         signed(channels="all"),
-        signed(nbf=time.time() + 600),
+        signed(nbf=time.time() + 86_400),
     ],
 )
 def test_what_we_did_not_sign_for_this_is_refused(token: str, tokens: RealtimeTokens) -> None:

@@ -31,7 +31,7 @@ def test_the_next_producer_of_the_id_ends_a_transaction_that_hangs(tmp_path: Pat
     port = free_port()
     with stoppable_broker(tmp_path, port) as broker:
         settings = KafkaSettings(bootstrap_servers=broker.bootstrap)
-        Admin(settings).ensure_topics_now([TopicSpec("t", 2)])
+        Admin(settings).ensure_topics_now([TopicSpec("t", 2), TopicSpec("other", 1)])
         consumer = BatchConsumer(settings, group="g")
         consumer.subscribe(["t"])
         while len(consumer.assignment()) < len(PARTITIONS):
@@ -42,6 +42,10 @@ def test_the_next_producer_of_the_id_ends_a_transaction_that_hangs(tmp_path: Pat
         for topic, partition in PARTITIONS:
             producer.produce(Record(topic, b"lost", partition=partition))
         producer.send_offsets({("t", 0): 0}, consumer)
+        producer.commit()
+        # A second one begins once the markers of the first are written: at its start, a broker writes those it owes.
+        producer.begin()
+        producer.produce(Record("other", b""))
         producer.commit()
         producer.close()
         consumer.close()

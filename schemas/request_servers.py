@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -55,15 +56,18 @@ def holds_credentials(url: str, template: RequestTemplate, *, has_token: bool) -
     A value that is one variable of the event and nothing else is the sender's.
 
     Args:
-        url: it may have a user and a password.
+        url: it may have a user and a password, parameters, or a secret path.
         template: headers, query and body.
         has_token: whether an access token is fetched for it.
     """
     found = _AUTHORITY.match(url)
-    if has_token or "@" in (found[0] if found is not None else url):
+    server = url if found is None else found[0]
+    if has_token or "@" in server:
         return True
     named = (*template.headers, *template.query, *template.body)
     if any(each.sealed or _is_own(each.name, each.value) for each in named):
+        return True
+    if any(_is_own(name, text) for name, text in _after_server(url[len(server) :])):
         return True
     return template.raw_body is not None and any(_is_own(name, text) for name, text in _members(template.raw_body))
 
@@ -77,6 +81,14 @@ def _is_own(name: str, value: str) -> bool:
     if whole is not None:
         return _OF_THE_TOKEN.match(whole[1]) is not None
     return bool(value) and hides(name, value)
+
+
+def _after_server(rest: str) -> Iterator[tuple[str, str]]:
+    """The parts of a URL's path, which have no names, and its parameters; without what an event fills in."""
+    path, _, query = _VARIABLE.sub("", rest).partition("#")[0].partition("?")
+    for part in path.split("/"):
+        yield "", part
+    yield from parse_qsl(query)
 
 
 def _members(raw: str) -> Iterator[tuple[str, str]]:

@@ -85,6 +85,23 @@ def test_requests_that_hold_none(none: RequestTemplate) -> None:
     assert holds_credentials("http://me:secret@there/", none, has_token=False)
 
 
+@pytest.mark.parametrize(
+    ("url", "holds"),
+    [
+        ("http://${.body.host}/x?api_key=abc", True),
+        ("http://${.body.host}?b=1&access-token=abc#f", True),
+        ('http://${.body["a?b"]}/x?password=abc', True),
+        ("http://${.body.host}/hooks/T0A1B2C3D/x7Kp2mQ9vR4sT8wZ1yB6/", True),
+        ("http://${.body.host}/x?api_key=${.body.key}&page=2", False),
+        ("http://${.body.host}/orders/${.body.customerIdentifier2024x}/lines", False),
+        ("http://${.body.host}/orders/9c076df8-a80d-4e24-96c8-08d8dd522c11", False),
+        ("http://${.body.host}/x#api_key=abc", False),
+    ],
+)
+def test_credentials_in_the_url(url: str, holds: bool) -> None:  # noqa: FBT001
+    assert holds_credentials(url, template(), has_token=False) is holds
+
+
 def test_the_host_header() -> None:
     assert sender_names_host(NameValue(name="Host", value="${.body.host}"))
     assert not sender_names_host(NameValue(name="Host", value="there"))

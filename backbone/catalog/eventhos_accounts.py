@@ -245,7 +245,7 @@ class EventhosAccounts:
             found = _role(view, number)
             check_may_grant(view, by, (*found.permissions, *permissions))
             wanted = revised(found, {"permissions": tuple(dict.fromkeys(permissions))})
-            return Changes(put=[record(wanted), *_rescoped(view, wanted)], result=wanted)
+            return Changes(put=[record(wanted), *_rescoped(view, wanted, by)], result=wanted)
 
         return await self._writer.write(decide)
 
@@ -260,7 +260,7 @@ class EventhosAccounts:
             found = _role(view, number)
             check_may_grant(view, by, found.permissions)
             gone = revised(found, {"deleted": True})
-            return Changes(put=[record(gone), *_rescoped(view, gone)], result=None)
+            return Changes(put=[record(gone), *_rescoped(view, gone, by)], result=None)
 
         await self._writer.write(decide)
 
@@ -305,8 +305,12 @@ def _permissions(view: CatalogView, roles: Sequence[int]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(permission for number in roles for permission in _role(view, number).permissions))
 
 
-def _rescoped(view: CatalogView, role: Role) -> list[Resource]:
-    """The clients that have a role, changed or deleted, with the scopes that it leaves them."""
+def _rescoped(view: CatalogView, role: Role, by: str) -> list[Resource]:
+    """The clients that have a role, changed or deleted, with the scopes that it leaves them.
+
+    Raises:
+        Refused: 401002 one would lose what the client ``by`` does not hold: what it was given besides its roles.
+    """
     put: list[Resource] = []
     for account in all_of(view, Account, lambda each: role.id in each.roles):
         client = view.client(account.client)
@@ -318,5 +322,6 @@ def _rescoped(view: CatalogView, role: Role) -> list[Resource]:
             scopes = _permissions(view, others)
         else:
             scopes = tuple(dict.fromkeys((*_permissions(view, others), *role.permissions)))
+        check_may_grant(view, by, [each for each in client.scopes if each not in scopes])
         put.append(msgspec.structs.replace(client, scopes=scopes, updated_at=role.updated_at))
     return put

@@ -124,3 +124,20 @@ async def test_a_disabled_manager_gives_nothing(world: World) -> None:
     world.view.put(msgspec.structs.replace(weak, disabled=True), 2)
     with pytest.raises(Refused):
         await world.accounts.change(3, by="weak", roles=[2])
+
+
+@pytest.mark.parametrize("change", ["change", "delete"])
+async def test_a_role_takes_from_nobody_what_it_was_given_besides(world: World, change: str) -> None:
+    await world.accounts.change(3, by="root", roles=[2])
+    peer = world.view.client("peer")
+    assert peer is not None
+    world.view.put(msgspec.structs.replace(peer, scopes=(ALL, "event:select")), 2)
+    changing = {
+        "change": lambda by: world.accounts.change_role(2, ["event:select"], by=by),
+        "delete": lambda by: world.accounts.delete_role(2, by=by),
+    }[change]
+    with pytest.raises(Refused) as refused:
+        await changing("weak")
+    assert refused.value.code == 401002
+    assert ALL in world.scopes("peer")
+    await changing("root")

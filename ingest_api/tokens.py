@@ -7,7 +7,7 @@ and claims stay those of the documents.
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import hashlib
 import hmac
 import time
@@ -110,7 +110,7 @@ class Tokens:
         return self._signed(said, end, binding)
 
     def verify(self, token: str, bindings: Callable[[str], Iterable[Binding]] = lambda _: ()) -> Claims:
-        """What the token says. About 20 µs a key: callers keep the result, and ask ``expired`` on each use.
+        """What the token says. About 20 µs, and 5 µs for each key: callers keep it, and ask ``expired`` each time.
 
         Args:
             token: as it was issued.
@@ -139,8 +139,11 @@ class Tokens:
         return Token(jwt.encode(claims, self._key(binding), algorithm=_ALGORITHM), end)
 
     def _signed_with(self, token: str, bindings: tuple[Binding | None, ...]) -> tuple[dict[str, Any], Binding | None]:
+        # A client may have hundreds of keys, and whoever names it has them all tried: only the signature is made here.
+        signed, _, signature = token.rpartition(".")
         for binding in bindings[:-1]:
-            with contextlib.suppress(jwt.InvalidSignatureError):
+            made = hmac.digest(self._key(binding), signed.encode(), hashlib.sha256)
+            if hmac.compare_digest(base64.urlsafe_b64encode(made).rstrip(b"="), signature.encode()):
                 return self._read(token, binding), binding
         return self._read(token, bindings[-1]), bindings[-1]
 
@@ -150,10 +153,10 @@ class Tokens:
         )
         return found
 
-    def _key(self, binding: Binding | None) -> str | bytes:
+    def _key(self, binding: Binding | None) -> bytes:
         """What signs: the secret itself for tokens of earlier releases."""
         if binding is None:
-            return self._secret
+            return self._secret.encode()
         return hmac.digest(self._secret.encode(), msgspec.json.encode(binding), hashlib.sha256)
 
 

@@ -56,6 +56,18 @@ def test_what_a_token_is_bound_to_signs_it_and_is_not_seen() -> None:
             tokens.verify(bound.text, lambda _, found=candidates: found)
 
 
+def test_a_forged_token_of_a_client_with_many_keys_is_read_as_often_as_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [Binding(workspace="w", generation=7, key=f"k{number}", key_generation=8) for number in range(500)]
+    tokens, reads = Tokens(SECRET), []
+    forged = Tokens("another secret of thirty-two bytes!!").issue(CLIENT).text
+    decode = jwt.decode
+    monkeypatch.setattr(jwt, "decode", lambda *given, **named: (reads.append(given), decode(*given, **named))[1])
+    with pytest.raises(Unauthenticated):
+        tokens.verify(forged, lambda _: keys)
+    assert len(reads) == 2
+    assert tokens.verify(tokens.issue(CLIENT, keys[-1]).text, lambda _: keys).binding == keys[-1]
+
+
 def test_a_token_ends_with_its_key() -> None:
     tokens = Tokens(SECRET, clock=lambda: 1_000)
 

@@ -118,14 +118,15 @@ class Authenticator:
         None for a token of an earlier release, which does not say.
 
         Raises:
-            Unauthenticated: it is a token that is not genuine.
+            Unauthenticated: it is a token that is not genuine, or a key that has just been revoked: what the call gets
+                would have no end.
         """
         for digest in self._digests.get(credential) or self._secrets.digests(credential):
             key = self._view.api_key_by_digest(digest)
             if key is not None:
                 return key
         if credential.count(".") != 2:  # noqa: PLR2004  # only a JSON Web Token has three parts
-            return None
+            raise Unauthenticated("The credential is not known.")
         claims = self._claims.get(credential) or self._tokens.verify(credential, bindings_of(self._view))
         return None if claims.binding is None else self._view.api_key(claims.binding.key)
 

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from backbone.catalog.writer import Changes
+from schemas.errors import Unauthenticated
 from tests.local_gateway import LocalGateway, local_gateway
 from tests.running_gateway import TOKEN_SECRET
 
@@ -183,6 +184,13 @@ async def test_a_key_with_a_lifetime_makes_none_that_lives_longer(local: LocalGa
                 assert made["expires_at"] is not None
             sooner = (await http.post(f"{V1}/clients/{client}/keys", json={"lifetime": 5})).json()["key"]
             assert (ends(local, sooner) or 0) < (ends(local, key) or 0)
+
+
+async def test_a_key_that_was_revoked_a_moment_ago_gets_nothing(local: LocalGateway) -> None:
+    client, key = await local.new_client(await local.workspace(), "producer", "key_issuer")
+    await put(local, delete=((await only_key(local, client)).key,))
+    with pytest.raises(Unauthenticated):
+        local.gateway.authenticator.key_behind(key)
 
 
 async def test_tokens_last_no_longer_than_their_key(local: LocalGateway) -> None:

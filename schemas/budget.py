@@ -26,11 +26,17 @@ EVENT_STEPS = 200_000
 LEAST_SHARE = 1_000
 """Steps that a client has for one event, however many clients share."""
 
+ALL_STEPS = 1_000_000
+"""For one event in any case, some 100 ms: all workspaces wait for it. Only more than a thousand clients come to it."""
+
 ANSWER_VALUES = 15_000
 """Items and their members in one answer whose parts the caller chooses, all its lists together."""
 
 ANSWER_CHARACTERS = 32 * 1024 * 1024
 """Of text in one answer, likewise."""
+
+ANSWER_LOOKED_AT = 100_000
+"""Items that all lists in one answer may look through, whether they show them or not. One list may in any case."""
 
 PAGE_BYTES = 4_000_000
 """Of resources on one page of a list, or those of one resource: the page ends early, and its cursor goes on."""
@@ -92,7 +98,7 @@ class TimedWork(Work):
 
 
 class AnswerBudget:
-    """Values and characters that one answer may still hold, over all of its parts. From any thread.
+    """Values and characters that one answer may still hold, and look through, in all of its parts. From any thread.
 
     Args:
         values: the limit of items and their members in all lists together.
@@ -102,10 +108,16 @@ class AnswerBudget:
     def __init__(self, values: int = ANSWER_VALUES, characters: int = ANSWER_CHARACTERS) -> None:
         self._values = self._values_left = values
         self._characters = self._characters_left = characters
+        self._looked_at_left = ANSWER_LOOKED_AT
         self._lock = threading.Lock()
 
-    def take(self, *, values: int = 0, characters: int = 0) -> None:
+    def take(self, *, values: int = 0, characters: int = 0, looked_at: int = 0) -> None:
         """Take what a part of the answer needs, before it is built.
+
+        Args:
+            values: items and their members.
+            characters: of text.
+            looked_at: items among which those of a list are found.
 
         Raises:
             InvalidRequest: there is not so much left, or there was not for another part.
@@ -113,9 +125,10 @@ class AnswerBudget:
         with self._lock:
             self._values_left -= values
             self._characters_left -= characters
-            if self._values_left >= 0 and self._characters_left >= 0:
+            self._looked_at_left -= min(looked_at, ANSWER_LOOKED_AT)
+            if min(self._values_left, self._characters_left, self._looked_at_left) >= 0:
                 return
         raise InvalidRequest(
             f"One answer may have {self._values:,} values and {self._characters:,} characters in all of its fields "
-            "together: ask for fewer at a time."
+            f"together, and look through {ANSWER_LOOKED_AT:,} items: ask for fewer at a time."
         )

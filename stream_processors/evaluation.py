@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.budget import CONDITION_STEPS, EVENT_STEPS, LEAST_SHARE, Work
+from schemas.budget import ALL_STEPS, CONDITION_STEPS, EVENT_STEPS, LEAST_SHARE, Work
 from schemas.errors import WorkExceeded
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Evaluation:
     """Compares one event with conditions.
 
     A condition has ``CONDITION_STEPS``. The conditions of one owner share ``share``: a client with very many expensive
-    ones loses its own deliveries, and no other client's.
+    ones loses its own deliveries, and no other client's. All together have ``ALL_STEPS``.
     """
 
     __slots__ = ("_event", "_share", "_spent", "_total", "_work")
@@ -55,7 +55,8 @@ class Evaluation:
             finally:
                 self._total += CONDITION_STEPS - work.left + condition.weight
         spent = self._spent.get(owner, 0)
-        allowed = work.left = min(CONDITION_STEPS, self._share - spent - condition.weight)
+        left = min(self._share - spent, ALL_STEPS - self._total)
+        allowed = work.left = min(CONDITION_STEPS, left - condition.weight)
         if allowed < 0:
             return None
         try:
@@ -63,4 +64,6 @@ class Evaluation:
         except WorkExceeded:
             return None
         finally:
-            self._spent[owner] = spent + allowed - work.left + condition.weight
+            steps = allowed - work.left + condition.weight
+            self._spent[owner] = spent + steps
+            self._total += steps

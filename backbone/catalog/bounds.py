@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from backbone.catalog.view import size_of, size_of_schema
 from schemas.access import ApiKey, Client
 from schemas.errors import PayloadTooLarge, Problem, QuotaExceeded
 from schemas.event_type import EventType, Registration
@@ -17,6 +18,7 @@ from schemas.subscription import Endpoint, EventFilter, Subscription
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from backbone.catalog.indexes import RegisteredSchema
     from backbone.catalog.view import CatalogView
     from backbone.kafka.records import Record
     from schemas.resources import Resource
@@ -26,6 +28,9 @@ RECORD_BYTES = 1_000_000
 
 WRITE_BYTES = 4_000_000
 """Of all records of one write."""
+
+_FEW_BYTES = 100
+"""That what is there may still grow by in a full workspace: to disable a client or to revoke a key takes some."""
 
 
 class CatalogBounds(BaseSettings):
@@ -39,6 +44,9 @@ class CatalogBounds(BaseSettings):
         workspace_event_types: in one workspace.
         workspace_clients: in one workspace.
         workspace_records: of one kind that a family keeps of its own (systems, contracts, roles), in one workspace.
+        workspace_routes: pairs of a subscription and an event type that its filter selects, in one workspace. A router
+            lists them all again at each change: who subscribes to ``*`` very often multiplies them.
+        workspace_bytes: of all records and schemas of one workspace together; every process keeps them in memory.
     """
 
     model_config = SettingsConfigDict(
@@ -54,14 +62,26 @@ class CatalogBounds(BaseSettings):
     workspace_event_types: int = Field(5_000, ge=1)
     workspace_clients: int = Field(10_000, ge=1)
     workspace_records: int = Field(10_000, ge=1)
+    workspace_routes: int = Field(200_000, ge=1)
+    workspace_bytes: int = Field(128 * 1024 * 1024, ge=1)
 
-    def check(self, view: CatalogView, put: Sequence[Resource]) -> None:
-        """Check what a write puts against the catalog before it.
+    def check(
+        self,
+        view: CatalogView,
+        put: Sequence[Resource],
+        *,
+        delete: Sequence[str] = (),
+        schemas: Sequence[RegisteredSchema] = (),
+    ) -> None:
+        """Check what a write puts and deletes against the catalog before it.
 
         Raises:
             QuotaExceeded: a client or a workspace would have more than it may.
-            PayloadTooLarge: an event type or a registration would have more attributes than it may.
+            PayloadTooLarge: an event type or a registration would have more attributes than it may, or the write is too
+                large.
         """
+        self._check_bytes(view, put, delete, schemas)
+        self._check_routes(view, put)
         added: Counter[_Counted] = Counter()
         for resource in put:
             if isinstance(resource, EventType | Registration):
@@ -82,6 +102,57 @@ class CatalogBounds(BaseSettings):
             if present + count > most:
                 name = f"HEADRACE_MAX_{counted.setting.upper()}"
                 raise QuotaExceeded(f"{_WHOSE[counted.setting]} at most {most:,} are allowed ({name}).")
+
+    def _check_bytes(
+        self, view: CatalogView, put: Sequence[Resource], delete: Sequence[str], schemas: Sequence[RegisteredSchema]
+    ) -> None:
+        more: Counter[str] = Counter()
+        written, makes_new = 0, bool(schemas)
+        for resource in put:
+            workspace, size = size_of(resource)
+            written += size
+            if written > WRITE_BYTES:
+                raise PayloadTooLarge(f"One change may write {WRITE_BYTES:,} bytes; this one would write more.")
+            more[workspace] += size
+            makes_new |= view.get(resource.key) is None
+        for gone in (view.get(key) for key in (*(each.key for each in put), *delete)):
+            if gone is not None:
+                workspace, size = size_of(gone)
+                more[workspace] -= size
+        for schema in schemas:
+            workspace, size = size_of_schema(schema)
+            more[workspace] += size
+        for workspace, count in more.items():
+            grows = count > (0 if makes_new else _FEW_BYTES)
+            if grows and view.bytes_of(workspace) + count > self.workspace_bytes:
+                raise QuotaExceeded(
+                    f"The workspace cannot keep more: all that it has together may take {self.workspace_bytes:,} bytes "
+                    "(HEADRACE_MAX_WORKSPACE_BYTES)."
+                )
+
+    def _check_routes(self, view: CatalogView, put: Sequence[Resource]) -> None:
+        for workspace in dict.fromkeys(_adds_routes(view, each) for each in put):
+            if workspace is None:
+                continue
+            links = [each for each in put if isinstance(each, Subscription) and view.get(each.key) is None]
+            kinds = sum(isinstance(each, EventType) and view.get(each.key) is None for each in put)
+            kinds += view.count_of("event_types", workspace)
+            if (view.count_of("subscriptions", workspace) + len(links)) * kinds <= self.workspace_routes:
+                continue
+            changed = {each.id: each for each in put if isinstance(each, EventFilter)}
+            reach: dict[str, int] = {}
+            count = 0
+            for link in (*view.listed("subscriptions", workspace), *links):
+                if isinstance(link, Subscription):
+                    name = link.event_filter
+                    if name not in reach:
+                        reach[name] = _reach(changed.get(name) or view.event_filter(name), kinds)
+                    count += reach[name]
+            if count > self.workspace_routes:
+                raise QuotaExceeded(
+                    f"The workspace's subscriptions would select {count:,} event types together; at most "
+                    f"{self.workspace_routes:,} are allowed (HEADRACE_MAX_WORKSPACE_ROUTES)."
+                )
 
     def check_attributes(self, count: int, before: int = 0) -> None:
         """Check how many attributes an event type or a registration is to have, ``before`` of which it has now.
@@ -106,6 +177,28 @@ def check_size(produced: Iterable[Record]) -> int:
     if sum(sizes) > WRITE_BYTES:
         raise PayloadTooLarge(f"One change may write {WRITE_BYTES:,} bytes; this one would write {sum(sizes):,}.")
     return sum(sizes)
+
+
+def _adds_routes(view: CatalogView, resource: Resource) -> str | None:
+    """The workspace in which a resource may add pairs of subscriptions and event types."""
+    if isinstance(resource, EventFilter):
+        before = view.event_filter(resource.id)
+        return None if before is not None and _selected(before) == _selected(resource) else resource.workspace
+    if isinstance(resource, EventType | Subscription) and view.get(resource.key) is None:
+        return resource.workspace
+    return None
+
+
+def _selected(event_filter: EventFilter) -> set[tuple[str, str]]:
+    return {(each.namespace, each.code) for each in event_filter.types}
+
+
+def _reach(event_filter: EventFilter | None, kinds: int) -> int:
+    """How many event types a filter selects at most, of so many."""
+    if event_filter is None:
+        return 0
+    selected = _selected(event_filter)
+    return kinds if any("*" in each for each in selected) else min(kinds, len(selected))
 
 
 class _Counted(NamedTuple):

@@ -60,6 +60,31 @@ class Group:
         return self._keys.setdefault(relation, {})
 
 
+class Sizes:
+    """Bytes by workspace, which is named as in topics."""
+
+    def __init__(self) -> None:
+        self._bytes: dict[str, int] = {}
+
+    def copy(self) -> Sizes:
+        """Sizes that no longer follow these."""
+        twin = Sizes()
+        twin._bytes = self._bytes.copy()
+        return twin
+
+    def of(self, workspace: str) -> int:
+        """The bytes of one workspace."""
+        return self._bytes.get(workspace, 0)
+
+    def add(self, workspace: str, count: int) -> None:
+        """Count bytes that were added, or taken away if ``count`` is negative."""
+        size = self._bytes.get(workspace, 0) + count
+        if size > 0:
+            self._bytes[workspace] = size
+        else:
+            self._bytes.pop(workspace, None)
+
+
 class Versions:
     """Schemas by subject (oldest version first) and by id (the subjects that share a text)."""
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from backbone.catalog.indexes import Group, Versions
+from backbone.catalog.indexes import Group, Sizes, Versions
 from schemas import event_service
 from schemas.access import ApiKey, Client, Workspace
 from schemas.event_type import EventType, Registration, RegistrationKind, event_type_key, registration_key
 from schemas.family_record import FamilyRecord, family_record_key
+from schemas.resources import encode_resource
 from schemas.subscription import Endpoint, EventFilter, Subscription
+from schemas.topics import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +44,7 @@ class CatalogView:
         self._digests: dict[str, ApiKey] = {}
         self._workspace_ids: dict[str, Workspace] = {}
         self._versions = Versions()
+        self._sizes = Sizes()
         self._writes: dict[str, int] = {}
 
     def copy(self) -> CatalogView:
@@ -53,6 +56,7 @@ class CatalogView:
         twin._digests = self._digests.copy()
         twin._workspace_ids = self._workspace_ids.copy()
         twin._versions = self._versions.copy()
+        twin._sizes = self._sizes.copy()
         twin._writes = self._writes.copy()
         return twin
 
@@ -70,6 +74,10 @@ class CatalogView:
         """The resources of one list."""
         found = (self._resources.get(key) for key in self._group.keys(relation, of))
         return (each for each in found if each is not None)
+
+    def bytes_of(self, workspace: str) -> int:
+        """The bytes that the records and schemas of a workspace have together; it is named as in topics."""
+        return self._sizes.of(workspace)
 
     def __len__(self) -> int:
         return len(self._resources)
@@ -209,6 +217,7 @@ class CatalogView:
         # Written over, never removed first: a reader must not find the resource gone for a moment.
         self._resources[resource.key] = resource
         self._relate(resource.key, () if before is None else _relations(before), _relations(resource))
+        self._sizes.add(*size_of(resource))
         match resource:
             case ApiKey(digest=digest):
                 self._digests[digest] = resource
@@ -217,7 +226,7 @@ class CatalogView:
             case _:
                 pass
         if before is not None:
-            self._drop_aliases(before)
+            self._forget(before)
         self.version += 1
 
     def remove(self, key: str) -> None:
@@ -225,16 +234,19 @@ class CatalogView:
         before = self._resources.pop(key, None)
         if before is not None:
             self._relate(key, _relations(before), ())
-            self._drop_aliases(before)
+            self._forget(before)
         self.version += 1
 
     def put_schema(self, schema: RegisteredSchema) -> None:
         """Apply a schema's record."""
+        self._forget_schema(schema.subject, schema.version)
         self._versions.put(schema)
+        self._sizes.add(*size_of_schema(schema))
         self.version += 1
 
     def remove_schema(self, subject: str, version: int, *, keep_id: bool = False) -> None:
         """Apply a schema's tombstone; ``keep_id`` for a soft deletion, after which the id can still be read."""
+        self._forget_schema(subject, version)
         self._versions.remove(subject, version, keep_id=keep_id)
         self.version += 1
 
@@ -267,13 +279,32 @@ class CatalogView:
             if (name, of) not in after:
                 self._group.discard(name, of, key)
 
-    def _drop_aliases(self, before: Resource) -> None:
-        """Forget the digest or the id of a resource that is gone or has another now."""
+    def _forget_schema(self, subject: str, version: int) -> None:
+        for each in self._versions.of(subject):
+            if each.version == version:
+                workspace, size = size_of_schema(each)
+                self._sizes.add(workspace, -size)
+
+    def _forget(self, before: Resource) -> None:
+        """Forget the size of a resource that is gone or written over, and its digest or id if it has another now."""
+        workspace, size = size_of(before)
+        self._sizes.add(workspace, -size)
         now = self._resources.get(before.key)
         if isinstance(before, ApiKey) and (not isinstance(now, ApiKey) or now.digest != before.digest):
             self._digests.pop(before.digest, None)
         if isinstance(before, Workspace) and (not isinstance(now, Workspace) or now.id != before.id):
             self._workspace_ids.pop(before.id, None)
+
+
+def size_of(resource: Resource) -> tuple[str, int]:
+    """Whose a resource is, as topics name the workspace, and the bytes of its record."""
+    workspace = resource.name if isinstance(resource, Workspace) else resource.workspace
+    return escape(workspace), len(encode_resource(resource))
+
+
+def size_of_schema(schema: RegisteredSchema) -> tuple[str, int]:
+    """The same of a schema: its subject is a topic's."""
+    return schema.subject.split(".", 2)[1] if "." in schema.subject else "", len(schema.text)
 
 
 def _dated(resource: Resource, appended_at: int) -> Resource:

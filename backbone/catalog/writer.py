@@ -206,7 +206,7 @@ class CatalogWriter:
         def plan(draft: CatalogView, write_id: str) -> _Plan:
             changes = decide(draft)
             if self.bounds is not None:
-                self.bounds.check(draft, changes.put)
+                self.bounds.check(draft, changes.put, delete=changes.delete, schemas=changes.schemas)
             # The size is known before anything is sent, and before the next write is decided.
             produced = changes.to_records(write_id)
             size = check_size(produced)

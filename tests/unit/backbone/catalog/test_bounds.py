@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from backbone.catalog.bounds import RECORD_BYTES, CatalogBounds, check_size
 from backbone.catalog.evolution import evolved
+from backbone.catalog.former_clients import farewell, refusing_tokens_of_before
 from backbone.catalog.view import CatalogView
 from backbone.kafka.records import Record
 from schemas.access import ApiKey, Client
@@ -150,3 +152,82 @@ def test_a_transitive_level_does_not_compare_with_any_number_of_versions() -> No
         view.put_schema(view.next_schema(found.subject, text))
     with pytest.raises(Conflict, match="not transitive"):
         evolved(view, found, [])
+
+
+def test_a_workspace_may_keep_so_many_bytes_whatever_they_are() -> None:
+    view, bounds = CatalogView(), CatalogBounds(workspace_bytes=3_000)
+    large = msgspec.structs.replace(endpoint("a", "a"), headers={"x": "y" * 2_000})
+    bounds.check(view, [large])
+    view.put(large, 0)
+    for added in (
+        msgspec.structs.replace(endpoint("b", "b"), headers={"x": "y" * 1_000}),
+        msgspec.structs.replace(client("b", None), scopes=("s" * 1_000,)),
+        event_type("t", attributes=40),
+        msgspec.structs.replace(large, description="d" * 1_000),
+    ):
+        with pytest.raises(QuotaExceeded, match="HEADRACE_MAX_WORKSPACE_BYTES"):
+            bounds.check(view, [added])
+    schema = view.next_schema("events.w.n.t-value", "x" * 1_000)
+    with pytest.raises(QuotaExceeded):
+        bounds.check(view, [], schemas=[schema])
+    bounds.check(view, [endpoint("b", "other")])
+    other = msgspec.structs.replace(endpoint("b", "b"), workspace="v", headers={"x": "y" * 1_000})
+    bounds.check(view, [other])
+    bounds.check(view, [endpoint("b", "b")], delete=[large.key])
+
+
+def test_a_full_workspace_takes_what_takes_rights_away() -> None:
+    view, bounds = CatalogView(), CatalogBounds(workspace_bytes=1)
+    member, held = client("c", None), key("k", "c")
+    for each in (member, held):
+        view.put(each, 0)
+    bounds.check(view, [msgspec.structs.replace(member, disabled=True)])
+    bounds.check(view, [refusing_tokens_of_before(member)], delete=[held.key])
+    left, old = farewell(view, member)
+    bounds.check(view, left, delete=[member.key, held.key, *old])
+
+
+def test_the_bytes_of_a_workspace_follow_what_it_has() -> None:
+    view = CatalogView()
+    first, second = endpoint("a", "a"), msgspec.structs.replace(endpoint("a", "a"), description="longer")
+    view.put(first, 0)
+    before = view.bytes_of("w")
+    view.put(second, 0)
+    assert view.bytes_of("w") > before > 0
+    schema = view.next_schema("events.w.n.t-value", "x" * 100)
+    view.put_schema(schema)
+    view.put_schema(schema)
+    assert view.copy().bytes_of("w") == view.bytes_of("w")
+    view.remove_schema(schema.subject, schema.version)
+    view.put(first, 0)
+    assert view.bytes_of("w") == before
+    view.remove(first.key)
+    assert view.bytes_of("w") == 0
+
+
+def test_a_change_of_very_many_records_is_refused_before_they_are_written_out() -> None:
+    large = [msgspec.structs.replace(endpoint(f"e{n}", "a"), description="d" * 900_000) for n in range(5)]
+    with pytest.raises(PayloadTooLarge, match="One change may write"):
+        CatalogBounds().check(CatalogView(), large)
+
+
+def test_subscriptions_and_the_event_types_that_they_select_do_not_multiply_without_end() -> None:
+    view, bounds = CatalogView(), CatalogBounds(workspace_routes=6)
+    everything = (TypeSelection(namespace="*", code="*"),)
+    for number in range(3):
+        view.put(event_type(f"t{number}"), 0)
+    for number in range(2):
+        view.put(msgspec.structs.replace(event_filter(f"filter-{number}", "a"), types=everything), 0)
+        view.put(subscription(f"s{number}", str(number)), 0)
+    narrow = msgspec.structs.replace(event_filter("filter-2", "a"), types=())
+    view.put(narrow, 0)
+    link, wide = subscription("s2", "2"), msgspec.structs.replace(narrow, types=everything)
+    bounds.check(view, [link])
+    for added in ([event_type("t3")], [wide, link]):
+        with pytest.raises(QuotaExceeded, match="HEADRACE_MAX_WORKSPACE_ROUTES"):
+            bounds.check(view, added)
+    view.put(link, 0)
+    with pytest.raises(QuotaExceeded):
+        bounds.check(view, [wide])
+    bounds.check(view, [msgspec.structs.replace(narrow, name="renamed"), event_type("t0")])
+    bounds.check(view, [msgspec.structs.replace(event_type("t3"), workspace="elsewhere")])

@@ -93,6 +93,7 @@ class Query:
     ) -> EndpointCollection:
         """All that the filters let through, then a page of them."""
         view = await info.context.view()
+        info.context.budget.take(looked_at=view.count_of("endpoints", info.context.workspace))
         found = [each for each in info.context.readable(view).endpoints() if is_ours(each)]
         if filters:
             wanted_id, wanted_type = _exact(filters.id), filters.type.exact if filters.type else None
@@ -113,6 +114,7 @@ class Query:
     ) -> EventFiltersCollection:
         """All that the filters let through, then a page of them."""
         view = await info.context.view()
+        info.context.budget.take(looked_at=view.count_of("event_filters", info.context.workspace))
         wanted_id = _exact(filters.id) if filters else None
         found = [each for each in info.context.readable(view).event_filters() if wanted_id in (None, each.id)]
         ordering = _order(order, {"creation_date": _created, "last_modified": _modified})

@@ -73,8 +73,12 @@ class Context:
         return self.gateway.read_scope(self.client)
 
     def readable(self, view: CatalogView) -> ReadableCatalog:
-        """What the client may read of the catalog."""
-        return ReadableCatalog.of(view, self.client)
+        """What the client may read of endpoints and event filters: asked for with every item, so without their list.
+
+        Raises:
+            PermissionDenied: it has no role.
+        """
+        return ReadableCatalog(view, ReadScope.of(self.client, ()))
 
     async def view(self) -> CatalogView:
         """The catalog, brought up to date."""

@@ -13,6 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from backbone.catalog.eventhos import Refused
 from ingest_api.families.eventhos_access import CREATED, SUCCESS, UNREADABLE
+from schemas.budget import PAGE_BYTES
 
 
 class Answer(BaseModel):
@@ -101,12 +102,18 @@ class Paging(NamedTuple):
         """A page of rows.
 
         Raises:
-            Refused: they cannot be sorted by what is asked for.
+            Refused: they cannot be sorted by what is asked for, or those of the page are too large together.
         """
         if rows and self.sorted_by not in rows[0]:
             raise Refused(UNREADABLE, f"activeSort: the list cannot be sorted by {self.sorted_by}")
         ordered = sorted(rows, key=lambda row: _sortable(row[self.sorted_by]), reverse=self.descending)
-        return self.page(ordered[self.offset : self.offset + self.items_per_page], len(rows))
+        items = ordered[self.offset : self.offset + self.items_per_page]
+        size = 0
+        for item in items:
+            size += len(msgspec.json.encode(item))
+            if size > PAGE_BYTES:
+                raise Refused(UNREADABLE, f"The page has more than {PAGE_BYTES:,} bytes: ask for fewer itemsPerPage")
+        return self.page(items, len(rows))
 
     def page(self, items: list[dict[str, Any]], total: int) -> dict[str, Any]:
         """The page that these items are, of so many in all."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from backbone.catalog.eventhos import Account, Role, all_of, numbered
 from backbone.catalog.eventhos_accounts import existing_account, holds_long_lived
@@ -40,6 +41,10 @@ Deleter = Annotated[Client, caller_with("OAUTH2_client:delete")]
 router = APIRouter(tags=["eventhos access"], responses=ERRORS)
 
 
+_MOST_ROLES = 100
+"""Of one client."""
+
+
 class RoleChoice(Input):
     """A role, by its id."""
 
@@ -53,7 +58,7 @@ class EventhosClientInput(Input):
 
     identifier: Identifier
     name: Name
-    roles: tuple[RoleChoice | int, ...] = ()
+    roles: Annotated[tuple[RoleChoice | int, ...], Field(max_length=_MOST_ROLES)] = ()
     description: Text | None = None
 
 
@@ -67,7 +72,7 @@ class EventhosClientChange(Input):
 class ClientRoles(Input):
     """The roles that a client has from now on."""
 
-    roles: tuple[RoleChoice | int, ...]
+    roles: Annotated[tuple[RoleChoice | int, ...], Field(max_length=_MOST_ROLES)]
 
 
 class Revocation(Input):

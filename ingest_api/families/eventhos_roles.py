@@ -24,6 +24,9 @@ router = APIRouter(tags=["eventhos access"], responses=ERRORS)
 
 _NAME = "[A-Za-z0-9_-]{1,100}"
 
+_MOST_PERMISSIONS = 500
+"""Of one role: a change of it is a change of every client that has it, and everybody else's changes wait for that."""
+
 Resource = Annotated[str, Field(pattern=f"^{_NAME}$")]
 Term = Annotated[str, Field(pattern=rf"^(\*|{_NAME})$")]
 Permission = Annotated[str, Field(pattern=rf"^{_NAME}:(\*|{_NAME})$", examples=["event:select", "event:*"])]
@@ -106,11 +109,13 @@ def _permissions(listed: tuple[str, ...], by_resource: dict[Resource, tuple[Allo
     """Permissions however they were given.
 
     Raises:
-        Refused: there is none.
+        Refused: there is none, or there are too many.
     """
     found = [*listed]
     for resource, terms in by_resource.items():
         found += [f"{resource}:{term if isinstance(term, str) else term.allowed}" for term in terms]
     if not found:
         raise Refused(UNREADABLE, "permissions: a role needs at least one")
+    if len(found) > _MOST_PERMISSIONS:
+        raise Refused(UNREADABLE, f"permissions: a role may have {_MOST_PERMISSIONS}")
     return found

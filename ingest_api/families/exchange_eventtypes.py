@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Security
@@ -17,7 +17,7 @@ from ingest_api.families.exchange_access import KEY, ExchangeEndpoint, endpoint_
 from ingest_api.families.exchange_openapi import ERRORS, WITH_BODY
 from schemas.access import Client
 from schemas.attributes import BASIC_KINDS, AttributeKind, parse_type
-from schemas.errors import PermissionDenied, Unauthenticated
+from schemas.errors import PayloadTooLarge, PermissionDenied, Unauthenticated
 from schemas.event_type import Attribute, Registration, RegistrationKind
 
 EVENT_TYPES = "/v1/eventtype"
@@ -27,6 +27,9 @@ ATTRIBUTE_TYPES = {
     for kind in (AttributeKind.STRING, AttributeKind.NUMBER, AttributeKind.BOOLEAN, AttributeKind.TIME)
 }
 """The document's four, by their name in lower case: no client can send what only our own API can register."""
+
+MOST_LISTED = 50_000
+"""Attributes in one list of event types, which has no pages: printing them takes a worker 200 ms."""
 
 router = APIRouter(tags=["Exchange event types"], responses=ERRORS)
 
@@ -118,6 +121,17 @@ class ExchangeEventTypeOutput(BaseModel):
         )
 
 
+def check_listable(registrations: Sequence[Registration]) -> Sequence[Registration]:
+    """Return the registrations of a list.
+
+    Raises:
+        PayloadTooLarge: the list would be too long.
+    """
+    if sum(len(each.attributes) for each in registrations) > MOST_LISTED:
+        raise PayloadTooLarge(f"The event types have more than {MOST_LISTED:,} attributes together: too many to list.")
+    return registrations
+
+
 @router.post(EVENT_TYPES, summary="Register an event type for this endpoint", responses=WITH_BODY)
 async def register_event_type(
     gateway: TheGateway, endpoint: ExchangeEndpoint, body: ExchangeEventTypeInput
@@ -147,7 +161,7 @@ async def register_event_type(
 @router.get(EVENT_TYPES, summary="List the event types of this endpoint")
 async def list_event_types(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[ExchangeEventTypeOutput]:
     """Everything that the endpoint has registered, the oldest first."""
-    found = (await gateway.view()).registrations_of(endpoint.id)
+    found = check_listable((await gateway.view()).registrations_of(endpoint.id))
     return [ExchangeEventTypeOutput.of(one) for one in sorted(found, key=lambda one: one.created_at)]
 
 

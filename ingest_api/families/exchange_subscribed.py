@@ -5,6 +5,7 @@ The document's example calls spell the path ``/v1/eventype``: that is answered t
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -14,7 +15,7 @@ from backbone.catalog.consumption import consumed_by, consumed_from
 from backbone.catalog.view import CatalogView
 from ingest_api.control.dependencies import TheGateway
 from ingest_api.families.exchange_access import ExchangeEndpoint, source
-from ingest_api.families.exchange_eventtypes import ExchangeEventTypeOutput
+from ingest_api.families.exchange_eventtypes import ExchangeEventTypeOutput, check_listable
 from ingest_api.families.exchange_openapi import ERRORS
 from schemas.access import Role
 from schemas.errors import InvalidRequest, PermissionDenied, Problem
@@ -47,7 +48,7 @@ async def subscribed_codes(gateway: TheGateway, endpoint: ExchangeEndpoint) -> l
 @router.get(f"{MISSPELT}/producer", include_in_schema=False)
 async def subscribed_producer(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[ExchangeEventTypeOutput]:
     """As this endpoint has registered them."""
-    return [ExchangeEventTypeOutput.of(each) for each in await _consumed_from(gateway, endpoint)]
+    return [ExchangeEventTypeOutput.of(each) for each in check_listable(await _consumed_from(gateway, endpoint))]
 
 
 @router.get(
@@ -67,12 +68,14 @@ async def subscribed_consumer(
     if Role.SUBSCRIBER not in (view.client(endpoint.id) or endpoint).roles:
         raise PermissionDenied("This endpoint is not registered as a destination of events.")
     wanted = _extra_fields(extrafields)
-    return [_consumed(view, each, wanted) for each in consumed_by(view, endpoint.id)]
+    found = await asyncio.to_thread(consumed_by, view, endpoint.id)
+    return [_consumed(view, each, wanted) for each in check_listable(found)]
 
 
 async def _consumed_from(gateway: TheGateway, endpoint: ExchangeEndpoint) -> list[Registration]:
     await source(gateway, endpoint)
-    return consumed_from(await gateway.view(), endpoint.id, endpoint.workspace)
+    # It looks at every subscription of the workspace, which may take seconds.
+    return await asyncio.to_thread(consumed_from, await gateway.view(), endpoint.id, endpoint.workspace)
 
 
 def _consumed(view: CatalogView, publication: Registration, extra: frozenset[str]) -> ConsumedOutput:

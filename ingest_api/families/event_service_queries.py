@@ -28,6 +28,7 @@ from ingest_api.families.event_service_types import (
     OrderDirection,
     Pagination,
     StringFilter,
+    copies_of,
     values_of,
     workspace_id,
 )
@@ -74,7 +75,8 @@ class EventCollection:
             newest_first=self.order is not OrderDirection.ASC,
             budget=info.context.budget,
         )
-        info.context.budget.take(values=len(found) * values_of(info))
+        again = (copies_of(info) - 1) * sum(len(each.data) for each in found)
+        info.context.budget.take(values=len(found) * values_of(info), characters=again)
         workspace = workspace_id(gateway.catalog.view, info.context.workspace)
         return [_event(each, workspace) for each in found]
 
@@ -220,7 +222,7 @@ def _page(
     offset, limit = _bounds(info, pagination)
     ordered = sorted(found, key=lambda each: (date(each), each.id), reverse=direction is OrderDirection.DESC)
     page = ordered[offset : offset + limit]
-    size = sum(len(encode_resource(each)) for each in page)
+    size = copies_of(info) * sum(len(encode_resource(each)) for each in page)
     info.context.budget.take(values=len(page) * values_of(info), characters=size)
     return page
 

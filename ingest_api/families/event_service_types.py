@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NewType
@@ -9,6 +10,7 @@ from typing import Any, NewType
 import msgspec
 import strawberry
 from strawberry.scalars import JSON
+from strawberry.types.nodes import SelectedField
 
 from backbone.catalog.event_service import as_given
 from backbone.catalog.readable import ReadableCatalog
@@ -19,6 +21,7 @@ from schemas.access import Client
 from schemas.budget import AnswerBudget
 from schemas.errors import InvalidRequest
 from schemas.reading import ReadScope
+from schemas.resources import encode_resource
 from schemas.subscription import Endpoint, EndpointType, EventFilter
 
 DateTime = NewType("DateTime", int)
@@ -99,6 +102,19 @@ def values_of(info: Info) -> int:
     return count
 
 
+def copies_of(info: Info) -> int:
+    """How often an item's largest text may stand in the answer: once for each alias of one of its fields."""
+    unfinished: list[tuple[Any, tuple[str, ...]]] = [(each, ()) for each in info.selected_fields]
+    places: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+    while unfinished:
+        each, place = unfinished.pop()
+        if isinstance(each, SelectedField):
+            place = (*place, each.alias or each.name)
+            places[each.name].add(place)
+        unfinished += [(inner, place) for inner in each.selections]
+    return max(map(len, places.values()), default=1)
+
+
 @strawberry.enum(name="EndpointType", description="How an endpoint receives events.")
 class EndpointKind(Enum):
     """The two types of endpoint that this family knows."""
@@ -176,7 +192,9 @@ class EventFiltersOutput:
         links = view.subscriptions_of(self.id)
         info.context.budget.take(values=len(links) * values_of(info))
         found = [readable.endpoint(link.endpoint) for link in links]
-        return [EndpointOutput.of(each, view) for each in found if each is not None and event_service.is_ours(each)]
+        shown = [each for each in found if each is not None and event_service.is_ours(each)]
+        info.context.budget.take(characters=copies_of(info) * sum(len(encode_resource(each)) for each in shown))
+        return [EndpointOutput.of(each, view) for each in shown]
 
     @classmethod
     def of(cls, event_filter: EventFilter, view: CatalogView) -> EventFiltersOutput:

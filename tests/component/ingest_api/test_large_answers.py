@@ -64,6 +64,8 @@ def test_the_fields_of_one_graphql_answer_share_one_bound(gateway: RunningGatewa
     service = event_service(gateway)
     store(gateway, service.workspace)
     field = "events(pagination: {limit: %d}) { collectionItems { id data } }"
+    again = " ".join(f"d{number}: data" for number in range(80))
+    copies = f"{{ events(pagination: {{limit: 10}}) {{ collectionItems {{ {again} }} }} }}"
     many = "{" + " ".join(f"a{number}: {field % 30}" for number in range(90)) + "}"
     waited, finished = [], threading.Event()
 
@@ -86,6 +88,7 @@ def test_the_fields_of_one_graphql_answer_share_one_bound(gateway: RunningGatewa
         assert answer["data"] is None
         assert "33,554,432 characters in all of its fields together" in answer["errors"][0]["message"]
         assert answer["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+    assert "33,554,432 characters" in service.errors(copies)[0]
     assert len(service.data("{" + field % 10 + "}")["events"]["collectionItems"]) == 10
     assert peak(gateway) < MOST_MEMORY
     assert max(waited) < 5, "it was 15 s and more"

@@ -14,12 +14,16 @@ from schemas.ids import new_id
 from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from backbone.catalog.view import CatalogView
     from operations.bench.rig import Rig
     from schemas.event_type import EventType
     from schemas.resources import Resource
 
 _TIMEOUT = 60.0
+_PART = 4_000
+"""Resources in one change."""
 
 
 def crowd(rig: Rig, topic: str, size: int) -> None:
@@ -31,10 +35,17 @@ def crowd(rig: Rig, topic: str, size: int) -> None:
     try:
         catalog.catch_up()
         writer.start()
-        asyncio.run(writer.write(lambda view: Changes(result=None, put=_subscriptions(_type_of(view, topic), size))))
+        asyncio.run(_write(writer, _subscriptions(_type_of(catalog.view, topic), size)))
     finally:
         writer.stop()
         catalog.stop()
+
+
+async def _write(writer: CatalogWriter, resources: Sequence[Resource]) -> None:
+    """Write them in parts: one change has a limit of bytes."""
+    for first in range(0, len(resources), _PART):
+        changes = Changes(result=None, put=list(resources[first : first + _PART]))
+        await writer.write(lambda _, changes=changes: changes)  # type: ignore[misc]  # the default binds this turn's
 
 
 def _type_of(view: CatalogView, topic: str) -> EventType:

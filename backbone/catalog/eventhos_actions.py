@@ -123,7 +123,17 @@ class EventhosActions:
                 order=order,
                 **properties,
             )
-            return Changes(put=[to_record(new), _link(new, event, action)], result=new)
+            link = Subscription(
+                id=new.record_id,
+                workspace=WORKSPACE,
+                event_filter=event.filter_id,
+                endpoint=action.record_id,
+                order=order,
+                enabled=new.active,
+                created_at=new.created_at,
+                updated_at=new.updated_at,
+            )
+            return Changes(put=[to_record(new), link], result=new)
 
         return await self._writer.write(decide)
 
@@ -200,28 +210,11 @@ def _reply_topic(view: CatalogView, action: Action) -> str | None:
     raise Refused(400006, f"The event to reply to does not exist: {action.reply_to}")
 
 
-def _link(contract: Contract, event: Event, action: Action) -> Subscription:
-    return Subscription(
-        id=contract.record_id,
-        workspace=WORKSPACE,
-        event_filter=event.filter_id,
-        endpoint=action.record_id,
-        order=contract.order,
-        enabled=contract.active,
-        created_at=contract.created_at,
-        updated_at=contract.updated_at,
-    )
-
-
 def _contract_changes(view: CatalogView, number: int, changed: dict[str, Any]) -> tuple[Contract, list[Resource]]:
     wanted = revised(existing_contract(view, number), changed)
     put: list[Resource] = [to_record(wanted)]
     link = view.subscription(wanted.record_id)
-    if link is None and wanted.active:
-        # An operator can have swept it away with all links of the workspace.
-        event, action = existing_event(view, wanted.event_id), existing_action(view, wanted.action_id)
-        put.append(linked_anew(_link(wanted, event, action)))
-    elif link is not None:
+    if link is not None:
         new = msgspec.structs.replace(link, order=wanted.order, enabled=wanted.active, updated_at=wanted.updated_at)
         put.append(linked_anew(new) if wanted.active and not link.enabled else new)
     return wanted, put

@@ -8,6 +8,7 @@ confirm by its description of the group whose they are.
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from backbone.kafka.records import Partition
     from backbone.kafka.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
 
 LOOK_EVERY = 15.0
 """Seconds between two looks. A partition is unread for three looks before the broker is asked whose it is."""
@@ -103,10 +106,13 @@ class GroupWatch:
         ends = member.known_ends(others, _TIMEOUT) if others else {}
         places = {partition: offset or 0 for partition, offset in committed.items()}
         self._suspects = self._stalls.suspects(places, ends)
-        if self._suspects:
-            self._question = GroupQuestion(self._settings, self._group)
-        else:
+        if not self._suspects:
             self._interval = LOOK_EVERY
+            return
+        try:
+            self._question = GroupQuestion(self._settings, self._group)
+        except OSError as error:
+            log.warning("kafka consumer: the group %s cannot be asked about", self._group, extra={"error": str(error)})
 
     def _hear(self, question: GroupQuestion, member: Member) -> list[Partition]:
         if not question.is_over():

@@ -29,6 +29,7 @@ from schemas.delivery import Delivery, ReceiptKind, RoutingReceipt
 from schemas.encoding import EventEncoder, text_bytes
 from schemas.event import EventDraft
 from schemas.event_type import EventType
+from schemas.family_record import family_record_key
 from schemas.ids import new_id
 from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
 from tests.running_gateway import SECRET_KEYS
@@ -313,6 +314,13 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None
         time.sleep(0.05)
 
 
+def _links(view: CatalogView) -> Iterator[str]:
+    """The keys of all subscriptions, and of the contracts of eventhos that stand beside some."""
+    for subscription, *_ in view.live_subscriptions():
+        yield subscription.key
+        yield family_record_key("eventhos", "contract", subscription.id)
+
+
 @contextlib.asynccontextmanager
 async def installation_on(bootstrap_servers: str, directory: Path) -> AsyncIterator[Installation]:
     """An installation on a broker: internal topics, a catalog that is caught up, and a workspace of its own.
@@ -336,11 +344,7 @@ async def installation_on(bootstrap_servers: str, directory: Path) -> AsyncItera
             [(topic, partition) for topic, count in counts.items() for partition in range(count)]
         )
         # Routers share out every topic that has a subscription: one of an earlier test could leave some idle.
-        await writer.write(
-            lambda view: Changes(
-                result=None, delete=[subscription.key for subscription, *_ in view.live_subscriptions()]
-            )
-        )
+        await writer.write(lambda view: Changes(result=None, delete=list(_links(view))))
         yield Installation(settings, directory, f"ws-{uuid.uuid4().hex[:12]}", catalog, writer, producer, admin, began)
     finally:
         await producer.stop()

@@ -119,6 +119,14 @@ def test_while_kafka_is_away_nothing_is_concluded(world: World) -> None:
     assert world.questions == 0
 
 
+def test_a_machine_that_starts_no_process_stops_no_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(group_watch, "GroupQuestion", refuse)
+    assert world.looks(10) == []
+
+
 def test_one_question_is_open_at_a_time(world: World) -> None:
     world.answers = False
     world.looks(10)

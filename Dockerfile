@@ -8,7 +8,10 @@ COPY backbone backbone
 COPY ingest_api ingest_api
 COPY stream_processors stream_processors
 COPY connectors connectors
+COPY families families
+COPY processes processes
 COPY operations operations
+COPY examples examples
 RUN pip install --no-cache-dir --constraint constraints.txt '.[postgresql]' \
     && python -m operations.sbom > sbom.json
 

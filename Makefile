@@ -27,9 +27,10 @@ chaos: .venv/.dev  ## Faults by chance under load: ARGS="--seed 7 --rounds 50 --
 soak: .venv/.dev  ## A steady load for ten minutes: memory, file descriptors, what waits
 	$(BIN)/python -m tests.endurance.soak $(ARGS)
 
-check: .venv/.dev  ## Lint, format, types, and which package may import which
+check: .venv/.dev  ## Lint, format, spelling, types, and which package may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
@@ -37,8 +38,8 @@ format: .venv/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: .venv/.dev  ## The table of measured stages, also in build/bench.json
-	$(BIN)/python -m operations.bench
+bench: .venv/.dev  ## The table of measured stages, also in build/bench.json: ARGS="ledger.lists --deliveries 10000000"
+	$(BIN)/python -m operations.bench $(ARGS)
 
 fuzz: .venv/.dev  ## What the API's schemas allow and what not, sent to every operation, for some minutes
 	HEADRACE_FUZZ_EXAMPLES=100 $(BIN)/pytest tests/e2e/test_fuzz.py

@@ -11,23 +11,29 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from backbone.kafka.tail import TopicTail
-from schemas import timestamps, topics
-from schemas.delivery import EndpointState
-from schemas.errors import CorruptRecord
+from backbone.kafka.topic_view import TopicView
+from schemas.model import timestamps, topics
+from schemas.model.delivery import EndpointState
+from schemas.model.endpoint_health import HEALTH, EndpointHealth, of_edited
+from schemas.model.errors import CorruptRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backbone.kafka.records import Message
+    from backbone.kafka.records import ConsumedRecord
     from backbone.kafka.settings import KafkaSettings
-    from schemas.subscription import Endpoint
+    from schemas.model.endpoint import Endpoint
 
 PAUSE = "/pause"
 """After the endpoint's id in the key of a pause."""
 
-_ASKED = "the endpoint answered 429 or 503 with Retry-After"
+PAUSED = "the endpoint answered 429 or 503 with Retry-After"
 """Why endpoints are paused."""
+
+HELD = "its owner paused it; its events are kept"
+
+HELD_SECONDS = 60.0
+"""After which a delivery that was routed before the owner's pause looks whether it is over."""
 
 _DECODER = msgspec.json.Decoder(EndpointState)
 
@@ -55,11 +61,12 @@ class Standing(NamedTuple):
     until: int | None = None
 
 
-class EndpointStateView:
-    """The pauses and disablings that connectors wrote, read only once somebody asks for them.
+class EndpointStateView(TopicView):
+    """The pauses, disablings and healths that connectors wrote, read only once somebody asks for them.
 
-    An endpoint's pause and its disabling are records with keys of their own, so that a worker that pauses an endpoint
-    cannot undo a disabling by another worker that it has not read yet. An edit of the endpoint lifts either.
+    An endpoint's pause, its disabling and its health are records with keys of their own, so that a worker that pauses
+    an endpoint cannot undo a disabling by another worker that it has not read yet. An edit of the endpoint lifts
+    either.
 
     Args:
         settings: how to reach Kafka.
@@ -69,35 +76,23 @@ class EndpointStateView:
     def __init__(self, settings: KafkaSettings, on_stall: Callable[[], None] | None = None) -> None:
         self._pauses: dict[str, EndpointState] = {}
         self._disablings: dict[str, EndpointState] = {}
-        self._tail = TopicTail(settings, [topics.ENDPOINT_STATE], self.apply, name="endpoint-state", on_stall=on_stall)
-        self._started = False
+        self._healths: dict[str, EndpointState] = {}
+        super().__init__(settings, topics.ENDPOINT_STATE, on_stall)
 
-    def start(self) -> None:
-        """Begin to read, unless that was done before; returns at once."""
-        if not self._started:
-            self._tail.start()
-            self._started = True
-
-    async def caught_up(self) -> None:
-        """Wait until everything written so far is known.
-
-        Raises:
-            Unavailable: Kafka does not answer; reading goes on, so a later call may find it done.
-        """
+    def catch_up(self) -> None:
+        """``caught_up`` for a thread of its own: blocks."""
         self.start()
-        await self._tail.caught_up()
-
-    def stop(self) -> None:
-        """Stop reading."""
-        self._tail.stop()
+        self._tail.catch_up()
 
     def pause_left(self, endpoint: Endpoint) -> float:
         """Seconds until the endpoint's pause ends; 0 or less when it is not paused, or was edited since.
 
-        Who asked for the pause may not be who answers now, and it can be for days.
+        Who asked for the pause may not be who answers now, and it can be for days. Nobody knows how long a pause by
+        the owner lasts: what waits looks again in ``HELD_SECONDS``.
         """
         pause = self._pause_of(endpoint)
-        return 0.0 if pause is None else (pause.paused_until or 0) / 1_000 - time.time()
+        left = 0.0 if pause is None else (pause.paused_until or 0) / 1_000 - time.time()
+        return left if endpoint.held_since is None else max(left, HELD_SECONDS)
 
     def disabled_reason(self, endpoint: Endpoint) -> str | None:
         """Why nothing may be sent to it, or None. Editing or enabling it afterwards lifts what connectors found."""
@@ -113,26 +108,40 @@ class EndpointStateView:
         disabling, pause = self._disabling_of(endpoint), self._pause_of(endpoint)
         if disabling is not None:
             return Standing(EndpointStatus.DISABLED, disabling.disabled_reason, disabling.changed_at)
+        if endpoint.held_since is not None:
+            return Standing(EndpointStatus.PAUSED, HELD, endpoint.held_since)
         until = 0 if pause is None else (pause.paused_until or 0) * 1_000
         if pause is None or until <= timestamps.now():
             return Standing(EndpointStatus.ENABLED)
-        return Standing(EndpointStatus.PAUSED, _ASKED, pause.changed_at, until)
+        return Standing(EndpointStatus.PAUSED, PAUSED, pause.changed_at, until)
 
-    def apply(self, message: Message) -> None:
+    def health(self, endpoint: Endpoint) -> EndpointHealth:
+        """What its last attempts came to; of one that was edited since, only the times of the last ones."""
+        found = self._healths.get(endpoint.id)
+        if found is None or found.health is None:
+            return EndpointHealth()
+        return found.health if found.edited_at >= endpoint.updated_at else of_edited(found.health)
+
+    def apply(self, message: ConsumedRecord) -> None:
         """Take in one record of the topic.
 
         Raises:
             CorruptRecord: it is no endpoint state.
         """
+        self._read(message)
+
+    def _read(self, message: ConsumedRecord) -> EndpointState | None:
+        """Take in one record, and return what it says; None for a tombstone."""
         key, value = (message.key() or b"").decode(errors="replace"), message.value()
         if value is None:
             self._forget(key)
-            return
+            return None
         try:
             state = _DECODER.decode(value)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CorruptRecord(f"not an endpoint state: {error}") from error
         self._note(state)
+        return state
 
     def _pause_of(self, endpoint: Endpoint) -> EndpointState | None:
         """Its latest pause, which may be over, unless it was edited since."""
@@ -150,9 +159,16 @@ class EndpointStateView:
         if state.disabled_reason is not None and (known is None or state.changed_at >= known.changed_at):
             self._disablings[state.endpoint] = state
 
+        if state.health is not None:
+            health = self._healths.get(state.endpoint)
+            if health is None or state.changed_at >= health.changed_at:
+                self._healths[state.endpoint] = state
+
     def _forget(self, key: str) -> None:
         if key.endswith(PAUSE):
             self._pauses.pop(key.removesuffix(PAUSE), None)
+        elif key.endswith(HEALTH):
+            self._healths.pop(key.removesuffix(HEALTH), None)
         else:
             self._disablings.pop(key, None)
 

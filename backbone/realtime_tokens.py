@@ -14,16 +14,16 @@ import msgspec
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backbone.settings import check_strength
-from schemas.access import DEFAULT_WORKSPACE
-from schemas.binding import Binding
-from schemas.errors import HeadraceError
+from backbone.process.settings import check_strength
+from schemas.model.access import DEFAULT_WORKSPACE
+from schemas.model.errors import HeadraceError
+from schemas.security.binding import Binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backbone.settings import BackboneSettings
-    from schemas.access import ApiKey, Client
+    from backbone.process.settings import BackboneSettings
+    from schemas.model.access import ApiKey, Client
 
 AUDIENCE = "headrace-realtime"
 """What tells these tokens from the others that the same secret signs."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from http import HTTPStatus
@@ -12,50 +13,41 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from backbone.collection import spare_the_collector
-from backbone.readiness import READY_FILE, mark_ready
+from backbone.process.collection import spare_the_collector
+from backbone.process.readiness import READY_FILE, mark_ready
+from backbone.workspace_queue import WORKSPACE
 from ingest_api import problems
-from ingest_api.control import schema_registry
-from ingest_api.control.app import create_control_app
-from ingest_api.families import crmls, envoy, event_service, eventhos, exchange, headrace
-from ingest_api.hot import HotApp
+from ingest_api.http import CODED, LARGE, is_coded, send_response
+from ingest_api.large_answers import LargeAnswers
+from ingest_api.management.app import create_control_app, prepare_routes
+from ingest_api.management.early_authentication import authenticate
 from ingest_api.problems import HttpProblem
-from ingest_api.state import Gateway
+from ingest_api.publish import HotApp
+from ingest_api.request_ids import RequestIds
 from ingest_api.text import check_target
-from ingest_api.wire import CODED, is_coded, send_response
-from schemas.errors import InvalidRequest
+from schemas.model.errors import MOST_PROBLEMS, InvalidRequest
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Callable, MutableMapping, Sequence
 
-    from ingest_api.settings import IngestSettings
-    from ingest_api.wire import Asgi, Receive, Scope, Send
+    from ingest_api.family import Family
+    from ingest_api.gateway import Gateway
+    from ingest_api.http import Asgi, Receive, Scope, Send
 
-FAMILIES = (
-    crmls.FAMILY,
-    eventhos.FAMILY,
-    envoy.FAMILY,
-    exchange.FAMILY,
-    event_service.FAMILY,
-    headrace.FAMILY,
-)
-"""The API families. A new one is one line here."""
-
-_SHAPES = (*FAMILIES, schema_registry.SHAPE)
-"""Who answers errors, each on its own paths."""
+    Life = Callable[[], contextlib.AbstractAsyncContextManager[None]]
 
 HEALTH = frozenset({"/healthz", "/readyz", "/metrics"})
 """Served by every worker, whichever app it runs."""
 
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-CORS_EXPOSED = ("Retry-After", "WWW-Authenticate")
+CORS_EXPOSED = ("Retry-After", "WWW-Authenticate", "X-Request-Id")
 """Headers of answers that a page's script may read, beside those it always may."""
 
 CORS_MAX_AGE = 600
 """Seconds a browser may remember a preflight's answer."""
 
 _MOST_COMMAS = 50_000
-"""In a body for the control app: what is wrong with it is told of every value, at 15 µs and a kilobyte each."""
+"""In a body for the control app: each value takes microseconds to read and check."""
 
 _KEPT = frozenset({b"cache-control", b"etag"})
 """Headers of answers that say how they may be kept; files of pages have an ``ETag``."""
@@ -65,15 +57,24 @@ _REACHED_EVERY = 0.02
 
 
 class IngestApp:
-    """Hot and control app, and the life of the gateway that they share."""
+    """Hot and control app, and the life of the gateway that they share.
 
-    def __init__(self, settings: IngestSettings) -> None:
-        self._only = settings.only
-        self._address = (settings.host, settings.port)
-        self._gateway = Gateway(settings)
-        self._hot = HotApp(FAMILIES, self._gateway)
+    Args:
+        gateway: what the routes work with.
+        families: whose routes are served.
+        opened: keeps the gateway's clients running as long as it is entered.
+    """
+
+    def __init__(self, gateway: Gateway, families: Sequence[Family], opened: Life) -> None:
+        self._families = families
+        self._opened = opened
+        self._only = gateway.settings.only
+        self._address = (gateway.settings.host, gateway.settings.port)
+        self._gateway = gateway
+        self._hot = HotApp(families, self._gateway)
+        self._large = LargeAnswers()
         self._control = create_control_app(
-            FAMILIES, self._gateway, version=version("headrace"), hot_methods=self._hot.methods
+            families, self._gateway, version=version("headrace"), hot_methods=self._hot.methods
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +85,7 @@ class IngestApp:
             try:
                 check_target(scope["raw_path"], scope["query_string"])
             except InvalidRequest as error:
-                await send_response(send, problems.answer(error, scope["path"], _SHAPES))
+                await send_response(send, problems.answer(error, scope["path"], self._families))
                 return
             await self._dispatch(scope)(scope, receive, send)
 
@@ -98,7 +99,13 @@ class IngestApp:
         """The control app, with its requests counted by route template as the hot app counts its own."""
         started = time.perf_counter()
         status: int | None = None
-        scope = _as_get(scope)
+        scope = self._as_get(scope)
+        # Each request is some milliseconds of work, and one workspace may have hundreds under way. Until it is known
+        # whose it is, the credential says so.
+        WORKSPACE.set(
+            next((value.decode("latin-1") for name, value in scope["headers"] if name == b"authorization"), "")
+        )
+        await self._gateway.slices.turn()
 
         async def note_status(message: MutableMapping[str, Any]) -> None:
             nonlocal status
@@ -109,31 +116,39 @@ class IngestApp:
                     await self._gateway.brake.refused()
             await send(message)
 
+        bounded = self._large.bounded(note_status, lambda error: problems.answer(error, scope["path"], self._families))
         try:
-            await self._control(scope, _bounded(scope, receive, self._gateway.settings.max_body_bytes), note_status)
+            await self._control(scope, _bounded(scope, receive, self._gateway), bounded)
         finally:
             # A client that has gone before its request was complete is not answered.
             if status is not None:
                 route = getattr(scope.get("route"), "path", "other")
                 self._gateway.metrics.answered(route, status, time.perf_counter() - started)
 
+    def _as_get(self, scope: Scope) -> Scope:
+        """A HEAD as the GET whose answer it gets; the server leaves out the body (RFC 9110, 9.3.2)."""
+        if scope["method"] != "HEAD" or any(each.refuses_head and each.owns(scope["path"]) for each in self._families):
+            return scope
+        return {**scope, "method": "GET"}
+
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - an ASGI app
         error = HttpProblem(404, f"This worker serves only the {self._only} routes.")
-        await send_response(send, problems.answer(error, scope["path"], _SHAPES))
+        await send_response(send, problems.answer(error, scope["path"], self._families))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
-        try:
-            await self._gateway.open()
-        except Exception as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            raise
-        spare_the_collector()
-        await send({"type": "lifespan.startup.complete"})
-        announcing = asyncio.create_task(self._announce())
-        await receive()
-        announcing.cancel()
-        await self._gateway.close()
+        async with contextlib.AsyncExitStack() as life:
+            try:
+                await life.enter_async_context(self._opened())
+            except Exception as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                raise
+            prepare_routes(self._control)
+            spare_the_collector()
+            await send({"type": "lifespan.startup.complete"})
+            announcing = asyncio.create_task(self._announce())
+            await receive()
+            announcing.cancel()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _announce(self) -> None:
@@ -157,26 +172,21 @@ def _not_stored(start: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     return {**start, "headers": [*headers, (b"cache-control", b"no-store")]}
 
 
-def _as_get(scope: Scope) -> Scope:
-    """A HEAD as the GET whose answer it gets; the server leaves out the body (RFC 9110, 9.3.2).
+def _bounded(scope: Scope, receive: Receive, gateway: Gateway) -> Receive:
+    """``receive`` for uncoded bodies of bounded size, of known clients: the control app reads one before all else.
 
-    Not in the families of other documents: these name no HEAD, and have a GET that changes something.
+    A large body waits for its turn: to read and check it takes a while.
     """
-    if scope["method"] != "HEAD":
-        return scope
-    others = (family for family in FAMILIES if family is not headrace.FAMILY)
-    return scope if any(family.owns(scope["path"]) for family in others) else {**scope, "method": "GET"}
-
-
-def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
-    """``receive`` for uncoded bodies of bounded size: the control app reads one whole before all else."""
     size = commas = 0
+    most = gateway.settings.max_body_bytes
     coded = is_coded(scope["headers"])
 
     async def receive_bounded() -> MutableMapping[str, Any]:
         nonlocal size, commas
         message = await receive()
         body = message.get("body", b"")
+        if body and not size:
+            await authenticate(scope)
         size += len(body)
         commas += body.count(b",")
         if size > most:
@@ -185,22 +195,25 @@ def _bounded(scope: Scope, receive: Receive, most: int) -> Receive:
             raise HTTPException(413, f"The body is over the limit of {_MOST_COMMAS} commas: it has too many values.")
         if coded and size:
             raise HTTPException(415, CODED, {"Accept-Encoding": "identity"})
+        if (size > LARGE or commas > MOST_PROBLEMS) and not message.get("more_body"):
+            await gateway.slices.turn()
         return message
 
     return receive_bounded
 
 
-def create_app(settings: IngestSettings) -> Asgi:
-    """The ASGI application of one worker process. Kafka clients come into being in its lifespan, after any fork."""
-    app: Asgi = IngestApp(settings)
-    open_paths = frozenset(path for family in FAMILIES for path in family.any_origin)
+def create_app(gateway: Gateway, families: Sequence[Family], opened: Life) -> Asgi:
+    """The ASGI application of one worker process; see ``IngestApp``."""
+    app: Asgi = IngestApp(gateway, families, opened)
+    settings = gateway.settings
+    open_paths = frozenset(path for family in families for path in family.any_origin)
     for_all = _with_cors(app, ("*",))
     for_some = _with_cors(app, settings.cors_origins) if settings.cors_origins else app
 
     async def app_with_cors(scope: Scope, receive: Receive, send: Send) -> None:
         await (for_all if scope.get("path") in open_paths else for_some)(scope, receive, send)
 
-    return app_with_cors
+    return RequestIds(app_with_cors, access_log=settings.access_log)
 
 
 def _with_cors(app: Asgi, origins: Sequence[str]) -> Asgi:

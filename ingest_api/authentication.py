@@ -6,10 +6,11 @@ import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
+from backbone.catalog.audit import ACTOR
 from backbone.catalog.bindings import bindings_of, bound_client
 from backbone.workspace_queue import WORKSPACE
-from schemas.access import ApiKey, Client, KeyUse, Realm
-from schemas.errors import Unauthenticated
+from schemas.model.access import HEADRACE, ApiKey, Client, KeyUse, Realm
+from schemas.model.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -102,7 +103,7 @@ class Authenticator:
         _remember(self._digests, key, digests)
         return client
 
-    async def by_bearer_key(self, authorization: bytes | None, realm: Realm = Realm.HEADRACE, *uses: KeyUse) -> Client:
+    async def by_bearer_key(self, authorization: bytes | None, realm: Realm = HEADRACE, *uses: KeyUse) -> Client:
         """The client of an ``Authorization: Bearer <API key>`` header.
 
         Raises:
@@ -155,7 +156,7 @@ class Authenticator:
                 lambda view: bound_client(view, claims.client, claims.binding, claims.issued_at)
             )
         # A client may be known to one family only; the token says by itself too for which it was issued.
-        return _usable(client if claims.realm is realm else None, realm)
+        return _usable(client if claims.realm == realm else None, realm)
 
     def _find(self, view: CatalogView, digests: tuple[str, ...], uses: tuple[KeyUse, ...]) -> Client | None:
         for digest in digests:
@@ -163,7 +164,7 @@ class Authenticator:
             if key is None or key.use not in uses:
                 continue
             if key.expires_at is None or key.expires_at > self._clock() * 1_000_000:
-                return view.client(key.client)
+                return view.client(key.workspace, key.client)
         return None
 
 
@@ -180,10 +181,11 @@ def bearer(authorization: bytes) -> str:
 
 
 def _usable(client: Client | None, realm: Realm) -> Client:
-    if client is None or client.disabled or client.realm is not realm:
+    if client is None or client.disabled or client.realm != realm:
         raise Unauthenticated("The credential is not known.")
     # What the request changes in the catalog waits in the queue of this workspace.
     WORKSPACE.set(client.workspace)
+    ACTOR.set(client)
     return client
 
 

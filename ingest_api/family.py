@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ingest_api.http import Response
+from schemas.model.errors import HeadraceError
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Mapping
 
     from fastapi import APIRouter
+    from pydantic_settings import BaseSettings
 
-    from ingest_api.problems import Render
-    from ingest_api.state import Gateway
-    from ingest_api.wire import Request, Response
+    from ingest_api.gateway import Gateway
+    from ingest_api.http import Request
+    from schemas.model.access import Realm
+
+
+Render = Callable[[HeadraceError], Response]
+"""How a family answers an error."""
 
 
 class HotRoute(NamedTuple):
@@ -33,7 +43,12 @@ class Family(NamedTuple):
         hot: its routes that publish.
         control: its other routes.
         schemas: OpenAPI schemas that its hot routes' operations refer to.
+        security: OpenAPI security schemes that its operations refer to.
         any_origin: paths that pages of any origin may call.
+        refuses_head: its document names no HEAD, and may have a GET that changes something.
+        unnamed_tokens: the realm of tokens that say none, if they are this family's.
+        settings: what it can be told by the environment; ``Gateway.settings_of`` has what it was told.
+        name_in_ids: begins the ids of its operations in the OpenAPI document; None: ``name`` does; empty: nothing.
     """
 
     name: str
@@ -42,7 +57,12 @@ class Family(NamedTuple):
     hot: tuple[HotRoute, ...]
     control: APIRouter
     schemas: dict[str, Any]
+    security: Mapping[str, dict[str, str]] = MappingProxyType({})
     any_origin: tuple[str, ...] = ()
+    refuses_head: bool = False
+    unnamed_tokens: Realm | None = None
+    settings: type[BaseSettings] | None = None
+    name_in_ids: str | None = None
 
     def owns(self, path: str) -> bool:
         """Whether errors on this path are answered in this family's shape."""

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import signal
+import sys
 import tempfile
 import threading
 import time
@@ -14,28 +15,35 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from backbone import logs
-from backbone.private_directory import close_directory
-from backbone.stop_limit import StopLimit
-from ingest_api.app import create_app
-from ingest_api.connection import BoundedConnection
+from backbone.process import logs
+from backbone.process.private_directory import close_directory
+from backbone.process.stop_limit import StopLimit
+from ingest_api.http_limits import BoundedConnection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
 
+    from ingest_api.http import Asgi, Receive, Scope, Send
     from ingest_api.settings import IngestSettings
-    from ingest_api.wire import Asgi, Receive, Scope, Send
 
 MULTIPROCESS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 
 _PARENT_CHECK_SECONDS = 1.0
 _KEEP_ALIVE_SECONDS = 75
+_THREAD_SECONDS = 0.001
+"""For which another thread may keep the interpreter while the event loop waits for it; Python's own 5 ms add up, for a
+request asks for it several times."""
+
 _WORKER_SILENT_SECONDS = 30
 """After which a worker is replaced: on a busy machine one takes longer than the server's 5 s to come up."""
 
 
-def run(settings: IngestSettings) -> None:
+def run(settings: IngestSettings, create_app: Callable[[IngestSettings], Asgi]) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way.
+
+    Args:
+        settings: of the plane.
+        create_app: makes the application of one worker, in the worker's own process: a function of a module.
 
     Raises:
         SystemExit: it could not start.
@@ -45,7 +53,7 @@ def run(settings: IngestSettings) -> None:
     # The server raises the signal that stopped it once more when it is done: a stop on request is no failure.
     signal.signal(signal.SIGTERM, lambda *_: None)
     config = uvicorn.Config(
-        functools.partial(_worker_app, settings, os.getpid()),
+        functools.partial(_worker_app, settings, create_app, os.getpid()),
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -74,8 +82,9 @@ def run(settings: IngestSettings) -> None:
         Multiprocess(config, sockets=[config.bind_socket()]).run()
 
 
-def _worker_app(settings: IngestSettings, supervisor: int) -> Asgi:
+def _worker_app(settings: IngestSettings, create_app: Callable[[IngestSettings], Asgi], supervisor: int) -> Asgi:
     """The app in a worker's own process."""
+    sys.setswitchinterval(_THREAD_SECONDS)
     if os.getpid() != supervisor:
         logs.configure("ingest", settings.log_level)
         threading.Thread(target=_end_with, args=(supervisor,), name="parent-watch", daemon=True).start()

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from backbone.exposition import exposed
+from backbone.process.bounded_labels import BoundedLabels
+from backbone.process.build_info import show_build
+from backbone.process.exposition import exposed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from schemas.model.event import Receipt
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -12,10 +22,29 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 class Metrics:
-    """One set per worker process; with ``PROMETHEUS_MULTIPROC_DIR`` set, ``exposition`` shows all processes."""
+    """One set per worker process; with ``PROMETHEUS_MULTIPROC_DIR`` set, ``exposition`` shows all processes.
 
-    def __init__(self) -> None:
+    Args:
+        most_labels: event types that are named; all later ones are ``other``.
+    """
+
+    def __init__(self, most_labels: int = 0) -> None:
         self._registry = CollectorRegistry()
+        show_build("ingest", self._registry)
+        self._types = BoundedLabels(most_labels)
+        self._of_type: dict[str, Counter] = {}
+        self._type_events = Counter(
+            "headrace_ingest_type_events",
+            "Events acknowledged by Kafka, by topic; past the bound: other.",
+            ("topic",),
+            registry=self._registry,
+        )
+        self._acknowledgement = Histogram(
+            "headrace_ingest_acknowledgement_seconds",
+            "From a request's admission to Kafka's acknowledgement of its events.",
+            buckets=_SECONDS,
+            registry=self._registry,
+        )
         self._requests = Counter(
             "headrace_ingest_requests", "Requests answered.", ("route", "status"), registry=self._registry
         )
@@ -33,6 +62,12 @@ class Metrics:
             "headrace_ingest_repeated_events",
             "Events answered from an earlier request with the same idempotency key.",
             ("family",),
+            registry=self._registry,
+        )
+        self._over_quota = Counter(
+            "headrace_ingest_over_quota",
+            "Requests that a quota refused, by whose quota it is and what it counts.",
+            ("scope", "kind"),
             registry=self._registry,
         )
         self._corrupt = Counter(
@@ -75,6 +110,22 @@ class Metrics:
         if repeated:
             self._repeats.labels(family).inc(repeated)
 
+    def acknowledged(self, receipts: Sequence[Receipt], seconds: float) -> None:
+        """Note how long Kafka took for the events of one request, and count them by type."""
+        self._acknowledgement.observe(seconds)
+        for topic, events in _by_topic(receipts):
+            counter = self._of_type.get(topic)
+            if counter is None:
+                label = self._types.label(topic)
+                counter = self._type_events.labels(label)
+                if label == topic:
+                    self._of_type[topic] = counter
+            counter.inc(events)
+
+    def over_quota(self, scope: str, kind: str) -> None:
+        """Count a request that a quota refused."""
+        self._over_quota.labels(scope, kind).inc()
+
     def corrupt(self, topic: str) -> None:
         """Count a record that was set aside."""
         self._corrupt.labels(topic).inc()
@@ -90,3 +141,10 @@ class Metrics:
     def exposition(self) -> bytes:
         """The Prometheus text format."""
         return generate_latest(exposed(self._registry))
+
+
+def _by_topic(receipts: Sequence[Receipt]) -> Iterable[tuple[str, int]]:
+    """How many events of each topic were written; those of a repeat were counted before."""
+    if len(receipts) == 1:
+        return () if receipts[0].repeated else ((receipts[0].topic, 1),)
+    return Tally(receipt.topic for receipt in receipts if not receipt.repeated).items()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from ingest_api.wire import ACCEPTED_CODINGS, PROBLEM_JSON, Response
-from schemas import errors
+from ingest_api.http import ACCEPTED_CODINGS, PROBLEM_JSON, Response
+from schemas.model import errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest_api.family import Family
+    from ingest_api.family import Family, Render
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +28,7 @@ STATUS: tuple[tuple[type[errors.HeadraceError], HTTPStatus], ...] = (
     (errors.IdempotencyMismatch, HTTPStatus.UNPROCESSABLE_ENTITY),
     (errors.Conflict, HTTPStatus.CONFLICT),
     (errors.QuotaExceeded, HTTPStatus.FORBIDDEN),
+    (errors.RateExceeded, HTTPStatus.TOO_MANY_REQUESTS),
     (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
 """First match wins: a class stands before its bases. What is missing here is our own fault: 500."""
@@ -41,10 +41,6 @@ class HttpProblem(errors.HeadraceError):
         super().__init__(detail)
         self.status = HTTPStatus(status)
         self.headers = headers
-
-
-Render = Callable[[errors.HeadraceError], Response]
-"""How a family answers an error."""
 
 
 def status_of(error: errors.HeadraceError) -> HTTPStatus:
@@ -67,7 +63,7 @@ def headers_of(error: errors.HeadraceError) -> tuple[tuple[bytes, bytes], ...]:
     """The headers that go with an error: ``WWW-Authenticate``, ``Retry-After``, ``Allow``, ``Accept-Encoding``."""
     if isinstance(error, errors.Unauthenticated):
         return ((b"www-authenticate", b'Bearer error="invalid_token"'),)
-    if isinstance(error, errors.Unavailable):
+    if isinstance(error, errors.Unavailable | errors.RateExceeded):
         return ((b"retry-after", str(max(1, error.retry_after)).encode()),)
     if isinstance(error, errors.UnsupportedCoding):
         return (ACCEPTED_CODINGS,)

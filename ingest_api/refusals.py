@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from schemas.errors import HeadraceError, Unavailable
+from schemas.model.errors import HeadraceError, Unavailable
 
 log = logging.getLogger(__name__)
 

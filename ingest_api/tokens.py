@@ -1,8 +1,8 @@
 """The bearer tokens of the families that exchange a key or a secret for one: HS256 JSON Web Tokens.
 
-Those of CRMLS have its document's claims and are valid for seven days; those of the other families say their realm.
-A token is bound to what it was got with (``schemas.binding``) by the key that signs it, which follows from both: header
-and claims stay those of the documents.
+A token says its realm, unless its family's document leaves no room for that. It is bound to what it was got with
+(``schemas.security.binding``) by the key that signs it, which follows from both: header and claims stay those of the
+documents.
 """
 
 from __future__ import annotations
@@ -16,17 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jwt
 import msgspec
 
-from schemas.access import Realm
-from schemas.binding import Binding, earliest
-from schemas.errors import Unauthenticated
+from schemas.model.access import Realm
+from schemas.model.errors import Unauthenticated
+from schemas.security.binding import Binding, earliest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from jwt.types import Options
-
-LIFETIME = 604_800
-"""Seconds from issue to expiry of a CRMLS token: exactly seven days, as in the document's sample token."""
 
 _ALGORITHM = "HS256"
 _MICROS = 1_000_000
@@ -52,7 +49,7 @@ class Claims(NamedTuple):
 
     client: str
     expires_at: int
-    realm: Realm = Realm.CRMLS
+    realm: Realm
     issued_at: int = 0
     binding: Binding | None = None
 
@@ -62,35 +59,16 @@ class Tokens:
 
     Args:
         secret: the signing secret, ``HEADRACE_TOKEN_SECRET``.
+        unnamed: the realm of tokens that say none; None: they are refused.
         clock: seconds since the epoch.
     """
 
-    def __init__(self, secret: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, secret: str, *, unnamed: Realm | None = None, clock: Callable[[], float] = time.time) -> None:
         self._secret = secret
+        self._unnamed = unnamed
         self._clock = clock
 
-    def issue(self, client: str, binding: Binding | None = None, *, until: int | None = None) -> Token:
-        """A CRMLS token for a client, valid from now on.
-
-        Args:
-            client: its id.
-            binding: to what the token is bound.
-            until: when the key ends that it was got with, in microseconds since the epoch; the token lasts no longer.
-        """
-        now = int(self._clock())
-        end = _end(now + LIFETIME, until)
-        claims = {
-            "nameid": client,
-            "unique_name": client,
-            # The sample token of the document carries the role twice; clients may have come to count on the array.
-            "role": ["user", "user"],
-            "nbf": now,
-            "exp": end,
-            "iat": now,
-        }
-        return self._signed(claims, end, binding)
-
-    def issue_for(
+    def issue(
         self,
         realm: Realm,
         client: str,
@@ -100,36 +78,44 @@ class Tokens:
         until: int | None = None,
         **claims: object,
     ) -> Token:
-        """A token of another family for a client, valid from now on for ``lifetime`` seconds.
+        """A token for a client, valid from now on.
 
-        ``claims`` are what the family's clients read in it besides; the others are those of ``issue``.
+        Args:
+            realm: the client's; in the token unless it is the one of tokens that say none.
+            client: its id.
+            lifetime: seconds.
+            binding: to what the token is bound.
+            until: when the key ends that it was got with, in microseconds since the epoch; the token lasts no longer.
+            claims: what the family's clients read in it besides.
         """
         now = int(self._clock())
         end = _end(now + lifetime, until)
-        said = {**claims, "nameid": client, "realm": realm.value, "nbf": now, "exp": end, "iat": now}
+        named = {} if realm == self._unnamed else {"realm": realm}
+        said = {"nameid": client, **claims, **named, "nbf": now, "exp": end, "iat": now}
         return self._signed(said, end, binding)
 
-    def verify(self, token: str, bindings: Callable[[str], Iterable[Binding]] = lambda _: ()) -> Claims:
+    def verify(self, token: str, bindings: Callable[[str, Realm], Iterable[Binding]] = lambda *_: ()) -> Claims:
         """What the token says. About 20 µs, and 5 µs for each key: callers keep it, and ask ``expired`` each time.
 
         Args:
             token: as it was issued.
-            bindings: to what a token for a client with this id may be bound.
+            bindings: to what a token for a client with this id and realm may be bound.
 
         Raises:
             Unauthenticated: forged, malformed, of another algorithm, not yet valid, without the claims, or bound to
                 something else.
         """
         try:
-            named = jwt.decode(token, options={"verify_signature": False}).get("nameid")
-            tried = (*bindings(named), None) if isinstance(named, str) else (None,)
+            unverified = jwt.decode(token, options={"verify_signature": False})
+            named = unverified.get("nameid")
+            tried = (*bindings(named, self._realm(unverified)), None) if isinstance(named, str) else (None,)
             claims, binding = self._signed_with(token, tried)
         except (jwt.PyJWTError, ValueError) as error:
             raise Unauthenticated(f"The token is not valid: {error}.") from error
         client, expires_at, issued_at = claims["nameid"], claims["exp"], claims["iat"]
         if not isinstance(client, str) or not isinstance(expires_at, int):
             raise Unauthenticated("The token is not valid: its claims are not of the right types.")
-        return Claims(client, expires_at, _realm(claims), int(issued_at), binding)
+        return Claims(client, expires_at, self._realm(claims), int(issued_at), binding)
 
     def expired(self, claims: Claims) -> bool:
         """Whether the token is past its time."""
@@ -153,6 +139,12 @@ class Tokens:
         )
         return found
 
+    def _realm(self, claims: dict[str, Any]) -> Realm:
+        named = claims.get("realm", self._unnamed)
+        if not isinstance(named, str):
+            raise Unauthenticated("The token is not valid: it is for no API family of this gateway.")
+        return Realm(named)
+
     def _key(self, binding: Binding | None) -> bytes:
         """What signs: the secret itself for tokens of earlier releases."""
         if binding is None:
@@ -163,11 +155,3 @@ class Tokens:
 def _end(end: int, until: int | None) -> int:
     found = earliest(end, None if until is None else until // _MICROS)
     return end if found is None else found
-
-
-def _realm(claims: dict[str, Any]) -> Realm:
-    """A CRMLS token names none: its claims are those of the document, and no more."""
-    try:
-        return Realm(claims.get("realm", Realm.CRMLS))
-    except ValueError as error:
-        raise Unauthenticated("The token is not valid: it is for no API family of this gateway.") from error

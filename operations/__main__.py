@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -11,6 +12,10 @@ def main() -> None:
     try:
         from operations.cli import app  # noqa: PLC0415  # takes a good part of a second
 
+        if "_HEADRACE_COMPLETE" in os.environ:
+            from typer.completion import completion_init  # type: ignore[attr-defined]  # noqa: PLC0415  # for shells
+
+            completion_init()
         app()
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)

@@ -69,7 +69,7 @@ def _ask(queries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def main() -> int:
     """Audit what ``constraints.txt`` and ``jars.json`` name."""
     constraints = Path("constraints.txt").read_text(encoding="utf-8")
-    listed = resources.files("operations").joinpath("jars.json").read_text(encoding="utf-8")
+    listed = resources.files("operations.broker").joinpath("jars.json").read_text(encoding="utf-8")
     status, lines = audit([*pinned(constraints), *jars(listed)], _ask)
     print("\n".join(lines))
     return status

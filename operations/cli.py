@@ -2,39 +2,63 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import sys
 from enum import StrEnum
+from functools import partial
 from importlib import metadata
 from pathlib import Path  # noqa: TC003  # typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings
 from rich.console import Console
 
-from backbone.private_directory import create_for_owner_only
-from backbone.readiness import mark_unready
-from backbone.variables import unknown
-from operations.choice import BOOTSTRAP_VARIABLE, BrokerKind, Choice
+from backbone.process.private_directory import create_for_owner_only
+from backbone.process.readiness import mark_unready
+from backbone.process.variables import unknown
+from operations.broker.selection import BrokerKind, Choice
+from operations.commands import (
+    audit,
+    backup,
+    balance,
+    catalog_files,
+    clients,
+    completion,
+    config,
+    dead_letters,
+    deliveries,
+    doctor,
+    endpoints,
+    events,
+    figures,
+    filters,
+    kafka_users,
+    keys,
+    listen,
+    quickstart,
+    quotas,
+    receiver,
+    runs,
+    tail,
+    types,
+    workspaces,
+)
 from operations.errors import CannotStart
+from operations.help_sections import ADMINISTER, RUN, TRY, Sections
 from operations.output import lasting
-from operations.ports import is_free
+from operations.running import join_broker, join_running
 from operations.settings import OperationsSettings
-from schemas.errors import HeadraceError
+from operations.supervisor.ports import is_free
+from operations.telling import tell, telling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from operations.guard import Guard
+    from operations.broker.guard import Guard
 
 # Each command imports what it runs: one plane's process does not carry the libraries of the others.
 # ruff: noqa: PLC0415
 
 app = typer.Typer(
+    cls=Sections,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -42,8 +66,8 @@ app = typer.Typer(
 )
 
 
-PLANES = ("ingest", "processors", "connector", "kafka-access")
-"""Commands that log what the others print."""
+PLANES = ("ingest", "router", "ledger", "processors", "replayer", "monitor", "connector", "kafka-access")
+"""Commands that log; the others print."""
 
 
 class Routes(StrEnum):
@@ -54,7 +78,7 @@ class Routes(StrEnum):
 
 
 class Connector(StrEnum):
-    """Where a connector takes deliveries."""
+    """The destination of a connector's deliveries."""
 
     WEBHOOK = "webhook"
     WEBSOCKET = "websocket"
@@ -62,7 +86,7 @@ class Connector(StrEnum):
 
 
 class LocalKafka(StrEnum):
-    """A Kafka that can be run on this machine."""
+    """A Kafka that runs on this machine."""
 
     JARS = BrokerKind.JARS
     CONTAINERS = BrokerKind.CONTAINERS
@@ -88,187 +112,256 @@ def headrace(
     create_for_owner_only()
     if context.invoked_subcommand not in PLANES:
         for sentence in unknown(os.environ):
-            _tell(sentence, "yellow")
+            tell(sentence, "yellow")
 
 
-@app.command()
+@app.command(epilog="Example: headrace up --tour", rich_help_panel=RUN)
 def up(
     kafka: Annotated[BrokerKind, typer.Option("--kafka", help="Which Kafka to run on.")] = BrokerKind.AUTO,
     *,
-    tour: Annotated[bool, typer.Option("--tour", help="Send real events through it first, and show them.")] = False,
-    leave: Annotated[bool, typer.Option("--exit", help="End after the tour, with its verdict as exit status.")] = False,
+    tour: Annotated[bool, typer.Option("--tour", help="First send real events through it and show them.")] = False,
+    leave: Annotated[bool, typer.Option("--exit", help="End after the tour; exit code 0 if all arrived.")] = False,
 ) -> None:
     """Run the broker and all planes on this machine until Ctrl-C."""
-    from operations.up import Up
+    from operations.supervisor.up import Up
 
     if leave and not tour:
-        raise typer.BadParameter("it goes with --tour", param_hint="--exit")
+        raise typer.BadParameter("use it together with --tour", param_hint="--exit")
     console = Console(file=lasting(sys.stdout))
-    with _telling():
+    with telling():
         settings = OperationsSettings().with_free_ports()
         broker = _choice(settings, console, stand_in=tour).broker(kafka)
         raise typer.Exit(Up(settings, broker, console=console, tour=tour, stay=not leave).run())
 
 
-@app.command()
+@app.command(epilog="Example: headrace broker", rich_help_panel=RUN)
 def broker(
     kafka: Annotated[LocalKafka, typer.Option("--kafka", help="Which Kafka to run.")] = LocalKafka.JARS,
 ) -> None:
     """Run the local Kafka alone until Ctrl-C."""
-    from operations.up import Up
+    from operations.supervisor.up import Up
 
     console = Console(file=lasting(sys.stdout))
-    with _telling():
+    with telling():
         settings = OperationsSettings()
         chosen = _choice(settings, console, stand_in=False).broker(BrokerKind(kafka))
         raise typer.Exit(Up(settings, chosen, console=console).run_broker())
 
 
-@app.command()
-def ingest(only: Annotated[Routes | None, typer.Option(help="Serve only these routes.")] = None) -> None:
-    """Run the HTTP plane."""
-    from ingest_api.main import run
+@app.command(epilog="Example: headrace ingest --only control", rich_help_panel=RUN)
+def ingest(
+    only: Annotated[
+        Routes | None, typer.Option(help="Serve only the routes that publish (hot) or all others (control).")
+    ] = None,
+) -> None:
+    """Run the HTTP plane: publishing and management."""
     from ingest_api.settings import IngestSettings
+    from processes.ingest import run
 
-    with _telling():
+    with telling():
         mark_unready()
-        _join_broker()
+        join_broker()
         settings = IngestSettings()
         run(settings if only is None else settings.model_copy(update={"only": only.value}))
 
 
-@app.command()
-def processors() -> None:
-    """Route events, and index the ledger.
+@app.command(
+    epilog="Example, with metrics and health on a port: HEADRACE_PROCESSORS_WEB_PORT=9101 headrace router",
+    rich_help_panel=RUN,
+)
+def router() -> None:
+    """Route events to deliveries.
 
-    One worker; several share the event topics' partitions.
+    This is one worker. Several workers share the partitions of the event topics.
     """
-    from stream_processors.main import run
+    from processes.router import run
     from stream_processors.settings import ProcessorSettings
 
-    with _telling():
+    with telling():
         mark_unready()
-        _join_broker()
+        join_broker()
         run(ProcessorSettings())
 
 
-@app.command()
-def connector(kind: Annotated[Connector, typer.Argument(help="Which one.", show_default=False)]) -> None:
-    """Take deliveries outside.
+ledger = typer.Typer(invoke_without_command=True)
+app.add_typer(ledger, name="ledger", rich_help_panel=RUN)
 
-    One worker; several share the deliveries, and each realtime node has all of them.
+
+@ledger.callback(
+    epilog="Example, with PostgreSQL: HEADRACE_LEDGER_URL=postgresql+psycopg://db/headrace headrace ledger"
+)
+def run_ledger(context: typer.Context) -> None:
+    """Index events, deliveries and attempts into the ledger.
+
+    This is one worker. Several workers share the partitions. While none runs, events are still routed and delivered;
+    the next worker catches up.
     """
-    from connectors.main import run
-    from connectors.settings import ConnectorSettings
+    if context.invoked_subcommand is not None:
+        return
+    from processes.ledger import run
+    from stream_processors.settings import ProcessorSettings
 
-    with _telling():
+    with telling():
         mark_unready()
-        _join_broker()
+        join_broker()
+        run(ProcessorSettings())
+
+
+@ledger.command(epilog="Example, to see what it would lose: headrace ledger rebuild --dry-run")
+def rebuild(
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be lost, and change nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Fill the ledger anew with what Kafka still has.
+
+    Stop every ledger worker first, and start them afterwards. One that is interrupted can be run again.
+    """
+    from operations.ledger_rebuild import run
+    from stream_processors.settings import ProcessorSettings
+
+    console = Console()
+    with telling():
+        join_running()
+        ask = partial(typer.confirm, "Drop the ledger's tables and fill them from Kafka?")
+        raise typer.Exit(run(console, ProcessorSettings(), dry_run=dry_run, confirm=(lambda: True) if yes else ask))
+
+
+@app.command(epilog="Example: headrace processors", rich_help_panel=RUN)
+def processors() -> None:
+    """Run router and ledger in one process.
+
+    One process takes less memory than two, but router and ledger share one CPU.
+    """
+    from processes.processors import run
+    from stream_processors.settings import ProcessorSettings
+
+    with telling():
+        mark_unready()
+        join_broker()
+        run(ProcessorSettings())
+
+
+@app.command(epilog="Example: headrace replayer", rich_help_panel=RUN)
+def replayer() -> None:
+    """Resend, replay and redrive deliveries.
+
+    This is one worker. Several share the runs. Events are routed and delivered while none runs; the next one goes on
+    with each run where it was left.
+    """
+    from processes.replayer import run
+    from stream_processors.settings import ProcessorSettings
+
+    with telling():
+        mark_unready()
+        join_broker()
+        run(ProcessorSettings())
+
+
+@app.command(
+    epilog="Example, with metrics and health on a port: HEADRACE_PROCESSORS_MONITOR_WEB_PORT=9104 headrace monitor",
+    rich_help_panel=RUN,
+)
+def monitor() -> None:
+    """Watch topics and consumer groups: rates, sizes, lag, problems.
+
+    One is enough. Events are routed and delivered while none runs; the figures are old then, and say so.
+    """
+    from processes.monitor import run
+    from stream_processors.settings import ProcessorSettings
+
+    with telling():
+        mark_unready()
+        join_broker()
+        run(ProcessorSettings())
+
+
+@app.command(epilog="Example: headrace connector webhook", rich_help_panel=RUN)
+def connector(kind: Annotated[Connector, typer.Argument(help="The connector to run.", show_default=False)]) -> None:
+    """Deliver events to webhooks, WebSocket clients or files.
+
+    This is one worker. Several share the deliveries to webhooks and files; every WebSocket node has all of them.
+    """
+    from processes.connector import run
+    from processes.settings import ConnectorSettings
+
+    with telling():
+        mark_unready()
+        join_broker()
         run(kind, ConnectorSettings())
 
 
-@app.command()
+@app.command(epilog="Example: headrace tour", rich_help_panel=TRY)
 def tour() -> None:
     """Send events through a running gateway.
 
-    It plays producers and subscribers of the five API families, checks every arrival, and shows them. Webhooks to this
-    machine must be allowed there (HEADRACE_WEBHOOK_ALLOW=127.0.0.0/8), as headrace up --tour has it.
+    Acts as producer and subscriber in each of the five API families, and checks and shows every arrival. The gateway
+    must allow webhooks to this machine (HEADRACE_WEBHOOK_ALLOW=127.0.0.0/8); headrace up --tour does.
     """
-    from operations.tour import run
+    from operations.tour.tour import run
 
     console = Console()
-    with _telling():
-        _join_running()
+    with telling():
+        join_running()
         run(OperationsSettings(), console)
 
 
-@app.command()
+@app.command(epilog="Example: headrace fixtures --json", rich_help_panel=TRY)
 def fixtures(*, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Create clients to try the APIs with.
 
-    They and their workspaces are those that the conformance cases name; what trying the cases changed of them is put
-    back. Their ids and keys are printed; each run makes new keys.
+    The clients and workspaces have the names that the conformance cases use. Prints their ids and keys; each run makes
+    new keys, and undoes the changes that trying the cases made to the clients.
     """
-    from operations.fixtures import run
+    from operations.tour.fixtures import run
 
     console = Console()
-    with _telling():
-        _join_running()
+    with telling():
+        join_running()
         run(OperationsSettings(), console, as_json=as_json)
 
 
-@app.command()
+@app.command(epilog="Example: headrace reseal", rich_help_panel=ADMINISTER)
 def reseal() -> None:
-    """Seal stored secrets with a new secret key.
+    """Encrypt the stored secrets with a new secret key.
 
-    The first of HEADRACE_SECRET_KEYS seals them from then on: the last step before the others can be dropped.
+    Uses the first of HEADRACE_SECRET_KEYS. Afterwards the other keys can be removed: it is the last step of a rotation.
     """
     from operations.reseal import run
 
     console = Console()
-    with _telling():
-        _join_running()
+    with telling():
+        join_running()
         raise typer.Exit(run(console))
 
 
-@app.command("consumer-user")
-def consumer_user(
-    name: Annotated[str, typer.Argument(help="Of the user.", show_default=False)],
-    prefix: Annotated[str, typer.Option(help="Of the topics that it may read.")] = "events.",
-    *,
-    delete: Annotated[bool, typer.Option("--delete", help="Delete the user.")] = False,
-) -> None:
-    """Make a user of Kafka for a team.
-
-    It may read the topics with a prefix, such as events.acme., with consumer groups of its own name. Its password is
-    printed once; run it again for another one.
-    """
-    from operations.consumer_user import run
-
-    console = Console()
-    with _telling():
-        _join_running()
-        run(console, OperationsSettings().data_dir, name, prefix, delete=delete)
-
-
-@app.command("kafka-access")
-def kafka_access(
-    broker_password: Annotated[Path, typer.Option("--broker-password-file", help="Of the user headrace-broker.")],
-    planes_password: Annotated[Path, typer.Option("--planes-password-file", help="Of the user headrace.")],
-    *,
-    stay: Annotated[bool, typer.Option("--stay", help="Then wait for SIGTERM, as a service.")] = False,
-) -> None:
-    """Make the planes' user and the ACLs.
-
-    For a Kafka that others start with our authorizer and credentials, as docker-compose.yml does.
-    """
-    from operations.kafka_access import run
-
-    with _telling():
-        mark_unready()
-        run(OperationsSettings(), broker_password, planes_password, stay=stay)
-
-
-def _join_running() -> None:
-    """Take the ports that ``headrace up`` decided on for this data directory, unless the environment names others."""
-    from operations.installation import running_file
-
-    _take_environment(running_file(OperationsSettings().data_dir))
-    _join_broker()
-
-
-def _join_broker() -> None:
-    """Connect to the ``headrace broker`` of this data directory, unless the environment names another Kafka."""
-    from operations.installation import broker_file
-
-    if BOOTSTRAP_VARIABLE not in os.environ:
-        _take_environment(broker_file(OperationsSettings().data_dir))
-
-
-def _take_environment(path: Path) -> None:
-    if path.exists():
-        for name, value in json.loads(path.read_text(encoding="utf-8")).items():
-            os.environ.setdefault(name, value)
+for commands in (
+    quickstart,
+    listen,
+    receiver,
+    events,
+    deliveries,
+    dead_letters,
+    balance,
+    doctor,
+    endpoints,
+    quotas,
+    runs,
+    figures,
+    tail,
+    types,
+    filters,
+    workspaces,
+    clients,
+    keys,
+    audit,
+    backup,
+    catalog_files,
+    kafka_users,
+    config,
+    completion,
+):
+    commands.add_to(app)
 
 
 def _choice(settings: OperationsSettings, console: Console, *, stand_in: bool) -> Choice:
@@ -283,42 +376,10 @@ def _choice(settings: OperationsSettings, console: Console, *, stand_in: bool) -
 
 
 def _guard(settings: OperationsSettings, home: Path) -> Guard:
-    from operations.guard import Guard
+    from operations.broker.guard import Guard
 
     port = settings.kafka_sasl_port
     if port is not None and not is_free(port):
         raise CannotStart(f"port {port} (HEADRACE_KAFKA_SASL_PORT) is taken.")
     groups = [group for group in (settings.router_group, settings.ledger_group) if group]
     return Guard(home, sasl_port=port, is_open=settings.kafka_open, groups=groups)
-
-
-@contextlib.contextmanager
-def _telling() -> Iterator[None]:
-    """What the caller can mend is told in words on standard error, not as a traceback."""
-    try:
-        yield
-    except HeadraceError as error:
-        _tell(str(error))
-        sys.exit(1)
-    except ValidationError as error:
-        for problem in error.errors():
-            _tell(f"{_variable(error.title, problem['loc'])}: {problem['msg']}")
-        sys.exit(2)
-
-
-def _tell(text: str, style: str = "red") -> None:
-    Console(stderr=True).print(text, style=style, markup=False, highlight=False, soft_wrap=True)
-
-
-def _variable(settings: str, place: tuple[int | str, ...]) -> str:
-    """The environment variable that a member of the settings class of that name is read from."""
-    name, *inside = (str(part) for part in place)
-    prefixes = {each.__name__: each.model_config.get("env_prefix", "") for each in _settings_classes(BaseSettings)}
-    variable = name if name.isupper() else f"{prefixes.get(settings, '')}{name}".upper()
-    return ": ".join([variable, *inside])
-
-
-def _settings_classes(base: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
-    for each in base.__subclasses__():
-        yield each
-        yield from _settings_classes(each)

@@ -12,7 +12,7 @@ from backbone.catalog.takeover import sign_with_newest
 from backbone.catalog.writer import CatalogWriter
 from backbone.kafka.admin import Admin
 from backbone.kafka.settings import KafkaSettings
-from backbone.settings import BackboneSettings
+from backbone.process.settings import BackboneSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from operations.errors import CannotStart
-from operations.ports import free_port, is_free
+from operations.supervisor.ports import free_port, is_free
 
 DEFAULT_HTTP_PORT = 8080
 DEFAULT_REALTIME_PORT = 8000
@@ -30,7 +30,11 @@ class OperationsSettings(BaseSettings):
         router_group, ledger_group: consumer groups of the stream processors (``HEADRACE_PROCESSORS_GROUP``,
             ``HEADRACE_PROCESSORS_LEDGER_GROUP``); nobody else may use them.
         admin_key: of the first administrator; empty means the one in the data directory (``HEADRACE_ADMIN_KEY``).
-        processors_web_port: where the stream processors serve their metrics (``HEADRACE_PROCESSORS_WEB_PORT``).
+        url: of the gateway that commands call; empty means the one of the data directory (``HEADRACE_URL``).
+        key: API key that commands call with; empty means the administrator's (``HEADRACE_KEY``).
+        ledger: whether there is a ledger process (``HEADRACE_PROCESSORS_LEDGER``).
+        processors_web_port: where the router serves its metrics (``HEADRACE_PROCESSORS_WEB_PORT``).
+        ledger_web_port: where the ledger serves its metrics (``HEADRACE_PROCESSORS_LEDGER_WEB_PORT``).
         webhook_allow: CIDRs that webhooks may go to besides public addresses (``HEADRACE_WEBHOOK_ALLOW``).
     """
 
@@ -46,8 +50,12 @@ class OperationsSettings(BaseSettings):
     kafka_open: bool = Field(True, validation_alias="HEADRACE_KAFKA_OPEN")
     router_group: str = Field("", validation_alias="HEADRACE_PROCESSORS_GROUP")
     ledger_group: str = Field("", validation_alias="HEADRACE_PROCESSORS_LEDGER_GROUP")
+    url: str = Field("", validation_alias="HEADRACE_URL")
+    key: str = Field("", validation_alias="HEADRACE_KEY", repr=False)
+    ledger: bool = Field(True, validation_alias="HEADRACE_PROCESSORS_LEDGER")
     admin_key: str = Field("", validation_alias="HEADRACE_ADMIN_KEY", repr=False)
     processors_web_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_PROCESSORS_WEB_PORT")
+    ledger_web_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_PROCESSORS_LEDGER_WEB_PORT")
     webhook_allow: str = Field("", validation_alias="HEADRACE_WEBHOOK_ALLOW")
 
     @property
@@ -58,15 +66,11 @@ class OperationsSettings(BaseSettings):
     @property
     def realtime_url(self) -> str:
         """Where WebSocket clients on this machine connect."""
-        return f"{self._realtime_node}/connection/websocket"
+        return f"{self.realtime_node_url}/connection/websocket"
 
     @property
-    def event_service_url(self) -> str:
-        """Where those of the event service do."""
-        return f"{self._realtime_node}/event-service/ws"
-
-    @property
-    def _realtime_node(self) -> str:
+    def realtime_node_url(self) -> str:
+        """The same without a path."""
         return f"ws://{_reached(self.realtime_host)}:{self.realtime_port or DEFAULT_REALTIME_PORT}"
 
     def with_free_ports(self) -> OperationsSettings:

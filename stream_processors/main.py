@@ -1,57 +1,50 @@
-"""``headrace processors``: one worker that routes events to deliveries and indexes the ledger."""
+"""The plane: a router, a ledger agent, or both over one catalog, as agents of one Faust worker."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import signal
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry
-
-from backbone import logs
 from backbone.catalog.decoders import Decoders
 from backbone.catalog.reader import Catalog
-from backbone.exposition import Exposition, exposed
-from backbone.health import Health
 from backbone.kafka.admin import Admin
 from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.retrying import retry_unless
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.kafka.transaction import TransactionalProducer
+from backbone.ledger.balance import Balance
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
-from backbone.private_directory import close_directory
-from backbone.slots import claimed_slot
-from backbone.startup import persist
-from backbone.stop_limit import StopLimit
-from stream_processors.app import create_app, run_app
-from stream_processors.dead_letters import DeadLetters
-from stream_processors.faults import parse_fault
-from stream_processors.ledger import LedgerIndexer
-from stream_processors.ledger_agent import LedgerAgent
-from stream_processors.live_index import LiveIndex
-from stream_processors.metrics import ProcessorMetrics
-from stream_processors.open_sockets import OpenSockets
-from stream_processors.reader import BatchReader, from_the_beginning
-from stream_processors.router import WRITTEN, Router
+from schemas.model import timestamps
+from stream_processors.indexing.agent import LedgerAgent
+from stream_processors.indexing.balance_watch import BalanceWatch
+from stream_processors.indexing.indexer import LedgerIndexer
+from stream_processors.routing.live_index import LiveIndex
+from stream_processors.routing.router import WRITTEN, Router
+from stream_processors.routing.skew import router_skew
+from stream_processors.routing.socket_presence import OpenSockets
+from stream_processors.runtime.dead_letters import DeadLetters
+from stream_processors.runtime.fault_injection import parse_fault
+from stream_processors.runtime.faust_host import create_app, run_app
+from stream_processors.runtime.reader import BatchReader, from_the_beginning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from backbone.kafka.settings import KafkaSettings
-    from stream_processors.app import BatchAgent
+    from schemas.model.endpoint import BodyFormat
+    from stream_processors.metrics import ProcessorMetrics
+    from stream_processors.runtime.faust_host import BatchAgent
     from stream_processors.settings import ProcessorSettings
 
-log = logging.getLogger(__name__)
-
-_SEVERAL_BROKERS = 0.5
-"""Seconds by which the clocks of several brokers are taken to differ."""
-
 _LEDGER_GATHERS = 0.1
-"""Seconds. A view may be that old; the router, in the same process, has the time that small batches would take."""
+"""Seconds by which the ledger may lag. Larger batches leave more CPU time for the router on the same machine."""
 
 _READER_OPTIONS: dict[str, Any] = {
-    # Ends of partitions are of no interest here, and would cut batches short.
+    # Ends of partitions are not needed, and would make batches small.
     "enable.partition.eof": False,
     # How long a request for offsets may wait behind an idle fetch.
     "fetch.wait.max.ms": 50,
@@ -59,41 +52,47 @@ _READER_OPTIONS: dict[str, Any] = {
     "queued.max.messages.kbytes": 32_768,
 }
 
+_WATCH_OPTIONS: dict[str, Any] = {"fetch.wait.max.ms": 50, "queued.min.messages": 1}
 
-def run(settings: ProcessorSettings) -> None:
-    """Work until SIGTERM or SIGINT; what is in flight is finished first. Kafka may start later.
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """Which agents a process runs, each with the slot that its transactional id is made of.
+
+    Attributes:
+        router: None runs no router.
+        ledger: None runs no ledger agent.
+    """
+
+    router: int | None = None
+    ledger: int | None = None
+
+
+async def serve(
+    stopping: asyncio.Event,
+    on_ready: Callable[[], None],
+    *,
+    settings: ProcessorSettings,
+    slots: Slots,
+    unfiltered: Collection[BodyFormat],
+    metrics: ProcessorMetrics,
+) -> None:
+    """Run the agents until ``stopping`` is set; what is in flight is finished first. Kafka may start later.
+
+    Args:
+        stopping: ends it.
+        on_ready: called once every agent has found its topics.
+        settings: of this process.
+        slots: the agents to run, at least one.
+        unfiltered: the body formats whose sockets get all events while no event filter restricts them.
+        metrics: of this process.
 
     Raises:
-        Misconfigured: a setting cannot be obeyed.
+        Misconfigured: the ledger's file cannot be opened.
     """
-    logs.start("processors", settings.log_level)
-    close_directory(settings.backbone.data_dir)
-    with claimed_slot(settings.backbone.data_dir, "router", settings.slot) as slot:
-        asyncio.run(_serve(settings, slot))
-
-
-async def _serve(settings: ProcessorSettings, slot: int) -> None:
-    stop, limit = asyncio.Event(), StopLimit()
-
-    def begin_to_stop() -> None:
-        limit.begin()
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, begin_to_stop)
     admin = Admin(settings.kafka)
-    registry = CollectorRegistry()
-    health = Health(settings.kafka)
-    Exposition(
-        settings.web_host,
-        settings.web_port,
-        variable="HEADRACE_PROCESSORS_WEB_PORT",
-        registry=exposed(registry),
-        unready=health.reason,
-    )
-    if not await persist(stop, lambda: ensure_internal_topics(admin)):
+    if not await retry_unless(stopping, lambda: ensure_internal_topics(admin)):
         return
-    metrics = ProcessorMetrics(registry)
     catalog = Catalog(
         settings.kafka,
         settings.backbone.secret_keys,
@@ -102,23 +101,31 @@ async def _serve(settings: ProcessorSettings, slot: int) -> None:
     )
     catalog.start()
     sockets = OpenSockets(settings.kafka, metrics.consumers_replaced.inc)
-    agents: list[BatchAgent] = []
+    agents: dict[str, BatchAgent] = {}
     try:
-        if not await persist(stop, catalog.caught_up):
+        if not await retry_unless(stopping, catalog.caught_up):
             return
-        identity = f"headrace-router-{settings.backbone.node_id}-{slot}"
-        index = LiveIndex(catalog, sockets, skew=await _skew(settings, admin))
-        agents.append(_router(settings, identity, catalog, index, metrics))
-        if settings.ledger:
-            agents.append(_ledger(settings, slot, catalog, metrics))
-        app = create_app(settings, f"{identity}-{os.getpid()}", agents)
-        await run_app(app, agents, stop, on_ready=health.ready)
+        if slots.router is not None:
+            identity = _identity("router", settings, slots.router)
+            skew = await router_skew(settings, admin)
+            index = LiveIndex(catalog, sockets, skew=skew, unfiltered=unfiltered)
+            agents[identity] = _router(settings, identity, catalog, index, metrics)
+        if slots.ledger is not None:
+            identity = _identity("ledger", settings, slots.ledger)
+            agents[identity] = _ledger(settings, identity, catalog, metrics)
+        running = list(agents.values())
+        app = create_app(settings, f"{next(iter(agents))}-{os.getpid()}", running)
+        await run_app(app, running, stopping, on_ready=on_ready)
     finally:
-        for agent in agents:
+        for agent in agents.values():
             await asyncio.to_thread(agent.close)
         await asyncio.to_thread(sockets.stop)
         await asyncio.to_thread(catalog.stop)
-    log.info("stopped")
+
+
+def _identity(kind: str, settings: ProcessorSettings, slot: int) -> str:
+    """Return the transactional id of an agent."""
+    return f"headrace-{kind}-{settings.backbone.node_id}-{slot}"
 
 
 def _consumer(kafka: KafkaSettings, group: str, metrics: ProcessorMetrics, **callbacks: Any) -> BatchConsumer:
@@ -154,18 +161,25 @@ def _router(
     )
 
 
-def _ledger(settings: ProcessorSettings, slot: int, catalog: Catalog, metrics: ProcessorMetrics) -> LedgerAgent:
+def _ledger(
+    settings: ProcessorSettings, transactional_id: str, catalog: Catalog, metrics: ProcessorMetrics
+) -> LedgerAgent:
     engine = open_ledger(settings.backbone.ledger_url)
     writer = LedgerWriter(engine)
     if engine.dialect.name == "sqlite":
-        # A file that cannot be opened is a mistake of the installation; a server may come up later than the router.
+        # A file that cannot be opened is a mistake in the installation; a server may start later.
         writer.create()
-    dead_letters = DeadLetters(
-        partial(TransactionalProducer, settings.kafka, f"headrace-ledger-{settings.backbone.node_id}-{slot}")
-    )
+    dead_letters = DeadLetters(partial(TransactionalProducer, settings.kafka, transactional_id))
     indexer = LedgerIndexer(
         writer=writer, view=catalog.view, decode=Decoders(catalog).decode, set_aside=dead_letters.add
     )
+
+    def expire(before: int) -> int:
+        now = timestamps.now()
+        lapsed = writer.lapse(now - settings.kafka.delivery_retention * 1_000_000, now)
+        metrics.expired_letters.inc(lapsed)
+        return lapsed + writer.expire(before)
+
     reader = BatchReader(
         agent="ledger",
         new_consumer=partial(_consumer, settings.kafka, settings.ledger_group, metrics),
@@ -181,15 +195,17 @@ def _ledger(settings: ProcessorSettings, slot: int, catalog: Catalog, metrics: P
         indexer=indexer,
         dead_letters=dead_letters,
         create=writer.create,
-        expire=writer.expire,
+        watch=BalanceWatch(
+            topics=indexer.noted_topics,
+            workspaces=lambda: [workspace.name for workspace in catalog.view.workspaces()],
+            new_consumer=partial(BatchConsumer, settings.kafka, group=None, **_WATCH_OPTIONS),
+            create=writer.create,
+            complete=writer.complete,
+            balance=Balance(engine),
+            metrics=metrics,
+        ),
+        expire=expire,
+        fill_in=writer.fill_in,
         retention=settings.ledger_retention,
         metrics=metrics,
     )
-
-
-async def _skew(settings: ProcessorSettings, admin: Admin) -> int:
-    """Milliseconds that subscriptions match early, because the catalog's broker and an event's may differ in time."""
-    allowance = settings.skew_allowance
-    if allowance is None:
-        allowance = _SEVERAL_BROKERS if await admin.broker_count() > 1 else 0.0
-    return int(allowance * 1_000)

@@ -8,7 +8,7 @@ _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0
 
 
 class ProcessorMetrics:
-    """What a worker counts; one per process, passed to whoever counts."""
+    """The metrics of a worker; one object per process, passed to the code that counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -65,3 +65,44 @@ class ProcessorMetrics:
             registry=registry,
         )
         self.indexed_records = Counter("headrace_ledger_records", "Records indexed into the ledger", registry=registry)
+        self.ledger_complete_until = Gauge(
+            "headrace_ledger_complete_until_seconds",
+            "When Kafka last had nothing that the ledger did not have, seconds since the epoch",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.unbalanced = Gauge(
+            "headrace_balance_unbalanced",
+            "Endpoints and hours, of the last two, whose deliveries do not add up: an alert",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.routing_faults = Gauge(
+            "headrace_balance_routing_faults",
+            "Ranges of offsets that no routing receipt accounts for, or two do: an alert",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.untried = Gauge(
+            "headrace_balance_untried",
+            "Deliveries that wait, if they grow in number and none is tried: an alert",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self.runs = Gauge(
+            "headrace_runs",
+            "Runs at work here; one that waits for its rate is not",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        self.run_deliveries = Counter(
+            "headrace_run_deliveries", "Deliveries that runs have written, by kind", ["kind"], registry=registry
+        )
+        self.run_transactions = Counter(
+            "headrace_run_transactions", "Transactions of runs by outcome", ["outcome"], registry=registry
+        )
+        self.expired_letters = Counter(
+            "headrace_dead_letters_expired",
+            "Dead letters that were too old before anybody settled them",
+            registry=registry,
+        )

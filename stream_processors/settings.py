@@ -6,18 +6,18 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.kafka.settings import KafkaSettings
-from backbone.logs import LogLevel
-from backbone.settings import BackboneSettings
+from backbone.process.logs import LogLevel
+from backbone.process.settings import BackboneSettings
 
 
 class ProcessorSettings(BaseSettings):
-    """One worker process; start as many as the event topics have partitions to share.
+    """One ``headrace router``, ``ledger`` or ``processors``; as many share the partitions of what they read.
 
     Attributes:
-        slot: tells the routers of one node apart (transactional id ``headrace-router-<node id>-<slot>``); None takes
-            the first that no living process of this data directory holds.
+        slot: tells processes of one kind and node apart (transactional ids ``headrace-router-<node id>-<slot>`` and
+            ``headrace-ledger-…``); None takes the first that no living process of this data directory holds.
         group: consumer group of the routers.
-        ledger: whether this worker also indexes into the ledger.
+        ledger: whether ``headrace processors`` also indexes into the ledger, and ``headrace up`` starts the ledger.
         ledger_group: consumer group of the ledger agent.
         ledger_retention: seconds that the ledger keeps what happened.
         batch_events: most events in one batch; a batch is at most one fetch queue, so bytes are bounded too.
@@ -27,7 +27,12 @@ class ProcessorSettings(BaseSettings):
         skew_allowance: seconds subtracted from the time a subscription starts at; None means 0.5 with several brokers
             (their clocks may differ) and 0 with one.
         log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
-        web_host, web_port: where this process serves ``/metrics``, ``/healthz`` and ``/readyz``; no port, nowhere.
+        web_host: where each serves ``/metrics``, ``/healthz`` and ``/readyz``.
+        web_port: likewise, of ``headrace router`` and ``headrace processors``; None: nowhere.
+        ledger_web_port: likewise, of ``headrace ledger``.
+        replayer_web_port: likewise, of ``headrace replayer``.
+        monitor_web_port: likewise, of ``headrace monitor``.
+        monitor_interval: seconds between two looks at topics and consumer groups.
         fault_before_commit: for tests: ``kill:<n>``, ``stop:<n>`` or ``abort:<n>`` strikes the n-th transaction after
             its records were produced and before it commits (``HEADRACE_FAULT_BEFORE_COMMIT``).
     """
@@ -50,6 +55,10 @@ class ProcessorSettings(BaseSettings):
     skew_allowance: float | None = Field(None, ge=0)
     web_host: str = "127.0.0.1"
     web_port: int | None = Field(None, ge=1, le=65_535)
+    ledger_web_port: int | None = Field(None, ge=1, le=65_535)
+    replayer_web_port: int | None = Field(None, ge=1, le=65_535)
+    monitor_web_port: int | None = Field(None, ge=1, le=65_535)
+    monitor_interval: float = Field(10.0, gt=0, le=15)
     log_level: LogLevel = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     fault_before_commit: str | None = Field(
         None, pattern=r"^(kill|stop|abort):[1-9]\d*$", validation_alias="HEADRACE_FAULT_BEFORE_COMMIT"

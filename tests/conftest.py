@@ -13,16 +13,24 @@ from uuid import uuid4
 
 import pytest
 
-from operations.broker import JarBroker
-from operations.choice import BrokerKind, Choice, running
+from operations.broker.jar_broker import JarBroker
+from operations.broker.jars import kafka_jars, user_cache
+from operations.broker.java import find_java
+from operations.broker.selection import BrokerKind, Choice, running
 from operations.errors import CannotStart
-from operations.jars import kafka_jars, user_cache
-from operations.java import find_java
-from operations.ports import free_port
+from operations.supervisor.ports import free_port
 from tests.component.connectors.receiver import Mailbox, Receiver
 from tests.conformance.outcomes import Outcomes
-from tests.running_gateway import RunningGateway, running_gateway
-from tests.running_installation import Installation, run_files, run_processors, run_realtime, run_webhooks
+from tests.support.running_gateway import RunningGateway, running_gateway
+from tests.support.running_installation import (
+    Installation,
+    run_files,
+    run_processors,
+    run_realtime,
+    run_replayer,
+    run_webhooks,
+)
+from tests.support.without_kafka import not_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """``host:port`` of a Kafka that answers; where none can be had, what needs it is skipped and listed at the end."""
+    """``host:port`` of a Kafka that answers; where none can be had, see ``not_run``."""
     home = tmp_path_factory.mktemp("kafka")
     kind = BrokerKind(pytestconfig.getoption("--kafka"))
     tell = _teller(pytestconfig)
@@ -63,7 +71,7 @@ def kafka_bootstrap(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
     except CannotStart as error:
         if kind is not BrokerKind.AUTO:
             raise
-        pytest.skip(f"NOT RUN, FOR WANT OF A KAFKA: {error}")
+        not_run("a Kafka", error)
     with running(broker, home / "broker.log"), pytest.MonkeyPatch.context() as environment:
         for name, value in broker.client_environment.items():
             environment.setenv(name, value)
@@ -78,7 +86,7 @@ def jars(pytestconfig: pytest.Config) -> None:
         find_java()
         kafka_jars(user_cache(), _teller(pytestconfig))
     except CannotStart as error:
-        pytest.skip(f"NOT RUN, FOR WANT OF KAFKA'S JARS: {error}")
+        not_run("Kafka's jars", error)
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +109,12 @@ def gateway(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> I
 def processors(gateway: RunningGateway) -> Iterator[None]:
     """The router and the ledger agent. A test that asks for it starts no router of its own: events would come twice."""
     yield from run_processors(gateway)
+
+
+@pytest.fixture(scope="session")
+def replayer(gateway: RunningGateway) -> Iterator[None]:
+    """The replayer."""
+    yield from run_replayer(gateway)
 
 
 @pytest.fixture(scope="session")

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import secrets as random
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from backbone.catalog.administrators import administers, check_not_the_last
-from backbone.catalog.eventhos import without_account
-from backbone.catalog.exchange_definitions import details_keys
-from backbone.catalog.former_clients import farewell, refusing_tokens_of_before, there_was
-from backbone.catalog.notices import notification_keys
+from backbone.catalog.api_keys import SHORTEST_KEY, api_key_record, new_plaintext
+from backbone.catalog.bindings import refusing_tokens_of_before
+from backbone.catalog.new_clients import new_client
 from backbone.catalog.writer import Changes
-from schemas import timestamps
-from schemas.access import DEFAULT_WORKSPACE, ApiKey, Client, ClientLevel, KeyUse, Realm, Role, Workspace
-from schemas.errors import AlreadyExists, Conflict, InvalidRequest, Misconfigured, NotFound, Problem
-from schemas.ids import derived, new_id
-from schemas.organisation import FAMILY, ORGANISATIONS
+from schemas.model import timestamps
+from schemas.model.access import (
+    DEFAULT_WORKSPACE,
+    HEADRACE,
+    ApiKey,
+    Client,
+    ClientLevel,
+    KeyUse,
+    Realm,
+    Role,
+    Workspace,
+)
+from schemas.model.errors import AlreadyExists, Conflict, InvalidRequest, Misconfigured, NotFound, Problem
+from schemas.model.ids import derived, new_id
+from schemas.model.operational_event import is_operational
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,16 +34,15 @@ if TYPE_CHECKING:
     from backbone.catalog.secrets import SecretBox
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
-    from schemas.resources import Resource
+    from schemas.model.resources import Resource
 
 LONGEST_NAME = 64
 """Characters of a workspace's name; it is a segment of every topic of the workspace."""
-SHORTEST_KEY = 16
-"""Characters of an API key that is given rather than generated."""
 
 ADMIN_CLIENT = derived("client", "bootstrap-admin")
 """Id of the client that ``HEADRACE_ADMIN_KEY`` belongs to."""
-_ADMIN_KEY = derived("api_key", "bootstrap-admin")
+ADMIN_KEY_ID = derived("api_key", "bootstrap-admin")
+"""Id of the API key that ``HEADRACE_ADMIN_KEY`` is."""
 _OURS = "ours"
 """Sealed beside the administrator's key, so that whoever has other secret keys is told so before changing anything."""
 
@@ -63,12 +70,7 @@ class Accounts:
         Raises:
             InvalidRequest: the name is empty, too long or not printable.
         """
-        # As a part of a path "." and ".." are taken away, by most clients before they send it.
-        if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip() or name in {".", ".."}:
-            message = (
-                f"a workspace's name has 1 to {LONGEST_NAME} printable characters, no space around, and is no dots"
-            )
-            raise InvalidRequest(message, [Problem(path="$.name", message=message)])
+        check_workspace_name(name)
 
         def decide(view: CatalogView) -> Changes[Workspace]:
             found = view.workspace(name)
@@ -80,7 +82,7 @@ class Accounts:
         return await self._writer.write(decide)
 
     async def delete_workspace(self, name: str) -> None:
-        """Delete an empty workspace, and that it is provisioned if it is an Envoy organisation.
+        """Delete an empty workspace, and what API families keep of it; the types of operational events go with it.
 
         Raises:
             NotFound: there is none.
@@ -89,19 +91,18 @@ class Accounts:
 
         def decide(view: CatalogView) -> Changes[None]:
             found = existing_workspace(view, name)
+            types = view.event_types(name)
+            ours = [each.key for each in types if is_operational(each.topic)]
             inside = {
                 "clients": view.clients(name),
-                "event types": view.event_types(name),
+                "event types": [each for each in types if not is_operational(each.topic)],
                 "endpoints": view.endpoints(name),
                 "event filters": view.event_filters(name),
             }
             left = [f"{len(each)} {what}" for what, each in inside.items() if each]
             if left:
                 raise Conflict(f"workspace {name} still has {', '.join(left)}")
-            # Another workspace of this name must not begin with its public channels.
-            provision = view.family_record(FAMILY, ORGANISATIONS, name)
-            gone: list[Resource] = [found] if provision is None else [found, provision]
-            return Changes(delete=[each.key for each in gone], result=None)
+            return Changes(delete=[*ours, found.key], result=None)
 
         await self._writer.write(decide)
 
@@ -111,14 +112,15 @@ class Accounts:
         name: str,
         *,
         roles: Sequence[Role] = (),
-        realm: Realm = Realm.HEADRACE,
+        realm: Realm = HEADRACE,
         scopes: Sequence[str] = (),
         level: ClientLevel = ClientLevel.ENDPOINT,
         id: str | None = None,  # noqa: A002  # what it is called everywhere
     ) -> Client:
         """A client of a workspace; its name is unique among the workspace's clients of the realm.
 
-        ``id`` is for where an outside system knows the client by one already; otherwise it is generated.
+        ``id`` is for where an outside system knows the client by one already; otherwise it is generated. It is unique
+        in the workspace: clients of others do not count.
 
         Raises:
             InvalidRequest: the name is empty.
@@ -130,33 +132,23 @@ class Accounts:
 
         def decide(view: CatalogView) -> Changes[Client]:
             existing_workspace(view, workspace)
-            now = timestamps.now()
-            wanted = Client(
-                id=id or new_id(),
+            wanted = new_client(
+                id,
                 workspace=workspace,
                 name=name,
                 realm=realm,
                 roles=tuple(roles),
                 scopes=tuple(scopes),
                 level=level,
-                created_at=now,
-                updated_at=now,
             )
             named = (each for each in view.clients(workspace) if (each.name, each.realm) == (name, realm))
-            found = view.client(id) if id is not None else None
+            found = view.client(workspace, id) if id is not None else None
             found = found or next(named, None)
             if found is None:
-                if there_was(view, wanted.id):
-                    wanted = refusing_tokens_of_before(wanted)
-                itself = view.endpoint(wanted.id)
-                if itself is not None and itself.client != wanted.id:
-                    # It would pass for this client's own, as an Exchange client's endpoint is.
-                    raise AlreadyExists(f"{wanted.id} is the id of an endpoint")
                 return Changes(put=[wanted], result=wanted)
             same = msgspec.structs.replace(
                 found,
                 id=wanted.id if id else found.id,
-                workspace=workspace,
                 name=name,
                 realm=realm,
                 roles=wanted.roles,
@@ -173,6 +165,7 @@ class Accounts:
 
     async def update_client(
         self,
+        workspace: str,
         client_id: str,
         *,
         roles: Sequence[Role] | None = None,
@@ -187,7 +180,7 @@ class Accounts:
         """
 
         def decide(view: CatalogView) -> Changes[Client]:
-            found = existing_client(view, client_id)
+            found = existing_client(view, workspace, client_id)
             changed = msgspec.structs.replace(
                 found,
                 roles=found.roles if roles is None else tuple(roles),
@@ -203,11 +196,11 @@ class Accounts:
 
         return await self._writer.write(decide)
 
-    async def delete_client(self, client_id: str) -> None:
+    async def delete_client(self, workspace: str, client_id: str) -> None:
         """Delete a client with its API keys and registrations; event types, topics and endpoints stay.
 
-        Where the client itself is an endpoint (Exchange), having its id, that goes too, with its subscriptions; and so
-        do what tells it of changed subscriptions and what else is kept of its definition. eventhos lists it no more.
+        The endpoint that an Exchange client is goes too, with its subscriptions; and so does what API families keep of
+        the client.
 
         Raises:
             NotFound: there is no such client.
@@ -215,17 +208,15 @@ class Accounts:
         """
 
         def decide(view: CatalogView) -> Changes[None]:
-            found = existing_client(view, client_id)
+            found = existing_client(view, workspace, client_id)
             check_not_the_last(view, found)
-            gone: list[Resource] = [found, *view.api_keys(client_id), *view.registrations_of(client_id)]
-            itself = view.endpoint(client_id)
-            if itself is not None and itself.client == client_id:
-                gone += [itself, *view.subscriptions_of(client_id)]
-            keys = [each.key for each in gone]
-            left, old = farewell(view, found)
+            keys, registrations = view.api_keys(workspace, client_id), view.registrations_of(workspace, client_id)
+            gone: list[Resource] = [found, *keys, *registrations]
+            itself = view.endpoint(found.endpoint)
+            if itself is not None and (itself.workspace, itself.client) == (workspace, client_id):
+                gone += [itself, *view.subscriptions_of(found.endpoint)]
             return Changes(
-                put=[*without_account(view, client_id), *left],
-                delete=[*keys, *notification_keys(view, client_id), *details_keys(view, client_id), *old],
+                delete=[each.key for each in gone],
                 result=None,
             )
 
@@ -233,6 +224,7 @@ class Accounts:
 
     async def issue_key(
         self,
+        workspace: str,
         client_id: str,
         key: str | None = None,
         *,
@@ -243,6 +235,7 @@ class Accounts:
         """A further API key for a client, and its plaintext, which is stored nowhere.
 
         Args:
+            workspace: the client's.
             client_id: whose.
             key: the plaintext, where an outside system has handed it out already; otherwise it is generated.
             expires_at: microseconds since the epoch; None for never.
@@ -261,10 +254,10 @@ class Accounts:
         kept = self._secrets.seal(plaintext) if sealed else None
 
         def decide(view: CatalogView) -> Changes[ApiKey]:
-            client = existing_client(view, client_id)
+            client = existing_client(view, workspace, client_id)
             for digest in digests:
                 found = view.api_key_by_digest(digest)
-                if found is not None and found.client != client_id:
+                if found is not None and (found.workspace, found.client) != (workspace, client_id):
                     raise AlreadyExists("this API key belongs to another client")
                 if found is not None and found.use is not use:
                     raise AlreadyExists(f"this API key is one for {found.use.value}")
@@ -274,6 +267,24 @@ class Accounts:
             return Changes(put=[new], result=new)
 
         return await self._writer.write(decide), plaintext
+
+    async def issue_first_key(self, workspace: str, client_id: str, *, expires_at: int | None = None) -> str | None:
+        """The plaintext of an API key for a client that has none yet, or None: of several calls one issues it.
+
+        Raises:
+            NotFound: there is no such client.
+        """
+        plaintext = new_plaintext()
+        digest = self._secrets.digests(plaintext)[0]
+
+        def decide(view: CatalogView) -> Changes[str | None]:
+            client = existing_client(view, workspace, client_id)
+            if view.api_keys(workspace, client_id):
+                return Changes(result=None)
+            new = api_key_record(new_id(), client, plaintext, digest, expires_at, use=KeyUse.API, sealed=None)
+            return Changes(put=[new], result=plaintext)
+
+        return await self._writer.write(decide)
 
     async def revoke(self, key_id: str) -> None:
         """Delete an API key; whoever uses it, or a token that was got with it, is refused from now on.
@@ -286,7 +297,7 @@ class Accounts:
             found = view.api_key(key_id)
             if found is None:
                 raise NotFound(f"there is no API key {key_id}")
-            client = view.client(found.client)
+            client = view.client(found.workspace, found.client)
             put = [] if client is None else [refusing_tokens_of_before(client)]
             return Changes(put=put, delete=[found.key], result=None)
 
@@ -307,25 +318,17 @@ class Accounts:
             put: list[Resource] = []
             if view.workspace(DEFAULT_WORKSPACE) is None:
                 put.append(_workspace(DEFAULT_WORKSPACE))
-            admin = view.client(ADMIN_CLIENT)
+            admin = view.client(DEFAULT_WORKSPACE, ADMIN_CLIENT)
             if admin is None:
-                now = timestamps.now()
-                admin = Client(
-                    id=ADMIN_CLIENT,
-                    workspace=DEFAULT_WORKSPACE,
-                    name="admin",
-                    roles=(Role.ADMIN,),
-                    created_at=now,
-                    updated_at=now,
-                )
+                admin = new_client(ADMIN_CLIENT, workspace=DEFAULT_WORKSPACE, name="admin", roles=(Role.ADMIN,))
                 put.append(admin)
-            key = view.api_key(_ADMIN_KEY)
+            key = view.api_key(ADMIN_KEY_ID)
             if key is not None and key.sealed is not None:
                 self._check_ours(key.sealed)
             # A hash made with any of the secret keys will do: while they are rotated, planes with fewer of them run on.
             if key is None or key.digest not in digests or key.sealed is None:
                 mark = self._secrets.seal(_OURS)
-                put.append(api_key_record(_ADMIN_KEY, admin, admin_key, digests[0], sealed=mark))
+                put.append(api_key_record(ADMIN_KEY_ID, admin, admin_key, digests[0], sealed=mark))
             return Changes(put=put, result=admin)
 
         await self._catalog.caught_up()
@@ -342,6 +345,18 @@ class Accounts:
             ) from error
 
 
+def check_workspace_name(name: str) -> None:
+    """Refuse a name that no workspace can have.
+
+    Raises:
+        InvalidRequest: it is empty, too long or not printable.
+    """
+    # As a part of a path "." and ".." are taken away, by most clients before they send it.
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip() or name in {".", ".."}:
+        message = f"a workspace's name has 1 to {LONGEST_NAME} printable characters, no space around, and is no dots"
+        raise InvalidRequest(message, [Problem(path="$.name", message=message)])
+
+
 def existing_workspace(view: CatalogView, name: str) -> Workspace:
     """A workspace by its name, or ``NotFound``."""
     found = view.workspace(name)
@@ -350,9 +365,9 @@ def existing_workspace(view: CatalogView, name: str) -> Workspace:
     return found
 
 
-def existing_client(view: CatalogView, client_id: str) -> Client:
-    """A client by its id, or ``NotFound``."""
-    found = view.client(client_id)
+def existing_client(view: CatalogView, workspace: str, client_id: str) -> Client:
+    """A client of a workspace by its id, or ``NotFound``."""
+    found = view.client(workspace, client_id)
     if found is None:
         raise NotFound(f"there is no client {client_id}")
     return found
@@ -361,37 +376,3 @@ def existing_client(view: CatalogView, client_id: str) -> Client:
 def _workspace(name: str) -> Workspace:
     now = timestamps.now()
     return Workspace(id=new_id(), name=name, created_at=now, updated_at=now)
-
-
-def new_plaintext() -> str:
-    """A new API key in plaintext."""
-    return f"hrk_{random.token_urlsafe(32)}"
-
-
-def api_key_record(
-    key_id: str,
-    client: Client,
-    plaintext: str,
-    digest: str,
-    expires_at: int | None = None,
-    *,
-    use: KeyUse = KeyUse.API,
-    sealed: str | None = None,
-) -> ApiKey:
-    """What is kept of an API key; ``expires_at`` in microseconds since the epoch, None for never.
-
-    ``sealed`` is the key encrypted, where a family has to show it again.
-    """
-    now = timestamps.now()
-    return ApiKey(
-        id=key_id,
-        client=client.id,
-        workspace=client.workspace,
-        digest=digest,
-        hint=plaintext[-4:],
-        use=use,
-        sealed=sealed,
-        expires_at=expires_at,
-        created_at=now,
-        updated_at=now,
-    )

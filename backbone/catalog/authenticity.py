@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 from backbone.catalog.macs import MAC_HEADER, Mac, MacKeys, parse_mac
 from backbone.kafka.records import Record, headers_of
-from schemas import topics
-from schemas.errors import Forged, Misconfigured
-from schemas.family_record import FamilyRecord, family_record_key
-from schemas.ids import new_id
+from schemas.model import topics
+from schemas.model.errors import Forged, Misconfigured
+from schemas.model.family_record import FamilyRecord, family_record_key
+from schemas.model.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from backbone.kafka.records import Message
-    from schemas.resources import Resource
+    from backbone.kafka.records import ConsumedRecord
+    from schemas.model.resources import Resource
 
 MARKER_FAMILY, MARKER_COLLECTION, MARKER_ID = "headrace", "authenticity", "catalog"
 MARKER_KEY = family_record_key(MARKER_FAMILY, MARKER_COLLECTION, MARKER_ID)
@@ -33,6 +33,9 @@ MARKER_KEY = family_record_key(MARKER_FAMILY, MARKER_COLLECTION, MARKER_ID)
 
 WRITE_ID = "write-id"
 """Header: the write that a record belongs to."""
+
+_SIGNED = frozenset({topics.CATALOG, topics.SCHEMAS, topics.AUDIT})
+"""Topics whose records get a MAC."""
 
 
 class Authenticity:
@@ -59,6 +62,11 @@ class Authenticity:
         self.complete = False
 
     @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the secret keys, the newest first."""
+        return self._keys.ids
+
+    @property
     def newest(self) -> str:
         """The id of the first secret key."""
         return self._keys.ids[0]
@@ -68,7 +76,7 @@ class Authenticity:
         """The id of the key to sign with: the newest that every process is known to hold."""
         return next((each for each in self._keys.ids if each in self.announced), self.newest)
 
-    def judge(self, message: Message) -> None:
+    def judge(self, message: ConsumedRecord) -> None:
         """Let a record of ``catalog`` pass that counts.
 
         Raises:
@@ -95,7 +103,7 @@ class Authenticity:
         _note(self.unsigned, key, listed=False)
         _note(self.older, key, listed=present and mac.key_id != self.newest)
 
-    def is_ours(self, message: Message) -> bool:
+    def is_ours(self, message: ConsumedRecord) -> bool:
         """Whether a record of any topic has a MAC of ours, whatever its sequence."""
         mac = _mac_of(message)
         return mac is not None and self._keys.verify(mac, _parts(message))
@@ -112,7 +120,7 @@ class Authenticity:
         installation = self._installation or new_id()
         sequence, key_id, signed = self.sequence, self.signing, []
         for record in records:
-            if record.topic not in {topics.CATALOG, topics.SCHEMAS}:
+            if record.topic not in _SIGNED:
                 signed.append(record)
                 continue
             sequence += 1
@@ -143,13 +151,13 @@ def _note(keys: dict[str, None], key: str, *, listed: bool) -> None:
         keys.pop(key, None)
 
 
-def _mac_of(message: Message) -> Mac | None:
+def _mac_of(message: ConsumedRecord) -> Mac | None:
     found = [value for name, value in headers_of(message) if name == MAC_HEADER]
     return parse_mac(found[0]) if len(found) == 1 and found[0] is not None else None
 
 
-def _parts(message: Message) -> list[bytes | None]:
-    return _signed_parts(str(message.topic()), message.key(), message.value(), headers_of(message))
+def _parts(message: ConsumedRecord) -> list[bytes | None]:
+    return _signed_parts(message.topic(), message.key(), message.value(), headers_of(message))
 
 
 def _signed_parts(

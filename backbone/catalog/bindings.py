@@ -4,48 +4,66 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.binding import Binding
+import msgspec
+
+from schemas.model import timestamps
+from schemas.security.binding import Binding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from backbone.catalog.view import CatalogView
-    from schemas.access import Client
+    from schemas.model.access import Client, Realm
 
 _MICROS = 1_000_000
 
 
-def bindings_of(view: CatalogView) -> Callable[[str], Iterator[Binding]]:
-    """Return what finds to what a token for a client may be bound: a binding for each of its keys."""
+def bindings_of(view: CatalogView) -> Callable[[str, Realm], Iterator[Binding]]:
+    """Return a function that finds the bindings of a client id: one for each key of each client of the realm.
 
-    def found(client_id: str) -> Iterator[Binding]:
-        client = view.client(client_id)
-        if client is not None:
-            yield from (Binding.of(client, key) for key in view.api_keys(client_id))
+    A token names a client and a realm, but no workspace. The key that signed it says which of the clients it is.
+    """
+
+    def found(client_id: str, realm: Realm) -> Iterator[Binding]:
+        for client in view.clients_called(client_id):
+            if client.realm == realm:
+                yield from (Binding.of(client, key) for key in view.api_keys(client.workspace, client_id))
 
     return found
 
 
-def bound_client(view: CatalogView, client_id: str, binding: Binding | None, issued_at: float | None) -> Client | None:
+def bound_client(
+    view: CatalogView, client_id: str, binding: Binding | None, issued_at: float | None, *, workspace: str = ""
+) -> Client | None:
     """Return the client that a token is worth as much as; None if its origin is gone.
 
-    A token of an earlier release says nothing of its origin. It is good until a key of its client is revoked, or the
-    client is made again.
+    A token of an earlier release says nothing of its origin. When it was issued, ids were unique in the installation:
+    it is good for a client of that time, until a key of the client is revoked.
 
     Args:
         view: the catalog.
         client_id: whom the token names.
         binding: what the token says of its origin.
         issued_at: seconds since the epoch, of a token without a binding; None where it does not say.
+        workspace: where a token without a binding counts for a client that is younger than it could know.
     """
-    client = view.client(client_id)
-    if client is None:
-        return None
     if binding is not None:
-        key = view.api_key(binding.key)
-        if key is None or (key.client, key.created_at) != (client_id, binding.key_generation):
-            return None
-        return client if (client.workspace, client.created_at) == (binding.workspace, binding.generation) else None
-    if issued_at is None or client.tokens_from == 0:
+        return _of(view, client_id, binding)
+    client = view.unique_client(client_id) or view.client(workspace, client_id)
+    if client is None or issued_at is None or client.tokens_from == 0:
         return client
     return client if issued_at > client.tokens_from // _MICROS else None
+
+
+def refusing_tokens_of_before(client: Client) -> Client:
+    """Return the client as one that refuses the tokens without a binding that were issued until now."""
+    return msgspec.structs.replace(client, tokens_from=timestamps.now())
+
+
+def _of(view: CatalogView, client_id: str, binding: Binding) -> Client | None:
+    client, key = view.client(binding.workspace, client_id), view.api_key(binding.key)
+    if client is None or key is None:
+        return None
+    whose = (key.workspace, key.client, key.created_at)
+    stands = whose == (binding.workspace, client_id, binding.key_generation)
+    return client if stands and client.created_at == binding.generation else None

@@ -9,11 +9,11 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.catalog.view import size_of, size_of_schema
-from schemas.access import ApiKey, Client
-from schemas.errors import PayloadTooLarge, Problem, QuotaExceeded
-from schemas.event_type import EventType, Registration
-from schemas.family_record import FamilyRecord
-from schemas.subscription import Endpoint, EventFilter, Subscription
+from schemas.model.access import ApiKey, Client, client_key
+from schemas.model.endpoint import Endpoint, EventFilter, Subscription
+from schemas.model.errors import PayloadTooLarge, Problem, QuotaExceeded
+from schemas.model.event_type import EventType, Registration
+from schemas.model.family_record import FamilyRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from backbone.catalog.indexes import RegisteredSchema
     from backbone.catalog.view import CatalogView
     from backbone.kafka.records import Record
-    from schemas.resources import Resource
+    from schemas.model.resources import Resource
 
 RECORD_BYTES = 1_000_000
 """Of one record: less than any broker refuses by default."""
@@ -236,9 +236,9 @@ def _counted(view: CatalogView, put: Sequence[Resource], resource: Resource) -> 
         case Subscription():
             found = ("subscriptions", "subscriptions", resource.workspace, owner)
         case Registration():
-            found = ("event_types", "registrations_of", resource.client, _ALL)
+            found = ("event_types", "registrations_of", client_key(resource.workspace, resource.client), _ALL)
         case ApiKey():
-            found = ("keys", "api_keys", resource.client, _ALL)
+            found = ("keys", "api_keys", client_key(resource.workspace, resource.client), _ALL)
         case EventType():
             found = ("workspace_event_types", "event_types", resource.workspace, _ALL)
         case Client():

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from schemas.event_type import RegistrationKind
-from schemas.topics import event_topic
+from schemas.model import operational_event
+from schemas.model.event_type import RegistrationKind
+from schemas.model.topics import event_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backbone.catalog.view import CatalogView
-    from schemas.event_type import Registration
-    from schemas.subscription import EventFilter, Subscription, TypeSelection
+    from schemas.model.access import Client
+    from schemas.model.endpoint import EventFilter, Subscription, TypeSelection
+    from schemas.model.event_type import Registration
 
 ANY = "*"
 """In a filter's selection of event types."""
 
 
 def selected_topics(view: CatalogView, workspace: str, selection: TypeSelection) -> Iterator[str]:
-    """The topics of the event types that one selection of a filter stands for, of those that there are."""
+    """The topics of the event types that one selection of a filter stands for, of those that there are.
+
+    Operational events are selected by their namespace only: who subscribed to everything did not ask for them.
+    """
     if ANY not in (selection.namespace, selection.code):
         topic = event_topic(workspace, selection.namespace, selection.code)
         if view.event_type(topic) is not None:
             yield topic
         return
     for kind in view.event_types(workspace):
+        if kind.namespace == operational_event.NAMESPACE and selection.namespace == ANY:
+            continue
         if selection.namespace in (ANY, kind.namespace) and selection.code in (ANY, kind.code):
             yield kind.topic
 
@@ -52,16 +59,16 @@ def _may_come_from(view: CatalogView, event_filter: EventFilter, client: str) ->
     sources = event_filter.sources
     if not sources or client in sources:
         return True
-    return event_filter.version > 1 and any(view.client(source) is None for source in sources)
+    return event_filter.version > 1 and any(view.client(event_filter.workspace, source) is None for source in sources)
 
 
-def consumed_from(view: CatalogView, publisher: str, workspace: str) -> list[Registration]:
+def consumed_from(view: CatalogView, publisher: Client) -> list[Registration]:
     """What of a client's publications another endpoint receives now, the oldest first."""
     found: dict[str, Registration] = {}
-    for subscription in view.subscriptions(workspace):
-        if subscription.endpoint != publisher and is_live(view, subscription):
+    for subscription in view.subscriptions(publisher.workspace):
+        if subscription.endpoint != publisher.endpoint and is_live(view, subscription):
             for registration in _behind(view, subscription):
-                if registration.client == publisher:
+                if registration.client == publisher.id:
                     found[registration.key] = registration
     return sorted(found.values(), key=lambda each: each.created_at)
 

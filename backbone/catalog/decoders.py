@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from schemas.avro import unframe
-from schemas.codec import DecodedEvent, EventDecoder
-from schemas.errors import CorruptRecord
+from schemas.avro.codec import DecodedEvent, EventDecoder
+from schemas.avro.schema import unframe
+from schemas.model.errors import UnknownSchema
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +29,15 @@ class Decoders:
         """Decode a framed event.
 
         Raises:
-            CorruptRecord: it is not one, or its schema is not in the catalog.
+            UnknownSchema: its schema is not in the catalog, as far as it has been read.
+            CorruptRecord: it is no event.
         """
         return self._decoder(unframe(value)[0]).decode(value)
+
+    def knows(self, value: bytes) -> bool:
+        """Whether the schema of a framed event is in the catalog, as far as it has been read."""
+        schema_id = int.from_bytes(value[1:5], "big")
+        return schema_id in self._decoders or self._catalog.view.schema(schema_id) is not None
 
     def data_value(self, value: bytes, attributes: frozenset[str]) -> Any:
         """The ``data_value`` of a framed event; of a typed one no other attributes than these are looked at.
@@ -53,6 +59,6 @@ class Decoders:
         if decoder is None:
             schema = self._catalog.view.schema(schema_id)
             if schema is None:
-                raise CorruptRecord(f"schema {schema_id} is not registered")
+                raise UnknownSchema(f"schema {schema_id} is not registered")
             decoder = self._decoders[schema_id] = EventDecoder(schema.text)
         return decoder

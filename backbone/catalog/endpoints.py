@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import secrets as random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from backbone.catalog import authorizations
+from backbone.catalog import endpoint_credentials, signing_secrets
 from backbone.catalog.accounts import existing_workspace
-from backbone.catalog.eventhos import check_not_kept
+from backbone.catalog.resealing import resealed, sealed_resources
 from backbone.catalog.writer import Changes
-from schemas import timestamps
-from schemas.access import ApiKey
-from schemas.channels import TEMPLATE, ChannelTemplate
-from schemas.errors import IdempotencyMismatch, InvalidRequest, Misconfigured, NotFound, Problem
-from schemas.event_service import UNLINKED, is_socket, is_unlinked_at
-from schemas.ids import derived, new_id
-from schemas.subscription import Endpoint, EndpointType
-from schemas.topics import SHORTEST_DELAY
-from schemas.urls import is_absolute
+from schemas.model import timestamps
+from schemas.model.channels import TEMPLATE, ChannelTemplate
+from schemas.model.endpoint import LONGEST_DELAY, LONGEST_SCHEDULE, MOST_TRIES, Endpoint, EndpointType
+from schemas.model.errors import IdempotencyMismatch, InvalidRequest, Misconfigured, NotFound, Problem
+from schemas.model.ids import derived, new_id
+from schemas.model.topics import SHORTEST_DELAY
+from schemas.model.unlinked import UNLINKED, is_unlinked_at
+from schemas.model.urls import is_absolute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from backbone.catalog.secrets import SecretBox
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
-    from schemas.destinations import Destinations
-    from schemas.resources import Resource
-    from schemas.subscription import Authorization, EventFilter, Subscription
-
-SIGNING_SECRET_PREFIX = "whsec_"  # noqa: S105  # what Standard Webhooks puts in front of every secret
-_SIGNING_SECRET_BYTES = 24
-_SHORTEST_SIGNING_SECRET, _LONGEST_SIGNING_SECRET = 24, 64
-"""Bytes that Standard Webhooks allows."""
-_SIGNING_SECRETS_KEPT = 2
-"""A rotation signs with the new secret and the one before, so that receivers can change over in between."""
+    from schemas.model.endpoint import Authorization, EventFilter, Subscription
+    from schemas.model.resources import Resource
+    from schemas.security.destinations import Destinations
 
 
 class Resealed(NamedTuple):
@@ -74,7 +63,7 @@ class Endpoints:
         self._secrets = secrets
 
     async def create_endpoint(
-        self, endpoint: Endpoint, *, signing_secret: str | None = None, key: str | None = None
+        self, endpoint: Endpoint, *, signing_secret: str | None = None, key: tuple[str, str] | None = None
     ) -> tuple[Endpoint, str | None]:
         """A new endpoint, and its signing secret in plaintext: shown now and never again.
 
@@ -82,24 +71,25 @@ class Endpoints:
             endpoint: as it shall be, with plain headers, and plain secrets in its authorization; id, times and signing
                 secrets are set here.
             signing_secret: one that the receiver has already (``whsec_`` and base64); otherwise it is generated.
-            key: idempotency key of the client; a repeat gives the endpoint that the first call made, and no secret.
+            key: the client's ``unique_id`` and its idempotency key; a repeat gives the endpoint that the first call
+                made, and no secret.
 
         Raises:
             IdempotencyMismatch: the key made another endpoint.
             InvalidRequest: no name, a webhook without an absolute http(s) URL, or a secret that is not one.
             NotFound: there is no such workspace.
         """
-        plaintext = new_signing_secret() if signing_secret is None else signing_secret
+        plaintext = signing_secrets.new_secret() if signing_secret is None else signing_secret
         destinations, authorization = self._writer.destinations, []
         if endpoint.authorization is not None:
-            authorization = authorizations.problems(endpoint.authorization, destinations)
-        hidden = authorizations.unknown_headers(endpoint.headers, None)
-        wrong = [*_problems(endpoint), *_url_problems(endpoint, destinations), *_schedule_problems(endpoint)]
-        _check([*wrong, *authorization, *hidden, *_secret_problems(plaintext)])
+            authorization = endpoint_credentials.problems(endpoint.authorization, destinations)
+        hidden = endpoint_credentials.unknown_headers(endpoint.headers, None)
+        wrong = [*endpoint_problems(endpoint), *url_problems(endpoint, destinations), *schedule_problems(endpoint)]
+        _check([*wrong, *authorization, *hidden, *signing_secrets.problems(plaintext)])
         now = timestamps.now()
         new = msgspec.structs.replace(
-            authorizations.sealed_headers(endpoint, self._secrets),
-            id=new_id() if key is None else derived("endpoint", endpoint.workspace, endpoint.client or "", key),
+            endpoint_credentials.sealed_headers(endpoint, self._secrets),
+            id=new_id() if key is None else derived("endpoint", endpoint.workspace, *key),
             signing_secrets=(self._secrets.seal(plaintext),),
             authorization=self._sealed(endpoint.authorization),
             created_at=now,
@@ -111,10 +101,12 @@ class Endpoints:
             found = view.endpoint(new.id)
             if found is None:
                 return Changes(put=[new], result=(new, plaintext))
+            if signing_secret is not None and found.updated_at == found.created_at:
+                signing_secrets.check_repeat(found, signing_secret, self._secrets)
             # Sealing gives another text each time: credentials are compared as they were given.
             check_repeat(
                 msgspec.structs.replace(
-                    authorizations.with_plain_headers(found, self._secrets),
+                    endpoint_credentials.with_plain_headers(found, self._secrets),
                     authorization=self._opened(found.authorization),
                 ),
                 msgspec.structs.replace(
@@ -141,62 +133,87 @@ class Endpoints:
                 that stays as it is); not the id, the signing secrets or the times.
 
         Raises:
-            Conflict: it is an action of eventhos.
+            Conflict: it belongs to an API family, whose own API changes it.
             InvalidRequest: as for a new one; or credentials would go to another server than they were given for.
             NotFound: there is no such endpoint in the workspace.
         """
         plain: Authorization | None = changed.get("authorization")
         if plain is not None:
-            _check(authorizations.problems(plain, self._writer.destinations))
+            _check(endpoint_credentials.problems(plain, self._writer.destinations))
             changed["authorization"] = self._sealed(plain)
         headers: dict[str, str] | None = changed.pop("headers", None)
 
         def change(found: Endpoint) -> Endpoint:
             wanted = msgspec.structs.replace(found, **changed)
             if headers is not None:
-                _check(authorizations.unknown_headers(headers, found))
-                wanted = authorizations.with_headers(wanted, headers, self._secrets)
-            _check(_problems(wanted))
+                _check(endpoint_credentials.unknown_headers(headers, found))
+                wanted = endpoint_credentials.with_headers(wanted, headers, self._secrets)
+                _check(endpoint_credentials.large_headers(found, wanted, self._secrets))
+            _check(endpoint_problems(wanted))
             # One of before this was forbidden can still be changed, disabled above all.
             if (wanted.type, wanted.url) != (found.type, found.url):
-                _check(_url_problems(wanted, self._writer.destinations))
+                _check(url_problems(wanted, self._writer.destinations))
             if wanted.retry_schedule != found.retry_schedule:
-                _check(_schedule_problems(wanted))
-            _check(authorizations.sent_elsewhere(found, wanted))
+                _check(schedule_problems(wanted))
+            _check(endpoint_credentials.sent_elsewhere(found, wanted))
             return wanted
 
         return await self._change(workspace, endpoint_id, change, enabling=changed.get("enabled") is True)
 
-    async def enable_endpoint(self, workspace: str, endpoint_id: str, *, enabled: bool = True) -> Endpoint:
-        """Enable or disable an endpoint; an enabled one gets events from now on, not those it missed.
+    async def rotate_secret(
+        self,
+        workspace: str,
+        endpoint_id: str,
+        *,
+        signing_secret: str | None = None,
+        overlap: int = signing_secrets.OVERLAP,
+    ) -> tuple[Endpoint, str]:
+        """A new signing secret in plaintext; those of before sign along until the overlap ends.
+
+        Args:
+            workspace: that the endpoint belongs to.
+            endpoint_id: its id.
+            signing_secret: one that the receiver has already; otherwise it is generated.
+            overlap: seconds.
 
         Raises:
-            Conflict: it is an action of eventhos.
+            Conflict: it belongs to an API family, whose own API changes it, or too many old secrets still sign.
+            InvalidRequest: the secret is none, or the endpoint has it already.
             NotFound: there is no such endpoint in the workspace.
         """
-        return await self._change(
-            workspace,
-            endpoint_id,
-            lambda found: msgspec.structs.replace(found, enabled=enabled),
-            enabling=enabled,
-        )
-
-    async def rotate_secret(self, workspace: str, endpoint_id: str) -> tuple[Endpoint, str]:
-        """A new signing secret in plaintext; the one before signs along until the next rotation.
-
-        Raises:
-            Conflict: it is an action of eventhos.
-            NotFound: there is no such endpoint in the workspace.
-        """
-        plaintext = new_signing_secret()
-        sealed = self._secrets.seal(plaintext)
+        plaintext = signing_secrets.new_secret() if signing_secret is None else signing_secret
+        _check(signing_secrets.problems(plaintext))
 
         def rotated(found: Endpoint) -> Endpoint:
-            return msgspec.structs.replace(
-                found, signing_secrets=(sealed, *found.signing_secrets)[:_SIGNING_SECRETS_KEPT]
-            )
+            return signing_secrets.rotated(found, plaintext, overlap, self._secrets)
 
         return await self._change(workspace, endpoint_id, rotated), plaintext
+
+    async def hold(self, workspace: str, endpoint_id: str, now: int) -> Endpoint:
+        """Pause an endpoint for its owner; one that is paused stays as it is. ``now`` in microseconds since the epoch.
+
+        Raises:
+            Conflict: it belongs to an API family, whose own API changes it.
+            NotFound: there is no such endpoint in the workspace.
+        """
+
+        def held(found: Endpoint) -> Endpoint:
+            return found if found.held_since is not None else msgspec.structs.replace(found, held_since=now)
+
+        return await self._change(workspace, endpoint_id, held)
+
+    async def release(self, workspace: str, endpoint_id: str, since: int) -> Endpoint:
+        """End the pause that began then; a later one stays.
+
+        Raises:
+            Conflict: it belongs to an API family, whose own API changes it.
+            NotFound: there is no such endpoint in the workspace.
+        """
+
+        def released(found: Endpoint) -> Endpoint:
+            return msgspec.structs.replace(found, held_since=None) if found.held_since == since else found
+
+        return await self._change(workspace, endpoint_id, released)
 
     async def reseal(self) -> Resealed:
         """Seal every secret of the catalog with the first secret key.
@@ -207,33 +224,30 @@ class Endpoints:
         def decide(view: CatalogView) -> Changes[Resealed]:
             changed: list[Resource] = []
             lost: list[str] = []
-            for workspace in view.workspaces():
-                found: list[Endpoint | ApiKey] = [*view.endpoints(workspace.name)]
-                found += [key for client in view.clients(workspace.name) for key in view.api_keys(client.id)]
-                for each in found:
-                    try:
-                        fresh = self._resealed(each)
-                    except Misconfigured:
-                        lost.append(each.key)
-                    else:
-                        changed += [fresh] if fresh != each else []
+            for each in sealed_resources(view):
+                try:
+                    fresh = resealed(each, self._secrets)
+                except Misconfigured:
+                    lost.append(each.key)
+                else:
+                    changed += [fresh] if fresh != each else []
             return Changes(put=changed, result=Resealed(len(changed), tuple(lost)))
 
         return await self._writer.write(decide)
 
     async def delete_endpoint(self, workspace: str, endpoint_id: str) -> None:
-        """Delete an endpoint and its subscriptions.
+        """Delete an endpoint, its subscriptions and its projections.
 
         Raises:
-            Conflict: it is an action of eventhos.
+            Conflict: it belongs to an API family, whose own API changes it.
             NotFound: there is no such endpoint in the workspace.
         """
 
         def decide(view: CatalogView) -> Changes[None]:
             found = existing_endpoint(view, workspace, endpoint_id)
-            check_not_kept(view, found)
-            links = view.subscriptions_of(endpoint_id)
-            return Changes(delete=[found.key, *(each.key for each in links)], result=None)
+            self._writer.extension.guard(view, found)
+            gone: list[Resource] = [found, *view.subscriptions_of(endpoint_id), *view.projections_of(endpoint_id)]
+            return Changes(delete=[each.key for each in gone], result=None)
 
         await self._writer.write(decide)
 
@@ -247,7 +261,7 @@ class Endpoints:
     ) -> Endpoint:
         def decide(view: CatalogView) -> Changes[Endpoint]:
             found = existing_endpoint(view, workspace, endpoint_id)
-            check_not_kept(view, found)
+            self._writer.extension.guard(view, found)
             changed = change(found)
             if changed == found and not enabling:
                 return Changes(result=found)
@@ -261,26 +275,11 @@ class Endpoints:
 
         return await self._writer.write(decide)
 
-    def _resealed(self, each: Endpoint | ApiKey) -> Endpoint | ApiKey:
-        if isinstance(each, ApiKey):
-            return (
-                each
-                if each.sealed is None
-                else msgspec.structs.replace(each, sealed=self._secrets.resealed(each.sealed))
-            )
-        found = each.authorization
-        return msgspec.structs.replace(
-            authorizations.resealed_headers(each, self._secrets),
-            signing_secrets=tuple(self._secrets.resealed(token) for token in each.signing_secrets),
-            authorization=found and authorizations.resealed(found, self._secrets),
-            request=each.request and authorizations.resealed_template(each.request, self._secrets),
-        )
-
     def _sealed(self, plain: Authorization | None) -> Authorization | None:
-        return plain and authorizations.sealed(plain, self._secrets)
+        return plain and endpoint_credentials.sealed(plain, self._secrets)
 
     def _opened(self, stored: Authorization | None) -> Authorization | None:
-        return stored and authorizations.opened(stored, self._secrets)
+        return stored and endpoint_credentials.opened(stored, self._secrets)
 
 
 def existing_endpoint(view: CatalogView, workspace: str, endpoint_id: str) -> Endpoint:
@@ -296,33 +295,13 @@ def linked_anew(subscription: Subscription) -> Subscription:
     return msgspec.structs.replace(subscription, linked_at=None, updated_at=timestamps.now())
 
 
-def left_alone(view: CatalogView, links: Sequence[Subscription]) -> list[Resource]:
-    """The event service's socket endpoints that have no event filter once these links are gone, from when on it is so.
-
-    From then on they get all events, but none of before that the filter kept from them.
-    """
-    gone = {each.id for each in links}
-    alone: list[Resource] = []
-    for endpoint_id in dict.fromkeys(each.endpoint for each in links):
-        endpoint = view.endpoint(endpoint_id)
-        if endpoint is None or not is_socket(endpoint):
-            continue
-        if all(each.id in gone for each in view.subscriptions_of(endpoint_id)):
-            alone.append(msgspec.structs.replace(endpoint, options=endpoint.options | {UNLINKED: ""}))
-    return alone
-
-
-def new_signing_secret() -> str:
-    """A signing secret as Standard Webhooks spells it: ``whsec_`` and base64."""
-    return SIGNING_SECRET_PREFIX + base64.b64encode(random.token_bytes(_SIGNING_SECRET_BYTES)).decode()
-
-
 def _check(problems: list[Problem]) -> None:
     if problems:
         raise InvalidRequest("The endpoint cannot be used.", problems)
 
 
-def _problems(endpoint: Endpoint) -> list[Problem]:
+def endpoint_problems(endpoint: Endpoint) -> list[Problem]:
+    """Return what is wrong with an endpoint, but for its URL and its schedule."""
     problems = []
     if not endpoint.name.strip():
         problems.append(Problem(path="$.name", message="must not be empty"))
@@ -330,6 +309,8 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
         problems.append(Problem(path="$.timeout", message="must be more than 0 seconds"))
     if endpoint.max_in_flight < 1:
         problems.append(Problem(path="$.max_in_flight", message="must be at least 1"))
+    if (limit := endpoint.rate_limit) is not None and (limit.per_second <= 0 or limit.burst < 1):
+        problems.append(Problem(path="$.rate_limit", message="must allow a request at some time"))
     if not is_unlinked_at(endpoint.options.get(UNLINKED, "")):
         problems.append(Problem(path=f"$.options.{UNLINKED}", message="must be microseconds since 1970"))
     if endpoint.type is EndpointType.WEB_SOCKET and TEMPLATE in endpoint.options:
@@ -340,32 +321,28 @@ def _problems(endpoint: Endpoint) -> list[Problem]:
     return problems
 
 
-def _schedule_problems(endpoint: Endpoint) -> list[Problem]:
-    message = f"must be at least {SHORTEST_DELAY} seconds, the shortest delay that there is"
-    return [
+def schedule_problems(endpoint: Endpoint) -> list[Problem]:
+    """Return what is wrong with an endpoint's retry schedule."""
+    schedule = endpoint.retry_schedule or ()
+    if len(schedule) >= MOST_TRIES:
+        message = f"has at most {MOST_TRIES - 1} delays: the first of {MOST_TRIES} tries needs none"
+        return [Problem(path="$.retry_schedule", message=message)]
+    message = f"must be {SHORTEST_DELAY} seconds, the shortest delay that there is, to {LONGEST_DELAY}"
+    found = [
         Problem(path=f"$.retry_schedule[{at}]", message=message)
-        for at, wait in enumerate(endpoint.retry_schedule or ())
-        if not wait >= SHORTEST_DELAY
+        for at, wait in enumerate(schedule)
+        if not SHORTEST_DELAY <= wait <= LONGEST_DELAY
     ]
+    if not found and sum(schedule) > LONGEST_SCHEDULE:
+        message = f"must be {LONGEST_SCHEDULE} seconds at most, all delays together: a delivery is kept no longer"
+        found.append(Problem(path="$.retry_schedule", message=message))
+    return found
 
 
-def _url_problems(endpoint: Endpoint, destinations: Destinations) -> list[Problem]:
+def url_problems(endpoint: Endpoint, destinations: Destinations) -> list[Problem]:
+    """Return what is wrong with the URL of a webhook."""
     if endpoint.type is not EndpointType.WEB_HOOK:
         return []
     if not is_absolute(endpoint.url):
         return [Problem(path="$.url", message="a webhook needs an absolute http or https URL")]
-    return authorizations.url_problems(endpoint.url, destinations, "$.url")
-
-
-def _secret_problems(signing_secret: str) -> list[Problem]:
-    prefix, separator, encoded = signing_secret.partition(SIGNING_SECRET_PREFIX)
-    try:
-        length = len(base64.b64decode(encoded, validate=True)) if separator and not prefix else None
-    except binascii.Error:
-        length = None
-    if length is None:
-        return [Problem(path="$.signing_secret", message="must be whsec_ followed by base64")]
-    if not _SHORTEST_SIGNING_SECRET <= length <= _LONGEST_SIGNING_SECRET:
-        message = f"must be {_SHORTEST_SIGNING_SECRET} to {_LONGEST_SIGNING_SECRET} bytes"
-        return [Problem(path="$.signing_secret", message=message)]
-    return []
+    return endpoint_credentials.url_problems(endpoint.url, destinations, "$.url")

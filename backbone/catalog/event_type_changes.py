@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from backbone.catalog.evolution import check_settings, evolved
+from backbone.catalog.type_changes import check_settings, evolved
 from backbone.catalog.writer import Changes
-from schemas import timestamps
-from schemas.access import Realm
-from schemas.errors import Conflict
-from schemas.event_type import EventType, Registration
+from schemas.model import timestamps
+from schemas.model.access import HEADRACE
+from schemas.model.errors import Conflict
+from schemas.model.event_type import EventType, Registration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from backbone.catalog.view import CatalogView
-    from schemas.event_type import Attribute
-    from schemas.resources import Resource
+    from schemas.model.event_type import Attribute
+    from schemas.model.resources import Resource
 
 Registered = tuple[EventType, Registration | None]
 
@@ -48,8 +48,8 @@ def following(view: CatalogView, before: EventType, attributes: Sequence[Attribu
     changed, kept = [], []
     for each in view.registrations_for(before.topic):
         names = {attribute.name for attribute in each.attributes}
-        client = view.client(each.client)
-        if names == whole and client is not None and client.realm is Realm.HEADRACE:
+        client = view.client(each.workspace, each.client)
+        if names == whole and client is not None and client.realm == HEADRACE:
             changed.append(msgspec.structs.replace(each, attributes=tuple(attributes), updated_at=timestamps.now()))
         elif names - wanted:
             kept.append(f"{', '.join(sorted(names - wanted))} in {each.registration.value} of client {each.client}")

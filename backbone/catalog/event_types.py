@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from backbone.catalog.accounts import existing_workspace
+from backbone.catalog.event_topics import EventTopics
 from backbone.catalog.event_type_changes import Registered, changes_of, following, with_also
-from backbone.catalog.eventhos import check_not_kept
-from backbone.catalog.evolution import evolved, existing_event_type
+from backbone.catalog.type_changes import check_partitions, evolved, existing_event_type
 from backbone.catalog.writer import Changes
-from backbone.kafka.topology import event_topic_spec
-from schemas import timestamps, topics
-from schemas.attributes import canonical
-from schemas.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Problem
-from schemas.event_type import Compatibility, EventType, LedgerPolicy, Registration, RegistrationKind
+from schemas.avro.attributes import canonical
+from schemas.model import timestamps, topics
+from schemas.model.errors import AlreadyExists, Conflict, InvalidRequest, NotFound, Problem
+from schemas.model.event_type import Compatibility, EventType, LedgerPolicy, Registration, RegistrationKind
+from schemas.model.operational_event import check_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
     from backbone.kafka.admin import Admin
-    from schemas.access import Client
-    from schemas.event_type import Attribute
-    from schemas.resources import Resource
+    from schemas.model.access import Client
+    from schemas.model.event_type import Attribute
+    from schemas.model.resources import Resource
+
+_DEFAULT_PARTITIONS = 4
+"""Of a new event type for which nobody said how many."""
 
 
 class EventTypes:
@@ -40,14 +43,15 @@ class EventTypes:
         catalog: this process's reader.
         writer: this process's writer.
         admin: creates the topics.
-        default_partitions: of a new event type for which nobody said how many.
+
+    Attributes:
+        event_topics: the types' topics.
     """
 
-    def __init__(self, catalog: Catalog, writer: CatalogWriter, admin: Admin, *, default_partitions: int = 4) -> None:
+    def __init__(self, catalog: Catalog, writer: CatalogWriter, admin: Admin) -> None:
         self._catalog = catalog
         self._writer = writer
-        self._admin = admin
-        self._default_partitions = default_partitions
+        self.event_topics = EventTopics(admin)
 
     async def register(
         self,
@@ -68,6 +72,7 @@ class EventTypes:
         ledger: LedgerPolicy | None = None,
         compacted: bool | None = None,
         beside: Callable[[CatalogView], Sequence[Resource]] | None = None,
+        operational: bool = False,
     ) -> Registered:
         """Register a client for an event type, which comes into being with its first registration.
 
@@ -91,6 +96,7 @@ class EventTypes:
             ledger: what the ledger keeps of it.
             compacted: the topic keeps each key's last event.
             beside: what else is put in the same transaction, decided under the writer lock.
+            operational: it is a type of the gateway's own events; nobody else registers in their namespace.
 
         Returns:
             The event type as it is now, and the client's registration.
@@ -99,10 +105,14 @@ class EventTypes:
             InvalidRequest: a name, an attribute or a setting is not one.
             NotFound: there is no such workspace.
             AlreadyExists: the type or the client's registration exists and differs.
+            PermissionDenied: the namespace is the gateway's, or an API family reserves the event type for another
+                client.
             Conflict: an attribute has another type in another registration, or settings contradict each other.
             IncompatibleSchema: the new schema breaks the type's compatibility level.
         """
-        _check_names(namespace, code)
+        check_names(namespace, code)
+        if not operational:
+            check_namespace(namespace)
         topic = topics.event_topic(workspace, namespace, code)
         asked = {
             "open": open,
@@ -129,7 +139,7 @@ class EventTypes:
                 code=code,
                 name=name,
                 description=description,
-                **({"effective_partitions": self._default_partitions} | asked),  # type: ignore[arg-type]  # one of each kind
+                **({"effective_partitions": _DEFAULT_PARTITIONS} | asked),  # type: ignore[arg-type]  # one of each kind
                 schema_id=0,
                 created_at=now,
                 updated_at=now,
@@ -154,11 +164,8 @@ class EventTypes:
                 created_at=now,
                 updated_at=now,
             )
-            registered = view.registration(client.id, topic, kind)
-            if registered is not None:
-                _check_same(registered, wanted, attributes_said=listed is not None)
-                wanted = registered
-            return changes_of(view, found, event_type, wanted)
+            registered = self._registered(view, wanted, attributes_said=listed is not None)
+            return changes_of(view, found, event_type, registered)
 
         # Refused before a topic is created for it, and a repeat is answered without taking the writer lock.
         whole = with_also(decide, beside)
@@ -167,7 +174,7 @@ class EventTypes:
         if not planned.put:
             return planned.result
         if self._catalog.view.event_type(topic) is None:
-            await self._have_topic_of_new(planned.result[0])
+            await self.event_topics.have_of_new(planned.result[0])
         return await self._writer.write(whole)
 
     async def update(
@@ -192,10 +199,13 @@ class EventTypes:
         Raises:
             InvalidRequest: an attribute or a setting is not one.
             NotFound: there is no such event type.
+            PermissionDenied: attributes of an operational event.
             Conflict: fewer partitions, attributes for an open type, one that a registration has with another type, or
                 one left out that a registration lists.
             IncompatibleSchema: the new schema breaks the compatibility level.
         """
+        if attributes is not None:
+            check_namespace(namespace)
         topic = topics.event_topic(workspace, namespace, code)
         asked: dict[str, object] = {
             "declared": None if attributes is None else self._listed(topic, attributes),
@@ -209,8 +219,8 @@ class EventTypes:
 
         def decide(view: CatalogView) -> Changes[Registered]:
             found = existing_event_type(view, topic)
-            if partitions is not None and partitions < found.effective_partitions:
-                raise Conflict(f"event type {namespace}/{code} has {found.effective_partitions} partitions already")
+            if partitions is not None:
+                check_partitions(view, found, partitions)
             if found.open and attributes:
                 raise Conflict(f"event type {namespace}/{code} is open: it has no attributes")
             event_type = msgspec.structs.replace(found, **asked)
@@ -222,7 +232,7 @@ class EventTypes:
 
         if partitions is not None:
             await self._catalog.caught_up()
-            await self._have_topic(decide(self._catalog.view).result[0])
+            await self.event_topics.have(decide(self._catalog.view).result[0])
         event_type, _ = await self._writer.write(decide)
         return event_type
 
@@ -292,14 +302,14 @@ class EventTypes:
 
         Raises:
             NotFound: the client has no such registration.
-            Conflict: an attribute that only it listed is the partition key; or an event of eventhos needs it.
+            Conflict: an attribute that only it listed is the partition key; or it belongs to an API family.
             IncompatibleSchema: without its attributes the schema breaks the compatibility level.
         """
         topic = topics.event_topic(workspace, namespace, code)
 
         def decide(view: CatalogView) -> Changes[None]:
             gone = _existing_registration(view, client_id, topic, kind)
-            check_not_kept(view, gone)
+            self._writer.extension.guard(view, gone)
             found = existing_event_type(view, topic)
             others = [each for each in view.registrations_for(topic) if each.key != gone.key]
             event_type, schemas = evolved(view, found, others)
@@ -312,16 +322,16 @@ class EventTypes:
         """Delete an event type and its registrations. Its topic stays with its events, and so do its schemas.
 
         Raises:
-            Conflict: it is that of an event of eventhos.
+            Conflict: it belongs to an API family, whose own API changes it.
             NotFound: there is no such event type.
         """
         topic = topics.event_topic(workspace, namespace, code)
 
         def decide(view: CatalogView) -> Changes[None]:
             found = existing_event_type(view, topic)
-            check_not_kept(view, found)
-            gone: list[Resource] = [found, *view.registrations_for(topic)]
-            return Changes(delete=[each.key for each in gone], result=None)
+            self._writer.extension.guard(view, found)
+            gone: list[Resource | None] = [found, *view.registrations_for(topic), view.growth(topic)]
+            return Changes(delete=[each.key for each in gone if each is not None], result=None)
 
         await self._writer.write(decide)
 
@@ -332,29 +342,23 @@ class EventTypes:
             self._writer.bounds.check_attributes(len(attributes), 0 if found is None else len(found.attributes))
         return canonical(attributes)
 
-    async def _have_topic(self, event_type: EventType) -> bool:
-        """See that the topic exists with at least as many partitions as the type is to use; whether it did before."""
-        partitions = event_type.effective_partitions
-        retention = self._admin.settings.event_retention
-        existed = await self._admin.ensure_topics([event_topic_spec(event_type, partitions, retention)])
-        if await self._admin.partition_count(event_type.topic) < partitions:
-            await self._admin.grow(event_type.topic, partitions)
-        return event_type.topic in existed
+    def _registered(self, view: CatalogView, wanted: Registration, *, attributes_said: bool) -> Registration:
+        """The registration that there is, or the one that is wanted.
 
-    async def _have_topic_of_new(self, event_type: EventType) -> None:
-        """``_have_topic`` for a new type, whose topic may be left from a deleted one of the same name."""
-        if not await self._have_topic(event_type):
-            return
-        compacted = await self._admin.is_compacted(event_type.topic)
-        if compacted != event_type.compacted:
-            kept = "compacted" if compacted else "not compacted"
-            raise Conflict(
-                f"the topic of an earlier event type {event_type.namespace}/{event_type.code} is still there, and is "
-                f"{kept}: register this one alike, or delete the topic {event_type.topic} in Kafka first"
-            )
+        Raises:
+            AlreadyExists: there is one that says something else.
+            PermissionDenied: its client may not publish the type.
+        """
+        found = view.registration(wanted.client, wanted.topic, wanted.registration)
+        if found is None:
+            self._writer.extension.guard_registration(view, wanted)
+            return wanted
+        _check_same(found, wanted, attributes_said=attributes_said)
+        return found
 
 
-def _check_names(namespace: str, code: str) -> None:
+def check_names(namespace: str, code: str) -> None:
+    """Refuse a namespace or a code that cannot be one."""
     problems = [
         Problem(path=path, message="must be 1 to 255 printable characters other than *")
         for path, text in (("$.namespace", namespace), ("$.code", code))

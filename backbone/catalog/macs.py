@@ -15,7 +15,7 @@ import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from schemas.errors import Misconfigured
+from schemas.model.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from schemas.reading import ReadScope
+from schemas.security.reading import ReadScope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from backbone.catalog.view import CatalogView
-    from schemas.access import ApiKey, Client
-    from schemas.event_type import EventType, Registration
-    from schemas.resources import Resource
-    from schemas.subscription import Endpoint, EventFilter, Subscription
+    from schemas.model.access import ApiKey, Client
+    from schemas.model.endpoint import Endpoint, EventFilter, Subscription
+    from schemas.model.event_type import EventType, Registration
+    from schemas.model.growth import Growth
+    from schemas.model.resources import Resource
 
 R = TypeVar("R", bound="Resource")
 
@@ -46,11 +47,11 @@ class ReadableCatalog:
 
     def client(self, client_id: str) -> Client | None:
         """One client."""
-        return self._one(self._view.client(client_id))
+        return self._one(self._view.client(self.scope.workspace, client_id))
 
     def api_keys(self, client_id: str) -> list[ApiKey]:
         """The API keys of a client."""
-        return self._covered(self._view.api_keys(client_id))
+        return self._covered(self._view.api_keys(self.scope.workspace, client_id))
 
     def event_types(self) -> list[EventType]:
         """The event types."""
@@ -59,6 +60,10 @@ class ReadableCatalog:
     def event_type(self, topic: str) -> EventType | None:
         """One event type, by its topic."""
         return self._one(self._view.event_type(topic))
+
+    def growth(self, topic: str) -> Growth | None:
+        """The growth of an event type's topic that is under way, or the last one."""
+        return self._one(self._view.growth(topic))
 
     def registrations(self) -> list[Registration]:
         """The registrations of the event types."""
@@ -70,8 +75,8 @@ class ReadableCatalog:
         return self._covered(self._view.endpoints(self.scope.workspace))
 
     def endpoint(self, endpoint_id: str) -> Endpoint | None:
-        """One endpoint."""
-        return self._one(self._view.endpoint(endpoint_id))
+        """One endpoint, by its id or by that of the Exchange client that it is."""
+        return self._one(self._view.endpoint_called(self.scope.workspace, endpoint_id))
 
     def event_filters(self) -> list[EventFilter]:
         """The event filters."""

@@ -12,15 +12,15 @@ from backbone.catalog.authenticity import MARKER_KEY, Authenticity
 from backbone.catalog.macs import MacKeys
 from backbone.catalog.view import CatalogView
 from backbone.kafka.tail import TopicTail
-from schemas import topics
-from schemas.errors import Forged
+from schemas.model import topics
+from schemas.model.errors import Forged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from backbone.kafka.records import Message
+    from backbone.kafka.records import ConsumedRecord
     from backbone.kafka.settings import KafkaSettings
-    from schemas.errors import CorruptRecord
+    from schemas.model.errors import CorruptRecord
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _SHOWN = 300
 class Poison(NamedTuple):
     """A record of the catalog that cannot be read or does not count, and why."""
 
-    message: Message
+    message: ConsumedRecord
     reason: str
     forged: bool
 
@@ -62,7 +62,7 @@ class Catalog:
         secret_keys: Sequence[str],
         *,
         on_forged: Callable[[], None] | None = None,
-        set_aside: Callable[[Message, str], None] | None = None,
+        set_aside: Callable[[ConsumedRecord, str], None] | None = None,
         on_stall: Callable[[], None] | None = None,
     ) -> None:
         self.view = CatalogView()
@@ -136,7 +136,7 @@ class Catalog:
                     return False
         return True
 
-    def _apply(self, message: Message) -> None:
+    def _apply(self, message: ConsumedRecord) -> None:
         is_catalog = message.topic() == topics.CATALOG
         if is_catalog:
             self.authenticity.judge(message)
@@ -161,7 +161,7 @@ class Catalog:
                 self.authenticity.unsigned.pop(key)
                 self.view.remove(key)
 
-    def _remember(self, message: Message, error: CorruptRecord) -> None:
+    def _remember(self, message: ConsumedRecord, error: CorruptRecord) -> None:
         if isinstance(error, Forged):
             self._refuse(message, error)
             return
@@ -174,7 +174,7 @@ class Catalog:
         if self._on_poison is not None:
             self._on_poison()
 
-    def _refuse(self, message: Message, error: Forged) -> None:
+    def _refuse(self, message: ConsumedRecord, error: Forged) -> None:
         """Keep the last good state, and have a writer put it back into the log, where compaction would lose it."""
         place = _place(message)
         known = self.view.get(place[1].decode(errors="replace")) is not None
@@ -191,7 +191,7 @@ class Catalog:
         if self._on_poison is not None:
             self._on_poison()
 
-    def _alert(self, message: Message, reason: str) -> None:
+    def _alert(self, message: ConsumedRecord, reason: str) -> None:
         if self._on_forged is not None:
             self._on_forged()
         extra = {"record": f"{message.topic()} {(message.key() or b'')[:_SHOWN]!r}", "offset": message.offset()}
@@ -208,5 +208,5 @@ class Catalog:
                 self._alert(poison.message, poison.reason)
 
 
-def _place(message: Message) -> tuple[str, bytes]:
-    return str(message.topic()), message.key() or b""
+def _place(message: ConsumedRecord) -> tuple[str, bytes]:
+    return message.topic(), message.key() or b""

@@ -1,32 +1,33 @@
-"""Which realtime channels a client may let others into, and whether a token that it had issued still stands."""
+"""Decides which realtime channels a client may grant to others, and whether an issued token is still valid."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from backbone.catalog.bindings import bound_client
-from backbone.catalog.envoy import is_provisioned, is_public, public_namespaces_of
-from schemas.access import Client, Realm, Role
-from schemas.channels import endpoint_of
-from schemas.errors import PermissionDenied
-from schemas.organisation import Grants, ScopeEndings
-from schemas.permissions import Operation, owner_for
-from schemas.subscription import Endpoint, EndpointType
+from schemas.model.access import Client, Role
+from schemas.model.channels import endpoint_of
+from schemas.model.endpoint import Endpoint, EndpointType
+from schemas.model.errors import PermissionDenied
+from schemas.security.permissions import Operation, owner_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from backbone.catalog.view import CatalogView
     from backbone.realtime_tokens import ConnectionClaims, SubscriptionClaims
-    from schemas.binding import Binding
+    from schemas.model.access import Realm
+    from schemas.security.binding import Binding
 
 
-class Ground(NamedTuple):
-    """Why somebody was let in, or into a channel: good for as long as the catalog stands by it.
+class Grant(NamedTuple):
+    """The reason why a client may connect, or join a channel; valid while the catalog agrees.
 
     Attributes:
-        workspace: whose channels they are.
-        issuer: id of the client that had the token issued, if any.
+        workspace: of the channels.
+        issuer: id of the client that requested the token, if any.
         binding, issued_at: of the token (``backbone.realtime_tokens``).
-        public: the channel, where it took no token.
+        public: the channel, if it is public and needed no token.
     """
 
     workspace: str
@@ -36,50 +37,98 @@ class Ground(NamedTuple):
     public: str | None = None
 
     @classmethod
-    def of(cls, claims: ConnectionClaims | SubscriptionClaims) -> Ground:
-        """That of a token."""
+    def of(cls, claims: ConnectionClaims | SubscriptionClaims) -> Grant:
+        """The grant of a token."""
         return cls(claims.workspace, claims.issuer, claims.binding, claims.issued_at)
 
 
-def stands(view: CatalogView, ground: Ground) -> bool:
-    """Whether the catalog stands by what somebody was let in on.
+class RealmChannels(Protocol):
+    """The rules for the channels of one realm's clients, if they differ from those of Headrace's own API."""
 
-    What a client has issued is worth no more than that client and the key that it used; tokens of Envoy users, only
-    while their organisation is provisioned. Tokens that no client of ours has issued stand.
+    realm: Realm
+
+    def is_member(self, view: CatalogView, issuer: Client, workspace: str) -> bool:
+        """Whether tokens that the client requested are valid in a workspace."""
+
+    def check(self, view: CatalogView, issuer: Client, workspace: str, channel: str) -> None:
+        """Check that the client, and clients with tokens from it, may join a channel of a workspace.
+
+        Raises:
+            PermissionDenied: the client may not join it.
+        """
+
+    def may_be_public(self, workspace: str, channel: str) -> bool:
+        """Whether a public channel of the workspace can have this name."""
+
+    def is_public(self, view: CatalogView, workspace: str, channel: str) -> bool:
+        """Whether every connected client of a workspace may join a channel."""
+
+
+class RealtimeRights:
+    """Decides from the catalog which grants are valid.
+
+    Args:
+        realms: realms with channels of their own; all others have the channels of Headrace's own API.
     """
-    if ground.public is not None:
-        return is_public(view, ground.workspace, ground.public)
-    return ground.issuer is None or _issuer(view, ground) is not None
 
+    def __init__(self, realms: Iterable[RealmChannels]) -> None:
+        self._realms = {each.realm: each for each in realms}
 
-def covers(view: CatalogView, ground: Ground, channel: str, endings: ScopeEndings) -> bool:
-    """Whether the issuer of a token may still let others into a channel.
+    def has_own_channels(self, client: Client) -> bool:
+        """Whether the client's realm has its own channels and rules."""
+        return client.realm in self._realms
 
-    A role or a scope that it lost, and an endpoint that is gone, end what was got with it. A token of an earlier
-    release, or of another issuer, is good for its channels while it stands.
-    """
-    if ground.binding is None:
-        return stands(view, ground)
-    issuer = _issuer(view, ground)
-    if issuer is None:
-        return False
-    try:
-        if issuer.realm is Realm.ENVOY:
-            Grants.of(issuer, endings).check(issuer, channel, public_namespaces_of(view, ground.workspace))
-            return True
-        return lets_into(view, issuer, ground.workspace, channel)
-    except PermissionDenied:
-        return False
+    def may_be_public(self, workspace: str, channel: str) -> bool:
+        """Whether a public channel can have this name."""
+        return any(each.may_be_public(workspace, channel) for each in self._realms.values())
+
+    def stands(self, view: CatalogView, grant: Grant) -> bool:
+        """Whether a grant is still valid.
+
+        A token is valid only while its issuer and the key that the issuer used are; in a realm with its own channels,
+        the issuer must also still be a member. Tokens without an issuer in the catalog are valid.
+        """
+        if grant.public is not None:
+            return any(each.is_public(view, grant.workspace, grant.public) for each in self._realms.values())
+        return grant.issuer is None or self.issuer_of(view, grant) is not None
+
+    def covers(self, view: CatalogView, grant: Grant, channel: str) -> bool:
+        """Whether the issuer of a token may still grant a channel.
+
+        The grant ends when the issuer loses a role or scope, or when its endpoint is deleted. A token of an earlier
+        release, or of another issuer, is valid for its channels while it stands.
+        """
+        if grant.binding is None:
+            return self.stands(view, grant)
+        issuer = self.issuer_of(view, grant)
+        if issuer is None:
+            return False
+        channels = self._realms.get(issuer.realm)
+        try:
+            if channels is None:
+                return lets_into(view, issuer, grant.workspace, channel)
+            channels.check(view, issuer, grant.workspace, channel)
+        except PermissionDenied:
+            return False
+        return True
+
+    def issuer_of(self, view: CatalogView, grant: Grant) -> Client | None:
+        """The client that requested the token, while the grant is valid."""
+        client = bound_client(view, grant.issuer or "", grant.binding, grant.issued_at, workspace=grant.workspace)
+        if client is None or client.disabled:
+            return None
+        channels = self._realms.get(client.realm)
+        return client if channels is None or channels.is_member(view, client, grant.workspace) else None
 
 
 def lets_into(view: CatalogView, client: Client, workspace: str, channel: str) -> bool:
-    """Whether a client of our own API may let others into a channel; False where it sees no endpoint of that channel.
+    """Whether a client of Headrace's own API may grant a channel; False if it sees no endpoint of that channel.
 
-    A subscriber may let into the channels of its own endpoints; those of templates, which several endpoints may share,
-    are operators'.
+    A subscriber may grant the channels of its own endpoints. Channels of templates, which several endpoints may share,
+    can be granted by operators only.
 
     Raises:
-        PermissionDenied: it may let into none, or not into channels of templates.
+        PermissionDenied: the client may grant none, or no channels of templates.
     """
     owner = owner_for(client, Operation.LET_IN)
     if workspace != client.workspace and Role.ADMIN not in client.roles:
@@ -96,14 +145,3 @@ def lets_into(view: CatalogView, client: Client, workspace: str, channel: str) -
 def _is_socket_of(endpoint: Endpoint, workspace: str, owner: str | None) -> bool:
     its_own = endpoint.workspace == workspace and owner in (None, endpoint.client)
     return its_own and endpoint.type is EndpointType.WEB_SOCKET
-
-
-def _issuer(view: CatalogView, ground: Ground) -> Client | None:
-    client = bound_client(view, ground.issuer or "", ground.binding, ground.issued_at)
-    if client is None or client.disabled:
-        return None
-    if client.realm is not Realm.ENVOY:
-        return client
-    # A user of that id may have come to belong to another organisation.
-    here = client.workspace == ground.workspace and is_provisioned(view, ground.workspace)
-    return client if here else None

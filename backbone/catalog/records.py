@@ -13,14 +13,14 @@ import msgspec
 from backbone.catalog.authenticity import WRITE_ID
 from backbone.catalog.indexes import RegisteredSchema
 from backbone.kafka.records import Record, headers_of
-from schemas import topics
-from schemas.errors import CorruptRecord
-from schemas.resources import decode_resource, encode_resource
+from schemas.model import topics
+from schemas.model.errors import CorruptRecord
+from schemas.model.resources import decode_resource, encode_resource
 
 if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
-    from backbone.kafka.records import Message
-    from schemas.resources import Resource
+    from backbone.kafka.records import ConsumedRecord
+    from schemas.model.resources import Resource
 
 _SHOWN = 300
 """Characters or bytes of a key in a message."""
@@ -87,7 +87,7 @@ def restoring_record(view: CatalogView, topic: str, key: bytes, write_id: str) -
     return tombstone(topic, key, write_id)
 
 
-def write_id_of(message: Message) -> str | None:
+def write_id_of(message: ConsumedRecord) -> str | None:
     """The write that a record belongs to, or None for a record that no writer of ours wrote."""
     for name, value in headers_of(message):
         if name == WRITE_ID and value is not None:
@@ -95,7 +95,7 @@ def write_id_of(message: Message) -> str | None:
     return None
 
 
-def apply(view: CatalogView, message: Message) -> None:
+def apply(view: CatalogView, message: ConsumedRecord) -> None:
     """Apply a record of either topic to the view.
 
     Raises:

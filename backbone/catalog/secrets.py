@@ -11,12 +11,15 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from schemas.errors import Misconfigured
+from schemas.model.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _KEY_BYTES = 32
+
+UNSET = ""
+"""In the place of a sealed secret that an import left out: it has to be set."""
 
 
 class SecretBox:
@@ -45,8 +48,10 @@ class SecretBox:
         """Decrypt what ``seal`` gave, with whichever key made it.
 
         Raises:
-            Misconfigured: none of the keys made it.
+            Misconfigured: none of the keys made it, or it has to be set.
         """
+        if token == UNSET:
+            raise Misconfigured("a secret was left out when the catalog was imported: set it")
         try:
             return self._box.decrypt(token).decode()
         except InvalidToken as error:
@@ -68,7 +73,7 @@ class SecretBox:
         Raises:
             Misconfigured: none of the keys made it.
         """
-        return token if self.is_current(token) else self.seal(self.open(token))
+        return token if token == UNSET or self.is_current(token) else self.seal(self.open(token))
 
     def digest(self, api_key: str) -> str:
         """The keyed hash to store of an API key."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from backbone.catalog.authenticity import marker
 from backbone.catalog.writer import Changes
-from schemas import timestamps
-from schemas.access import Role
-from schemas.errors import PayloadTooLarge
+from schemas.model import timestamps
+from schemas.model.access import Role
+from schemas.model.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

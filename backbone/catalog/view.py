@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from backbone.catalog.indexes import Group, Sizes, Versions
-from schemas import event_service
-from schemas.access import ApiKey, Client, Workspace
-from schemas.event_type import EventType, Registration, RegistrationKind, event_type_key, registration_key
-from schemas.family_record import FamilyRecord, family_record_key
-from schemas.resources import encode_resource
-from schemas.subscription import Endpoint, EventFilter, Subscription
-from schemas.topics import escape
+from backbone.catalog.relations import family_collection, relations_of
+from schemas.model import unlinked
+from schemas.model.access import ApiKey, Client, Workspace, client_key
+from schemas.model.endpoint import Endpoint, EventFilter, Subscription
+from schemas.model.event_type import EventType, Registration, RegistrationKind, event_type_key, registration_key
+from schemas.model.family_record import FamilyRecord, family_record_key
+from schemas.model.growth import Growth, growth_key
+from schemas.model.projection import EndpointProjection, projection_key
+from schemas.model.resources import encode_resource
+from schemas.model.topics import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backbone.catalog.indexes import RegisteredSchema
-    from schemas.resources import Resource
+    from backbone.catalog.relations import Relations
+    from schemas.model.resources import Resource
 
 R = TypeVar("R")
-
-_Relations = tuple[tuple[str, str], ...]
 
 _WRITES_KEPT = 4_096
 """How many of the latest write ids are remembered: far more than can be written while one write is in doubt."""
@@ -41,10 +43,12 @@ class CatalogView:
         self.version = 0
         self._resources: dict[str, Resource] = {}
         self._group = Group()
+        self._clients: dict[tuple[str, str], Client] = {}
+        self._unique: dict[str, Client] = {}
         self._digests: dict[str, ApiKey] = {}
-        self._workspace_ids: dict[str, Workspace] = {}
         self._versions = Versions()
         self._sizes = Sizes()
+        self._routing: dict[str, int] = {}
         self._writes: dict[str, int] = {}
 
     def copy(self) -> CatalogView:
@@ -53,10 +57,12 @@ class CatalogView:
         twin.version = self.version
         twin._resources = self._resources.copy()
         twin._group = self._group.copy()
+        twin._clients = self._clients.copy()
+        twin._unique = self._unique.copy()
         twin._digests = self._digests.copy()
-        twin._workspace_ids = self._workspace_ids.copy()
         twin._versions = self._versions.copy()
         twin._sizes = self._sizes.copy()
+        twin._routing = self._routing.copy()
         twin._writes = self._writes.copy()
         return twin
 
@@ -66,8 +72,12 @@ class CatalogView:
         """The resource with a catalog record key."""
         return self._resources.get(key)
 
+    def resources(self) -> tuple[Resource, ...]:
+        """Everything in the catalog but schemas."""
+        return tuple(self._resources.copy().values())
+
     def count_of(self, relation: str, of: str) -> int:
-        """How many resources one list has, without reading them; see ``_relations``."""
+        """How many resources one list has, without reading them; see ``relations_of``."""
         return self._group.count(relation, of)
 
     def listed(self, relation: str, of: str) -> Iterator[Resource]:
@@ -86,17 +96,21 @@ class CatalogView:
         """A workspace by its name."""
         return self._one(f"workspace/{name}", Workspace)
 
-    def workspace_by_id(self, workspace_id: str) -> Workspace | None:
-        """A workspace by its id."""
-        return self._workspace_ids.get(workspace_id)
-
     def workspaces(self) -> tuple[Workspace, ...]:
         """All workspaces."""
         return self._many("workspaces", "", Workspace)
 
-    def client(self, client_id: str) -> Client | None:
-        """A client by its id."""
-        return self._one(f"client/{client_id}", Client)
+    def client(self, workspace: str, client_id: str) -> Client | None:
+        """A client of a workspace by its id."""
+        return self._clients.get((workspace, client_id))
+
+    def unique_client(self, unique_id: str) -> Client | None:
+        """A client of any workspace by its ``unique_id``."""
+        return self._unique.get(unique_id)
+
+    def clients_called(self, client_id: str) -> tuple[Client, ...]:
+        """The clients of all workspaces that have an id. Not for what a caller is told."""
+        return self._many("clients_called", client_id, Client)
 
     def clients(self, workspace: str) -> tuple[Client, ...]:
         """The clients of a workspace."""
@@ -110,9 +124,9 @@ class CatalogView:
         """The API key whose stored hash this is."""
         return self._digests.get(digest)
 
-    def api_keys(self, client: str) -> tuple[ApiKey, ...]:
+    def api_keys(self, workspace: str, client_id: str) -> tuple[ApiKey, ...]:
         """The API keys of a client."""
-        return self._many("api_keys", client, ApiKey)
+        return self._many("api_keys", client_key(workspace, client_id), ApiKey)
 
     def event_type(self, topic: str) -> EventType | None:
         """An event type by its topic."""
@@ -126,9 +140,9 @@ class CatalogView:
         """What a client registered for an event type."""
         return self._one(registration_key(client, topic, kind), Registration)
 
-    def registrations_of(self, client: str) -> tuple[Registration, ...]:
+    def registrations_of(self, workspace: str, client_id: str) -> tuple[Registration, ...]:
         """Everything that a client registered."""
-        return self._many("registrations_of", client, Registration)
+        return self._many("registrations_of", client_key(workspace, client_id), Registration)
 
     def registrations_for(self, topic: str) -> tuple[Registration, ...]:
         """All clients' registrations of an event type."""
@@ -138,9 +152,25 @@ class CatalogView:
         """An endpoint by its id."""
         return self._one(f"endpoint/{endpoint_id}", Endpoint)
 
+    def endpoint_called(self, workspace: str, name: str) -> Endpoint | None:
+        """An endpoint of a workspace by its id, or by that of the Exchange client that it is."""
+        found = self.endpoint(name)
+        if found is None or found.workspace != workspace:
+            client = self.client(workspace, name)
+            found = None if client is None else self.endpoint(client.endpoint)
+        return found
+
     def endpoints(self, workspace: str) -> tuple[Endpoint, ...]:
         """The endpoints of a workspace."""
         return self._many("endpoints", workspace, Endpoint)
+
+    def projection(self, endpoint_id: str, topic: str) -> EndpointProjection | None:
+        """The projection of an endpoint for an event type, by its topic; also one that was deleted."""
+        return self._one(projection_key(endpoint_id, topic), EndpointProjection)
+
+    def projections_of(self, endpoint_id: str) -> tuple[EndpointProjection, ...]:
+        """The projections of an endpoint; also those that were deleted."""
+        return self._many("projections_of", endpoint_id, EndpointProjection)
 
     def event_filter(self, filter_id: str) -> EventFilter | None:
         """An event filter by its id."""
@@ -162,9 +192,9 @@ class CatalogView:
         """The subscriptions of an endpoint or of an event filter, given its id."""
         return tuple(each for each in self._many("subscriptions_of", end, Subscription) if self._is_linked(each))
 
-    def live_subscriptions(self) -> Iterator[tuple[Subscription, EventFilter, Endpoint]]:
-        """Every enabled subscription of an enabled endpoint whose filter exists."""
-        for subscription in list(self._resources.values()):
+    def live_subscriptions(self, workspace: str) -> Iterator[tuple[Subscription, EventFilter, Endpoint]]:
+        """Every enabled subscription of a workspace whose endpoint is enabled and whose filter exists."""
+        for subscription in self.listed("subscriptions", workspace):
             if not isinstance(subscription, Subscription):
                 continue
             event_filter = self.event_filter(subscription.event_filter)
@@ -172,13 +202,33 @@ class CatalogView:
             if subscription.enabled and event_filter is not None and endpoint is not None and endpoint.enabled:
                 yield subscription, event_filter, endpoint
 
+    def routing_versions(self) -> dict[str, int]:
+        """The workspaces that ever had event types, event filters, endpoints or subscriptions.
+
+        Each with a number that grows when one of these changes, after it has changed.
+        """
+        return self._routing.copy()
+
     def family_record(self, family: str, collection: str, record_id: str) -> FamilyRecord | None:
         """A record of a family's own."""
         return self._one(family_record_key(family, collection, record_id), FamilyRecord)
 
     def family_records(self, family: str, collection: str, workspace: str) -> tuple[FamilyRecord, ...]:
         """A family's records of one collection and workspace."""
-        return self._many(_collection(family, collection), workspace, FamilyRecord)
+        return self._many(family_collection(family, collection), workspace, FamilyRecord)
+
+    def growth(self, topic: str) -> Growth | None:
+        """The growth of an event type's topic that is under way, or the last one."""
+        return self._one(growth_key(topic), Growth)
+
+    @property
+    def is_growing(self) -> bool:
+        """Whether any growth is under way."""
+        return self.count_of("growing", "") > 0
+
+    def growing(self) -> tuple[Growth, ...]:
+        """The growths that are under way."""
+        return self._many("growing", "", Growth)
 
     def schema(self, schema_id: int) -> RegisteredSchema | None:
         """A schema by its id."""
@@ -216,25 +266,29 @@ class CatalogView:
         before = self._resources.get(resource.key)
         # Written over, never removed first: a reader must not find the resource gone for a moment.
         self._resources[resource.key] = resource
-        self._relate(resource.key, () if before is None else _relations(before), _relations(resource))
+        self._relate(resource.key, () if before is None else relations_of(before), relations_of(resource))
         self._sizes.add(*size_of(resource))
         match resource:
+            case Client():
+                self._clients[resource.workspace, resource.id] = resource
+                self._unique[resource.unique_id] = resource
             case ApiKey(digest=digest):
                 self._digests[digest] = resource
-            case Workspace(id=workspace_id):
-                self._workspace_ids[workspace_id] = resource
             case _:
                 pass
         if before is not None:
             self._forget(before)
+            self._note_routing(before)
+        self._note_routing(resource)
         self.version += 1
 
     def remove(self, key: str) -> None:
         """Apply a tombstone; fine when there is no such resource."""
         before = self._resources.pop(key, None)
         if before is not None:
-            self._relate(key, _relations(before), ())
+            self._relate(key, relations_of(before), ())
             self._forget(before)
+            self._note_routing(before)
         self.version += 1
 
     def put_schema(self, schema: RegisteredSchema) -> None:
@@ -256,6 +310,16 @@ class CatalogView:
         if len(self._writes) > _WRITES_KEPT:
             del self._writes[next(iter(self._writes))]
 
+    def _note_routing(self, resource: Resource) -> None:
+        if not isinstance(resource, EventType | EventFilter | Endpoint | Subscription):
+            return
+        workspaces = {resource.workspace}
+        if isinstance(resource, EventFilter | Endpoint):
+            # Their workspace, unless a record was written by hand.
+            workspaces |= {link.workspace for link in self._many("subscriptions_of", resource.id, Subscription)}
+        for workspace in workspaces:
+            self._routing[workspace] = self.version + 1
+
     def _one(self, key: str, kind: type[R]) -> R | None:
         found = self._resources.get(key)
         return found if isinstance(found, kind) else None
@@ -271,7 +335,7 @@ class CatalogView:
             and self.endpoint(subscription.endpoint) is not None
         )
 
-    def _relate(self, key: str, before: _Relations, after: _Relations) -> None:
+    def _relate(self, key: str, before: Relations, after: Relations) -> None:
         for name, of in after:
             if (name, of) not in before:
                 self._group.add(name, of, key)
@@ -286,14 +350,20 @@ class CatalogView:
                 self._sizes.add(workspace, -size)
 
     def _forget(self, before: Resource) -> None:
-        """Forget the size of a resource that is gone or written over, and its digest or id if it has another now."""
+        """Forget the size of a resource that is gone or written over, and by what else it was found.
+
+        What is found there may be newer already: that stays.
+        """
         workspace, size = size_of(before)
         self._sizes.add(workspace, -size)
         now = self._resources.get(before.key)
+        if isinstance(before, Client):
+            if self._clients.get((before.workspace, before.id)) is before:
+                del self._clients[before.workspace, before.id]
+            if self._unique.get(before.unique_id) is before:
+                del self._unique[before.unique_id]
         if isinstance(before, ApiKey) and (not isinstance(now, ApiKey) or now.digest != before.digest):
             self._digests.pop(before.digest, None)
-        if isinstance(before, Workspace) and (not isinstance(now, Workspace) or now.id != before.id):
-            self._workspace_ids.pop(before.id, None)
 
 
 def size_of(resource: Resource) -> tuple[str, int]:
@@ -318,41 +388,7 @@ def _dated(resource: Resource, appended_at: int) -> Resource:
                 for each in types
             )
             return msgspec.structs.replace(resource, types=tuple(dated))
-        case Endpoint(options={event_service.UNLINKED: ""} as options):
-            return msgspec.structs.replace(resource, options=options | {event_service.UNLINKED: str(appended_at)})
+        case Endpoint(options={unlinked.UNLINKED: ""} as options):
+            return msgspec.structs.replace(resource, options=options | {unlinked.UNLINKED: str(appended_at)})
         case _:
             return resource
-
-
-def _relations(resource: Resource) -> _Relations:
-    """The groups that a resource is listed in: relation and the id or name it is listed under."""
-    match resource:
-        case Workspace():
-            found: _Relations = (("workspaces", ""),)
-        case ApiKey():
-            found = (("api_keys", resource.client),)
-        case Registration():
-            found = (("registrations_of", resource.client), ("registrations_for", resource.topic))
-        case Subscription():
-            found = (
-                ("subscriptions", resource.workspace),
-                ("subscriptions_of", resource.endpoint),
-                ("subscriptions_of", resource.event_filter),
-            )
-        case FamilyRecord():
-            found = ((_collection(resource.family, resource.collection), resource.workspace),)
-        case Client() | EventType() | Endpoint() | EventFilter():
-            found = ((_LISTED[type(resource)], resource.workspace),)
-    return found
-
-
-def _collection(family: str, collection: str) -> str:
-    return f"{family}/{collection}"
-
-
-_LISTED: dict[type, str] = {
-    Client: "clients",
-    EventType: "event_types",
-    Endpoint: "endpoints",
-    EventFilter: "event_filters",
-}

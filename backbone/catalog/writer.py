@@ -8,30 +8,32 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from backbone.catalog import records
+from backbone.catalog.audit import ACTOR, audit_records
 from backbone.catalog.bounds import WRITE_BYTES, check_size
+from backbone.catalog.extension import Edits, Extensions
 from backbone.kafka.records import dead_letter
 from backbone.kafka.transaction import TransactionalProducer
 from backbone.workspace_queue import WORKSPACE, WorkspaceQueue
-from schemas import topics
-from schemas.destinations import ANYWHERE, Destinations
-from schemas.errors import Fenced, PayloadTooLarge, Unavailable
-from schemas.ids import new_id
+from schemas.model import topics
+from schemas.model.errors import Fenced, PayloadTooLarge, Unavailable
+from schemas.model.ids import new_id
+from schemas.security.destinations import ANYWHERE, Destinations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from backbone.catalog.bounds import CatalogBounds
+    from backbone.catalog.extension import CatalogExtension
     from backbone.catalog.indexes import RegisteredSchema
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
     from backbone.kafka.records import Record
     from backbone.kafka.settings import KafkaSettings
-    from schemas.resources import Resource
+    from schemas.model.resources import Resource
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,13 @@ class Changes(Generic[T]):
     delete: Sequence[str] = ()
     schemas: Sequence[RegisteredSchema] = ()
 
+    def extended(self, extension: CatalogExtension, before: CatalogView) -> Changes[T]:
+        """The changes with what an extension adds to them."""
+        more = extension.additions(before, Edits(self.put, self.delete))
+        if not more.put and not more.delete:
+            return self
+        return dataclasses.replace(self, put=[*self.put, *more.put], delete=[*self.delete, *more.delete])
+
     def apply_to(self, draft: CatalogView) -> None:
         """Show the changes to the next write that is decided on this draft."""
         appended_at = time.time_ns() // 1_000
@@ -78,11 +87,6 @@ class Changes(Generic[T]):
             *(records.resource_record(resource, write_id) for resource in self.put),
             *(records.tombstone(topics.CATALOG, key.encode(), write_id) for key in self.delete),
         ]
-
-
-Consequence = Callable[["CatalogView", Changes[Any]], Callable[["CatalogView"], "Sequence[Record]"]]
-"""What follows from changes, in the same transaction: called with the catalog before them, it returns what gives the
-records, called with the catalog after them."""
 
 
 class _Plan(NamedTuple):
@@ -146,12 +150,12 @@ class CatalogWriter:
         catalog: this process's own reader, started.
         settings: how to reach Kafka.
         timeout: seconds after which a write is given up.
-        consequences: of every write.
+        extensions: the families' parts in every write; none for a writer that changes no family's resources.
         destinations: which URLs may be registered; None allows all, for a writer that users ask for nothing.
         bounds: how much clients may have; None for a writer that users ask for nothing.
 
     Attributes:
-        destinations, bounds: for those that decide on writes.
+        destinations, bounds, extension: for those that decide on writes.
     """
 
     def __init__(
@@ -160,13 +164,13 @@ class CatalogWriter:
         settings: KafkaSettings,
         *,
         timeout: float = 4.5,
-        consequences: Sequence[Consequence] = (),
+        extensions: Sequence[CatalogExtension] = (),
         destinations: Destinations | None = None,
         bounds: CatalogBounds | None = None,
     ) -> None:
         self.destinations = destinations or Destinations(ANYWHERE)
         self._catalog = catalog
-        self._consequences = consequences
+        self.extension = Extensions(extensions)
         self._settings = settings
         self._timeout = timeout
         self.bounds = bounds
@@ -202,18 +206,19 @@ class CatalogWriter:
             PayloadTooLarge: it is larger than one write may be.
             QuotaExceeded: a client or workspace would have more than it may.
         """
+        actor = ACTOR.get()
 
         def plan(draft: CatalogView, write_id: str) -> _Plan:
-            changes = decide(draft)
+            changes = decide(draft).extended(self.extension, draft)
             if self.bounds is not None:
                 self.bounds.check(draft, changes.put, delete=changes.delete, schemas=changes.schemas)
             # The size is known before anything is sent, and before the next write is decided.
             produced = changes.to_records(write_id)
             size = check_size(produced)
-            following = [each(draft, changes) for each in self._consequences]
+            events = self.extension.events(draft, Edits(changes.put, changes.delete))
+            audited = audit_records(draft, changes.put, changes.delete, write_id=write_id, actor=actor)
             changes.apply_to(draft)
-            others = [record for each in following for record in each(draft)]
-            return _Plan(changes.result, produced, others, size)
+            return _Plan(changes.result, produced, [*audited, *events(draft)], size)
 
         if self._stopped:
             raise Unavailable("the catalog writer has been stopped")
@@ -296,7 +301,9 @@ class CatalogWriter:
         if self._producer is None:
             # Only after trouble: writers that take the lock from one another in turn leave nothing hanging.
             written = [topics.CATALOG, topics.SCHEMAS] if self._may_hang else []
-            producer = TransactionalProducer(self._settings, TRANSACTIONAL_ID, timeout=self._timeout, writes_to=written)
+            producer = TransactionalProducer(
+                self._settings, TRANSACTIONAL_ID, timeout=self._timeout, writes_to=written, is_lock=True
+            )
             try:
                 producer.start()
             except BaseException:

@@ -21,7 +21,7 @@ from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from backbone.kafka.connection_errors import ConnectionErrors
 from backbone.kafka.failures import LONGEST_PAUSE, PAUSE, failure, is_passing, kafka_error
-from schemas.errors import Conflict, Misconfigured, NotFound, Unavailable
+from schemas.model.errors import Conflict, Misconfigured, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from backbone.kafka.records import Partition
     from backbone.kafka.settings import KafkaSettings
-    from schemas.errors import HeadraceError
+    from schemas.model.errors import HeadraceError
 
 _TIMEOUT = 10.0
 """Seconds for one request to Kafka."""
@@ -162,6 +162,26 @@ class Admin:
         except TimeoutError as error:
             raise Unavailable(f"{doing}: no answer") from error
 
+    async def configure_topic(self, topic: str, config: Mapping[str, str]) -> None:
+        """``configure_topic_now`` for the event loop."""
+        await asyncio.to_thread(self.configure_topic_now, topic, config)
+
+    def topic_config_now(self, topic: str) -> dict[str, str]:
+        """The configuration of a topic, with what it has from the broker.
+
+        Raises:
+            Unavailable: Kafka does not answer, or does not allow it.
+        """
+        doing = f"ask how {topic} is kept"
+        resource = ConfigResource(ResourceType.TOPIC, topic)
+        try:
+            (answer,) = self._client.describe_configs([resource], request_timeout=self._timeout).values()
+            return {name: str(entry.value) for name, entry in answer.result(self._timeout + 1).items()}
+        except KafkaException as exception:
+            raise failure(exception, doing) from exception
+        except TimeoutError as error:
+            raise Unavailable(f"{doing}: no answer") from error
+
     async def partition_count(self, topic: str) -> int:
         """How many partitions a topic has.
 
@@ -224,11 +244,12 @@ class Admin:
             else:
                 return dict(zip(futures, (end.offset for end in found), strict=True))
 
-    def end_offsets_now(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        """``end_offsets`` for a thread."""
+    def end_offsets_now(self, partitions: Iterable[Partition], *, written: bool = False) -> dict[Partition, int]:
+        """``end_offsets`` for a thread; if ``written``, the end of all records, also those of open transactions."""
         wanted, deadline, pause = tuple(partitions), time.monotonic() + self._timeout, PAUSE
+        level = IsolationLevel.READ_UNCOMMITTED if written else IsolationLevel.READ_COMMITTED
         while True:
-            futures = self._ask_ends(wanted)
+            futures = self._ask_ends(wanted, level)
             try:
                 return {partition: future.result(self._timeout + 1).offset for partition, future in futures.items()}
             except (KafkaException, TimeoutError) as error:
@@ -237,14 +258,14 @@ class Admin:
                 time.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
 
-    def _ask_ends(self, partitions: Iterable[Partition]) -> dict[Partition, Future[Any]]:
+    def _ask_ends(
+        self, partitions: Iterable[Partition], level: IsolationLevel = IsolationLevel.READ_COMMITTED
+    ) -> dict[Partition, Future[Any]]:
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         wanted = {TopicPartition(*partition): latest for partition in partitions}
         if not wanted:
             return {}
-        answers = self._client.list_offsets(
-            wanted, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=self._timeout
-        )
+        answers = self._client.list_offsets(wanted, isolation_level=level, request_timeout=self._timeout)
         return {(entry.topic, entry.partition): future for entry, future in answers.items()}
 
     async def broker_count(self) -> int:

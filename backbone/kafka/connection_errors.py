@@ -52,6 +52,13 @@ class ConnectionErrors:
         with self._lock:
             self._worst = None
 
+    @property
+    def code(self) -> int | None:
+        """The error's code, an attribute of ``KafkaError``; None if there was none."""
+        with self._lock:
+            worst = self._worst
+        return None if worst is None else _code(worst)
+
     def explain(self) -> str:
         """Return the error and what to check; empty if there was none."""
         with self._lock:
@@ -60,6 +67,9 @@ class ConnectionErrors:
             return ""
         said = worst.str()
         other = _WRONG_PORT if worst.code() == KafkaError._BAD_MSG or _HANDSHAKE.search(said) else _NOT_THERE  # noqa: SLF001
-        # Kafka's own port without TLS hangs up, which librdkafka counts as a connection that broke.
-        code = KafkaError._SSL if "SSL handshake failed" in said else worst.code()  # noqa: SLF001
-        return f"{_DETAIL.sub('', said)}. {_ADVICE.get(code, other)}"
+        return f"{_DETAIL.sub('', said)}. {_ADVICE.get(_code(worst), other)}"
+
+
+def _code(error: KafkaError) -> int:
+    # Kafka's own port without TLS hangs up, which librdkafka counts as a connection that broke.
+    return KafkaError._SSL if "SSL handshake failed" in error.str() else error.code()  # noqa: SLF001

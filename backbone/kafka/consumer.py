@@ -5,20 +5,31 @@ from __future__ import annotations
 import logging
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException
 from confluent_kafka import Consumer as Client
 
-from backbone.kafka.failures import answer, failure, kafka_error
+from backbone.kafka.failures import failure, kafka_error
 from backbone.kafka.group_watch import GroupWatch
+from backbone.kafka.offsets import (
+    bare,
+    find_known_ends,
+    find_offsets,
+    find_partitions,
+    partitions_in,
+    positions,
+    read_commits,
+)
 from backbone.kafka.stalls import StallWatch, readable
-from schemas.errors import Unavailable
+from schemas.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from backbone.kafka.records import Message, Partition
+    from confluent_kafka import TopicPartition
+
+    from backbone.kafka.records import Commit, ConsumedRecord, Message, Partition
     from backbone.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -55,7 +66,6 @@ class BatchConsumer:
         on_stall: called inside ``consume`` when librdkafka has lost sight of partitions that have records, or that the
             group gave to this member. The client is then replaced: partitions of a group are revoked and assigned
             again, others are read on where they were.
-        read_committed: False shows records of open and aborted transactions too.
         overrides: further librdkafka properties.
 
     Attributes:
@@ -71,7 +81,6 @@ class BatchConsumer:
         on_assigned: Callable[[list[Partition]], Mapping[Partition, int] | None] | None = None,
         on_revoked: Callable[[list[Partition]], None] | None = None,
         on_stall: Callable[[], None] | None = None,
-        read_committed: bool = True,
         **overrides: Any,
     ) -> None:
         self.ends: dict[Partition, int] = {}
@@ -93,7 +102,7 @@ class BatchConsumer:
                 **(_CLASSIC if group is None or settings.group_protocol == "classic" else _KIP_848),
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                "isolation.level": "read_committed" if read_committed else "read_uncommitted",
+                "isolation.level": "read_committed",
                 "enable.partition.eof": True,
                 "fetch.wait.max.ms": 100,
                 # A batch's worth, not librdkafka's 100,000 messages: a rewind drops what was fetched ahead.
@@ -119,9 +128,9 @@ class BatchConsumer:
         """Read exactly these partitions from these offsets, without the group's say; replaces an earlier assignment."""
         for partition, offset in offsets.items():
             self._begin(partition, offset)
-        self._client.assign(_positions(offsets))
+        self._client.assign(positions(offsets))
 
-    def consume(self, count: int, timeout: float) -> list[Message]:
+    def consume(self, count: int, timeout: float) -> list[ConsumedRecord]:
         """Up to ``count`` messages: what has arrived as soon as one has; none when ``timeout`` seconds are over.
 
         Errors are logged, and the client recovers from them by itself. Headers are read with ``records.headers_of``.
@@ -142,9 +151,21 @@ class BatchConsumer:
             unread = self._group_watch.unread(self, self._topics)
             if unread:
                 self._renew(unread, "does not know of partitions that the group gave it")
-        if all(message.error() is None for message in messages):
-            return messages
-        return [message for message in messages if self._is_record(message)]
+        if not all(message.error() is None for message in messages):
+            messages = [message for message in messages if self._is_record(message)]
+        return cast("list[ConsumedRecord]", messages)
+
+    def passed(self, records: Iterable[ConsumedRecord]) -> dict[Partition, int]:
+        """The next offset of each partition, by records that ``consume`` just returned and ends that were met since.
+
+        The ends are forgotten.
+        """
+        passed, self.ends = self.ends, {}
+        for record in records:
+            partition = (record.topic(), record.partition())
+            # An end that was met in the same poll may lie further, past a commit marker.
+            passed[partition] = max(passed.get(partition, 0), record.offset() + 1)
+        return passed
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         """Commit the next offset to read of each partition, and wait for the answer.
@@ -155,7 +176,7 @@ class BatchConsumer:
         if not offsets:
             return
         try:
-            results = self._client.commit(offsets=_positions(offsets), asynchronous=False)
+            results = self._client.commit(offsets=positions(offsets), asynchronous=False)
         except KafkaException as exception:
             raise failure(exception, "commit offsets") from exception
         for result in results:
@@ -164,16 +185,17 @@ class BatchConsumer:
 
     def committed(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, int | None]:
         """The group's committed offsets; None where there is none."""
-        asked = _bare(partitions)
-        if not asked:
-            return {}
-        found = answer(lambda: self._client.committed(asked, timeout), "read committed offsets", timeout)
-        return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
+        commits = self.commits(partitions, timeout)
+        return {partition: None if found is None else found.offset for partition, found in commits.items()}
+
+    def commits(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, Commit | None]:
+        """The group's committed offsets with their metadata; None where there is none."""
+        return read_commits(self._client, partitions, timeout)
 
     def seek(self, offsets: Mapping[Partition, int], timeout: float = _TIMEOUT) -> None:
         """Continue elsewhere; what was fetched of these partitions is dropped."""
         deadline = time.monotonic() + timeout
-        for position in _positions(offsets):
+        for position in positions(offsets):
             self.ends.pop((position.topic, position.partition), None)
             self._begin((position.topic, position.partition), position.offset)
             while True:
@@ -191,13 +213,13 @@ class BatchConsumer:
         """Fetch no more of these partitions, and stay their owner. One that comes back later is not paused."""
         paused = list(partitions)
         self._paused.update(paused)
-        self._client.pause(_bare(paused))
+        self._client.pause(bare(paused))
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Fetch paused partitions again."""
         resumed = list(partitions)
         self._paused.difference_update(resumed)
-        self._client.resume(_bare(resumed))
+        self._client.resume(bare(resumed))
 
     def member_id(self) -> str | None:
         """The id of this member of the group; None or empty before it has joined."""
@@ -205,11 +227,11 @@ class BatchConsumer:
 
     def assignment(self) -> list[Partition]:
         """The partitions that this consumer reads now."""
-        return _partitions(self._client.assignment())
+        return partitions_in(self._client.assignment())
 
     def position(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
         """The offset after the last message that ``consume`` returned; None where it has returned none."""
-        found = self._client.position(_bare(partitions))
+        found = self._client.position(bare(partitions))
         return {(entry.topic, entry.partition): entry.offset if entry.offset >= 0 else None for entry in found}
 
     def group_metadata(self) -> Any:
@@ -222,14 +244,16 @@ class BatchConsumer:
         For a read_committed consumer that is the last stable offset. The question waits behind a pending fetch
         (``fetch.wait.max.ms``); ``Admin.end_offsets`` does not.
         """
-        return self._offsets(dict.fromkeys(partitions, OFFSET_END), "ask for the ends of partitions", timeout)
+        return find_offsets(
+            self._client, dict.fromkeys(partitions, OFFSET_END), "ask for the ends of partitions", timeout
+        )
 
     def watermarks(
         self, partitions: Iterable[Partition], timeout: float = _TIMEOUT
     ) -> dict[Partition, tuple[int, int]]:
         """The first offset that the partition still has, and the end as in ``end_offsets``."""
         asked = dict.fromkeys(partitions, OFFSET_BEGINNING)
-        firsts = self._offsets(asked, "ask for the beginnings of partitions", timeout)
+        firsts = find_offsets(self._client, asked, "ask for the beginnings of partitions", timeout)
         ends = self.end_offsets(asked, timeout)
         return {partition: (first, ends[partition]) for partition, first in firsts.items()}
 
@@ -237,14 +261,14 @@ class BatchConsumer:
         self, times: Mapping[Partition, int], timeout: float = _TIMEOUT
     ) -> dict[Partition, int | None]:
         """The first offset with a timestamp at or after a time (milliseconds since the epoch), or None."""
-        found = self._offsets(times, "look up offsets by time", timeout)
+        # Kafka refuses times before 1970, or takes them for logical offsets.
+        since = {partition: max(0, at) for partition, at in times.items()}
+        found = find_offsets(self._client, since, "look up offsets by time", timeout)
         return {partition: offset if offset >= 0 else None for partition, offset in found.items()}
 
     def known_ends(self, partitions: Iterable[Partition], timeout: float = _TIMEOUT) -> dict[Partition, int]:
         """``end_offsets`` of those partitions that can answer: one without a leader is left out."""
-        asked = _positions(dict.fromkeys(partitions, OFFSET_END))
-        found = answer(lambda: self._client.offsets_for_times(asked, timeout), "ask for ends", timeout)
-        return {(entry.topic, entry.partition): entry.offset for entry in found if not entry.error}
+        return find_known_ends(self._client, partitions, timeout)
 
     def partitions_of(self, topics: Iterable[str], timeout: float = _TIMEOUT) -> list[Partition]:
         """Every partition of these topics; a topic that does not exist has none.
@@ -252,25 +276,7 @@ class BatchConsumer:
         From then on the client knows partitions that were added, and new leaders. Not to be called inside
         ``on_assigned``: confluent_kafka would abort the process.
         """
-        try:
-            there = self._client.list_topics(timeout=timeout).topics
-        except KafkaException as exception:
-            raise failure(exception, "ask for the partitions of topics") from exception
-        return [(topic, number) for topic in topics if topic in there for number in sorted(there[topic].partitions)]
-
-    def _offsets(self, times: Mapping[Partition, int], doing: str, timeout: float) -> dict[Partition, int]:
-        """Offsets by times, or by librdkafka's logical offsets, all in one question."""
-
-        def ask() -> list[TopicPartition]:
-            found = self._client.offsets_for_times(_positions(times), timeout)
-            for entry in found:
-                if entry.error:
-                    # Its offset is still the time: where it is taken for an offset, nothing is read ever again.
-                    raise KafkaException(entry.error)
-            return found
-
-        found = answer(ask, doing, timeout) if times else ()
-        return {(entry.topic, entry.partition): entry.offset for entry in found}
+        return find_partitions(self._client, topics, timeout)
 
     def close(self) -> None:
         """Leave the group (``on_revoked`` is called) and close."""
@@ -343,10 +349,10 @@ class BatchConsumer:
         if unknown and self._has_group:
             for partition, offset in self.committed(unknown, _LOOK_TIMEOUT).items():
                 self._reached[partition] = BEGINNING if offset is None else offset
-        positions = self.position(partitions) if partitions else {}
+        read = self.position(partitions) if partitions else {}
         return {
             partition: reached if position is None else max(position, reached)
-            for partition, position in positions.items()
+            for partition, position in read.items()
             for reached in (self._reached.get(partition, BEGINNING),)
         }
 
@@ -356,7 +362,7 @@ class BatchConsumer:
 
     def _assigned(self, client: Client, added: list[TopicPartition]) -> None:
         self._may_fall_back = False
-        partitions = _partitions(added)
+        partitions = partitions_in(added)
         for partition in partitions:
             # Met in the very poll that took the partition away; where its records will be read from lies before that.
             self.ends.pop(partition, None)
@@ -372,21 +378,9 @@ class BatchConsumer:
         client.resume(added)
 
     def _revoked(self, client: Client, removed: list[TopicPartition]) -> None:
-        partitions = _partitions(removed)
+        partitions = partitions_in(removed)
         for partition in partitions:
             self.ends.pop(partition, None)
         if self._on_revoked:
             self._on_revoked(partitions)
         client.incremental_unassign(removed)
-
-
-def _positions(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
-    return [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
-
-
-def _bare(partitions: Iterable[Partition]) -> list[TopicPartition]:
-    return [TopicPartition(topic, partition) for topic, partition in partitions]
-
-
-def _partitions(entries: Iterable[TopicPartition]) -> list[Partition]:
-    return [(entry.topic, entry.partition) for entry in entries]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from schemas.errors import HeadraceError, PayloadTooLarge, Unavailable
+from schemas.model.errors import HeadraceError, NotAcknowledged, NotWritten, PayloadTooLarge, QueueFull, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +50,26 @@ def failure(error: KafkaError | KafkaException, doing: str) -> HeadraceError:
     if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
         return PayloadTooLarge(f"{doing}: a record is larger than Kafka takes")
     return Unavailable(f"{doing}: {error.str()} ({error.name()})")
+
+
+def is_of_new_partition(error: KafkaException | BufferError) -> bool:
+    """Whether the client knows of no such partition: its topic may have been grown a moment ago."""
+    unknown = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001  # librdkafka's name
+    return isinstance(error, KafkaException) and kafka_error(error).code() == unknown
+
+
+def not_taken(error: KafkaException | BufferError) -> HeadraceError:
+    """The error for a record that the client did not take: it is not written."""
+    if isinstance(error, BufferError):
+        return QueueFull("librdkafka's queue is full")
+    mapped = failure(error, "produce")
+    return NotWritten(str(mapped)) if isinstance(mapped, Unavailable) else mapped
+
+
+def not_delivered(error: KafkaError) -> HeadraceError:
+    """The error for a record that the client took: whatever it was, the broker may have appended it."""
+    mapped = failure(error, "produce")
+    return NotAcknowledged(str(mapped)) if isinstance(mapped, Unavailable) else mapped
 
 
 def is_passing(error: Exception) -> bool:

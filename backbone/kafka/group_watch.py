@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from backbone.kafka.group_description import GroupQuestion
 from backbone.kafka.stalls import StallWatch
-from schemas.errors import Unavailable
+from schemas.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -21,16 +21,20 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
-from backbone.kafka.failures import failure, kafka_error
+from backbone.kafka.failures import is_of_new_partition, kafka_error, not_delivered, not_taken
+from backbone.kafka.queue_room import QueueRoom
 from backbone.kafka.records import Ack
-from schemas.errors import NotAcknowledged, NotWritten, PayloadTooLarge, QueueFull, Unavailable
+from backbone.kafka.sent_batch import SentBatch
+from backbone.workspace_queue import WORKSPACE
+from schemas.model.errors import NotAcknowledged, PayloadTooLarge, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backbone.kafka.records import Message, Record
+    from backbone.kafka.sent_batch import Refusal
     from backbone.kafka.settings import KafkaSettings
-    from schemas.errors import HeadraceError
+    from schemas.model.errors import HeadraceError
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +44,14 @@ MAX_RECORD_BYTES = 1_000_000
 MAX_HEADER_BYTES = 512 * 1024
 """Of key and headers, beside the value; a topic's ``max.message.bytes`` has room for both."""
 
-_NO_ACK = Ack(-1, -1)
-
 _POLL_BUSY, _POLL_IDLE = 0.001, 0.1
 """Seconds between two looks for what librdkafka has to tell: while records are under way, and for errors otherwise."""
 
 _GATHER = 0.005
 """Seconds between two hand-overs to librdkafka while records are under way."""
+
+_AT_ONCE = 500
+"""Records of large batches that are handed over in one turn of the loop: a millisecond or two."""
 
 _LEARN = 2.0
 """Seconds that a question for a topic's partitions may take."""
@@ -63,32 +68,13 @@ LIBRDKAFKA_TIMEOUT_AFTER = 15.0
 OPEN = "Kafka has not acknowledged it yet; it may still be written"
 
 
-class _Batch:
-    """The records of one ``send``."""
-
-    __slots__ = ("acks", "error", "final", "future", "is_settled", "sent", "sent_at", "settled", "size")
-
-    def __init__(
-        self, future: asyncio.Future[list[Ack]], count: int, size: int, sent_at: float, *, final: bool
-    ) -> None:
-        self.future = future
-        self.acks: list[Ack] = [_NO_ACK] * count
-        self.sent = count
-        self.settled = 0
-        self.size = size
-        self.sent_at = sent_at
-        self.final = final
-        self.is_settled = False
-        self.error: HeadraceError | None = None
-
-
 class Producer:
     """Produces with acks=all and idempotence, and never writes a record twice.
 
-    The queue is bounded in records and in bytes, and a batch that does not fit is refused whole. Records whose caller
-    has given up still count until their outcome is known. When a record has no outcome after ``delivery_timeout``, the
-    client is replaced: what it has in flight stays open, and is not sent again. Use it from the event loop on which
-    ``start`` ran.
+    The queue is bounded in records and in bytes, and for each workspace (``QueueRoom``). A batch that does not fit is
+    refused whole. Records whose caller has given up still count until their outcome is known. When a record has no
+    outcome after ``delivery_timeout``, the client is replaced: what it has in flight stays open, and is not sent again.
+    Use it from the event loop on which ``start`` ran.
 
     Args:
         settings: how to reach Kafka.
@@ -125,20 +111,18 @@ class Producer:
         )
         self._wait = wait
         self._delivery_timeout = settings.delivery_timeout
-        self._max_records = max_records
-        self._max_bytes = max_bytes
-        self._records = 0
-        self._bytes = 0
+        self._room = QueueRoom(max_records, max_bytes)
         self._failed = False
         # In the order of sending: those whose callers wait, and those that have waited long enough.
-        self._awaited: deque[_Batch] = deque()
-        self._late: deque[_Batch] = deque()
+        self._awaited: deque[SentBatch] = deque()
+        self._late: deque[SentBatch] = deque()
         self._acknowledged_at = 0.0
         self._retired: list[tuple[Client, float]] = []
         self._replaced_at = 0.0
-        self._gathered: list[tuple[_Batch, Sequence[Record]]] = []
+        self._gathered: list[tuple[SentBatch, Sequence[Record]]] = []
+        self._large: deque[tuple[SentBatch, Sequence[Record], int]] = deque()
         self._handed_over_at = 0.0
-        self._finished: deque[_Batch] = deque()
+        self._finished: deque[SentBatch] = deque()
         self._running = False
         self._closing: set[asyncio.Future[None]] = set()
         self._learning: set[asyncio.Task[None]] = set()
@@ -161,6 +145,8 @@ class Producer:
         self._running = False
         self._next_poll.cancel()
         await asyncio.gather(*self._learning)
+        while self._large:
+            self._produce_part()
         for client in (self._client, *(client for client, _ in self._retired)):
             self._close(client, _FLUSH)
         await asyncio.gather(*self._closing)
@@ -173,7 +159,7 @@ class Producer:
     @property
     def unacknowledged(self) -> int:
         """Records sent and neither acknowledged nor failed."""
-        return self._records
+        return self._room.records
 
     @property
     def stalled(self) -> float:
@@ -186,12 +172,17 @@ class Producer:
         """Seconds since the last acknowledgement."""
         return self._loop.time() - self._acknowledged_at
 
-    def send(self, records: Sequence[Record], *, final: bool = False) -> asyncio.Future[list[Ack]]:
+    def send(
+        self, records: Sequence[Record], *, final: bool = False, refusal: Refusal | None = None
+    ) -> asyncio.Future[list[Ack]]:
         """Send a batch; the future has one Ack per record, in order, when every in-sync replica has all of them.
+
+        What is sent after a large batch may overtake it, for it is handed over in parts: await it where order matters.
 
         Args:
             records: of any topics.
             final: wait for the outcome as long as it takes, instead of ``wait`` seconds.
+            refusal: asked just before records are handed to the client; what it returns is raised (on the future).
 
         Raises:
             QueueFull: the batch does not fit into the queue; nothing was sent.
@@ -209,23 +200,20 @@ class Producer:
                 if length > MAX_RECORD_BYTES:
                     raise PayloadTooLarge(f"a record of {length} bytes; at most {MAX_RECORD_BYTES} are taken")
                 size += length
-        if self._records + count > self._max_records or self._bytes + size > self._max_bytes:
-            raise QueueFull(f"{self._records} records of {self._bytes} bytes wait to be acknowledged")
         future: asyncio.Future[list[Ack]] = self._loop.create_future()
         if count:
-            batch = _Batch(future, count, size, self._loop.time(), final=final)
+            self._room.take(WORKSPACE.get(), count, size)
+            batch = SentBatch(future, count, size, self._loop.time(), final=final, refusal=refusal)
             self._awaited.append(batch)
             self._gather(batch, records)
-            self._records += count
-            self._bytes += size
         else:
             future.set_result([])
         return future
 
-    def _gather(self, batch: _Batch, records: Sequence[Record]) -> None:
+    def _gather(self, batch: SentBatch, records: Sequence[Record]) -> None:
         """At the end of this turn of the loop when nothing is under way, else a few milliseconds after the last."""
         if not self._gathered:
-            wait = self._handed_over_at + _GATHER - batch.sent_at if self._records else 0.0
+            wait = self._handed_over_at + _GATHER - batch.sent_at if self._room.records > len(records) else 0.0
             if wait > 0:
                 self._loop.call_later(wait, self._produce_gathered)
             else:
@@ -236,14 +224,34 @@ class Producer:
         gathered, self._gathered = self._gathered, []
         self._handed_over_at = self._loop.time()
         for batch, records in gathered:
-            self._produce(batch, records)
+            if len(records) <= _AT_ONCE:
+                self._produce(batch, records)
+            else:
+                self._produce_later(batch, records, 0)
         if gathered and not self._polls_often:
             self._next_poll.cancel()
             self._poll_later()
 
-    def _produce(self, batch: _Batch, records: Sequence[Record], begin: int = 0, *, learned: bool = False) -> None:
+    def _produce_later(self, batch: SentBatch, records: Sequence[Record], begin: int) -> None:
+        """Go on with a large batch after others have had their turn."""
+        if not self._large:
+            self._loop.call_soon(self._produce_part)
+        self._large.append((batch, records, begin))
+
+    def _produce_part(self) -> None:
+        if self._large:  # none is left once the producer was stopped
+            batch, records, begin = self._large.popleft()
+            if self._large:
+                self._loop.call_soon(self._produce_part)
+            self._produce(batch, records, begin)
+
+    def _produce(self, batch: SentBatch, records: Sequence[Record], begin: int = 0, *, learned: bool = False) -> None:
         produce, delivered = self._client.produce, self._delivered
-        for index, record in enumerate(records[begin:] if begin else records, begin):
+        end = begin + _AT_ONCE
+        if batch.refusal is not None and (refused := batch.refusal(records)) is not None:
+            self._refuse(batch, begin, refused)
+            return
+        for index, record in enumerate(records[begin:end], begin):
             try:
                 produce(
                     record.topic,
@@ -254,32 +262,37 @@ class Producer:
                     headers=record.headers,  # type: ignore[arg-type]  # the stub's list type is invariant
                 )
             except (KafkaException, BufferError) as error:
-                if not learned and _is_of_new_partition(error):
+                if not learned and is_of_new_partition(error):
                     task = self._loop.create_task(self._learn(batch, records, index))
                     self._learning.add(task)
                     task.add_done_callback(self._learning.discard)
                     return
-                # The records before this one are on their way: the batch fails when the last of them is settled.
-                batch.error = refusal = _refusal(error)
-                if index:
-                    batch.error = NotAcknowledged(str(refusal))
-                    batch.error.__cause__ = refusal
-                batch.sent = index
-                if batch.settled == batch.sent:
-                    self._settle(batch)
+                self._refuse(batch, index, not_taken(error))
                 return
+        if end < len(records):
+            self._produce_later(batch, records, end)
 
-    async def _learn(self, batch: _Batch, records: Sequence[Record], index: int) -> None:
+    def _refuse(self, batch: SentBatch, index: int, error: HeadraceError) -> None:
+        """Send no more of a batch. The records before ``index`` are on their way; the last of them settles it."""
+        batch.error = error
+        if index:
+            batch.error = NotAcknowledged(str(error))
+            batch.error.__cause__ = error
+        batch.sent = index
+        if batch.settled == batch.sent:
+            self._settle(batch)
+
+    async def _learn(self, batch: SentBatch, records: Sequence[Record], index: int) -> None:
         """Ask how many partitions a topic has by now, and go on with the batch: the client itself asks in seconds."""
         with contextlib.suppress(KafkaException):  # it is then refused as it was
             await asyncio.to_thread(self._client.list_topics, records[index].topic, _LEARN)
         self._produce(batch, records, index, learned=True)
 
-    def _delivered(self, batch: _Batch, index: int, error: KafkaError | None, message: Message) -> None:
+    def _delivered(self, batch: SentBatch, index: int, error: KafkaError | None, message: Message) -> None:
         if error is None:
             batch.acks[index] = Ack(message.partition(), message.offset())  # type: ignore[arg-type]  # both are set here
         else:
-            batch.error = _failure(error)
+            batch.error = not_delivered(error)
         batch.settled += 1
         if batch.settled == batch.sent:
             self._finished.append(batch)
@@ -298,17 +311,16 @@ class Producer:
         self._poll_later()
 
     def _poll_later(self) -> None:
-        self._polls_often = self._records > 0
+        self._polls_often = self._room.records > 0
         self._next_poll = self._loop.call_later(_POLL_BUSY if self._polls_often else _POLL_IDLE, self._poll)
 
     def _settle_finished(self) -> None:
         while self._finished:
             self._settle(self._finished.popleft())
 
-    def _settle(self, batch: _Batch) -> None:
+    def _settle(self, batch: SentBatch) -> None:
         batch.is_settled = True
-        self._records -= len(batch.acks)
-        self._bytes -= batch.size
+        self._room.give_back(batch.workspace, len(batch.acks), batch.size)
         if batch.error is None:
             self._acknowledged_at = self._loop.time()
         if batch.future.done():  # the caller gave up
@@ -371,23 +383,3 @@ def _close(client: Client, flush: float) -> None:
         client.flush(flush)
     client.purge()
     client.flush(_FLUSH)
-
-
-def _is_of_new_partition(error: KafkaException | BufferError) -> bool:
-    """Whether the client knows of no such partition: its topic may have been grown a moment ago."""
-    unknown = KafkaError._UNKNOWN_PARTITION  # noqa: SLF001  # librdkafka's name
-    return isinstance(error, KafkaException) and kafka_error(error).code() == unknown
-
-
-def _refusal(error: KafkaException | BufferError) -> HeadraceError:
-    """The error for a record that the client did not take: it is not written."""
-    if isinstance(error, BufferError):
-        return QueueFull("librdkafka's queue is full")
-    mapped = failure(error, "produce")
-    return NotWritten(str(mapped)) if isinstance(mapped, Unavailable) else mapped
-
-
-def _failure(error: KafkaError) -> HeadraceError:
-    """The error for a record that the client took: whatever it was, the broker may have appended it."""
-    mapped = failure(error, "produce")
-    return NotAcknowledged(str(mapped)) if isinstance(mapped, Unavailable) else mapped

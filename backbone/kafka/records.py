@@ -4,20 +4,33 @@ from __future__ import annotations
 
 import logging
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 from confluent_kafka import Message
 from confluent_kafka import murmur2 as partition_for
 
-from schemas import topics
+from schemas.model import topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from schemas.delivery import Headers
+    from schemas.model.delivery import Headers
 
-__all__ = ["ANY_PARTITION", "Ack", "Message", "Partition", "Record", "dead_letter", "headers_of", "partition_for"]
+__all__ = [
+    "ANY_PARTITION",
+    "Ack",
+    "Commit",
+    "ConsumedRecord",
+    "Message",
+    "Partition",
+    "Record",
+    "dead_letter",
+    "header_list",
+    "headers_of",
+    "partition_for",
+    "place_of",
+]
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +56,46 @@ Partition = tuple[str, int]
 """Topic and partition number."""
 
 
-class Record(msgspec.Struct, frozen=True):
+class Commit(NamedTuple):
+    """What a group has committed of a partition: the next offset to read, and the text beside it."""
+
+    offset: int
+    metadata: str = ""
+
+
+class ConsumedRecord(Protocol):
+    """A Kafka message as ``BatchConsumer`` returns it: no error, and none of its parts is missing.
+
+    A Protocol and not a copy, because a copy of each message costs more than the reader of a topic does with it
+    (docs/adr/0014). Headers are read with ``headers_of``.
+    """
+
+    def topic(self) -> str:
+        """Name of the topic."""
+
+    def partition(self) -> int:
+        """Number of the partition."""
+
+    def offset(self) -> int:
+        """Place in the partition."""
+
+    def key(self) -> bytes | None:
+        """Bytes, or None."""
+
+    def value(self) -> bytes | None:
+        """Bytes, or None for a tombstone."""
+
+    def headers(self) -> Headers | None:
+        """In the order written."""
+
+    def set_headers(self, headers: Headers) -> None:
+        """Replace them."""
+
+    def timestamp(self) -> tuple[int, int]:
+        """Kind of time, and milliseconds since the epoch."""
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record to produce. ``value=None`` is a tombstone; without a ``partition`` the client picks one."""
 
     topic: str
@@ -61,7 +113,7 @@ class Ack(msgspec.Struct, frozen=True, gc=False):
 
 
 def dead_letter(
-    message: Message,
+    message: ConsumedRecord,
     *,
     reason: str,
     kind: str = "poison",
@@ -80,7 +132,7 @@ def dead_letter(
         key: the endpoint's id for a delivery; poison is keyed ``<topic>/<partition>``.
         extra: more headers (``hr_dead_status``, ``hr_dead_response``).
     """
-    topic, partition = str(message.topic()), message.partition()
+    topic, partition = place_of(message)
     headers: Headers = [(name, _as_bytes(value)) for name, value in headers_of(message)]
     size = sum(len(name) + len(content) + _LENGTHS for name, content in headers)
     if size > _MOST_HEADERS:
@@ -99,6 +151,11 @@ def dead_letter(
     return Record(topics.DEAD_LETTERS, value, key or f"{topic}/{partition}".encode(), headers)
 
 
+def place_of(record: ConsumedRecord) -> Partition:
+    """The partition that a record is from."""
+    return record.topic(), record.partition()
+
+
 def headers_of(message: Any) -> Headers:
     """A consumed message's headers, in the order written, a null one as None; none if a name is not UTF-8.
 
@@ -113,6 +170,11 @@ def headers_of(message: Any) -> Headers:
         message.set_headers([])
         return []
     return headers or []
+
+
+def header_list(message: ConsumedRecord) -> Headers:
+    """A message's headers as a ``Record`` and a ``Delivery`` have them; a null header becomes an empty one."""
+    return [(name, value or b"") for name, value in headers_of(message)]
 
 
 def _as_bytes(value: bytes | None) -> bytes:

@@ -54,8 +54,11 @@ class KafkaSettings(BaseSettings):
         min_insync_replicas: of topics that Headrace creates; 0 takes the broker's default.
         delivery_partitions: of ``deliveries.*`` and ``attempts``; the most workers that can share the work.
         delivery_timeout: seconds for which a record may be in flight; far above any request's deadline.
+        type_lease: seconds for which a process may publish events with keys by its copy of the catalog; the growth of a
+            topic whose order is kept waits for them.
         event_retention: of event topics, seconds.
         delivery_retention: of deliveries, retries, attempts, receipts and dead letters, seconds.
+        audit_retention: of the audit log, seconds.
         idempotency_window: how long a repeat of a publish is recognised, seconds.
         idempotency_keys: how many keys per client are remembered at most; past it the window is effectively shorter.
     """
@@ -74,8 +77,10 @@ class KafkaSettings(BaseSettings):
     min_insync_replicas: int = Field(0, ge=0, validation_alias="HEADRACE_KAFKA_MIN_INSYNC_REPLICAS")
     delivery_partitions: int = Field(8, ge=1, validation_alias="HEADRACE_DELIVERY_PARTITIONS")
     delivery_timeout: float = Field(120.0, ge=1, validation_alias="HEADRACE_KAFKA_DELIVERY_TIMEOUT")
+    type_lease: float = Field(10.0, ge=1, validation_alias="HEADRACE_TYPE_LEASE")
     event_retention: int = Field(14 * DAY, ge=1, validation_alias="HEADRACE_EVENT_RETENTION")
     delivery_retention: int = Field(14 * DAY, ge=14 * DAY, validation_alias="HEADRACE_DELIVERY_RETENTION")
+    audit_retention: int = Field(365 * DAY, ge=DAY, validation_alias="HEADRACE_AUDIT_RETENTION")
     idempotency_window: int = Field(DAY, ge=60, validation_alias="HEADRACE_IDEMPOTENCY_WINDOW")
     idempotency_keys: int = Field(100_000, ge=1, validation_alias="HEADRACE_IDEMPOTENCY_KEYS")
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backbone.kafka.admin import Admin
 from backbone.kafka.consumer import BEGINNING, BatchConsumer
-from schemas.errors import CorruptRecord, Unavailable
+from schemas.model.errors import CorruptRecord, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.records import ConsumedRecord, Partition
     from backbone.kafka.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -55,10 +55,10 @@ class TopicTail:
         self,
         settings: KafkaSettings,
         topics: Sequence[str],
-        apply: Callable[[Message], None],
+        apply: Callable[[ConsumedRecord], None],
         *,
         name: str,
-        on_corrupt: Callable[[Message, CorruptRecord], None] | None = None,
+        on_corrupt: Callable[[ConsumedRecord, CorruptRecord], None] | None = None,
         on_advance: Callable[[], None] | None = None,
         on_stall: Callable[[], None] | None = None,
     ) -> None:
@@ -135,8 +135,13 @@ class TopicTail:
         except TimeoutError as error:
             raise self._behind(timeout) from error
 
-    def catch_up(self, timeout: float = 10.0) -> None:
+    def catch_up(self, timeout: float = 10.0, *, written: bool = False) -> None:
         """Block until everything that could be read when this was called has been applied. Not for the event loop.
+
+        Args:
+            timeout: seconds.
+            written: wait for everything that was written instead. A transaction that another producer left open hides
+                what was committed behind it, and this waits until that one has ended.
 
         Raises:
             Unavailable: not within ``timeout`` seconds.
@@ -144,7 +149,7 @@ class TopicTail:
         admin = self._running()
         if not self._assigned.wait(timeout):
             raise self._behind(timeout)
-        targets = admin.end_offsets_now(self._partitions)
+        targets = admin.end_offsets_now(self._partitions, written=written)
         try:
             self._when_passed(targets).result(timeout)
         except TimeoutError as error:
@@ -266,7 +271,7 @@ class TopicTail:
             self._stopping.wait(0.1)
         return False
 
-    def _apply_one(self, message: Message) -> None:
+    def _apply_one(self, message: ConsumedRecord) -> None:
         try:
             self._apply(message)
         except Exception as error:  # one record must not stop the view that all others depend on
@@ -277,12 +282,8 @@ class TopicTail:
             if self._on_corrupt is not None:
                 self._on_corrupt(message, corrupt)
 
-    def _advance(self, consumer: BatchConsumer, messages: Sequence[Message]) -> None:
-        passed = dict(consumer.ends)
-        for message in messages:
-            key = (str(message.topic()), int(message.partition() or 0))
-            passed[key] = max(passed.get(key, 0), int(message.offset() or 0) + 1)
-        consumer.ends.clear()
+    def _advance(self, consumer: BatchConsumer, messages: Sequence[ConsumedRecord]) -> None:
+        passed = consumer.passed(messages)
         if not passed:
             return
         done: list[Future[None]] = []

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from backbone.kafka.admin import TopicSpec
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
 from backbone.kafka.settings import DAY
-from schemas import topics
-from schemas.errors import Unavailable
+from schemas.model import topics
+from schemas.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from backbone.kafka.admin import Admin
     from backbone.kafka.settings import KafkaSettings
-    from schemas.event_type import EventType
+    from schemas.model.event_type import EventType
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +25,16 @@ _HOUR_MS = 3_600_000
 _CATALOG_KEPT = {"min.compaction.lag.ms": str(7 * DAY * 1_000)}
 """A forged record must not remove the good one from the log before anybody has seen it."""
 
+_COMPACT_SOON = {"segment.ms": str(600_000), "min.cleanable.dirty.ratio": "0.1"}
+"""Figures change every few seconds, and who starts reads all of the topic."""
+
 _EVENT_BYTES = MAX_RECORD_BYTES + MAX_HEADER_BYTES
 _DELIVERY_BYTES = _EVENT_BYTES + MAX_HEADER_BYTES
 """A delivery, and a dead letter of it, is the event's record with more headers: it must fit wherever the event did."""
 
 _TIER_PARTITIONS = 2
+_RUN_PARTITIONS = 4
+"""The most replayers that can share the work."""
 _IDEMPOTENCY_PARTITIONS = 4
 _PROBE_PARTITIONS = 2
 _PROBES_KEPT = 3_600
@@ -44,16 +49,22 @@ def internal_topics(settings: KafkaSettings) -> list[TopicSpec]:
     return [
         TopicSpec(topics.CATALOG, 1, _COMPACT | _LOG_APPEND_TIME | _CATALOG_KEPT),
         TopicSpec(topics.SCHEMAS, 1, _COMPACT),
+        TopicSpec(topics.AUDIT, 1, _retention(settings.audit_retention) | _LOG_APPEND_TIME),
         TopicSpec(topics.WEBHOOK_DELIVERIES, wide, kept_whole),
+        TopicSpec(topics.WEBHOOK_REPLAYS, wide, kept_whole),
         TopicSpec(topics.WEBSOCKET_DELIVERIES, wide, kept_whole),
         TopicSpec(topics.FILE_DELIVERIES, wide, kept_whole),
         *(TopicSpec(tier, _TIER_PARTITIONS, kept_whole) for tier in topics.RETRY_TIERS.values()),
         TopicSpec(topics.DEAD_LETTERS, _TIER_PARTITIONS, kept_whole),
+        TopicSpec(topics.DEAD_LETTER_MARKS, _TIER_PARTITIONS, kept),
+        TopicSpec(topics.RUNS, _RUN_PARTITIONS, _COMPACT | _LOG_APPEND_TIME),
         TopicSpec(topics.ATTEMPTS, wide, kept),
         TopicSpec(topics.ROUTING_RECEIPTS, _TIER_PARTITIONS, kept),
         TopicSpec(topics.ENDPOINT_STATE, 1, _COMPACT | _LOG_APPEND_TIME),
         TopicSpec(topics.CHANNEL_POSITIONS, 1, _COMPACT | _LOG_APPEND_TIME),
-        TopicSpec(topics.WRITE_PROBES, _PROBE_PARTITIONS, _retention(_PROBES_KEPT)),
+        TopicSpec(topics.OPERATIONS, 1, _COMPACT | _COMPACT_SOON | _LOG_APPEND_TIME),
+        TopicSpec(topics.REDACTIONS, 1, _COMPACT | _LOG_APPEND_TIME),
+        TopicSpec(topics.WRITE_PROBES, _PROBE_PARTITIONS, _retention(_PROBES_KEPT) | _LOG_APPEND_TIME),
         TopicSpec(
             topics.IDEMPOTENCY,
             _IDEMPOTENCY_PARTITIONS,

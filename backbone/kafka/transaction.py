@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import time
 import warnings
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Producer as Client
 
 from backbone.kafka.calls import CallHangs, CallThread
+from backbone.kafka.connection_watch import DEBUG, ConnectionWatch
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.failures import failure, kafka_error
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES
 from backbone.kafka.records import Record
-from schemas.errors import Fenced, PayloadTooLarge, TransactionAborted
+from schemas.model.errors import Fenced, PayloadTooLarge, TransactionAborted, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -48,11 +51,17 @@ class TransactionalProducer:
     producer is done and can only be closed. Whether the last commit of a fenced producer took is settled once the next
     producer with the same id has started.
 
+    A connection that breaks may leave a request behind that Kafka handles later, in the middle of the next transaction
+    (ADR 0002). So the next one begins with a new epoch, under which Kafka refuses requests of before. Taking the id
+    again would also take it from whoever has fenced this producer meanwhile. So where the id is a lock, the producer is
+    done then: its holder takes a new one, and reads again what it decides on.
+
     Args:
         settings: how to reach Kafka.
         transactional_id: the lock; at most one producer holds it.
         timeout: seconds, both for each call and for the broker to abort a transaction whose holder died.
         writes_to: the topics whose partitions ``start`` frees of what an earlier holder left hanging.
+        is_lock: what is written depends on what was read since ``start``, so that nobody else may have written since.
         overrides: further librdkafka properties.
     """
 
@@ -63,34 +72,41 @@ class TransactionalProducer:
         *,
         timeout: float = 10.0,
         writes_to: Sequence[str] = (),
+        is_lock: bool = False,
         **overrides: Any,
     ) -> None:
         self._timeout = timeout
         self._writes_to = tuple(writes_to)
+        self._is_lock = is_lock
         self._open = False
         self._rejected: KafkaError | None = None
-        self._calls = CallThread(f"transactions-{transactional_id}")
+        self._id = transactional_id
         self._is_done = False
         milliseconds = int(timeout * 1_000)
-        self._client = Client(
-            settings.client_config(
-                **{
-                    "transactional.id": transactional_id,
-                    "transaction.timeout.ms": milliseconds,
-                    "message.timeout.ms": milliseconds,
-                    "message.max.bytes": MAX_RECORD_BYTES + 2 * MAX_HEADER_BYTES - _AROUND_RECORD,
-                    "linger.ms": 5,
-                    # A commit is answered before its markers are written, and until they are the broker turns the next
-                    # transaction away; librdkafka then waits this long, 100 ms by default.
-                    "retry.backoff.ms": 2,
-                    "retry.backoff.max.ms": 100,
-                    # Commit reports success for all; only what went wrong is worth a callback.
-                    "delivery.report.only.error": True,
-                    "on_delivery": self._delivered,
-                    **overrides,
-                }
-            )
+        self._config = settings.client_config(
+            **{
+                "transactional.id": transactional_id,
+                "transaction.timeout.ms": milliseconds,
+                "message.timeout.ms": milliseconds,
+                "message.max.bytes": MAX_RECORD_BYTES + 2 * MAX_HEADER_BYTES - _AROUND_RECORD,
+                "linger.ms": 5,
+                # A commit is answered before its markers are written, and until they are the broker turns the next
+                # transaction away; librdkafka then waits this long, 100 ms by default.
+                "retry.backoff.ms": 2,
+                "retry.backoff.max.ms": 100,
+                # Commit reports success for all; only what went wrong is worth a callback.
+                "delivery.report.only.error": True,
+                "on_delivery": self._delivered,
+                "debug": DEBUG,
+                **overrides,
+            }
         )
+        self._connect()
+
+    def _connect(self) -> None:
+        self._calls = CallThread(f"transactions-{self._id}")
+        self._connections = ConnectionWatch()
+        self._client = Client({**self._config, "logger": self._connections})
 
     def start(self) -> None:
         """Take the transactional id: fence its holders, and finish or abort what they left open.
@@ -155,13 +171,42 @@ class TransactionalProducer:
                 if not error.retriable() or time.monotonic() >= deadline:
                     raise failure(error, "init transactions") from exception
             else:
+                # What broke while it connected asked for the id at most, and Kafka gives that to the last who asks.
+                self._client.poll(0)
+                self._connections.has_broken = False
                 return
 
     def begin(self) -> None:
-        """Open a transaction."""
+        """Open a transaction.
+
+        Raises:
+            Fenced: a connection broke, and the id is a lock, or cannot be taken again.
+        """
+        self._client.poll(0)
+        if self._connections.has_broken:
+            if self._is_lock:
+                self._is_done = True
+                raise Fenced("a connection broke: others may have had the lock since")
+            self._renew()
         self._rejected = None
         self._do("begin", lambda _: self._client.begin_transaction())
         self._open = True
+
+    def _renew(self) -> None:
+        """Take the id again, and with it a new epoch; whoever took it in the meantime is fenced.
+
+        Raises:
+            Fenced: Kafka does not answer, or another producer takes the id at the same time.
+        """
+        log.info("kafka producer: a connection broke; the next transaction has a new epoch", extra={"id": self._id})
+        self._leave_behind()
+        self._is_done = True
+        self._connect()
+        try:
+            self._take_id()
+        except (Fenced, Unavailable) as error:
+            raise Fenced(f"a new epoch: {error}") from error
+        self._is_done = False
 
     def produce(self, record: Record) -> None:
         """Add a record; waits while the client's queue is full.
@@ -191,17 +236,28 @@ class TransactionalProducer:
             else:
                 return
 
-    def send_offsets(self, offsets: Mapping[Partition, int], consumer: BatchConsumer | Any) -> None:
+    def send_offsets(
+        self,
+        offsets: Mapping[Partition, int],
+        consumer: BatchConsumer | Any,
+        metadata: Mapping[Partition, str] = MappingProxyType({}),
+    ) -> None:
         """Add the next offsets of a consumer group, which move when the transaction commits.
 
         Args:
             offsets: the next offset to read of each partition.
             consumer: the group's consumer, or what its ``group_metadata()`` returned when the batch was fetched.
+            metadata: text to store beside the offsets of some partitions, at most 4,096 bytes (Kafka's default).
         """
-        metadata = consumer.group_metadata() if isinstance(consumer, BatchConsumer) else consumer
-        positions = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        member = consumer.group_metadata() if isinstance(consumer, BatchConsumer) else consumer
+        positions = [
+            TopicPartition(*partition, offset, metadata[partition])
+            if partition in metadata
+            else TopicPartition(*partition, offset)
+            for partition, offset in offsets.items()
+        ]
         if positions:
-            self._do("send offsets", lambda left: self._client.send_offsets_to_transaction(positions, metadata, left))
+            self._do("send offsets", lambda left: self._client.send_offsets_to_transaction(positions, member, left))
 
     def commit(self) -> None:
         """Make it visible, all of it.
@@ -242,17 +298,14 @@ class TransactionalProducer:
         with contextlib.suppress(Fenced):
             self.abort()
         if self._is_done:
-            # Closing would wait for what did not come, and perhaps for ever. The next producer fences this one.
-            self._calls.finish(self._close)
+            self._leave_behind()
             return
         self._calls.finish()
-        self._close()
+        _close(self._client)
 
-    def _close(self) -> None:
-        # Closing aborts once more, and raises or warns where that cannot be: after a fencing, that is to be expected.
-        with warnings.catch_warnings(), contextlib.suppress(KafkaException):
-            warnings.simplefilter("ignore", RuntimeWarning)
-            self._client.close()
+    def _leave_behind(self) -> None:
+        """Close without waiting for what did not come, perhaps for ever. The next producer fences this one."""
+        self._calls.finish(functools.partial(_close, self._client))
 
     def _do(self, doing: str, call: Callable[[float], None]) -> None:
         """Call, and again while librdkafka says that it may be retried and there is time."""
@@ -296,3 +349,10 @@ class TransactionalProducer:
         # What was merely purged with an aborted transaction says nothing.
         if error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             self._rejected = error
+
+
+def _close(client: Client) -> None:
+    # Closing aborts once more, and raises or warns where that cannot be: after a fencing, that is to be expected.
+    with warnings.catch_warnings(), contextlib.suppress(KafkaException):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        client.close()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException, Producer
 
 from backbone.kafka.failures import failure
-from schemas import topics
-from schemas.errors import NotAcknowledged
+from schemas.model import topics
+from schemas.model.errors import NotAcknowledged
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message

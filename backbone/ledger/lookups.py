@@ -13,7 +13,7 @@ from backbone.ledger.tables import DELIVERIES, EVENTS
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from schemas.reading import ReadScope
+    from schemas.security.reading import ReadScope
 
 MOST_FOUND = 50
 """Events that one id of a producer may find."""

@@ -10,22 +10,24 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import BigInteger, Row, func, literal, or_, select, tuple_
 
+from backbone.ledger.delivery_rows import LedgerAttempt, LedgerDelivery, attempt_of, delivery_of
 from backbone.ledger.lookups import NamedEvent, events_called
 from backbone.ledger.readable import PUBLISHER, ordered_page, readable_events, readable_parts
 from backbone.ledger.reading import read_page, read_rows
+from backbone.ledger.redactions import redacted_among, redacted_at
 from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS
-from schemas import timestamps
-from schemas.delivery import Outcome, SourceOffset
-from schemas.errors import InvalidRequest, Problem
-from schemas.event import ExtensionValue, Identifier
-from schemas.topics import event_topic
+from schemas.model import timestamps
+from schemas.model.delivery import SourceOffset
+from schemas.model.errors import InvalidRequest, Problem
+from schemas.model.event import ExtensionValue, Identifier
+from schemas.model.topics import event_topic
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from sqlalchemy import ColumnElement, Engine, Select
 
-    from schemas.reading import ReadScope
+    from schemas.security.reading import ReadScope
 
 MOST_EVENTS = 500
 """Events on one page."""
@@ -37,46 +39,6 @@ _EXTENSIONS = msgspec.json.Decoder(dict[str, ExtensionValue])
 _IDENTIFIERS = msgspec.json.Decoder(list[Identifier])
 
 
-class LedgerAttempt(msgspec.Struct, frozen=True, kw_only=True):
-    """One try. ``started_at`` and ``next_at`` are in microseconds since the epoch, ``duration`` in seconds."""
-
-    id: str
-    run: str
-    number: int
-    outcome: Outcome
-    started_at: int
-    duration: float
-    status: int | None
-    error: str | None
-    response: str | None
-    next_at: int | None
-
-
-class LedgerDelivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One event for one endpoint, in one run, and where it stands.
-
-    Attributes:
-        outcome: None while there was no attempt yet; ``dead`` once it was given up.
-        attempts: how many tries were made; ``tries`` are those that the ledger still has, in order.
-        changed_at: the end of the latest try, else when it was routed.
-    """
-
-    id: str
-    run: str
-    source: SourceOffset
-    endpoint: str
-    subscriptions: tuple[str, ...]
-    routed_at: int | None
-    attempts: int
-    outcome: Outcome | None
-    status: int | None
-    error: str | None
-    next_at: int | None
-    dead_reason: str | None
-    changed_at: int
-    tries: tuple[LedgerAttempt, ...] = ()
-
-
 class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event; ``data`` is the JSON that subscribers get.
 
@@ -85,6 +47,7 @@ class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         deliveries: those that the reader may see with their tries; filled in for a single event only.
+        redacted_at: when its payload was taken out, microseconds since the epoch; likewise.
         outcomes: how many deliveries came to what, also of those that the reader may not see; likewise.
     """
 
@@ -109,11 +72,18 @@ class LedgerEvent(msgspec.Struct, frozen=True, kw_only=True):
     offset: SourceOffset
     outcomes: dict[str, int] = {}
     deliveries: tuple[LedgerDelivery, ...] = ()
+    redacted_at: int | None = None
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events: all of the conditions given. ``since`` ≤ received time < ``until``, in microseconds."""
+    """Which events: all of the conditions given.
 
+    Attributes:
+        ids: the gateway's; None allows any.
+        since, until: ``since`` ≤ received time < ``until``, in microseconds since the epoch.
+    """
+
+    ids: tuple[str, ...] | None = None
     namespace: str | None = None
     type: str | None = None
     source: str | None = None
@@ -152,7 +122,10 @@ class LedgerQueries:
         shown = tuple(each for each in every if scope.reads_endpoint(each.endpoint))
         counted = every if scope.owns(found[0].publisher) else shown
         outcomes = Counter(PENDING if each.outcome is None else each.outcome.value for each in counted)
-        return msgspec.structs.replace(_event(found[0]), deliveries=shown, outcomes=dict(outcomes))
+        redacted = redacted_at(self._engine, scope.workspace, event_id)
+        return msgspec.structs.replace(
+            _event(found[0]), deliveries=shown, outcomes=dict(outcomes), redacted_at=redacted
+        )
 
     def readable(self, scope: ReadScope, event_ids: Collection[str]) -> set[str]:
         """Those of the ids whose events the reader may see.
@@ -162,6 +135,10 @@ class LedgerQueries:
         """
         wanted = select(EVENTS.c.id).where(EVENTS.c.id.in_(event_ids), *readable_events(scope))
         return {row.id for row in self._rows(wanted)}
+
+    def redacted(self, scope: ReadScope, event_ids: Collection[str]) -> set[str]:
+        """See ``redacted_among``."""
+        return redacted_among(self._engine, scope.workspace, event_ids)
 
     def called(self, scope: ReadScope, any_id: str, source: str | None) -> list[NamedEvent]:
         """See ``events_called``."""
@@ -177,10 +154,10 @@ class LedgerQueries:
         attempts: dict[tuple[str, str, str], list[LedgerAttempt]] = {}
         of_event = select(ATTEMPTS).where(tries.workspace == workspace, tries.event == event_id)
         for row in self._rows(of_event.order_by(tries.started_at, tries.number)):
-            attempts.setdefault((row.delivery, row.run, row.source_offset), []).append(_attempt(row))
+            attempts.setdefault((row.delivery, row.run, row.source_offset), []).append(attempt_of(row))
         found = select(DELIVERIES).where(table.workspace == workspace, table.event == event_id)
         return tuple(
-            _delivery(row, attempts.get((row.id, row.run, row.source_offset), ()))
+            delivery_of(row, attempts.get((row.id, row.run, row.source_offset), ()))
             for row in self._rows(found.order_by(table.routed_at, table.id, table.run))
         )
 
@@ -220,7 +197,9 @@ class LedgerQueries:
 
 def _conditions(workspace: str, query: EventQuery, *, by_id: bool) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    if query.namespace is not None and query.type is not None and not by_id:
+    if query.ids is not None:
+        conditions.append(EVENTS.c.id.in_(query.ids))
+    elif query.namespace is not None and query.type is not None and not by_id:
         codes = {query.type, query.type.removeprefix(f"{query.namespace}/")}
         # There is an index on it. It would keep SQLite from finding the events by their ids.
         conditions.append(EVENTS.c.topic.in_(event_topic(workspace, query.namespace, code) for code in codes))
@@ -262,44 +241,6 @@ def _event(row: Row[Any]) -> LedgerEvent:
         data=msgspec.Raw(row.data.encode()),
         producer_id=row.producer_id,
         offset=SourceOffset.parse(row.source_offset),
-    )
-
-
-def _delivery(row: Row[Any], tries: Sequence[LedgerAttempt]) -> LedgerDelivery:
-    outcome = None if row.outcome is None else Outcome(row.outcome)
-    # The dead letter and the last attempt come from two topics: either may be here first.
-    if row.dead_reason is not None and outcome not in {Outcome.DELIVERED, Outcome.ABORTED}:
-        outcome = Outcome.DEAD
-    return LedgerDelivery(
-        id=row.id,
-        run=row.run,
-        source=SourceOffset.parse(row.source_offset),
-        endpoint=row.endpoint,
-        subscriptions=tuple(part for part in row.subscriptions.split(",") if part),
-        routed_at=row.routed_at,
-        attempts=row.attempts,
-        outcome=outcome,
-        status=row.status,
-        error=row.error,
-        next_at=row.next_at if outcome is Outcome.RETRYING else None,
-        dead_reason=row.dead_reason,
-        changed_at=row.changed_at,
-        tries=tuple(tries),
-    )
-
-
-def _attempt(row: Row[Any]) -> LedgerAttempt:
-    return LedgerAttempt(
-        id=row.id,
-        run=row.run,
-        number=row.number,
-        outcome=Outcome(row.outcome),
-        started_at=row.started_at,
-        duration=row.duration,
-        status=row.status,
-        error=row.error,
-        response=row.response,
-        next_at=row.next_at,
     )
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Engine, Select
 
-    from schemas.reading import ReadScope
+    from schemas.security.reading import ReadScope
 
     Conditions = list[ColumnElement[bool]]
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from schemas.budget import ANSWER_CHARACTERS
-from schemas.errors import CorruptRecord, InvalidRequest, LedgerUnavailable, Unavailable
+from schemas.model.errors import CorruptRecord, InvalidRequest, LedgerUnavailable, Unavailable
+from schemas.security.budget import ANSWER_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Engine, Row, Select
 
-    from schemas.budget import AnswerBudget
+    from schemas.security.budget import AnswerBudget
 
 MOST_DATA = ANSWER_CHARACTERS
 """Characters of text in one page of events."""

@@ -6,21 +6,42 @@ another: their rows come from different topics, in any order.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, Column, Engine, Float, Index, Integer, MetaData, Table, Text, event
+from sqlalchemy import BigInteger, Column, Engine, Float, Index, Integer, MetaData, Table, Text, event, text
 from sqlalchemy import create_engine as sqlalchemy_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from schemas.errors import Misconfigured
+from schemas.model.errors import Misconfigured
 
 if TYPE_CHECKING:
     from sqlalchemy import URL
 
 _BUSY_TIMEOUT = 10_000
 """Milliseconds that an SQLite connection waits for another process's write."""
+
+_JOURNAL_RETRY = 0.01
+"""Seconds between tries to switch a new file's journal."""
+
+LONGEST_NAME, LONGEST_IDENTIFIER = 100, 200
+"""Characters of an identifier's name, and of its value, by which events are found."""
+
+_LISTED = ("routed_at", "id", "status", "reason")
+"""Columns of an index for lists that leave out what was delivered, so that they are read from the index alone."""
+
+_BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
+"""A text in the order of its bytes, as SQLite's are: all that begin with a prefix stand together."""
+
+_UNDELIVERED = "standing <> 'delivered'"
+
+
+def _partial(condition: str) -> dict[str, Any]:
+    return {f"{dialect}_where": text(condition) for dialect in ("sqlite", "postgresql")}
+
 
 METADATA = MetaData()
 
@@ -79,11 +100,40 @@ DELIVERIES = Table(
     Column("next_at", BigInteger),
     Column("dead_reason", Text),
     Column("changed_at", BigInteger, nullable=False),
+    Column("topic", Text),
+    Column("standing", Text),
+    Column("reason", Text),
     Index("deliveries_of_event", "workspace", "event"),
     Index("deliveries_by_endpoint", "workspace", "endpoint", "event"),
     Index("deliveries_by_age", "changed_at"),
+    Index("deliveries_by_time", "workspace", "routed_at", "id"),
+    Index("deliveries_by_endpoint_time", "workspace", "endpoint", "routed_at", "id"),
+    Index("deliveries_by_type", "topic", "routed_at", "id"),
+    Index("deliveries_undelivered", "workspace", "standing", *_LISTED, **_partial(_UNDELIVERED)),
+    Index(
+        "deliveries_undelivered_by_endpoint", "workspace", "endpoint", "standing", *_LISTED, **_partial(_UNDELIVERED)
+    ),
+    Index("deliveries_undelivered_by_type", "topic", "standing", *_LISTED, **_partial(_UNDELIVERED)),
+    Index("deliveries_of_run", "run", "routed_at", "id", **_partial("run <> 'live'")),
 )
-"""Where each delivery stands: ``outcome`` and what follows it are the latest attempt's; null while there is none."""
+"""Where each delivery stands: ``outcome`` and what follows it are the latest attempt's; null while there is none.
+
+``topic`` is that of the event; ``standing`` a ``schemas.model.standing.Standing``. Both are null in rows of earlier
+versions until ``LedgerWriter.fill_in`` has come by. The log is ordered by ``routed_at`` and the key.
+"""
+
+IDENTIFIERS = Table(
+    "identifiers",
+    METADATA,
+    Column("workspace", Text, primary_key=True),
+    Column("event", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("value", _BYTEWISE, primary_key=True),
+    Column("received_at", BigInteger, nullable=False),
+    Index("identifiers_by_value", "workspace", "value", "event"),
+    Index("identifiers_by_age", "received_at"),
+)
+"""The identifiers of events and their CloudEvents extensions; ``value`` is cut to ``LONGEST_IDENTIFIER``."""
 
 ATTEMPTS = Table(
     "attempts",
@@ -103,9 +153,13 @@ ATTEMPTS = Table(
     Column("error", Text),
     Column("response", Text),
     Column("next_at", BigInteger),
+    Column("reason", Text),
+    Column("request", Text),
+    Column("response_head", Text),
     Index("attempts_of_event", "workspace", "event"),
     Index("attempts_by_age", "started_at"),
 )
+"""``request`` is a ``schemas.model.kept_request.KeptRequest`` as JSON, ``response_head`` a JSON object of headers."""
 
 
 REQUESTS = Table(
@@ -147,6 +201,15 @@ EXECUTIONS = Table(
     Index("executions_by_age", "started_at"),
 )
 """What attempts sent and were answered, sealed; ``id`` is the attempt's."""
+
+REDACTIONS = Table(
+    "redactions",
+    METADATA,
+    Column("workspace", Text, primary_key=True),
+    Column("event", Text, primary_key=True),
+    Column("redacted_at", BigInteger, nullable=False),
+)
+"""Events whose payload was taken out of the ledger."""
 
 
 def open_ledger(url: str) -> Engine:
@@ -199,7 +262,27 @@ def _with_driver(url: str) -> URL:
 def _tune_sqlite(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT}")
-    # Readers and the one writer do not block each other; what a power cut takes is indexed again from Kafka.
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _use_write_ahead_log(cursor)
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    """Let readers and the one writer not block each other; Kafka has what a power cut takes.
+
+    Two connections that change a new file's journal at once each hold a lock that the other waits for. SQLite refuses
+    one of them without waiting for the busy timeout, so that this function waits instead.
+
+    Raises:
+        sqlite3.OperationalError: the file cannot be written, or stays locked for the busy timeout.
+    """
+    deadline = time.monotonic() + _BUSY_TIMEOUT / 1_000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_JOURNAL_RETRY)
+        else:
+            return

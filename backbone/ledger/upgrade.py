@@ -15,7 +15,7 @@ from sqlalchemy import column, inspect, select, table
 from sqlalchemy.exc import DBAPIError
 
 from backbone.ledger.reading import unavailable
-from schemas.errors import Misconfigured
+from schemas.model.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,8 +59,7 @@ def upgrade(engine: Engine) -> None:
         Misconfigured: the ledger cannot be written, or a later version of Headrace has changed it.
         Unavailable: the database cannot be reached now, is locked or full.
     """
-    config = Config()
-    config.set_main_option("script_location", str(_STEPS).replace("%", "%%"))
+    config = _config()
     steps = ScriptDirectory.from_config(config)
     with _named(engine):
         if _is_current(engine, steps):
@@ -71,6 +70,26 @@ def upgrade(engine: Engine) -> None:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
             connection.commit()
+
+
+def check_usable(engine: Engine) -> None:
+    """Find out whether this version can write the ledger, and change nothing.
+
+    Raises:
+        Misconfigured: the ledger cannot be written, or a later version of Headrace has changed it.
+        Unavailable: the database cannot be reached now, is locked or full.
+    """
+    steps = ScriptDirectory.from_config(_config())
+    with _named(engine), engine.connect() as connection:
+        _check_known(connection, steps)
+        if engine.dialect.name == "sqlite":
+            _check_writable(connection)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_STEPS).replace("%", "%%"))
+    return config
 
 
 def _is_current(engine: Engine, steps: ScriptDirectory) -> bool:

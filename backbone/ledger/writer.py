@@ -5,31 +5,65 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import and_, case, delete, func, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
+from backbone.ledger.balance_tables import COMPLETE, HOUR, MATCHED, ROUTED, ROUTING_FAULTS
+from backbone.ledger.letter_tables import LETTERS
+from backbone.ledger.letters import LetterWriter, lapse
 from backbone.ledger.reading import refusal, refuses_row, unavailable
-from backbone.ledger.tables import ATTEMPTS, CONTRACTS, DELIVERIES, EVENTS, EXECUTIONS, METADATA, REQUESTS
+from backbone.ledger.receipts import ReceiptWriter
+from backbone.ledger.redactions import RedactionWriter
+from backbone.ledger.tables import (
+    ATTEMPTS,
+    CONTRACTS,
+    DELIVERIES,
+    EVENTS,
+    EXECUTIONS,
+    IDENTIFIERS,
+    METADATA,
+    REQUESTS,
+)
 from backbone.ledger.upgrade import VERSION_TABLE, upgrade
-from schemas.delivery import Outcome
-from schemas.timestamps import LATEST
+from schemas.model.delivery import Outcome
+from schemas.model.standing import Reason, Standing, reason_of_status
+from schemas.model.timestamps import LATEST
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine, Executable, Table
+    from sqlalchemy import ColumnElement, Connection, Engine, Executable, Table
 
     from backbone.ledger.rows import DeadDelivery, LedgerRows
-    from schemas.delivery import Attempt, Delivery, GroupedDelivery
+    from schemas.model.delivery import Attempt, Delivery, GroupedDelivery
 
     Row = dict[str, Any]
 
-_EXPIRED_AT_ONCE = 5_000
-"""Rows that one statement of ``expire`` deletes: few enough not to hold up indexing."""
+_ENCODER = msgspec.json.Encoder()
 
-_ROUTING = ("subscriptions", "routed_at")
-_STANDING = ("attempts", "outcome", "status", "error", "next_at", "changed_at")
+_EXPIRED_AT_ONCE = 5_000
+"""Rows of a table that ``expire`` deletes: few enough not to hold up indexing."""
+
+_AGES = {
+    EVENTS: "received_at",
+    DELIVERIES: "changed_at",
+    ATTEMPTS: "started_at",
+    REQUESTS: "received_at",
+    CONTRACTS: "routed_at",
+    EXECUTIONS: "started_at",
+    IDENTIFIERS: "received_at",
+    LETTERS: "set_aside_at",
+}
+"""The column that says how old a row is."""
+
+_FILLED_AT_ONCE = 5_000
+"""Rows that one statement of ``fill_in`` changes."""
+
+_ROUTING = ("subscriptions", "routed_at", "topic")
+_STANDING = ("attempts", "outcome", "status", "error", "reason", "next_at", "changed_at")
 """Columns of a delivery that its routing and its latest attempt tell."""
+_FINAL = (Outcome.DELIVERED.value, Outcome.ABORTED.value)
+"""Outcomes that a dead letter does not change."""
 _CALLED = ("execution", "started_at")
 
 
@@ -38,7 +72,10 @@ class LedgerWriter:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self._receipts = ReceiptWriter(engine)
+        self._letters = LetterWriter(engine)
+        self._redactions = RedactionWriter(engine)
+        insert = self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         self._insert_event = insert(EVENTS).on_conflict_do_nothing(index_elements=list(EVENTS.primary_key))
 
         routing = insert(DELIVERIES)
@@ -49,7 +86,7 @@ class LedgerWriter:
         logged = insert(DELIVERIES)
         self._insert_logged = logged.on_conflict_do_update(
             index_elements=list(DELIVERIES.primary_key),
-            set_={name: logged.excluded[name] for name in (*_ROUTING, "outcome")},
+            set_={name: logged.excluded[name] for name in (*_ROUTING, "outcome", "standing")},
         )
 
         tried = insert(ATTEMPTS)
@@ -62,10 +99,19 @@ class LedgerWriter:
         standing = insert(DELIVERIES)
         self._update_standing = standing.on_conflict_do_update(
             index_elements=list(DELIVERIES.primary_key),
-            set_={name: standing.excluded[name] for name in _STANDING},
+            set_={name: standing.excluded[name] for name in _STANDING}
+            | {
+                "topic": standing.excluded.topic,
+                "routed_at": func.coalesce(DELIVERIES.c.routed_at, standing.excluded.routed_at),
+                # The dead letter may be here before the last attempt.
+                "standing": _stands(DELIVERIES.c.dead_reason, standing.excluded.outcome),
+            },
             where=standing.excluded.attempts >= DELIVERIES.c.attempts,
         )
 
+        self._insert_identifier = insert(IDENTIFIERS).on_conflict_do_nothing(
+            index_elements=list(IDENTIFIERS.primary_key)
+        )
         self._insert_request = insert(REQUESTS).on_conflict_do_nothing(index_elements=list(REQUESTS.primary_key))
         self._insert_contract = insert(CONTRACTS).on_conflict_do_nothing(index_elements=list(CONTRACTS.primary_key))
 
@@ -77,7 +123,11 @@ class LedgerWriter:
         given_up = insert(DELIVERIES)
         self._update_dead = given_up.on_conflict_do_update(
             index_elements=list(DELIVERIES.primary_key),
-            set_={name: given_up.excluded[name] for name in (*_ROUTING, "dead_reason")},
+            set_={name: given_up.excluded[name] for name in (*_ROUTING, "dead_reason")}
+            | {
+                "standing": _stands(given_up.excluded.dead_reason, DELIVERIES.c.outcome),
+                "reason": func.coalesce(DELIVERIES.c.reason, given_up.excluded.reason),
+            },
         )
 
     def create(self) -> None:
@@ -105,52 +155,114 @@ class LedgerWriter:
         """
         try:
             with self._engine.begin() as connection:
+                self._redactions.begin(connection, rows)
                 _upsert(connection, self._insert_event, [msgspec.structs.asdict(row) for row in rows.events])
                 _upsert(connection, self._insert_delivery, [_routed(delivery) for delivery in rows.deliveries])
                 _upsert(connection, self._insert_logged, [_logged(delivery) for delivery in rows.logged])
                 _upsert(connection, self._insert_attempt, [_tried(attempt) for attempt in rows.attempts])
                 _upsert(connection, self._update_standing, [_standing(attempt) for attempt in rows.attempts])
                 _upsert(connection, self._update_dead, [_given_up(dead) for dead in rows.dead])
+                _upsert(connection, self._insert_identifier, [msgspec.structs.asdict(row) for row in rows.identifiers])
                 _upsert(connection, self._insert_request, [msgspec.structs.asdict(row) for row in rows.requests])
                 contracts = [row for grouped in rows.contracts for row in _contracts(grouped)]
                 _upsert(connection, self._insert_contract, contracts)
                 called = [_called(attempt) for attempt in rows.attempts if attempt.execution is not None]
                 _upsert(connection, self._insert_execution, called)
+                self._letters.write(connection, rows.letters, rows.marks)
+                self._receipts.write(connection, rows.receipts, rows.read)
+                self._redactions.apply(connection, rows)
         except (DBAPIError, NoConnection) as error:
             if refuses_row(error):
                 # Without its cause, which shows the row.
                 raise refusal(error) from None
             raise unavailable(error, "the ledger cannot be written") from error
 
+    def complete(self, until: int) -> None:
+        """Note that the ledger has all that Kafka had at a time (microseconds since the epoch).
+
+        Raises:
+            Unavailable: the database cannot do it now.
+        """
+        row = self._insert(COMPLETE).values(name="ledger", until=until)
+        later = row.on_conflict_do_update(
+            index_elements=[COMPLETE.c.name],
+            set_={"until": row.excluded.until},
+            where=row.excluded.until > COMPLETE.c.until,
+        )
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(later)
+        except (DBAPIError, NoConnection) as error:
+            raise unavailable(error, "the ledger cannot be written") from error
+
     def expire(self, before: int) -> int:
-        """Delete what happened before a time (microseconds since the epoch); returns how many rows that were.
+        """Delete some of what happened before a time (microseconds since the epoch); returns how many rows, 0: all.
 
         Raises:
             Unavailable: the database cannot do it now; what is deleted so far stays so.
         """
-        ages = {
-            EVENTS: "received_at",
-            DELIVERIES: "changed_at",
-            ATTEMPTS: "started_at",
-            REQUESTS: "received_at",
-            CONTRACTS: "routed_at",
-            EXECUTIONS: "started_at",
+        balances = {
+            MATCHED: ("hour", before // HOUR),
+            ROUTED: ("routed_at", before),
+            ROUTING_FAULTS: ("found_at", before),
         }
         try:
-            return sum(self._expire(table, age, before) for table, age in ages.items())
+            expired = sum(self._expire(table, age, before) for table, age in _AGES.items())
+            return expired + sum(self._expire(table, age, limit) for table, (age, limit) in balances.items())
         except (DBAPIError, NoConnection) as error:
             raise unavailable(error, "the ledger's retention cannot be applied") from error
+
+    def lapse(self, before: int, now: int) -> int:
+        """Mark some dead letters as expired that nobody has settled; returns how many they were.
+
+        Args:
+            before: when they were set aside, microseconds since the epoch.
+            now: likewise.
+
+        Raises:
+            Unavailable: the database cannot do it now.
+        """
+        try:
+            with self._engine.begin() as connection:
+                return lapse(connection, before, now)
+        except (DBAPIError, NoConnection) as error:
+            raise unavailable(error, "expired dead letters cannot be marked") from error
+
+    def fill_in(self) -> int:
+        """Fill in ``topic`` and ``standing`` of some rows that earlier versions wrote; returns how many they were.
+
+        Raises:
+            Unavailable: the database cannot do it now.
+        """
+        table = DELIVERIES.c
+        key = list(DELIVERIES.primary_key)
+        some = select(*key).where(table.topic.is_(None)).limit(_FILLED_AT_ONCE)
+        digits = "0123456789"
+        topic = func.rtrim(func.rtrim(func.rtrim(func.rtrim(table.source_offset, digits), "/"), digits), "/")
+        statement = update(DELIVERIES).where(tuple_(*key).in_(some))
+        try:
+            with self._engine.begin() as connection:
+                return connection.execute(
+                    statement.values(topic=topic, standing=_stands(table.dead_reason, table.outcome))
+                ).rowcount
+        except (DBAPIError, NoConnection) as error:
+            raise unavailable(error, "older rows of the ledger cannot be completed") from error
 
     def _expire(self, table: Table, age: str, before: int) -> int:
         key = list(table.primary_key)
         some = select(*key).where(table.c[age] < before).limit(_EXPIRED_AT_ONCE)
-        statement = delete(table).where(tuple_(*key).in_(some))
-        total, count = 0, _EXPIRED_AT_ONCE
-        while count >= _EXPIRED_AT_ONCE:
-            with self._engine.begin() as connection:
-                count = connection.execute(statement).rowcount
-            total += count
-        return total
+        with self._engine.begin() as connection:
+            return connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount
+
+
+def _stands(dead_reason: ColumnElement[str | None], outcome: ColumnElement[str | None]) -> ColumnElement[str]:
+    # Not ``not_in``: a statement for many rows cannot have a list.
+    not_final = and_(*(outcome != each for each in _FINAL))
+    return case(
+        (and_(dead_reason.is_not(None), or_(outcome.is_(None), not_final)), Outcome.DEAD.value),
+        (outcome.is_(None), Standing.PENDING.value),
+        else_=outcome,
+    )
 
 
 def _upsert(connection: Connection, statement: Executable, rows: list[Row]) -> None:
@@ -180,11 +292,13 @@ def _routed(delivery: Delivery) -> Row:
         "subscriptions": ",".join(delivery.subscriptions),
         "routed_at": delivery.routed_at,
         "changed_at": delivery.routed_at,
+        "topic": delivery.source.topic,
+        "standing": Standing.PENDING.value,
     }
 
 
 def _logged(delivery: Delivery) -> Row:
-    return _routed(delivery) | {"outcome": Outcome.DELIVERED.value}
+    return _routed(delivery) | {"outcome": Outcome.DELIVERED.value, "standing": Standing.DELIVERED.value}
 
 
 def _tried(attempt: Attempt) -> Row:
@@ -204,7 +318,14 @@ def _tried(attempt: Attempt) -> Row:
         "error": attempt.error,
         "response": attempt.response,
         "next_at": attempt.next_at,
+        "reason": _reason(attempt),
+        "request": _json(attempt.request),
+        "response_head": _json(attempt.response_head),
     }
+
+
+def _json(value: object) -> str | None:
+    return None if value is None else _ENCODER.encode(value).decode()
 
 
 def _standing(attempt: Attempt) -> Row:
@@ -219,9 +340,20 @@ def _standing(attempt: Attempt) -> Row:
         "outcome": attempt.outcome.value,
         "status": attempt.status,
         "error": attempt.error,
+        "reason": _reason(attempt),
         "next_at": attempt.next_at,
+        "topic": attempt.source.topic,
+        "routed_at": attempt.routed_at,
+        "standing": attempt.outcome.value,
         "changed_at": min(attempt.started_at + int(attempt.duration * 1_000_000), LATEST),
     }
+
+
+def _reason(attempt: Attempt) -> str | None:
+    """Why it failed; of a record of an earlier release, as its status tells."""
+    if attempt.reason is not None or attempt.outcome is Outcome.DELIVERED or attempt.status is None:
+        return attempt.reason
+    return reason_of_status(attempt.status)
 
 
 def _called(attempt: Attempt) -> Row:
@@ -249,4 +381,5 @@ def _contracts(grouped: GroupedDelivery) -> list[Row]:
 
 
 def _given_up(dead: DeadDelivery) -> Row:
-    return _routed(dead.delivery) | {"dead_reason": dead.reason}
+    row = _routed(dead.delivery) | {"dead_reason": dead.reason, "standing": Standing.DEAD.value}
+    return row | {"reason": Reason.UNREADABLE.value if dead.poison else None}

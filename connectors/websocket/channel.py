@@ -1,4 +1,4 @@
-"""One channel of a node: its count, the publications that can be recovered, and who is subscribed."""
+"""One channel of a node: its count, its recoverable publications, and its subscribers."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from connectors.websocket import protocol
-from schemas.errors import CorruptRecord
+from schemas.model.errors import CorruptRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from backbone.kafka.records import Message
+    from backbone.kafka.records import ConsumedRecord
 
 log = logging.getLogger(__name__)
 
 _OVERHEAD = 500
-"""Bytes that a kept publication costs besides its record's value; an estimate."""
+"""Estimated bytes of memory that a publication takes besides its record's value."""
 
 
 class PushFrame(NamedTuple):
-    """Publications on their way to subscribers: the frame, how many they are, and the number of the last."""
+    """A frame with publications: their count, and the number of the last."""
 
     frame: bytes
     publications: int
@@ -30,32 +30,32 @@ class PushFrame(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A fact about a channel: the record at a log offset is its so many-th, counted from 1."""
+    """The number, counted from 1, of the channel's record at a log offset."""
 
     number: int
     log_offset: int
 
 
 class Publication:
-    """One record of a channel. It is rendered at the first need, and once."""
+    """One record of a channel. It is rendered once, when it is first needed."""
 
     __slots__ = ("_body", "_message", "log_offset", "number", "size")
 
-    def __init__(self, message: Message, log_offset: int) -> None:
-        self._message: Message | None = message
+    def __init__(self, message: ConsumedRecord, log_offset: int) -> None:
+        self._message: ConsumedRecord | None = message
         self._body: bytes | None = None
         self.log_offset = log_offset
         self.number = 0
         self.size = len(message.value() or b"") + _OVERHEAD
 
-    def body(self, render: Callable[[Message], bytes]) -> bytes | None:
-        """As the protocol spells it; None for a record that cannot be read."""
+    def body(self, render: Callable[[ConsumedRecord], bytes]) -> bytes | None:
+        """The publication in the form of the protocol; None if its record cannot be read."""
         if self._message is not None:
             message, self._message = self._message, None
             try:
                 self._body = protocol.publication(render(message), self.number)
             except Exception as error:  # one record must not stop a node that serves all channels
-                # It keeps its number: every node counts it, whatever it can read.
+                # It keeps its number: every node counts it, even if it cannot read it.
                 log.warning(
                     "a realtime delivery cannot be read",
                     exc_info=not isinstance(error, CorruptRecord),
@@ -68,22 +68,22 @@ class Subscriber(Protocol):
     """A subscription of a connection."""
 
     def push(self, frames: Sequence[PushFrame]) -> int:
-        """Send publications that follow on the last ones, as many as can be without waiting; returns how many."""
+        """Send the next publications, as many as possible without waiting; return their number."""
 
 
 class Channel:
-    """Publications are numbered from 1 without a gap, alike on all nodes.
+    """Numbers publications from 1 without a gap, the same on all nodes.
 
     Args:
         key: of its records.
-        partition: where they are.
-        mark: how far it had been counted when the node started.
+        partition: of its records.
+        mark: the known position when the node started.
 
     Attributes:
         top: number of the last publication.
-        log_offset: of its record; -1 before the first.
-        history: the last publications, ending with ``top`` (a publication is missing from it only at the front).
-        subscribers: those who are sent what comes next.
+        log_offset: of that publication's record; -1 before the first.
+        history: the last publications, ending with ``top``; only older ones are missing.
+        subscribers: the live subscriptions; they get the next publications.
     """
 
     __slots__ = ("_mark", "history", "key", "log_offset", "name", "partition", "subscribers", "top")
@@ -93,7 +93,7 @@ class Channel:
         self.partition = partition
         own = key.startswith(b"endpoint:")
         self.name = protocol.json_text((key if own else key.partition(b"/")[2]).decode(errors="replace"))
-        """As its clients know it, as JSON."""
+        """The name that clients use, as JSON."""
         self._mark = mark
         self.top = mark.number if mark else 0
         self.log_offset = mark.log_offset if mark else -1
@@ -101,10 +101,10 @@ class Channel:
         self.subscribers: dict[Subscriber, None] = {}
 
     def count(self, publication: Publication) -> bool:
-        """Give the next record of the log its number; False for one that has to wait for the known mark.
+        """Number the next record of the log; False if it must wait for the known mark.
 
-        After a start, records from before the mark are read again for the sake of history. They are numbered
-        backwards from it once it is reached.
+        After a start, records before the mark are read again to have a history. They are numbered backwards when the
+        mark is reached.
         """
         self.history.append(publication)
         mark = self._mark
@@ -124,13 +124,13 @@ class Channel:
         return True
 
     def settle(self) -> None:
-        """The log was read to its end: what still waits for a mark lies before one whose record is gone."""
+        """Number the records that still wait at the end of the log: the record of their mark has expired."""
         if self._mark is not None:
             self._number_backwards(self._mark.number)
             self._mark = None
 
     def since(self, number: int, limit: int) -> list[Publication] | None:
-        """At most ``limit`` publications after a number; None when not all that came after it are known."""
+        """At most ``limit`` publications after a number; None if some of those after it are gone."""
         if number > self.top:
             return None
         missing = self.top - number
@@ -139,7 +139,7 @@ class Channel:
 
     @property
     def unused(self) -> bool:
-        """Whether nothing would be lost with it."""
+        """Whether the channel can be forgotten without a loss."""
         return not self.subscribers and self.top == 0 and not self.history
 
     def _number_backwards(self, last: int) -> None:

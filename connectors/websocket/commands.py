@@ -1,4 +1,4 @@
-"""What a connection does for each command of its client, strictly in their order."""
+"""Executes the commands of one client, strictly in their order."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from backbone.catalog.realtime_grants import Ground
+from backbone.catalog.realtime_grants import Grant
 from connectors.websocket import protocol
 from connectors.websocket.protocol import ConnectResult, Disconnected, HistoryResult, ReplyError, SubscribeResult
-from schemas.channels import MAX_LENGTH, channel_key
-from schemas.errors import Unavailable
+from schemas.model.channels import MAX_LENGTH, channel_key
+from schemas.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -38,14 +38,14 @@ T = TypeVar("T")
 VERSION = "headrace"
 
 _REJECT_UNRECOVERED = 2
-"""The flag of a subscribe command."""
+"""The ``flag`` of a subscribe command that asks for an error instead of lost publications."""
 
 _OTHER_NODE_SECONDS = 2.0
-"""How long a client's position may be ahead of what this node has read."""
+"""Seconds to wait for a position that another node sent and this node has not read yet."""
 
 
 class Commands:
-    """The commands of one connection.
+    """Executes the commands of one connection.
 
     Args:
         session: the connection.
@@ -54,12 +54,12 @@ class Commands:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._node = session.node
-        self._admission = session.node.admission
+        self._authorizer = session.node.authorizer
         self._refused = False
         self._room = 0
 
     async def handle(self, text: str) -> None:
-        """Do what one frame says.
+        """Execute the commands of one frame.
 
         Raises:
             Disconnected: the connection has to end.
@@ -72,7 +72,7 @@ class Commands:
     async def _handle(self, command: Command) -> None:
         method = protocol.method_of(command)
         if self._refused or (self._session.claims is None) == (method != "connect"):
-            # Nothing before connect, connect only once, and nothing after it was refused.
+            # The first command must be connect, there is only one, and after a refused one nothing follows.
             raise Disconnected(protocol.BAD_REQUEST)
         if method is None and not command.id:
             self._session.pong()
@@ -97,14 +97,14 @@ class Commands:
     async def _connect(self, _id: int, request: ConnectRequest) -> ConnectResult:
         for subscription in request.subs.values():
             subscription.check()
-        claims = self._admission.connection(request.token)
-        await self._admission.look_up(Ground.of(claims), claims.channels)
+        claims = self._authorizer.connection(request.token)
+        await self._authorizer.look_up(Grant.of(claims), claims.channels)
         if len(claims.channels) > self._node.settings.channel_limit:
             raise protocol.limit_exceeded()
         wanted: dict[str, Position] = {name: request.subs.get(name, protocol.Position()) for name in claims.channels}
         for name, position in wanted.items():
             await self._other_nodes(claims.workspace, name, position)
-        # From here to the reply nothing is awaited, so nothing is sent before it.
+        # No await from here to the reply, so that no push is sent before it.
         self._check_standing(claims)
         self._session.accept(claims)
         result = self._connect_result(claims)
@@ -129,18 +129,18 @@ class Commands:
         if len(session.subscriptions) >= self._node.settings.channel_limit:
             raise protocol.limit_exceeded()
         expires_at = None
-        ground = Ground(self._claims.workspace, public=name)
+        grant = Grant(self._claims.workspace, public=name)
         if request.token:
-            claims = self._admission.subscription(request.token)
+            claims = self._authorizer.subscription(request.token)
             self._check(claims, name)
             expires_at = claims.expires_at
-            ground = Ground.of(claims)
-        await self._admission.look_up(ground, [name])
-        self._check_ground(ground, name)
+            grant = Grant.of(claims)
+        await self._authorizer.look_up(grant, [name])
+        self._check_grant(grant, name)
         await self._other_nodes(self._claims.workspace, name, request)
-        # What the catalog said before that may be over.
-        self._check_ground(ground, name)
-        return self._join(name, request, ground, expires_at=expires_at, flag=request.flag)
+        # Check again: the catalog may have changed since the look-up.
+        self._check_grant(grant, name)
+        return self._join(name, request, grant, expires_at=expires_at, flag=request.flag)
 
     async def _unsubscribe(self, _id: int, request: ChannelRequest) -> dict[str, Any]:
         if not request.channel:
@@ -149,11 +149,11 @@ class Commands:
         return {}
 
     async def _refresh(self, _id: int, request: RefreshRequest) -> ConnectResult:
-        claims = self._admission.refreshed_connection(request.token)
+        claims = self._authorizer.refreshed_connection(request.token)
         mine = self._claims
         if (claims.user, claims.workspace) != (mine.user, mine.workspace):
             raise Disconnected(protocol.INVALID_TOKEN)
-        await self._admission.look_up(Ground.of(claims), claims.channels)
+        await self._authorizer.look_up(Grant.of(claims), claims.channels)
         self._check_standing(claims)
         self._follow(mine.channels, list(self._covered(claims, dict.fromkeys(claims.channels))))
         self._session.renew(claims)
@@ -162,16 +162,16 @@ class Commands:
     async def _sub_refresh(self, _id: int, request: RefreshRequest) -> SubscribeResult:
         if request.type:
             raise protocol.not_available()
-        claims = self._admission.refreshed_subscription(request.token)
-        # Older Python clients leave the channel out; the token names it.
+        claims = self._authorizer.refreshed_subscription(request.token)
+        # Older Python clients omit the channel; the token names it.
         name = request.channel or claims.channel
         self._check(claims, name)
-        ground = Ground.of(claims)
-        await self._admission.look_up(ground, [name])
-        self._check_ground(ground, name)
+        grant = Grant.of(claims)
+        await self._authorizer.look_up(grant, [name])
+        self._check_grant(grant, name)
         if name not in self._session.subscriptions:
             raise protocol.permission_denied()
-        self._session.renew_subscription(name, ground, claims.expires_at)
+        self._session.renew_subscription(name, grant, claims.expires_at)
         expires, ttl = _ttl(claims.expires_at)
         return SubscribeResult(expires=expires, ttl=ttl)
 
@@ -210,16 +210,16 @@ class Commands:
         return {}
 
     async def _other_nodes(self, workspace: str, name: str, position: Position) -> None:
-        """A client may come from another node that has read further: wait a moment for its position."""
+        """Wait a moment for the client's position: the node that it comes from may have read further."""
         hub = self._node.hub
         key = channel_key(workspace, name)
         if position.recover and position.epoch == hub.epoch_of(key) and position.offset > hub.top(key):
             await hub.reached(key, position.offset, _OTHER_NODE_SECONDS)
 
     def _join(
-        self, name: str, position: Position, ground: Ground | None, *, expires_at: int | None, flag: int = 0
+        self, name: str, position: Position, grant: Grant | None, *, expires_at: int | None, flag: int = 0
     ) -> SubscribeResult:
-        """Subscribe, and find what was missed: in one go, so that no publication comes in between."""
+        """Subscribe and find the missed publications, without an await, so that no publication comes in between."""
         hub = self._node.hub
         channel = hub.channel(channel_key(self._claims.workspace, name))
         epoch = hub.epoch(channel)
@@ -242,11 +242,11 @@ class Commands:
             elif flag & _REJECT_UNRECOVERED:
                 hub.forget_unused(channel)
                 raise protocol.unrecoverable()
-        self._session.join(name, channel, reached, ground, expires_at)
+        self._session.join(name, channel, reached, grant, expires_at)
         return result
 
     def _fitting(self, publications: Sequence[Publication]) -> Sequence[Publication]:
-        """Those that the reply has room for. A larger one would make its client a slow one, and again on its return."""
+        """The publications that fit the reply. With a larger reply the client would count as slow, again and again."""
         hub = self._node.hub
         found = hub.within(publications, self._room)
         self._room -= sum(map(hub.size, found))
@@ -264,7 +264,7 @@ class Commands:
         return claims
 
     def _follow(self, before: Sequence[str], now: Sequence[str]) -> None:
-        """Subscribe the client to what a new token names, and no more to what only the one before did."""
+        """Subscribe the client to the channels of a new token; end subscriptions that only the old one named."""
         session = self._session
         gone = [name for name in before if name not in now and name in session.subscriptions]
         new = [name for name in now if name not in session.subscriptions and name not in before]
@@ -277,20 +277,20 @@ class Commands:
             session.send(protocol.subscribe_push(name, result))
 
     def _check_standing(self, claims: ConnectionClaims) -> None:
-        if not self._admission.stands(Ground.of(claims)):
+        if not self._authorizer.stands(Grant.of(claims)):
             raise Disconnected(protocol.INVALID_TOKEN)
 
     def _covered(self, claims: ConnectionClaims, named: Mapping[str, T]) -> dict[str, T]:
-        """The channels of a token that its issuer may still let into."""
-        ground = Ground.of(claims)
-        return {name: value for name, value in named.items() if self._admission.covers(ground, name)}
+        """The channels of a token that its issuer may still grant."""
+        grant = Grant.of(claims)
+        return {name: value for name, value in named.items() if self._authorizer.covers(grant, name)}
 
-    def _check_ground(self, ground: Ground, channel: str) -> None:
-        if not self._admission.covers(ground, channel):
+    def _check_grant(self, grant: Grant, channel: str) -> None:
+        if not self._authorizer.covers(grant, channel):
             raise protocol.permission_denied()
 
     def _check(self, claims: SubscriptionClaims, name: str) -> None:
-        """A genuine token, but whose, and for what?"""
+        """Check that a valid token is for this client and this channel."""
         mine = self._claims
         if (claims.user, claims.workspace, claims.channel) != (mine.user, mine.workspace, name):
             raise Disconnected(protocol.INVALID_TOKEN)
@@ -303,5 +303,5 @@ class Commands:
 
 
 def _ttl(expires_at: int | None) -> tuple[bool, int]:
-    """Whether it expires, and in how many seconds: at least one, so that the member is there."""
+    """Whether it expires, and after how many seconds; at least 1, because 0 would be left out of the reply."""
     return (False, 0) if expires_at is None else (True, max(1, expires_at - int(time.time())))

@@ -1,4 +1,4 @@
-"""How much is kept for recovery: a bound for each channel, and one for all of them together."""
+"""Limits the publications that are kept for recovery, for each channel and for all channels together."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _SLACK = 1_000
 
 
 class Retention:
-    """Drops what is over the bounds: of a channel its oldest publication, of all channels the one read first.
+    """Drops publications over the bounds: the oldest of a channel, and the one read first of all channels.
 
     Args:
         per_channel: most publications of one channel.
         max_bytes: most bytes of all.
 
     Attributes:
-        bytes: kept now.
+        bytes: of the publications that are kept now.
     """
 
     def __init__(self, per_channel: int, max_bytes: int) -> None:
@@ -30,7 +30,7 @@ class Retention:
         self.bytes = 0
 
     def add(self, channel: Channel, publication: Publication) -> None:
-        """A publication was appended to a channel's history."""
+        """Count a publication that was appended to a channel's history, and drop others."""
         self._order.append((channel, publication))
         self._kept += 1
         self.bytes += publication.size
@@ -41,7 +41,7 @@ class Retention:
             if _is_oldest(oldest, first):
                 self._drop(oldest)
         if len(self._order) > 2 * self._kept + _SLACK:
-            # Most of what is listed was dropped for its channel's sake.
+            # Most entries were already dropped because of the bound of their channel.
             self._order = deque(entry for entry in self._order if not _is_dropped(*entry))
 
     def _drop(self, channel: Channel) -> None:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backbone.kafka.admin import Admin
 from backbone.kafka.consumer import BatchConsumer
+from backbone.kafka.retrying import retry_blocking
 from connectors.websocket.positions import load_positions
-from schemas import topics
-from schemas.errors import HeadraceError, Unavailable
+from schemas.model import topics
+from schemas.model.errors import HeadraceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from backbone.kafka.records import Message, Partition
+    from backbone.kafka.records import ConsumedRecord, Partition
     from backbone.kafka.settings import KafkaSettings
     from connectors.websocket.hub import Hub
     from connectors.websocket.positions import PartitionStart, Positions
@@ -25,25 +26,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _BATCH = 2_000
+_FETCHED_AHEAD = 8_192
+"""KiB fetched ahead, and so the most that a batch holds: later records wait until it is rendered and sent."""
 _POLL = 0.2
-_RETRY = 1.0
 _TOPIC = topics.WEBSOCKET_DELIVERIES
 
 
 class LogReader:
-    """Every node reads every partition, without a consumer group: no rebalance, and no gap while one goes on.
+    """Reads every partition on every node, without a consumer group: no rebalance can interrupt it.
 
-    Only committed records are seen, so all nodes count the same.
+    It sees only committed records, so all nodes count the same.
 
     Args:
         settings: how to reach Kafka.
         hub: numbers and sends what is read.
-        renderer: is told of what is about to be rendered.
-        rebuild_records: of each partition, read again before the known position so that there is a history.
+        renderer: prepares the schemas of records before they are rendered.
+        rebuild_records: records of each partition that are read again before the known position, to have a history.
         on_stall: see ``BatchConsumer``; for counting.
 
     Attributes:
-        failure: raises when reading has ended although nobody stopped it; start the process again.
+        failure: raises if reading ended without ``stop``; start the process again.
     """
 
     failure: asyncio.Future[None]
@@ -66,11 +68,12 @@ class LogReader:
         self._thread = threading.Thread(target=self._run, name="realtime-log", daemon=True)
 
     async def start(self) -> None:
-        """Begin to read, as soon as Kafka answers; returns once the log has been read to where its end was."""
+        """Begin to read as soon as Kafka answers; return once the log is read to the end that it had then."""
         self._loop = asyncio.get_running_loop()
         self._caught_up: asyncio.Future[None] = self._loop.create_future()
         self.failure: asyncio.Future[None] = self._loop.create_future()
-        self._consumer = BatchConsumer(self._settings, group=None, on_stall=self._on_stall)
+        options: dict[str, Any] = {"queued.max.messages.kbytes": _FETCHED_AHEAD}
+        self._consumer = BatchConsumer(self._settings, group=None, on_stall=self._on_stall, **options)
         self._thread.start()
         await self._caught_up
 
@@ -82,7 +85,7 @@ class LogReader:
 
     def _run(self) -> None:
         try:
-            self._persist(self._begin)
+            retry_blocking(self._stopping, self._begin)
             while not self._stopping.is_set():
                 self._step()
         except HeadraceError as error:
@@ -120,8 +123,8 @@ class LogReader:
     def _step(self) -> None:
         messages = self._consumer.consume(_BATCH, _POLL)
         if messages:
-            # They will not be read again: without Kafka they wait here for what they need.
-            self._persist(lambda: self._renderer.prepare(messages))
+            # These records are not read again: while Kafka is away they wait here for their schemas.
+            retry_blocking(self._stopping, lambda: self._renderer.prepare(messages))
         passed = self._advance(messages)
         if messages or passed:
             nexts = {partition: self._passed[topic, partition] for topic, partition in passed}
@@ -130,30 +133,15 @@ class LogReader:
             self._ends = {}
             self._loop.call_soon_threadsafe(self._is_caught_up)
 
-    def _persist(self, work: Callable[[], None]) -> None:
-        while not self._stopping.is_set():
-            try:
-                work()
-            except Unavailable as error:
-                log.warning("waiting for Kafka: %s", error)
-                self._stopping.wait(_RETRY)
-            else:
-                return
-
-    def _advance(self, messages: list[Message]) -> set[Partition]:
-        passed = dict(self._consumer.ends)
-        self._consumer.ends.clear()
-        for message in messages:
-            place = (str(message.topic()), message.partition() or 0)
-            # An end met in the same breath may lie further, past a marker.
-            passed[place] = max(passed.get(place, 0), (message.offset() or 0) + 1)
+    def _advance(self, messages: list[ConsumedRecord]) -> set[Partition]:
+        passed = self._consumer.passed(messages)
         changed = {partition for partition, offset in passed.items() if offset > self._passed[partition]}
         for partition in changed:
             self._passed[partition] = passed[partition]
         return changed
 
     def _call(self, coroutine: object) -> None:
-        """Run it on the event loop and wait: one batch at a time is under way."""
+        """Run it on the event loop and wait: one batch at a time is in flight."""
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()  # type: ignore[arg-type]  # a coroutine of None
 
     def _is_caught_up(self) -> None:
@@ -174,14 +162,14 @@ class LogReader:
 def start_of(topic_id: str, partition: int, first: int, known: PartitionStart | None) -> tuple[str, int]:
     """The epoch of a partition and the log offset to count it from.
 
-    Where records went before any node counted them, and where nothing is known, a new epoch begins with the first
-    record that is left: a client's position of before must not look as if nothing had been missed.
+    A new epoch begins with the first remaining record if records expired before a node counted them, or if nothing is
+    known. Otherwise an old position of a client would look as if nothing had been missed.
 
     Args:
         topic_id: of ``deliveries.websocket``.
         partition: its number.
         first: log offset of the first record that it has.
-        known: what ``channel-positions`` says.
+        known: the partition's start in ``channel-positions``.
     """
     prefix = f"{topic_id}.{partition}"
     if known is not None and known.epoch.startswith(f"{prefix}.") and known.next >= first:

@@ -1,4 +1,4 @@
-"""A realtime node's process: the catalog, the log, the port, in this order."""
+"""The process of a realtime node: opens the catalog, the log and the port, in this order."""
 
 from __future__ import annotations
 
@@ -7,72 +7,84 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from backbone.catalog.reader import Catalog
-from backbone.catalog.secrets import SecretBox
+from backbone.catalog.realtime_grants import RealtimeRights
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
+from backbone.kafka.retrying import retry_unless
 from backbone.kafka.topology import ensure_internal_topics
-from backbone.startup import persist
-from connectors.websocket.admission import Admission, Doorkeeper
-from connectors.websocket.clock import Clock
-from connectors.websocket.event_service import EventSockets
+from connectors.websocket.authorization import ClientAuthorizer
 from connectors.websocket.history import Retention
 from connectors.websocket.hub import Hub
 from connectors.websocket.log_reader import LogReader
-from connectors.websocket.metrics import RealtimeMetrics
+from connectors.websocket.ping_scheduler import PingScheduler
 from connectors.websocket.position_writer import PositionWriter
 from connectors.websocket.rendering import PublicationRenderer
+from connectors.websocket.revocations import RevocationMonitor
 from connectors.websocket.server import Server
 from connectors.websocket.session import Node
-from connectors.websocket.socket_leases import SocketLeases
-from schemas.errors import Misconfigured
-from schemas.ids import new_id
+from schemas.model.errors import Misconfigured
+from schemas.model.ids import new_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from connectors.settings import ConnectorSettings
+    from backbone.catalog.realtime_grants import RealmChannels
+    from backbone.kafka.settings import KafkaSettings
+    from backbone.process.settings import BackboneSettings
+    from connectors.shared.body import Bodies
+    from connectors.websocket.metrics import RealtimeMetrics
+    from connectors.websocket.settings import RealtimeSettings
+    from connectors.websocket.socket_service import SocketProtocol, SocketService
 
 
 async def serve_realtime(
-    settings: ConnectorSettings,
     stopping: asyncio.Event,
     on_ready: Callable[[int], None],
-    metrics: RealtimeMetrics | None = None,
     *,
+    kafka: KafkaSettings,
+    backbone: BackboneSettings,
+    realtime: RealtimeSettings,
+    bodies: Bodies,
+    realms: Sequence[RealmChannels],
+    protocols: Sequence[SocketProtocol],
+    metrics: RealtimeMetrics,
     unready: Callable[[], str | None] = lambda: None,
 ) -> None:
     """Serve WebSocket clients until ``stopping`` is set.
 
     Args:
-        settings: of this process.
         stopping: ends it.
-        on_ready: told the port once clients can connect: every channel is then counted to its end.
-        metrics: counters to use; by default those of the process.
+        on_ready: called with the port once clients can connect; every channel is counted to its end by then.
+        kafka: how to reach Kafka.
+        backbone: the secret keys.
+        realtime: the port, the tokens and the bounds.
+        bodies: the formats that endpoints may ask for.
+        realms: rules of realms whose clients have channels of their own.
+        protocols: WebSocket protocols of families.
+        metrics: counters to use.
         unready: returns why the process cannot do its work, or None; for ``/readyz``.
 
     Raises:
         Misconfigured: the port is taken.
-        Unavailable: the log could not be read any more; start the process again.
+        Unavailable: the log can no longer be read; start the process again.
     """
-    realtime = settings.realtime
-    metrics = metrics or RealtimeMetrics()
     async with contextlib.AsyncExitStack() as stack:
         catalog = Catalog(
-            settings.kafka,
-            settings.backbone.secret_keys,
+            kafka,
+            backbone.secret_keys,
             on_forged=metrics.catalog_forged.inc,
             on_stall=metrics.consumers_replaced.inc,
         )
-        if not await persist(stopping, lambda: ensure_internal_topics(Admin(settings.kafka))):
+        if not await retry_unless(stopping, lambda: ensure_internal_topics(Admin(kafka))):
             return
         catalog.start()
         stack.push_async_callback(asyncio.to_thread, catalog.stop)
-        if not await persist(stopping, catalog.caught_up):
+        if not await retry_unless(stopping, catalog.caught_up):
             return
-        renderer = PublicationRenderer(catalog)
+        renderer = PublicationRenderer(catalog, bodies, {each.body for each in protocols})
         hub = Hub(renderer.render, Retention(realtime.history_size, realtime.history_bytes), metrics)
         reader = LogReader(
-            settings.kafka,
+            kafka,
             hub,
             renderer,
             rebuild_records=realtime.rebuild_records,
@@ -81,27 +93,26 @@ async def serve_realtime(
         stack.push_async_callback(reader.stop)
         if not await _unless(stopping, reader.start()):
             return
-        writer = PositionWriter(settings.kafka, hub, interval=realtime.positions_interval, metrics=metrics)
+        writer = PositionWriter(kafka, hub, interval=realtime.positions_interval, metrics=metrics)
         writer.start()
         stack.push_async_callback(writer.stop)
-        clock = Clock(realtime.ping_interval, realtime.pong_timeout)
+        clock = PingScheduler(realtime.ping_interval, realtime.pong_timeout)
         clock.start()
         stack.callback(clock.stop)
         node = Node(
             id=new_id(),
             hub=hub,
             clock=clock,
-            admission=Admission(realtime.token.tokens(settings.backbone), catalog, realtime.envoy),
+            authorizer=ClientAuthorizer(realtime.token.tokens(backbone), catalog, RealtimeRights(realms)),
             catalog=catalog,
             settings=realtime,
             metrics=metrics,
             sessions=set(),
         )
-        doorkeeper = Doorkeeper(node)
+        doorkeeper = RevocationMonitor(node)
         doorkeeper.start()
         stack.callback(doorkeeper.stop)
-        event_sockets = await _event_sockets(settings, node, stack)
-        server = Server(node, event_sockets, unready)
+        server = Server(node, await _services(protocols, kafka, node, stack), unready)
         stack.push_async_callback(server.stop)
         try:
             port = await server.start()
@@ -112,18 +123,20 @@ async def serve_realtime(
         await _unless(stopping, reader.failure)
 
 
-async def _event_sockets(settings: ConnectorSettings, node: Node, stack: contextlib.AsyncExitStack) -> EventSockets:
-    producer = Producer(settings.kafka)
+async def _services(
+    protocols: Sequence[SocketProtocol], kafka: KafkaSettings, node: Node, stack: contextlib.AsyncExitStack
+) -> list[SocketService]:
+    producer = Producer(kafka)
     await producer.start()
     stack.push_async_callback(producer.stop)
-    leases = SocketLeases(settings.kafka, producer, node=node.id, window=settings.realtime.socket_window)
-    event_sockets = EventSockets(node, SecretBox(settings.backbone.secret_keys), leases)
-    event_sockets.start()
-    return event_sockets
+    services = [each.service(node, producer) for each in protocols]
+    for service in services:
+        service.start()
+    return services
 
 
 async def _unless(stopping: asyncio.Event, work: Awaitable[None]) -> bool:
-    """Wait for work, True, or until it shall stop, False."""
+    """Wait for work and return True; return False when it is time to stop."""
     stop = asyncio.ensure_future(stopping.wait())
     done = asyncio.ensure_future(work)
     try:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge
 
-from connectors.metrics import FORGED, REPLACED
+from connectors.shared.metrics import FORGED, REPLACED
 
 
 class RealtimeMetrics:
-    """What one node counts. No label names a channel or a client: their number has no bound.
+    """The metrics of one node. No label names a channel or a client: their number has no bound.
 
     Attributes:
-        connections: open now.
-        subscriptions: of them, now.
+        connections: open connections.
+        subscriptions: of the open connections.
         publications: records read and numbered.
-        pushed: publications sent, times their receivers.
-        recoveries: subscriptions that asked for what they missed, by outcome (``recovered``, ``lost``).
+        pushed: publications sent, counted once for each receiver.
+        recoveries: subscriptions that asked for missed publications, by outcome (``recovered``, ``lost``).
         closed: connections that the node ended, by code.
-        history_bytes: kept for recovery.
-        misplaced: records on a partition that their key does not belong to; they are passed over.
+        history_bytes: bytes of the publications that are kept for recovery.
+        misplaced: records on a partition that their key does not belong to; they are skipped.
         positions: writes of ``channel-positions``, by outcome (``written``, ``failed``).
-        consumers_replaced: Kafka consumers that got nothing although there was something to read.
-        catalog_forged: records of the catalog that nobody with the secret keys wrote: an alert.
+        consumers_replaced: Kafka consumers that were replaced because they stalled.
+        catalog_forged: catalog records without a valid MAC; alert on them.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:

@@ -1,44 +1,38 @@
-"""``channel-positions``: how far every channel had been counted, so that a node need not count from the beginning.
+"""``channel-positions``: how far each channel has been counted, so that a node need not count from the beginning.
 
-Two kinds of record, JSON values: ``channel/<partition>/<channel key>`` says that the record at a log offset is the
-channel's so many-th; ``partition/<partition>`` says that no channel has a record between its mark and the log offset
-``next``. Marks are facts, so an old one is as true as a new one: what counts is that those of one write appear at
-once. An epoch names one unbroken count of a partition. Records of another epoch are of a topic that is gone.
+There are two kinds of records, with JSON values. ``channel/<partition>/<channel key>`` is a mark: the number of the
+channel's record at a log offset. ``partition/<partition>`` says that no channel has a record between its mark and the
+log offset ``next``. An old mark is as true as a new one, but the marks of one write must appear together. An epoch
+identifies one unbroken count of a partition. Records of another epoch belong to a topic that was deleted.
 """
 
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from backbone.kafka.consumer import BEGINNING, BatchConsumer
+from backbone.kafka.read_to_end import read_topics_to_end
 from backbone.kafka.records import Record
 from connectors.websocket.channel import Mark
-from schemas import topics
-from schemas.errors import Unavailable
+from schemas.model import topics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from backbone.kafka.records import Message
+    from backbone.kafka.records import ConsumedRecord
     from backbone.kafka.settings import KafkaSettings
     from connectors.websocket.channel import Channel
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 10.0
-"""Seconds without a record before its end, after which Kafka is taken to be away."""
-
-
 _LONGEST_KEY = 65_536
-"""Bytes of a channel's key: far more than a name of 255 characters behind its workspace's comes to."""
+"""Most bytes of a channel's key: far more than a workspace's name and a channel's of 255 characters have."""
 
 
 class PartitionStart(msgspec.Struct, frozen=True):
-    """From which log offset a partition has to be counted, in which epoch."""
+    """The log offset from which to count a partition, and the epoch."""
 
     epoch: str
     next: int
@@ -51,7 +45,7 @@ class _ChannelValue(msgspec.Struct, frozen=True):
 
 
 class Positions(msgspec.Struct, frozen=True):
-    """What the topic says: partition to its start, and (partition, channel key) to its mark, of those epochs only."""
+    """The content of the topic: the start of each partition, and the mark of each (partition, channel key)."""
 
     starts: dict[int, PartitionStart]
     marks: dict[tuple[int, bytes], Mark]
@@ -68,20 +62,8 @@ def load_positions(settings: KafkaSettings) -> Positions:
     """
     starts: dict[int, PartitionStart] = {}
     values: dict[tuple[int, bytes], _ChannelValue] = {}
-    consumer = BatchConsumer(settings, group=None)
-    try:
-        partitions = consumer.partitions_of([topics.CHANNEL_POSITIONS])
-        ends = consumer.end_offsets(partitions)
-        consumer.assign(dict.fromkeys(partitions, BEGINNING))
-        deadline = time.monotonic() + _PATIENCE
-        while any(consumer.ends.get(partition, 0) < end for partition, end in ends.items()):
-            for message in consumer.consume(10_000, 0.2):
-                _read(message, starts, values)
-                deadline = time.monotonic() + _PATIENCE
-            if time.monotonic() > deadline:
-                raise Unavailable(f"nothing more of {topics.CHANNEL_POSITIONS} can be read")
-    finally:
-        consumer.close()
+    for record in read_topics_to_end(settings, [topics.CHANNEL_POSITIONS]):
+        _read(record, starts, values)
     marks = {
         (partition, key): Mark(value.number, value.log_offset)
         for (partition, key), value in values.items()
@@ -93,10 +75,10 @@ def load_positions(settings: KafkaSettings) -> Positions:
 def position_records(
     epochs: Mapping[int, str], nexts: Mapping[int, int], marks: Mapping[Channel, Mark]
 ) -> list[Record]:
-    """What one transaction writes: the marks of the channels that changed, and where their partitions stand.
+    """The records of one transaction: the marks of the channels that changed, and the state of their partitions.
 
-    A key that no channel has, which another producer may have written, is left out: nobody can subscribe to it, and one
-    that is larger than Kafka takes would keep all the others from being written.
+    Keys of other producers that are too long for a channel are left out: nobody can subscribe to them, and one that is
+    too large for Kafka would prevent all others from being written.
     """
     records = [
         _record(
@@ -117,7 +99,9 @@ def _record(key: bytes, value: msgspec.Struct) -> Record:
     return Record(topics.CHANNEL_POSITIONS, _ENCODER.encode(value), key)
 
 
-def _read(message: Message, starts: dict[int, PartitionStart], values: dict[tuple[int, bytes], _ChannelValue]) -> None:
+def _read(
+    message: ConsumedRecord, starts: dict[int, PartitionStart], values: dict[tuple[int, bytes], _ChannelValue]
+) -> None:
     kind, _, rest = (message.key() or b"").partition(b"/")
     value = message.value() or b""
     try:

@@ -1,7 +1,7 @@
-"""The Centrifugo client protocol, version 2, in JSON: what clients send, what they are answered, why they are closed.
+"""The Centrifugo client protocol, version 2, in JSON: commands, replies, pushes and close codes.
 
-Schema of truth: https://github.com/centrifugal/protocol/blob/master/definitions/client.proto; codes:
-https://centrifugal.dev/docs/server/codes. One WebSocket text frame holds one or more JSON objects, a line each.
+Schema: https://github.com/centrifugal/protocol/blob/master/definitions/client.proto; codes:
+https://centrifugal.dev/docs/server/codes. One WebSocket text frame holds one or more JSON objects, one per line.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SHORT, _MEDIUM = 126, 65_536
 
 
 class Close(NamedTuple):
-    """Why the server ends a connection, upon which clients reconnect for codes below 3500, or a subscription."""
+    """The reason why the server ends a connection or a subscription. Clients reconnect for codes below 3500."""
 
     code: int
     reason: str
@@ -42,7 +42,7 @@ NOT_AVAILABLE = Close(3508, "not available: this server does not ping with WebSo
 
 
 class ReplyError(Exception):
-    """A command is answered with an error; the connection stays."""
+    """Answers a command with an error; the connection stays."""
 
     def __init__(self, code: int, message: str, *, temporary: bool = False) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class ReplyError(Exception):
 
 
 class Disconnected(Exception):
-    """A command ends the connection."""
+    """Ends the connection because of a command."""
 
     def __init__(self, close: Close) -> None:
         super().__init__(close.reason)
@@ -60,42 +60,42 @@ class Disconnected(Exception):
 
 
 def internal() -> ReplyError:
-    """Something of ours failed; the client tries again."""
+    """100: the server failed; the client tries again."""
     return ReplyError(100, "internal server error", temporary=True)
 
 
 def permission_denied() -> ReplyError:
-    """Without a token that allows it."""
+    """103: no token allows it."""
     return ReplyError(103, "permission denied")
 
 
 def already_subscribed() -> ReplyError:
-    """The server or the client itself did it before."""
+    """105: the client is subscribed already."""
     return ReplyError(105, "already subscribed")
 
 
 def limit_exceeded() -> ReplyError:
-    """Too many channels."""
+    """106: too many channels."""
     return ReplyError(106, "limit exceeded")
 
 
 def bad_request() -> ReplyError:
-    """The command lacks something."""
+    """107: the command is incomplete."""
     return ReplyError(107, "bad request")
 
 
 def not_available() -> ReplyError:
-    """The server does not do this."""
+    """108: the server does not support this."""
     return ReplyError(108, "not available")
 
 
 def token_expired() -> ReplyError:
-    """The client fetches a new one and tries again."""
+    """109: the token has expired; the client fetches a new one and tries again."""
     return ReplyError(109, "token expired")
 
 
 def unrecoverable() -> ReplyError:
-    """The client asked to be told rather than to lose publications."""
+    """112: publications were lost, and the client asked for an error then."""
     return ReplyError(112, "unrecoverable position")
 
 
@@ -103,7 +103,7 @@ _Unsigned = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Position(msgspec.Struct, kw_only=True):
-    """Where a client stands in a channel."""
+    """A client's position in a channel."""
 
     recover: bool = False
     offset: _Unsigned = 0
@@ -111,10 +111,10 @@ class Position(msgspec.Struct, kw_only=True):
 
 
 class SubscribeRequest(Position, kw_only=True):
-    """``flag`` 2 asks for an error where the position cannot be recovered.
+    """``flag`` 2 asks for an error if the position cannot be recovered.
 
-    The members after it are refused unless they are unset. ``delta`` is negotiated: a result without it says that
-    publications come whole.
+    The members after ``flag`` are refused unless they are unset. ``delta`` is negotiated: a result without it means
+    that publications come whole.
     """
 
     channel: str = ""
@@ -130,7 +130,7 @@ class SubscribeRequest(Position, kw_only=True):
     asc: bool = False
 
     def check(self) -> None:
-        """Refuse what this server does not do, so that no client takes it for done.
+        """Refuse features that this server does not have, so that no client relies on them.
 
         Raises:
             ReplyError: 108, or 107 as in the original, for a filter by tags or a member of another type's.
@@ -148,7 +148,7 @@ _DELTAS = ("", "fossil")
 
 
 class ConnectRequest(msgspec.Struct, kw_only=True):
-    """``subs`` are the positions of the server's subscriptions."""
+    """``subs`` has the positions of server-side subscriptions."""
 
     token: str = ""
     subs: dict[str, SubscribeRequest] = {}
@@ -156,13 +156,13 @@ class ConnectRequest(msgspec.Struct, kw_only=True):
 
 
 class ChannelRequest(msgspec.Struct, kw_only=True):
-    """unsubscribe, presence, presence_stats."""
+    """The request of unsubscribe, presence and presence_stats."""
 
     channel: str = ""
 
 
 class RefreshRequest(msgspec.Struct, kw_only=True):
-    """refresh, and with a channel sub_refresh; another ``type`` of that tracks single keys, which is not done here."""
+    """The request of refresh, and with a channel of sub_refresh. Other values of ``type`` (keys) are not supported."""
 
     channel: str = ""
     token: str = ""
@@ -170,7 +170,7 @@ class RefreshRequest(msgspec.Struct, kw_only=True):
 
 
 class HistoryRequest(msgspec.Struct, kw_only=True):
-    """A page of a channel's publications; a ``limit`` of 0 asks only where the channel stands, -1 for all."""
+    """A page of a channel's publications; a ``limit`` of 0 asks for the position only, -1 for all publications."""
 
     channel: str = ""
     limit: int = 0
@@ -179,7 +179,7 @@ class HistoryRequest(msgspec.Struct, kw_only=True):
 
 
 class Command(msgspec.Struct, kw_only=True):
-    """One command of a client: exactly one member besides ``id``, or none at all for a pong."""
+    """One command of a client: exactly one member besides ``id``, or no member at all for a pong."""
 
     id: _Unsigned = 0
     connect: ConnectRequest | None = None
@@ -203,7 +203,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class SubscribeResult(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Also the member of ``subs`` in a connect result. What is zero is left out, as the protocol has it."""
+    """A subscribe result, also in ``subs`` of a connect result. Zero values are left out, as in the protocol."""
 
     recoverable: bool = False
     positioned: bool = False
@@ -217,7 +217,7 @@ class SubscribeResult(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class ConnectResult(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Also the result of a refresh."""
+    """A connect result, also the result of a refresh."""
 
     client: str
     version: str
@@ -231,7 +231,7 @@ class ConnectResult(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class HistoryResult(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Publications, and where the channel stands."""
+    """Publications, and the channel's position."""
 
     publications: list[msgspec.Raw] = []
     epoch: str = ""
@@ -242,7 +242,7 @@ def commands(text: str) -> list[Command]:
     """The commands of one frame, in order.
 
     Raises:
-        Disconnected: it cannot be read, or is empty.
+        Disconnected: the frame cannot be read, or is empty.
     """
     try:
         found = [_read(line) for line in text.strip().split("\n")]
@@ -259,18 +259,18 @@ def _read(line: str) -> Command:
 
 
 _LEVELS = 4
-"""Of a command's members: ``connect``, ``subs``, a channel, a position."""
+"""Depth of the members of a command: ``connect``, ``subs``, a channel, a position."""
 
 
 def _without_nulls(value: Any, levels: int) -> Any:
-    """JSON without members that are null: in the JSON form of Protobuf they are unset."""
+    """The JSON without null members: in the JSON form of Protobuf they are unset."""
     if not isinstance(value, dict) or not levels:
         return value
     return {name: _without_nulls(each, levels - 1) for name, each in value.items() if each is not None}
 
 
 def method_of(command: Command) -> str | None:
-    """Which command it is; None for a pong, and for one that we do not know."""
+    """The name of the command; None for a pong and for an unknown command."""
     for name in METHODS:
         if getattr(command, name) is not None:
             return name
@@ -278,12 +278,12 @@ def method_of(command: Command) -> str | None:
 
 
 def reply(command_id: int, method: str, result: Any) -> bytes:
-    """The answer to a command."""
+    """The reply to a command."""
     return b'{"id":%d,"%s":%s}' % (command_id, method.encode(), _ENCODER.encode(result))
 
 
 def error_reply(command_id: int, error: ReplyError) -> bytes:
-    """The answer to a command that failed."""
+    """The reply to a command that failed."""
     body: dict[str, Any] = {"code": error.code, "message": error.message}
     if error.temporary:
         body["temporary"] = True
@@ -291,22 +291,22 @@ def error_reply(command_id: int, error: ReplyError) -> bytes:
 
 
 def publication(data: bytes, offset: int) -> bytes:
-    """A publication with a line's worth of JSON as its data."""
+    """A publication; its data is JSON without line breaks."""
     return b'{"data":%s,"offset":%d}' % (data, offset)
 
 
 def publication_push(channel: bytes, body: bytes) -> bytes:
-    """A publication on its way to a subscriber; ``channel`` is the name as a JSON string."""
+    """A push of a publication; ``channel`` is the name as a JSON string."""
     return b'{"push":{"channel":%s,"pub":%s}}' % (channel, body)
 
 
 def subscribe_push(channel: str, result: SubscribeResult) -> bytes:
-    """The server subscribes a client that has connected already."""
+    """A push that tells a connected client of a server-side subscription."""
     return _ENCODER.encode({"push": {"channel": channel, "subscribe": result}})
 
 
 def unsubscribe_push(channel: str, why: Close) -> bytes:
-    """The server ends a subscription; clients subscribe again for codes from 2500 on."""
+    """A push that ends a subscription; clients subscribe again for codes from 2500 on."""
     return _ENCODER.encode({"push": {"channel": channel, "unsubscribe": {"code": why.code, "reason": why.reason}}})
 
 
@@ -316,12 +316,12 @@ def json_text(text: str) -> bytes:
 
 
 def one_line(json: bytes) -> bytes:
-    """The same JSON without line breaks: they part messages, and in JSON they are only ever space."""
+    """The JSON without line breaks: these separate messages, and outside of strings they mean nothing."""
     return json.replace(b"\n", b" ").replace(b"\r", b" ") if b"\n" in json or b"\r" in json else json
 
 
 def text_frame(payload: bytes) -> bytes:
-    """A whole WebSocket text frame from a server: equal for every receiver, so it is made once for all."""
+    """A whole WebSocket text frame of a server. It is equal for every receiver, so it is made once."""
     length = len(payload)
     if length < _SHORT:
         head = bytes((_TEXT, length))

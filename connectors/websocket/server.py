@@ -3,60 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from connectors.websocket import event_service, protocol
+from backbone.process.http_hosts import is_address
+from connectors.websocket import protocol
 from connectors.websocket.commands import Commands
 from connectors.websocket.session import Session
-from schemas.http_head import Refusal, is_utf_8, refusal_of
+from schemas.security.http_head import Refusal, is_utf_8, refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aiohttp.typedefs import Handler
 
-    from connectors.websocket.event_service import EventSockets
     from connectors.websocket.session import Node
+    from connectors.websocket.socket_service import SocketService
 
 log = logging.getLogger(__name__)
 
 PATH = "/connection/websocket"
 
 _BACKLOG = 4_096
-"""Connections that wait to be accepted: after a restart all clients come back at once."""
+"""Backlog of connections that wait to be accepted: after a restart all clients reconnect at once."""
 
 _JSON, _PROTOBUF = "centrifuge-json", "centrifuge-protobuf"
 """Subprotocols. A client that offers none speaks JSON."""
 
 
 class Server:
-    """Listens on a port.
+    """Serves WebSocket clients and health routes on a port.
 
     Args:
-        node: what the connections share.
-        event_sockets: serves the websockets of the event service.
+        node: shared by the connections.
+        services: serve further paths; stopped by this server.
         unready: returns why the process cannot do its work, or None; called on a thread.
     """
 
-    def __init__(self, node: Node, event_sockets: EventSockets, unready: Callable[[], str | None]) -> None:
+    def __init__(self, node: Node, services: Sequence[SocketService], unready: Callable[[], str | None]) -> None:
         self._node = node
         self._unready = unready
         self._asking: asyncio.Future[str | None] | None = None
-        self._event_sockets = event_sockets
+        self._services = services
         app = web.Application(middlewares=[_refuse_bad_heads])
         app.router.add_get(PATH, self._websocket)
-        app.router.add_get(event_service.PATH, self._event_service)
+        for service in services:
+            app.router.add_get(service.path, functools.partial(self._serve, service))
         app.router.add_get("/healthz", _healthy)
         app.router.add_get("/readyz", self._ready)
         server_log = logging.getLogger(f"{__name__}.http")
         server_log.addFilter(_is_not_of_a_client)
-        # Sessions end with close codes of their own.
+        # Sessions send their own close codes.
         self._runner = web.AppRunner(app, access_log=None, logger=server_log, shutdown_timeout=0)
 
     async def start(self) -> int:
@@ -77,7 +79,8 @@ class Server:
         """Close every connection so that its client reconnects, and listen no more."""
         for site in list(self._runner.sites):
             await site.stop()
-        await self._event_sockets.stop()
+        for service in self._services:
+            await service.stop()
         sessions = list(self._node.sessions)
         for session in sessions:
             session.close(protocol.SHUTDOWN)
@@ -88,7 +91,7 @@ class Server:
 
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         self._check_origin(request)
-        # Frames that many clients get are made once, which rules out compression of each.
+        # A frame is made once for all its receivers, so it cannot be compressed for each.
         refused, subprotocols = _protocol_refusal(request)
         socket = web.WebSocketResponse(
             compress=False, max_msg_size=self._node.settings.message_limit, protocols=subprotocols
@@ -126,13 +129,13 @@ class Server:
                 log.exception("a realtime command failed")
                 session.close(protocol.SERVER_ERROR)
 
-    async def _event_service(self, request: web.Request) -> web.StreamResponse:
+    async def _serve(self, service: SocketService, request: web.Request) -> web.StreamResponse:
         self._check_origin(request)
-        return await self._event_sockets.serve(request)
+        return await service.serve(request)
 
     async def _ready(self, _request: web.Request) -> web.Response:
         # The port is opened only once the log has been read to its end.
-        # Callers share the question: it may occupy a thread for seconds.
+        # Callers share one check: it may occupy a thread for seconds.
         if self._asking is None or self._asking.done():
             self._asking = asyncio.ensure_future(asyncio.to_thread(self._unready))
         reason = await asyncio.shield(self._asking)
@@ -141,9 +144,9 @@ class Server:
         return web.json_response({"status": "unavailable", "reason": reason}, status=503)
 
     def _check_origin(self, request: web.Request) -> None:
-        """Browsers say which site's page connects; other clients say nothing.
+        """Check the origin that browsers send; other clients send none.
 
-        The page's host must be ours. A name is no proof: whoever owns one can let it lead to this node.
+        The page must come from this host. A host name proves nothing: its owner can let it resolve to this node.
         """
         origin = request.headers.get("Origin")
         allowed = self._node.settings.origins
@@ -154,7 +157,7 @@ class Server:
 
 @web.middleware
 async def _refuse_bad_heads(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse what the library accepts and RFC 9112 does not."""
+    """Refuse requests that the library accepts and RFC 9112 forbids."""
     version = f"{request.version.major}.{request.version.minor}"
     hosts, codings = (request.headers.getall(name, []) for name in ("Host", "Transfer-Encoding"))
     refusal = refusal_of(version, hosts, codings)
@@ -168,10 +171,10 @@ async def _refuse_bad_heads(request: web.Request, handler: Handler) -> web.Strea
 
 
 def _protocol_refusal(request: web.Request) -> tuple[protocol.Close | None, tuple[str, ...]]:
-    """Why a client cannot be served, if so, and the subprotocols to choose from.
+    """The reason to close the client at once, or None, and the subprotocols to choose from.
 
-    Browsers show no reason for a refused handshake, and the SDK would try again for ever: it is accepted under the
-    subprotocol that was offered, and closed with a code upon which clients do not reconnect.
+    A handshake that asks for an unknown subprotocol is accepted and then closed with a code that stops reconnects:
+    browsers show no reason for a refused handshake, and the SDK would try again for ever.
     """
     offered = [each.strip() for each in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
     if _JSON in offered:
@@ -183,15 +186,6 @@ def _protocol_refusal(request: web.Request) -> tuple[protocol.Close | None, tupl
     return None, ()
 
 
-def is_address(host: str) -> bool:
-    """Whether a ``Host`` header names an IP address or ``localhost``, which nobody else's name server decides."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-        return name == "localhost" or bool(ip_address(name))
-    except ValueError:
-        return False
-
-
 def _host(origin: str) -> str | None:
     try:
         return urlsplit(origin).netloc
@@ -200,7 +194,7 @@ def _host(origin: str) -> str | None:
 
 
 def _is_not_of_a_client(record: logging.LogRecord) -> bool:
-    """Whether a log record is about something else than a request that is no HTTP; it would show keys in it."""
+    """Drop log records about requests that are not HTTP: they would show keys."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 

@@ -1,4 +1,4 @@
-"""One connection: what is sent on it, what it is subscribed to, how it ends."""
+"""One connection: its sends, its subscriptions, its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from connectors.websocket import protocol
-from connectors.websocket.closing import close_socket
+from connectors.websocket.shutdown import close_socket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from backbone.catalog.reader import Catalog
-    from backbone.catalog.realtime_grants import Ground
+    from backbone.catalog.realtime_grants import Grant
     from backbone.realtime_tokens import ConnectionClaims
-    from connectors.websocket.admission import Admission
+    from connectors.websocket.authorization import ClientAuthorizer
     from connectors.websocket.channel import Channel, PushFrame
-    from connectors.websocket.clock import Clock
     from connectors.websocket.hub import Hub
     from connectors.websocket.metrics import RealtimeMetrics
+    from connectors.websocket.ping_scheduler import PingScheduler
     from connectors.websocket.protocol import Close
     from connectors.websocket.settings import RealtimeSettings
 
@@ -34,17 +34,17 @@ _PING_FRAME = protocol.text_frame(protocol.PING)
 _LOOK_AGAIN = 0.02
 
 _PAGE = 100
-"""Publications that a client which catches up is sent at a time."""
+"""Publications sent at a time to a client that catches up."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What all connections of a node share."""
+    """The objects that all connections of a node share."""
 
     id: str
     hub: Hub
-    clock: Clock
-    admission: Admission
+    clock: PingScheduler
+    authorizer: ClientAuthorizer
     catalog: Catalog
     settings: RealtimeSettings
     metrics: RealtimeMetrics
@@ -52,39 +52,40 @@ class Node:
 
 
 class Subscription:
-    """Of one connection to one channel.
+    """A subscription of one connection to one channel.
 
-    ``ground`` is what it was joined on, None: the connection's own; ``expires_at`` is in seconds since the epoch, None:
-    never.
+    It is live or catches up. A live one gets each publication as it comes. When the client has reconnected, or falls
+    behind in a burst, a task sends the missed publications from memory, as fast as the socket takes them.
 
-    It is live, sent each publication as it comes, or it catches up: a task sends it what it missed from memory, as fast
-    as the socket takes it, be it after its return or in a burst.
+    Attributes:
+        grant: the token that allowed this subscription; None means the connection's own token.
+        expires_at: seconds since the epoch; None means never.
     """
 
-    __slots__ = ("_session", "_task", "channel", "expires_at", "ground")
+    __slots__ = ("_session", "_task", "channel", "expires_at", "grant")
 
     def __init__(self, session: Session, channel: Channel) -> None:
         self.channel = channel
         self.expires_at: int | None = None
-        self.ground: Ground | None = None
+        self.grant: Grant | None = None
         self._session = session
         self._task: asyncio.Task[None] | None = None
 
     def begin(self, position: int) -> None:
-        """Send what comes after a position in the channel."""
+        """Send the publications after a position in the channel."""
         if position == self.channel.top:
             self.channel.subscribers[self] = None
         else:
             self._task = asyncio.create_task(self._catch_up(position))
 
     def end(self) -> None:
-        """Send nothing more."""
+        """End the subscription: send nothing more."""
         self.channel.subscribers.pop(self, None)
         if self._task is not None:
             self._task.cancel()
 
     def push(self, frames: Sequence[PushFrame]) -> int:
-        """Send publications that follow on the last ones; what does not fit is caught up on."""
+        """Send the next publications; if they do not fit, start to catch up."""
         sent = 0
         for frame, publications, last in frames:
             sent += publications
@@ -95,7 +96,7 @@ class Subscription:
         return sent
 
     async def _catch_up(self, position: int) -> None:
-        """Publications that are gone from memory before their turn end the connection: on its return it is told so."""
+        """Send missed publications; if they are gone from memory, end the connection, so that the client learns it."""
         session, hub = self._session, self._session.node.hub
         while await session.drained():
             missed = self.channel.since(position, _PAGE)
@@ -111,17 +112,17 @@ class Subscription:
                 session.write_push(frame)
                 session.node.metrics.pushed.inc(publications)
             position = page[-1].number
-            # However fast this client takes it, there are others.
+            # Let the others run, however fast this client reads.
             await asyncio.sleep(0)
 
 
 class Session:
-    """Everything is sent in the order of the calls; only a subscription that catches up waits for the socket.
+    """Sends everything in the order of the calls; only a subscription that catches up waits for the socket.
 
     Args:
-        node: what it shares with others.
-        socket: for what waits.
-        transport: below it, for what does not.
+        node: shared by all connections.
+        socket: closes the connection.
+        transport: of the socket; writes without waiting.
     """
 
     __slots__ = (
@@ -154,25 +155,25 @@ class Session:
         node.clock.at(time.time() + node.settings.stale_delay, self._stale)
 
     def accept(self, claims: ConnectionClaims) -> None:
-        """The client has shown who it is."""
+        """Accept a client whose token is valid."""
         self.claims = claims
         self._forget = self.node.clock.add(self)
         self.expire(claims.expires_at)
 
     def renew(self, claims: ConnectionClaims) -> None:
-        """The client has shown a new token."""
+        """Accept a new token of the client."""
         self.claims = claims
         self.expire(claims.expires_at)
 
     def write(self, frame: bytes) -> None:
-        """Send a frame; a client that asks on and on and takes no answer is closed."""
+        """Send a frame; close a client that sends commands and does not read the replies."""
         if self.open:
             self._transport.write(frame)
             if self._transport.get_write_buffer_size() > self.node.settings.send_limit:
                 self.close(protocol.SLOW)
 
     def write_push(self, frame: bytes) -> bool:
-        """Send publications; whether more may follow at once."""
+        """Send publications; return whether more may follow at once."""
         if self.open:
             self._transport.write(frame)
         return not self.congested
@@ -181,23 +182,23 @@ class Session:
     def open(self) -> bool:
         """Whether anything can be sent.
 
-        A connection that the client has cut stays subscribed until its last command is done with. To write to it would
-        raise, in whoever publishes.
+        A connection that the client has cut stays subscribed until its last command ends. Writing to it would raise in
+        the code that publishes.
         """
         return self.closing is None and not self._transport.is_closing()
 
     @property
     def congested(self) -> bool:
-        """Whether so much waits to be sent that no more publications should be added."""
+        """Whether the send buffer is too full to add publications."""
         return self._transport.get_write_buffer_size() > self.node.settings.send_limit // 2
 
     @property
     def room(self) -> int:
-        """How many bytes may be added until it is congested."""
+        """Bytes that may be added until the connection is congested."""
         return max(0, self.node.settings.send_limit // 2 - self._transport.get_write_buffer_size())
 
     async def drained(self) -> bool:
-        """Wait until the client has taken most of what waits: True; False: it is gone, or took nothing for too long."""
+        """Wait until the client has read most of the buffer; False if it is gone or read nothing for too long."""
         waits = self._transport.get_write_buffer_size()
         patience = self.node.settings.slow_timeout
         deadline = time.monotonic() + patience
@@ -216,17 +217,17 @@ class Session:
         self.write(protocol.text_frame(message))
 
     def ping(self) -> None:
-        """Ask whether the client is there."""
+        """Send a ping."""
         self._pinged = True
         if self.open:
-            # It is asked, not answered: what else waits is no reason to close a client that catches up.
+            # Not ``write``: a full buffer is no reason to close a client that catches up.
             self._transport.write(_PING_FRAME)
 
     def pong(self) -> None:
-        """It is.
+        """Note a pong.
 
         Raises:
-            Disconnected: nobody asked.
+            Disconnected: no ping was sent.
         """
         if not self._pinged:
             raise protocol.Disconnected(protocol.BAD_REQUEST)
@@ -238,22 +239,22 @@ class Session:
             self.close(protocol.NO_PONG)
 
     def expire(self, at: int | None) -> None:
-        """End the connection at a time (seconds since the epoch) and the grace after it, unless told another."""
+        """End the connection after a time (seconds since the epoch) and the grace, unless a later call changes it."""
         self.expires_at = at
         if at is not None:
             self._look_at(at)
 
-    def join(self, name: str, channel: Channel, position: int, ground: Ground | None, expires_at: int | None) -> None:
-        """Be sent what comes after a position in the channel."""
+    def join(self, name: str, channel: Channel, position: int, grant: Grant | None, expires_at: int | None) -> None:
+        """Subscribe to the publications after a position in the channel."""
         subscription = self.subscriptions[name] = Subscription(self, channel)
         self.node.metrics.subscriptions.inc()
         subscription.begin(position)
-        self.renew_subscription(name, ground, expires_at)
+        self.renew_subscription(name, grant, expires_at)
 
-    def renew_subscription(self, name: str, ground: Ground | None, expires_at: int | None) -> None:
-        """End a subscription at a time (seconds since the epoch) and the grace after it, unless told another."""
+    def renew_subscription(self, name: str, grant: Grant | None, expires_at: int | None) -> None:
+        """End a subscription after a time (seconds since the epoch) and the grace, unless a later call changes it."""
         subscription = self.subscriptions[name]
-        subscription.ground = ground
+        subscription.grant = grant
         subscription.expires_at = expires_at
         if expires_at is not None:
             self._look_at(expires_at)
@@ -272,14 +273,14 @@ class Session:
             self.node.hub.forget_unused(subscription.channel)
 
     def leave_all(self) -> None:
-        """The connection is gone."""
+        """End all subscriptions: the connection is gone."""
         for name in list(self.subscriptions):
             self.leave(name)
         if self._forget is not None:
             self._forget()
 
     def close(self, why: Close) -> None:
-        """End the connection, after what was sent before."""
+        """End the connection after everything that was sent before."""
         if self.closing is None:
             self.node.metrics.closed.labels(str(why.code)).inc()
             self.leave_all()
@@ -290,7 +291,7 @@ class Session:
             self.close(protocol.STALE)
 
     def _look_at(self, expiry: float) -> None:
-        """Have ``_end_what_expired`` called when this has expired and the grace is over, at the latest."""
+        """Call ``_end_what_expired`` after this expiry and the grace, at the latest."""
         if self._next_look is None or expiry < self._next_look:
             self._next_look = expiry
             self.node.clock.at(expiry + self.node.settings.expiry_grace, self._end_what_expired)

@@ -7,7 +7,6 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from backbone.envoy_settings import EnvoyScopeSettings
 from backbone.realtime_tokens import RealtimeTokenSettings
 
 
@@ -16,26 +15,23 @@ class RealtimeSettings(BaseSettings):
 
     Attributes:
         host, port: where clients connect.
-        origins: of web pages that may connect (comma-separated) besides those that the node's own host serves; ``*``
-            lets all.
+        origins: origins of web pages that may connect (comma-separated), besides those of the node's own host; ``*``
+            allows all.
         token: how the clients' tokens are verified.
-        envoy: which scopes let Envoy's users join channels.
-        ping_interval, pong_timeout: a client that does not answer a ping in time is gone; whole seconds.
+        ping_interval, pong_timeout: a client that does not answer a ping in time is closed; whole seconds.
         stale_delay: how long a connection may take to authenticate.
         expiry_grace: how long a client has after its token expired to send a new one.
-        send_limit: what may wait to be sent to one client. Past half of it, the client is sent further publications
-            from memory, as fast as it takes them.
-        slow_timeout: a client that for so long took nothing of what waits is closed; it reconnects and recovers.
-        message_limit: of a message from a client.
-        channel_limit: subscriptions of one connection.
+        send_limit: bytes that may wait to be sent to one client. Past half of it, the client gets further publications
+            from memory, as fast as it reads.
+        slow_timeout: a client that reads nothing for so long, while data waits, is closed; it reconnects and recovers.
+        message_limit: bytes of a message from a client.
+        channel_limit: most subscriptions of one connection.
         history_size: publications of one channel that a client can recover.
-        history_bytes: of the publications kept for all channels together.
-        recovery_limit: publications in a recovery reply, and in a page of the history. What is missing beyond follows
-            as ordinary pushes; so does what would fill more than a quarter of ``send_limit``.
-        rebuild_records: of each partition, read again at a start so that there is a history.
-        positions_interval: between two writes of the channels' positions.
-        socket_window: how long events go on being kept for an endpoint of the event service without an event filter
-            when its last websocket is closed.
+        history_bytes: bytes of the publications kept for all channels together.
+        recovery_limit: publications in a recovery reply, and in a page of the history. Further ones follow as ordinary
+            pushes, and so do those that would fill more than a quarter of ``send_limit``.
+        rebuild_records: records of each partition that are read again at a start, to have a history.
+        positions_interval: time between two writes of the channels' positions.
     """
 
     model_config = SettingsConfigDict(
@@ -46,7 +42,6 @@ class RealtimeSettings(BaseSettings):
     port: int = Field(8000, ge=0, le=65_535)
     origins: Annotated[tuple[str, ...], NoDecode] = ()
     token: RealtimeTokenSettings = Field(default_factory=RealtimeTokenSettings)
-    envoy: EnvoyScopeSettings = Field(default_factory=EnvoyScopeSettings)
     ping_interval: int = Field(25, ge=2)
     pong_timeout: int = Field(8, ge=1)
     stale_delay: float = Field(10.0, gt=0)
@@ -60,7 +55,6 @@ class RealtimeSettings(BaseSettings):
     recovery_limit: int = Field(300, ge=1)
     rebuild_records: int = Field(100_000, ge=0)
     positions_interval: float = Field(10.0, gt=0)
-    socket_window: float = Field(300.0, ge=1)
 
     @field_validator("origins", mode="before")
     @classmethod

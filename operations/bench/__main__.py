@@ -12,7 +12,21 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from operations.bench import files, ingest, pipeline, realtime, route, webhooks
+from operations.bench import (
+    backlog,
+    figures_lists,
+    files,
+    http_neighbours,
+    ingest,
+    isolation,
+    ledger,
+    ledger_lists,
+    neighbours,
+    pipeline,
+    realtime,
+    route,
+    webhooks,
+)
 from operations.bench.rig import rig
 
 if TYPE_CHECKING:
@@ -23,11 +37,21 @@ if TYPE_CHECKING:
 _STAGES = {
     "ingest": ingest.figures,
     "route": route.figures,
+    "neighbours": neighbours.figures,
     "pipeline": pipeline.figures,
     "webhook": webhooks.figures,
+    "webhook.isolation": isolation.figures,
     "file": files.figures,
+    "ledger": ledger.figures,
+    "ledger.lists": ledger_lists.figures,
+    "operations.lists": figures_lists.figures,
     "realtime": realtime.figures,
+    "neighbours.http": http_neighbours.figures,
 }
+_ON_REQUEST = {"webhook.backlog": backlog.figures}
+"""Stages that take many minutes, and a gigabyte of disk: they are run by name only."""
+
+_DELIVERIES = 500_000
 _HOME = Path("build/bench")
 _RESULT = Path("build/bench.json")
 
@@ -35,9 +59,17 @@ _RESULT = Path("build/bench.json")
 def main() -> int:
     """Run the stages named on the command line, or all."""
     parser = argparse.ArgumentParser(prog="python -m operations.bench", description=__doc__)
-    parser.add_argument("stages", nargs="*", metavar="stage", help=f"{', '.join(_STAGES)}; default: all")
-    chosen = parser.parse_args().stages or list(_STAGES)
-    unknown = set(chosen) - set(_STAGES)
+    parser.add_argument(
+        "stages",
+        nargs="*",
+        metavar="stage",
+        help=f"{', '.join(_STAGES)}; default: all of these. By name only: {', '.join(_ON_REQUEST)}",
+    )
+    parser.add_argument("--deliveries", type=int, default=_DELIVERIES, help="that ledger.lists generates (%(default)s)")
+    arguments = parser.parse_args()
+    chosen = arguments.stages or list(_STAGES)
+    stages = _STAGES | _ON_REQUEST
+    unknown = set(chosen) - set(stages)
     if unknown:
         parser.error(f"unknown stage: {', '.join(sorted(unknown))}")
     shutil.rmtree(_HOME, ignore_errors=True)
@@ -46,7 +78,8 @@ def main() -> int:
         # A broker of its own: no stage pays for what an earlier one left behind.
         with rig((_HOME / name).resolve()) as installation:
             print(f"Measuring {name} …")
-            figures += _STAGES[name](installation)
+            installation.deliveries = arguments.deliveries
+            figures += stages[name](installation)
     _write(figures)
     _print(figures)
     return 0 if all(figure.met for figure in figures) else 1

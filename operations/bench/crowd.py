@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from backbone.catalog.reader import Catalog
 from backbone.catalog.writer import CatalogWriter, Changes
 from backbone.kafka.settings import KafkaSettings
-from backbone.settings import BackboneSettings
-from schemas.ids import new_id
-from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from backbone.process.settings import BackboneSettings
+from schemas.model.endpoint import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from schemas.model.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backbone.catalog.view import CatalogView
     from operations.bench.rig import Rig
-    from schemas.event_type import EventType
-    from schemas.resources import Resource
+    from schemas.model.event_type import EventType
+    from schemas.model.resources import Resource
 
 _TIMEOUT = 60.0
 _PART = 4_000

@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from operations.errors import CannotStart
-from operations.ports import free_port
-from operations.processes import Process
+from operations.supervisor.ports import free_port
+from operations.supervisor.processes import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from operations.bench.measure import Figure, cpu_seconds
 from operations.bench.setup import fill, order_type, schema_of, wait_until_routed
 from operations.errors import CannotStart
-from schemas.topics import FILE_DELIVERIES
+from schemas.model.topics import FILE_DELIVERIES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 EVENTS = 100_000
 _ROUTER, _SINK = "headrace-router", "headrace-file"
 _CODE = "bench.filed"
-_ROUTER_ONLY = {"HEADRACE_PROCESSORS_LEDGER": "false"}
 
 
 def figures(rig: Rig) -> list[Figure]:
@@ -28,7 +27,7 @@ def figures(rig: Rig) -> list[Figure]:
         _subscribe(rig)
         fill(rig, producer, _CODE, EVENTS)
         schema = schema_of(rig, producer.topic)
-    with rig.plane("processors", **_ROUTER_ONLY):
+    with rig.plane("router"):
         wait_until_routed(rig, producer.topic, _ROUTER)
     headrace, wall = _written(rig)
     bare = rig.job(

@@ -52,6 +52,13 @@ def cpu_seconds(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
+def peak_megabytes(pid: int) -> float:
+    """The most resident memory that a process has had, in megabytes (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(kilobytes) * 1_024 / 1e6
+
+
 def _descendants(pid: int) -> list[int]:
     children = [int(child) for child in Path(_CHILDREN.format(pid=pid)).read_text().split()]
     return children + [grandchild for child in children for grandchild in _descendants(child)]

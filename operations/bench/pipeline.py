@@ -108,7 +108,7 @@ def _latencies(rig: Rig) -> dict[int, list[float]]:
     receiver = Receiver()
     found = {}
     try:
-        with rig.plane("ingest"), rig.plane("processors"), rig.plane("connector", "webhook"):
+        with rig.plane("ingest"), rig.plane("router"), rig.plane("ledger"), rig.plane("connector", "webhook"):
             producer = order_type(rig, _CODE)
             subscribe(rig, receiver.url, _CODE, None)
             # The first events wait until the router has found the topic; they are not counted.

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 from operations.bench.measure import Figure, cpu_seconds
 from operations.bench.setup import fill, order_type
 from operations.errors import CannotStart
-from operations.ports import free_port
+from operations.supervisor.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,10 +71,10 @@ def figures(rig: Rig) -> list[Figure]:
             idle = (resident_bytes(node) - empty) / IDLE
     with rig.plane("connector", "websocket", **environment) as node, _clients(rig, port, SOCKETS, hello) as clients:
         used = cpu_seconds(node)
-        with rig.plane("processors", HEADRACE_PROCESSORS_LEDGER="false"):
+        with rig.plane("router"):
             seconds = float(clients.ask(str(EVENTS * SOCKETS)))
             used = cpu_seconds(node) - used
-        with rig.plane("ingest"), rig.plane("processors", HEADRACE_PROCESSORS_LEDGER="false"):
+        with rig.plane("ingest"), rig.plane("router"):
             single = cpu_seconds(node)
             for _ in range(SINGLE):
                 fill(rig, producer, _CODE, 1, batch=1)

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
-from backbone.readiness import READY_FILE
-from operations.choice import BOOTSTRAP_VARIABLE, BrokerKind, Choice, running
+from backbone.process.readiness import READY_FILE
+from operations.broker.selection import BOOTSTRAP_VARIABLE, BrokerKind, Choice, running
 from operations.errors import CannotStart
-from operations.ports import free_port, is_free
-from operations.processes import Process
+from operations.supervisor.ports import free_port, is_free
+from operations.supervisor.processes import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,12 +34,14 @@ class Rig:
         home: a directory of its own, with the logs.
         bootstrap: of the broker.
         base_url: where the HTTP plane answers while ``plane("ingest")`` runs.
+        deliveries: that ``ledger.lists`` generates.
     """
 
     def __init__(self, home: Path, bootstrap: str) -> None:
         self.home = home
         self.bootstrap = bootstrap
         self._port = free_port()
+        self.deliveries = 0
         self.base_url = f"http://127.0.0.1:{self._port}"
 
     @contextlib.contextmanager

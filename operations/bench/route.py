@@ -1,4 +1,4 @@
-"""``route*``: events routed per CPU-second of a stream processor, against three ways of doing the same work.
+"""``route*``: events routed per CPU-second of a router, against three ways of doing the same work.
 
 ``route.10k_subscriptions`` is the same work among ten thousand subscriptions that want none of the events, against that
 without them.
@@ -33,7 +33,6 @@ _CODE = "bench.routed"
 _CROWDED = "bench.crowded"
 _CROWD = 10_000
 _QUIX = "quixstreams==3.28.1"
-_ROUTER_ONLY = {"HEADRACE_PROCESSORS_LEDGER": "false"}
 
 
 class _Rate(NamedTuple):
@@ -97,13 +96,13 @@ def _filled(rig: Rig, code: str) -> Producer:
 
 
 def _routed(rig: Rig, topic: str) -> _Rate:
-    """Of the processors from start to the end of the topic, less what a start with nothing to route costs."""
-    with rig.plane("processors", **_ROUTER_ONLY) as pid:
+    """Of the router from start to the end of the topic, less what a start with nothing to route costs."""
+    with rig.plane("router") as pid:
         started = time.perf_counter()
         wait_until_routed(rig, topic, _GROUP)
         wall = time.perf_counter() - started
         used = cpu_seconds(pid)
-    with rig.plane("processors", **_ROUTER_ONLY) as pid:
+    with rig.plane("router") as pid:
         time.sleep(wall)
         idle = cpu_seconds(pid)
     return _Rate(EVENTS / (used - idle), EVENTS / wall)

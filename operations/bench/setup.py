@@ -96,13 +96,13 @@ def records(rig: Rig, topics: Iterable[str]) -> int:
         consumer.close()
 
 
-def wait_until_routed(rig: Rig, topic: str, group: str) -> None:
+def wait_until_routed(rig: Rig, topic: str, group: str, *, seconds: float = _TIMEOUT) -> None:
     """Return once a consumer group has committed the end of every partition of a topic."""
     consumer = BatchConsumer(KafkaSettings(bootstrap_servers=rig.bootstrap), group=group)
     try:
         partitions = consumer.partitions_of([topic])
         ends = consumer.end_offsets(partitions)
-        deadline = time.monotonic() + _TIMEOUT
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             committed = consumer.committed(partitions)
             # What ends a partition that was written in transactions is a marker: no reader of records commits past it.
@@ -111,4 +111,4 @@ def wait_until_routed(rig: Rig, topic: str, group: str) -> None:
             time.sleep(0.02)
     finally:
         consumer.close()
-    raise CannotStart(f"{group} did not reach the end of {topic} within {_TIMEOUT:.0f} s.")
+    raise CannotStart(f"{group} did not reach the end of {topic} within {seconds:.0f} s.")

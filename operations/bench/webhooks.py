@@ -9,7 +9,7 @@ from operations.bench.echo_server import echo_server
 from operations.bench.measure import Figure, cpu_seconds
 from operations.bench.setup import fill, order_type, records, subscribe, wait_until_routed
 from operations.errors import CannotStart
-from schemas.topics import RETRY_TIERS, WEBHOOK_DELIVERIES
+from schemas.model.topics import RETRY_TIERS, WEBHOOK_DELIVERIES
 
 if TYPE_CHECKING:
     from operations.bench.rig import Rig
@@ -20,7 +20,6 @@ ENDPOINTS = 64
 
 _ROUTER, _CONNECTOR = "headrace-router", "headrace-webhook"
 _CODE = "bench.hooked"
-_ROUTER_ONLY = {"HEADRACE_PROCESSORS_LEDGER": "false"}
 
 
 def figures(rig: Rig) -> list[Figure]:
@@ -31,7 +30,7 @@ def figures(rig: Rig) -> list[Figure]:
             for _ in range(ENDPOINTS):
                 subscribe(rig, receiver.url, _CODE, None)
             fill(rig, producer, _CODE, EVENTS, batch=EVENTS)
-        with rig.plane("processors", **_ROUTER_ONLY):
+        with rig.plane("router"):
             wait_until_routed(rig, producer.topic, _ROUTER)
         deliveries = EVENTS * ENDPOINTS
         headrace, wall = _delivered(rig, deliveries)

@@ -7,15 +7,15 @@ from uuid import uuid4
 
 import pytest
 
-from tests.eventhos_calls import Eventhos, eventhos_on
-from tests.eventhos_log import EventLog
-from tests.exchange_account import ExchangeAccount, ExchangeEndpoint, exchange_account
-from tests.exchange_publishing import Publishing
+from tests.support.eventhos_calls import Eventhos, eventhos_on
+from tests.support.eventhos_log import EventLog
+from tests.support.exchange_account import ExchangeAccount, ExchangeEndpoint, exchange_account
+from tests.support.exchange_publishing import Publishing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 
 @pytest.fixture(scope="session")

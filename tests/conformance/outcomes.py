@@ -1,6 +1,7 @@
 """What became of each conformance case in a test run: ``build/conformance.json``, case id → outcome.
 
-A case's id is in the names of its tests: ``test_A_07_…`` belongs to case ``A-07``. A case passes when all its tests do.
+A case's id is in the names of its tests: ``test_A_07_…`` belongs to case ``A-07``. So does ``test_…[A-07 …]``, a row of
+a test for several documents. A case passes when all its tests do.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 _CASE = re.compile(r"::test_([a-z])_(\d+)_(\w+)", re.IGNORECASE)
+_ROW = re.compile(r"::test_(\w+)\[([A-Z])-(\d+) ")
 _WORST_FIRST = ("failed", "skipped", "passed")
 
 
@@ -29,10 +31,12 @@ class Outcome:
 
 def case_of(node_id: str) -> tuple[str, str] | None:
     """The case of a test and the rest of its name in words; None for a test that belongs to none."""
-    found = _CASE.search(node_id)
-    if found is None:
+    if row := _ROW.search(node_id):
+        name, letter, number = row.groups()
+    elif found := _CASE.search(node_id):
+        letter, number, name = found.groups()
+    else:
         return None
-    letter, number, name = found.groups()
     return f"{letter.upper()}-{number}", name.replace("_", " ")
 
 

@@ -9,15 +9,15 @@ from uuid import uuid4
 import jwt
 import pytest
 
-from tests.crmls_account import EVENTS, Account, crmls_account, fresh, part, refused, seed_body
-from tests.running_gateway import TOKEN_SECRET
+from tests.support.crmls_account import EVENTS, Account, crmls_account, fresh, part, refused, seed_body
+from tests.support.running_gateway import TOKEN_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 PRINTED = """{
 "eventName": "Offer1234",

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import jwt
 import pytest
 
-from tests.envoy_organisation import MANAGE, MINE, OWN_API, SHIPMENTS, Organisation, User, organisation
+from tests.support.envoy_organisation import MANAGE, MINE, OWN_API, SHIPMENTS, Organisation, User, organisation
 
 if TYPE_CHECKING:
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 OPERATIONS = ("connection_token", "subscription_token", "provision", "deprovision")
 
@@ -165,29 +165,6 @@ def test_V_17_the_channel_is_needed(user: User, options: dict[str, Any]) -> None
 
     check_refused(answer, 400)
     assert [each["path"] for each in answer.json()["error"]["errors"]] == ["$.channel"]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"{",
-        b"channel=shipments",
-        b"[]",
-        b'"shipments"',
-        b"null",
-        b'{"channel":7}',
-        b'{"channel":["shipments"]}',
-        b'{"channel":{}}',
-        b'{"channel":"\xff"}',
-        b'{"channel":"\\ud800"}',
-        b'{"channel":"%s"}' % (b"x" * 256),
-        b"[" * 100_000,
-    ],
-)
-def test_V_18_a_body_of_another_form_is_refused(user: User, content: bytes) -> None:
-    for method in ("GET", "POST"):
-        answer = user.call("subscription_token", method, content=content, headers={"content-type": "application/json"})
-        check_refused(answer, 400)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

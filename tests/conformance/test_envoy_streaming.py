@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from centrifuge import Client, ClientEventHandler, SubscriptionEventHandler
 
-from tests.envoy_organisation import MANAGE, MINE, OWN_API, SHIPMENTS, Organisation, User, organisation
+from tests.support.envoy_organisation import MANAGE, MINE, OWN_API, SHIPMENTS, Organisation, User, organisation
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
 
     from tests.component.connectors.receiver import Mailbox
-    from tests.running_installation import Installation
+    from tests.support.running_installation import Installation
 
 _SECONDS = 120
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.eventhos_calls import PAGING, TARGET, Eventhos, content, named, refused, unique
+from tests.support.eventhos_calls import PAGING, TARGET, Eventhos, content, named, refused, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.eventhos_calls import CHANGED, TARGET, Eventhos, EventhosEvent, content, named, refused, unique
+from tests.support.eventhos_calls import CHANGED, TARGET, Eventhos, EventhosEvent, content, named, refused, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backbone.catalog.eventhos import action_endpoint, contract_subscription
-from schemas.ids import derived
-from tests.eventhos_calls import CHANGED, PAGING, TARGET, Eventhos, content, refused, unique
+from families.eventhos.catalog.records import action_endpoint, contract_subscription
+from schemas.model.ids import derived
+from tests.support.eventhos_calls import CHANGED, PAGING, TARGET, Eventhos, content, refused, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

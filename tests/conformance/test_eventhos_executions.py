@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 
-from tests.eventhos_calls import SEED_BODY, refused
-from tests.eventhos_log import EventLog
+from tests.support.eventhos_calls import SEED_BODY, refused
+from tests.support.eventhos_log import EventLog
 
 if TYPE_CHECKING:
     from tests.component.connectors.receiver import Mailbox, Receiver

@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 
-from tests.eventhos_calls import SEED_BODY, refused
+from tests.support.eventhos_calls import SEED_BODY, refused
 
 if TYPE_CHECKING:
     from tests.component.connectors.receiver import Mailbox
-    from tests.eventhos_log import EventLog
-    from tests.running_gateway import RunningGateway
+    from tests.support.eventhos_log import EventLog
+    from tests.support.running_gateway import RunningGateway
 
 pytestmark = pytest.mark.usefixtures("processors", "webhooks")
 

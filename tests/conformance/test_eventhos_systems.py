@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.eventhos_calls import CHANGED, TARGET, Eventhos, content, refused, unique
+from tests.support.eventhos_calls import CHANGED, TARGET, Eventhos, content, refused, unique
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.exchange_publishing import EMAIL
+from tests.support.exchange_publishing import EMAIL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.exchange_account import ExchangeEndpoint
-    from tests.exchange_publishing import Publishing
+    from tests.support.exchange_account import ExchangeEndpoint
+    from tests.support.exchange_publishing import Publishing
 
 CUSTOM_EVENT = "/v1/customEvent"
 ORIGIN = "https://shop.example"

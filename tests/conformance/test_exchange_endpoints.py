@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.exchange_account import ExchangeAccount, ExchangeEndpoint, refused
+from tests.support.exchange_account import ExchangeAccount, ExchangeEndpoint, refused
 
 
 @pytest.fixture

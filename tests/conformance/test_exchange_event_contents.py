@@ -8,10 +8,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.exchange_publishing import EMAIL, WHEN, Publishing
+from tests.support.exchange_publishing import EMAIL, WHEN, Publishing
 
 if TYPE_CHECKING:
-    from tests.exchange_account import ExchangeAccount, ExchangeEndpoint
+    from tests.support.exchange_account import ExchangeAccount, ExchangeEndpoint
 
 
 def test_A_22_a_code_that_is_not_registered(publishing: Publishing) -> None:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from schemas.event import Identifier
-from tests.exchange_publishing import COOKIE, EMAIL, LATER, WHEN, pairs
+from schemas.model.event import Identifier
+from tests.support.exchange_publishing import COOKIE, EMAIL, LATER, WHEN, pairs
 
 if TYPE_CHECKING:
-    from tests.exchange_publishing import Publishing
+    from tests.support.exchange_publishing import Publishing
 
 
 def test_A_01_the_individual_form(publishing: Publishing) -> None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
-from tests.exchange_publishing import EMAIL, Publishing, pairs
+from tests.support.exchange_publishing import EMAIL, Publishing, pairs
 
 if TYPE_CHECKING:
-    from tests.exchange_account import ExchangeAccount
+    from tests.support.exchange_account import ExchangeAccount
 
 
 def test_A_39_events_and_eventbatch_together(publishing: Publishing) -> None:
@@ -61,22 +60,6 @@ def test_A_44_keys_of_other_families_are_unknown(publishing: Publishing, exchang
             assert http.post("/v1/event", json=publishing.individual()).status_code == 401
     with exchange.gateway.client(publishing.publisher.key) as http:
         assert http.get("/headrace/v1/clients").status_code == 401
-
-
-@pytest.mark.parametrize("content", ["{", "", "{“channel”:“Web”}", "\xff", '{"events":[{"code":"x",}]}'])
-def test_A_45_broken_json_is_refused(publishing: Publishing, content: str) -> None:
-    headers = {"content-type": "application/json"}
-    raw = content.encode("latin-1" if content == "\xff" else "utf-8")
-
-    publishing.check_refused(publishing.http.post("/v1/event", content=raw, headers=headers))
-
-
-def test_A_45_another_content_type_is_refused(publishing: Publishing) -> None:
-    content = json.dumps(publishing.individual())
-    answer = publishing.http.post("/v1/event", content=content, headers={"content-type": "text/plain"})
-
-    assert answer.status_code == 415
-    assert publishing.publisher.account.stored(publishing.code) == 0
 
 
 def test_A_46_members_that_are_not_known_are_ignored(publishing: Publishing) -> None:

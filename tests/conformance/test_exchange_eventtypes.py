@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.exchange_account import ExchangeAccount, ExchangeEndpoint, refused
+from tests.support.exchange_account import ExchangeAccount, ExchangeEndpoint, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,10 +214,3 @@ def test_an_endpoint_level_key_is_needed(exchange: ExchangeAccount) -> None:
         with exchange.gateway.client(key) as http:
             refused(http.get("/v1/eventtype"), status)
             refused(http.post("/v1/eventtype", json=whole()), status)
-
-
-@pytest.mark.parametrize("content", ["{", "{“code”:“x”}", "[]", '"x"', ""])
-def test_a_body_that_is_no_event_type(http: httpx.Client, content: str) -> None:
-    answer = http.post("/v1/eventtype", content=content.encode(), headers={"content-type": "application/json"})
-
-    refused(answer, 400)

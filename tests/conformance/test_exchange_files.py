@@ -9,15 +9,15 @@ from uuid import uuid4
 
 import pytest
 
-from backbone.files import EventFiles
-from tests.running_installation import EVENTS_IN_A_FILE
+from backbone.event_files import EventFiles
+from tests.support.running_installation import EVENTS_IN_A_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import httpx
 
-    from tests.exchange_account import ExchangeAccount, ExchangeEndpoint
+    from tests.support.exchange_account import ExchangeAccount, ExchangeEndpoint
 
 FILES = "/v1/eventfiles"
 PULL = {"enabled": True, "destinationType": "pull"}

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.component.connectors.receiver import Mailbox, Receiver
-    from tests.exchange_account import ExchangeAccount
-    from tests.running_installation import Installation
+    from tests.support.exchange_account import ExchangeAccount
+    from tests.support.running_installation import Installation
 
 NOTIFICATION = "/v1/subscription/notification"
 PULL = {"enabled": True, "destinationType": "pull"}

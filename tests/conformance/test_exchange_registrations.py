@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import pytest
 
-from tests.exchange_account import ATTRIBUTES
-from tests.exchange_publishing import EMAIL, WHEN
+from tests.support.exchange_account import ATTRIBUTES
+from tests.support.exchange_publishing import EMAIL, WHEN
 
 if TYPE_CHECKING:
     import httpx
 
-    from tests.exchange_account import ExchangeAccount, ExchangeEndpoint
+    from tests.support.exchange_account import ExchangeAccount, ExchangeEndpoint
 
 SUBSCRIBED = "/v1/eventtype/subscribed"
 PULL = {"enabled": True, "destinationType": "pull"}
@@ -294,14 +294,6 @@ def test_A_84_attributes_that_are_none(settled: Market, body: Any, path: str) ->
     with settled.pub.client() as http:
         refused(http.put(f"/v1/eventtype/attributes/publisher/{settled.pub.id}", json=body), 400, path)
     assert registered(settled.pub)[f"PUBLISH {settled.code}"]["attributes"] == list(ATTRIBUTES)
-
-
-def test_A_84_a_body_that_is_no_json(settled: Market) -> None:
-    with settled.pub.client() as http:
-        path = f"/v1/eventtype/attributes/publisher/{settled.pub.id}"
-        refused(http.put(path, content="{“code” : “name”}".encode()), 400, "$")
-        refused(http.put(path, content=b"\xff"), 400, "$")
-        refused(http.put(path), 400, "$")
 
 
 def test_attributes_of_a_type_that_another_endpoint_has_otherwise_stay(market: Market) -> None:

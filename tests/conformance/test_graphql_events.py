@@ -11,15 +11,15 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from tests.event_service_client import EventService, event_service, eventually
-from tests.readers import give
+from tests.support.event_service_client import EventService, event_service, eventually
+from tests.support.readers import give
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.component.connectors.receiver import Mailbox
-    from tests.running_gateway import RunningGateway
-    from tests.running_installation import Installation
+    from tests.support.running_gateway import RunningGateway
+    from tests.support.running_installation import Installation
 
 SECONDS = 120
 """That anything may take which the planes do behind the API."""

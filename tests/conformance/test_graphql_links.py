@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from tests.event_service_client import EventService, event_service
+from tests.support.event_service_client import EventService, event_service
 
 if TYPE_CHECKING:
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 DATES = "query ($id: ID!) { endpoints(filters: {id: {exact: $id}}) { collectionItems { creationDate lastModified } } }"
 

@@ -21,13 +21,13 @@ import yaml
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from operations.broker import JarBroker, serves
-from operations.choice import running
-from operations.jars import kafka_jars, user_cache
-from operations.java import find_java
-from operations.listeners import Addresses, kept_security, listener_properties
-from operations.ports import free_port
-from operations.processes import Process
+from operations.broker.jar_broker import JarBroker, serves
+from operations.broker.jars import kafka_jars, user_cache
+from operations.broker.java import find_java
+from operations.broker.listeners import Addresses, kept_security, listener_properties
+from operations.broker.selection import running
+from operations.supervisor.ports import free_port
+from operations.supervisor.processes import Process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 READY = "/tmp/ready"  # noqa: S108  # of the containers, where it is a file system of their own
-PLANES = ("kafka-access", "ingest", "processors", "webhooks", "realtime", "files")
+PLANES = ("kafka-access", "ingest", "router", "ledger", "replayer", "monitor", "webhooks", "realtime", "files")
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +173,10 @@ def test_a_plane_becomes_healthy(
         if variable.startswith(("HEADRACE_", "KAFKA_", "PROMETHEUS_")):
             monkeypatch.delenv(variable)
     Path(replaced[READY]).unlink(missing_ok=True)
+    # The working directory and the home of the image, whose file system is read-only.
+    (inside := tmp_path / "inside").mkdir()
+    monkeypatch.chdir(inside)
+    monkeypatch.setenv("HOME", str(inside))
     metrics_port = str(free_port())
     replaced = replaced | {"8080": str(free_port()), "8000": str(free_port()), "9100": metrics_port}
     service = services[name]
@@ -184,7 +188,7 @@ def test_a_plane_becomes_healthy(
     )
     process.start()
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not healthy(service, replaced):
             assert process.running(), process.last_words()
             assert time.monotonic() < deadline, process.last_words()
@@ -196,6 +200,7 @@ def test_a_plane_becomes_healthy(
             assert "headrace_" in answers["/metrics"].text
         process.terminate()
         assert process.wait(90) == 0, process.last_words()
+        assert list(inside.iterdir()) == []
     finally:
         process.stop(5)
 
@@ -209,7 +214,7 @@ _ABOUT_ACCESS = ("listener.name.", "inter.", "sasl.", "authorizer.", "super.", "
 
 
 def test_kafka_is_configured_as_the_local_broker_is(services: dict[str, Any]) -> None:
-    lines = resources.files("operations").joinpath("server.properties").read_text(encoding="utf-8").splitlines()
+    lines = resources.files("operations.broker").joinpath("server.properties").read_text(encoding="utf-8").splitlines()
     ours = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     theirs = {
         name.removeprefix("KAFKA_").lower().replace("_", "."): str(value)
@@ -255,4 +260,4 @@ def test_services_run_with_no_more_than_they_need(services: dict[str, Any]) -> N
 
 def test_the_image_holds_every_package() -> None:
     copied = set(re.findall(r"^COPY (\w+) \1$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert copied == {path.parent.name for path in ROOT.glob("*/__init__.py")}
+    assert copied == {"examples", *(path.parent.name for path in ROOT.glob("*/__init__.py"))}

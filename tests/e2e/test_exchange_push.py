@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.exchange_account import ExchangeAccount, ExchangeEndpoint, exchange_account
+from tests.support.exchange_account import ExchangeAccount, ExchangeEndpoint, exchange_account
 
 if TYPE_CHECKING:
     from tests.component.connectors.receiver import Mailbox, Receiver
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 WHEN = "2015-02-28T20:16:12.000Z"
 EMAIL = {"name": "email", "value": "someone@example.org"}

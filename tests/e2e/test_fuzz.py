@@ -20,11 +20,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
 
-from operations.choice import BrokerKind, Choice, running
+from operations.broker.selection import BrokerKind, Choice, running
 from operations.errors import CannotStart
-from operations.ports import free_port
-from tests.credentials import EVENT_SERVICE, EVENTHOS_SENDER, credentials_on
-from tests.running_gateway import running_gateway
+from operations.supervisor.ports import free_port
+from tests.support.credentials import EVENT_SERVICE, EVENTHOS_SENDER, credentials_on
+from tests.support.running_gateway import running_gateway
+from tests.support.without_kafka import not_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +92,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
     try:
         broker = Choice(home, environment={}, report=print, port=free_port(), stand_in=False).broker(BrokerKind.JARS)
     except CannotStart as error:
-        pytest.skip(f"NOT RUN, FOR WANT OF A KAFKA OF ITS OWN: {error}")
+        not_run("a Kafka of its own", error)
     with (
         running(broker, home / "broker.log"),
         running_gateway(broker.bootstrap_servers, home) as gateway,
@@ -104,7 +105,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
 
 @pytest.fixture(scope="module")
 def graphql() -> schemathesis.BaseSchema:
-    text = (resources.files("ingest_api.families") / "event_service.graphql").read_text()
+    text = (resources.files("families.event_service.http") / "schema.graphql").read_text()
     return schemathesis.graphql.from_file(text)
 
 

@@ -17,20 +17,20 @@ import httpx
 import pytest
 from aiohttp import web
 
-from operations.access import Users
-from operations.broker import JarBroker
-from operations.choice import running
-from operations.guard import Guard
-from operations.jars import kafka_jars, user_cache
-from operations.java import find_java
-from operations.listeners import login_options
-from operations.plane_acls import PLANE_ACLS
-from operations.ports import free_port
-from tests.credentials import crmls_token
-from tests.eventhos_calls import eventhos_on
-from tests.eventhos_log import EventLog
-from tests.running_gateway import ADMIN_KEY, SECRET_KEYS, TOKEN_SECRET, RunningGateway, running_gateway
-from tests.running_plane import running_plane
+from operations.broker.guard import Guard
+from operations.broker.jar_broker import JarBroker
+from operations.broker.jars import kafka_jars, user_cache
+from operations.broker.java import find_java
+from operations.broker.listeners import login_options
+from operations.broker.selection import running
+from operations.kafka_users.access import Users
+from operations.kafka_users.plane_acls import PLANE_ACLS
+from operations.supervisor.ports import free_port
+from tests.support.credentials import crmls_token
+from tests.support.eventhos_calls import eventhos_on
+from tests.support.eventhos_log import EventLog
+from tests.support.running_gateway import ADMIN_KEY, SECRET_KEYS, TOKEN_SECRET, RunningGateway, running_gateway
+from tests.support.running_plane import running_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,10 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.usefixtures("jars")]
 
 PAGE = Path(__file__).parents[2] / "docs" / "security.md"
 PLANES = {
-    "processors": ("processors",),
+    "router": ("router",),
+    "ledger": ("ledger",),
+    "replayer": ("replayer",),
+    "monitor": ("monitor",),
     "webhook": ("connector", "webhook"),
     "websocket": ("connector", "websocket"),
     "file": ("connector", "file"),
@@ -89,7 +92,10 @@ def limited(jars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
         own = {
             "HEADRACE_TOKEN_SECRET": TOKEN_SECRET,
             "HEADRACE_REALTIME_PORT": str(ports["websocket"]),
-            "HEADRACE_PROCESSORS_WEB_PORT": str(ports["processors"]),
+            "HEADRACE_PROCESSORS_WEB_PORT": str(ports["router"]),
+            "HEADRACE_PROCESSORS_LEDGER_WEB_PORT": str(ports["ledger"]),
+            "HEADRACE_PROCESSORS_REPLAYER_WEB_PORT": str(ports["replayer"]),
+            "HEADRACE_PROCESSORS_MONITOR_WEB_PORT": str(ports["monitor"]),
             "HEADRACE_FILE_MAX_AGE": "0.3",
         }
         for plane, command in PLANES.items():

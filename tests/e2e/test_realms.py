@@ -10,22 +10,39 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from tests.credentials import EVENTHOS, EVENTHOS_SENDER, EXCHANGE, OWN, OWN_ROLES, REGISTRY, SCHEMES, credentials_on
-from tests.eventhos_calls import eventhos_on
-from tests.exchange_account import exchange_account
-from tests.readers import reader
+from tests.support.credentials import (
+    EVENTHOS,
+    EVENTHOS_SENDER,
+    EXCHANGE,
+    OWN,
+    OWN_ROLES,
+    REGISTRY,
+    SCHEMES,
+    credentials_on,
+)
+from tests.support.eventhos_calls import eventhos_on
+from tests.support.exchange_account import exchange_account
+from tests.support.readers import reader
 
 if TYPE_CHECKING:
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 REFUSED = (401, 403)
 
 NO_CREDENTIAL = {"POST /api/token", "POST /auth/token", "GET /", "GET /healthz", "GET /readyz", "GET /metrics"}
 """The first two take a key or secret to give a token for."""
 
-NEED_A_BODY = {"PATCH /headrace/v1/subscriptions/{subscription_id}"}
+_ENDPOINT = "/headrace/v1/endpoints/{endpoint_id}"
+BODIES: dict[str, dict[str, Any]] = {
+    "PATCH /headrace/v1/subscriptions/{subscription_id}": {"enabled": False},
+    f"POST {_ENDPOINT}/projections/dry-run": {"code": "Order", "expression": "data"},
+    f"PUT {_ENDPOINT}/projections/{{namespace}}/{{code}}": {"expression": "data"},
+    f"POST {_ENDPOINT}/replay": {"from": "earliest"},
+    f"POST {_ENDPOINT}/test": {"code": "Order"},
+}
+"""Of the operations that refuse an empty one before they look for anything."""
 
 
 class Operation(NamedTuple):
@@ -150,7 +167,7 @@ def test_no_id_of_another_workspace_leads_anywhere(gateway: RunningGateway, oper
             if each.scheme != OWN or "/workspaces" in each.name:
                 continue
             path = each.name.partition(" ")[2].format_map(ids)
-            body = {"enabled": False} if each.name in NEED_A_BODY else {}
+            body = BODIES.get(each.name, {})
             named = http.request(each.method, path, json=body, params={"workspace": theirs})
             by_workspace[each.name] = named.status_code
             if "{" in each.name:

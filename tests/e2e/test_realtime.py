@@ -14,15 +14,15 @@ import httpx
 import pytest
 from centrifuge import Client, PublicationContext, SubscribedContext, SubscriptionEventHandler
 
-from backbone.readiness import READY_FILE
-from operations.ports import free_port
-from tests.running_gateway import ADMIN_KEY, SECRET_KEYS, TOKEN_SECRET
+from backbone.process.readiness import READY_FILE
+from operations.supervisor.ports import free_port
+from tests.support.running_gateway import ADMIN_KEY, SECRET_KEYS, TOKEN_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 EVENTS = 3_000
 _BATCH = 20

@@ -10,10 +10,10 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 
-from tests.credentials import crmls_token
-from tests.eventhos_calls import eventhos_on
-from tests.eventhos_log import EventLog
-from tests.exchange_account import exchange_account
+from tests.support.credentials import crmls_token
+from tests.support.eventhos_calls import eventhos_on
+from tests.support.eventhos_log import EventLog
+from tests.support.exchange_account import exchange_account
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.component.connectors.receiver import Mailbox, Receiver
-    from tests.running_gateway import RunningGateway
-    from tests.running_installation import Installation
+    from tests.support.running_gateway import RunningGateway
+    from tests.support.running_installation import Installation
 
 NOTIFICATION = "/v1/subscription/notification"
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running_gateway import ADMIN_KEY
+from tests.support.running_gateway import ADMIN_KEY
 
 if TYPE_CHECKING:
-    from tests.running_installation import Installation
+    from tests.support.running_installation import Installation
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "families" / "try-all.sh"
 FAMILIES = sorted(path.stem for path in (SCRIPT.parent / "try").glob("*.sh"))

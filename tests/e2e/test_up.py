@@ -129,7 +129,8 @@ def test_the_tour_checks_every_arrival_and_a_second_one_finds_its_data(environme
     assert processes_of(environment["HEADRACE_DATA_DIR"]) == {}
 
     with up(environment, "--tour") as second:
-        check_arrivals(wait_for_line(second.stdout, "Ctrl-C stops everything"))
+        said = wait_for_line(second.stdout, "Ctrl-C stops everything")
+        check_arrivals(said)
         types = get(environment, "/event-types")["items"]
         namespaces = sorted(each["namespace"] for each in types)
         assert namespaces == ["crmls", "eventhos", "exchange"]
@@ -137,23 +138,23 @@ def test_the_tour_checks_every_arrival_and_a_second_one_finds_its_data(environme
         events = 2 * (4 + 2 + 1)
         wait_until(lambda: len(get(environment, "/events")["items"]) >= events, "all events are in the ledger")
         assert len(get(environment, "/events")["items"]) == events
-        second.send_signal(signal.SIGINT)
-        assert second.wait() == 0
+        check_that_ctrl_c_ends_everything(environment, second, said)
 
 
-def test_ctrl_c_ends_everything(environment: dict[str, str]) -> None:
-    with up(environment) as process:
-        said = wait_for_line(process.stdout, "Ctrl-C stops everything")
-        assert "Apache Kafka" in said
-        assert str(Path(environment["HEADRACE_DATA_DIR"]) / "admin-key") in said
-        assert said.count("curl ") == 3
-        # The command itself, the broker and five planes at least.
-        assert len(processes_of(environment["HEADRACE_DATA_DIR"])) >= 7
-        # As `headrace up | tee log` has it: who reads what is said ends by the same Ctrl-C.
-        assert process.stdout is not None
-        process.stdout.close()
-        process.send_signal(signal.SIGINT)
-        assert process.wait() == 0
+def check_that_ctrl_c_ends_everything(environment: dict[str, str], up: subprocess.Popen[str], said: str) -> None:
+    """``said`` is all that was printed until the last plane was ready."""
+    assert "Apache Kafka" in said
+    assert str(Path(environment["HEADRACE_DATA_DIR"]) / "admin-key") in said
+    assert said.count("curl ") == 3
+    # The command itself, the broker and six planes at least.
+    started = processes_of(environment["HEADRACE_DATA_DIR"])
+    assert len(started) >= 8
+    assert {"router", "ledger"} <= {command.split()[-1] for command in started.values()}
+    # As `headrace up | tee log` has it: who reads what is said ends by the same Ctrl-C.
+    assert up.stdout is not None
+    up.stdout.close()
+    up.send_signal(signal.SIGINT)
+    assert up.wait() == 0
     assert processes_of(environment["HEADRACE_DATA_DIR"]) == {}
     assert Path(environment["HEADRACE_DATA_DIR"], "kafka", "data", ".kafka_cleanshutdown").exists()
 
@@ -167,6 +168,16 @@ def test_nothing_outlives_a_supervisor_that_is_killed(environment: dict[str, str
             for pid, command in processes_of(environment["HEADRACE_DATA_DIR"]).items()
             if key.encode() in Path(f"/proc/{pid}/environ").read_bytes()
         }
+        kafka = Path(environment["HEADRACE_DATA_DIR"], "kafka")
+        passwords = [(kafka / f"{name}-password").read_bytes().strip() for name in ("planes", "broker")]
+        started = processes_of(environment["HEADRACE_DATA_DIR"])
+        assert any("kafka.Kafka" in command for command in started.values())
+        for place in ("environ", "cmdline"):
+            assert [
+                command
+                for pid, command in started.items()
+                if any(each in Path(f"/proc/{pid}/{place}").read_bytes() for each in passwords)
+            ] == []
         # The supervisor itself and the HTTP plane; no connector, and not Kafka.
         assert {command.split()[-1] for command in told} <= {"up", "ingest"}, told
         others = [path for path in Path(environment["HEADRACE_DATA_DIR"]).rglob("*") if path.stat().st_mode & 0o077]

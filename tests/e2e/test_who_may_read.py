@@ -14,15 +14,15 @@ import pytest
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from tests.readers import ROLES, Reader, graphql_reader, reader
-from tests.running_gateway import ADMIN_KEY, running_gateway
+from tests.support.readers import ROLES, Reader, graphql_reader, reader
+from tests.support.running_gateway import ADMIN_KEY, running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 V1 = "GET /headrace/v1"
 DRY_RUN = "POST /headrace/v1/filters/dry-run"
@@ -33,23 +33,44 @@ READ_BY_WORKSPACE = {"viewer", "operator", "admin"}
 ANY_ROLE = frozenset(ROLES) - {"none"}
 SUBSCRIBERS = ANY_ROLE - {"producer"}
 
+SECRETS = ("code", "delivery_id", "endpoint_id", "event_id", "filter_id", "subscription_id", "key_id", "run_id")
+"""Ids of a client's things, but for its own."""
+
 ONE = {
     f"{V1}/clients/{{client_id}}": ANY_ROLE,
     f"{V1}/clients/{{client_id}}/keys": ANY_ROLE,
+    f"{V1}/deliveries/{{delivery_id}}": SUBSCRIBERS,
     f"{V1}/endpoints/{{endpoint_id}}": SUBSCRIBERS,
+    f"{V1}/endpoints/{{endpoint_id}}/deliveries": SUBSCRIBERS,
     f"{V1}/endpoints/{{endpoint_id}}/files": SUBSCRIBERS,
+    f"{V1}/endpoints/{{endpoint_id}}/health": SUBSCRIBERS,
     f"{V1}/endpoints/{{endpoint_id}}/files/{{name}}": SUBSCRIBERS,
+    f"{V1}/endpoints/{{endpoint_id}}/projections": SUBSCRIBERS,
     f"{V1}/events/{{event_id}}": ANY_ROLE,
     f"{V1}/filters/{{filter_id}}": SUBSCRIBERS,
+    f"{V1}/runs/{{run_id}}": SUBSCRIBERS,
+    f"{V1}/dead-letters/{{letter_id}}": SUBSCRIBERS,
     f"{V1}/subscriptions/{{subscription_id}}": SUBSCRIBERS,
 }
 """Reads of one thing that belongs to a client, and the roles that may read what is their own."""
 
 LISTS = {
+    f"{V1}/audit": ({"operator", "admin"}, ()),
+    f"{V1}/balance": (ANY_ROLE, ("endpoint_id",)),
+    f"{V1}/balance/topics": (READ_BY_WORKSPACE, ()),
     f"{V1}/clients": (READ_BY_WORKSPACE, ("client_id",)),
+    f"{V1}/deliveries": (SUBSCRIBERS, ("delivery_id",)),
+    f"{V1}/delivery-counts": (ANY_ROLE, ("code",)),
     f"{V1}/endpoints": (SUBSCRIBERS, ("endpoint_id",)),
     f"{V1}/events": (ANY_ROLE, ("event_id",)),
+    f"{V1}/export": ({"admin"}, ()),
     f"{V1}/filters": (SUBSCRIBERS, ("filter_id",)),
+    f"{V1}/runs": (SUBSCRIBERS, ("run_id",)),
+    f"{V1}/dead-letters": (SUBSCRIBERS, ("endpoint_id",)),
+    f"{V1}/operations": (READ_BY_WORKSPACE, ()),
+    f"{V1}/operations/groups": (READ_BY_WORKSPACE, ()),
+    f"{V1}/operations/topics": (READ_BY_WORKSPACE, ()),
+    f"{V1}/quotas": (ANY_ROLE, ("client_id",)),
     f"{V1}/registrations": (ANY_ROLE, ("client_id", "code")),
     f"{V1}/subscriptions": (SUBSCRIBERS, ("subscription_id",)),
     DRY_RUN: (SUBSCRIBERS, ("event_id",)),
@@ -63,6 +84,15 @@ OF_THE_WORKSPACE = {
     f"{V1}/workspaces/{{name}}": "workspace",
 }
 """What all clients of the workspace may read who have a role, and what is found in the answer."""
+
+AS_ITS_ENDPOINT = {f"{V1}/endpoints/{{endpoint_id}}/projections/{{namespace}}/{{code}}": "test_projections"}
+"""Reads of what only endpoints of one kind have, by whoever may read the endpoint, and where that is tested."""
+
+FIGURES = {f"{V1}/operations/groups/{{group}}", f"{V1}/operations/topics/{{topic}}"}
+"""Shown once a monitor has looked; who sees which: tests/families/headrace/http/test_operations.py."""
+
+OF_TOPICS = {f"{V1}/operations/topics/{{topic}}/growth": "test_partitions"}
+"""Reads of topics by whoever reads the workspace, and where that is tested."""
 
 OPEN = {"GET /", "GET /healthz", "GET /readyz", "GET /metrics"}
 """Show nothing of any workspace."""
@@ -127,11 +157,13 @@ def world(closed: RunningGateway) -> World:
 @pytest.fixture(scope="module")
 def graphql(closed: RunningGateway) -> World:
     workspace = closed.create_workspace()
+    readers = {role: graphql_reader(closed, workspace, role) for role in ROLES}
     return World(
         gateway=closed,
-        readers={role: graphql_reader(closed, workspace, role) for role in ROLES},
+        readers=readers,
         other=graphql_reader(closed, workspace, "producer"),
-        foreign=graphql_reader(closed, closed.create_workspace(), "producer"),
+        # It has the id of one of the readers, as a client of another workspace may.
+        foreign=graphql_reader(closed, closed.create_workspace(), "producer", id=readers["subscriber"].client),
     )
 
 
@@ -149,7 +181,16 @@ def reads(closed: RunningGateway) -> dict[str, dict[str, Any]]:
 
 
 def test_every_read_says_who_may_use_it(reads: dict[str, dict[str, Any]]) -> None:
-    said = ONE.keys() | LISTS.keys() | OF_THE_WORKSPACE.keys() | OPEN | OF_FAMILIES.keys()
+    said = (
+        ONE.keys()
+        | LISTS.keys()
+        | OF_THE_WORKSPACE.keys()
+        | OPEN
+        | OF_TOPICS.keys()
+        | FIGURES
+        | OF_FAMILIES.keys()
+        | AS_ITS_ENDPOINT.keys()
+    )
     told = {name for name in reads if REGISTRY not in name and EVENTHOS.match(name) is None}
     assert told == said
 
@@ -216,6 +257,24 @@ def pages(http: httpx.Client, path: str, first: httpx.Response) -> str:
         answer = http.get(path, params={"cursor": cursor, "limit": 1_000})
         texts.append(answer.text)
     return "".join(texts)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_a_client_of_the_same_id_has_elsewhere_is_not_ones_own(world: World, role: str) -> None:
+    own, wrong = world.readers[role], {}
+    namesake = reader(world.gateway, world.gateway.create_workspace(), role, id=own.client)
+    assert namesake.client == own.client
+    for mine, theirs in ((own, namesake), (namesake, own)):
+        with world.gateway.client(mine.key) as http:
+            for name in LISTS:
+                text = listed(http, name).text
+                wrong |= {(name, each): text for each in SECRETS if theirs.ids[each] in text}
+            for name in ONE:
+                if "client_id" in name:
+                    wrong |= {name: 0} if theirs.ids["key_id"] in http.get(name[4:].format_map(mine.ids)).text else {}
+                elif http.get(name[4:].format_map(theirs.ids)).status_code not in {403, 404}:
+                    wrong[name] = "shown"
+    assert wrong == {}
 
 
 @pytest.mark.parametrize("role", ROLES)

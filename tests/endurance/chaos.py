@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.endurance import replays
 from tests.endurance.checks import figures, verdict
 from tests.endurance.faults import FAULTS, Fault
+from tests.endurance.load import patiently
 from tests.endurance.rehearsal import Rehearsal, rehearsal
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ async def run(
 
 async def _play(under: Rehearsal, number: int, faults: Sequence[Planned]) -> None:
     print(f"round {number}", *(f"\n  +{each.after:.1f} s {each.fault}" for each in faults), flush=True)
+    # Under way while the faults come, and the replayer is one of those that they come to.
+    await patiently(lambda: replays.begin(under.stage.api, under.stage.endpoints["steady"]), 90)
     results = await asyncio.gather(*(_begin(under, each) for each in faults), return_exceptions=True)
     under.troubles += [f"round {number}: {result!r}" for result in results if result is not None]
     await asyncio.sleep(_CALM)

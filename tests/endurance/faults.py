@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from tests.endurance.load import patiently
 from tests.endurance.places import Behaviour
 from tests.endurance.site import DISKS, PLANES
-from tests.kafka_cluster import NODES
+from tests.support.kafka_cluster import NODES
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
     from pathlib import Path
 
-    from operations.api import OwnApi
+    from operations.api.client import OwnApi
     from tests.endurance.places import Hooks
     from tests.endurance.site import Site
 
@@ -305,6 +305,24 @@ class Gone(Fault):
         await patiently(lambda: stage.api.change(f"/endpoints/{stage.endpoints['gone']}", {"enabled": True}), 90)
 
 
+@dataclass(frozen=True)
+class Paused(Fault):
+    """An owner's pause of a webhook endpoint; a run sends what was kept."""
+
+    name = "pause"
+    seconds: float
+
+    @classmethod
+    def draw(cls, dice: random.Random) -> Self:
+        return cls(round(dice.uniform(2, 8), 1))
+
+    async def run(self, stage: Stage) -> None:
+        endpoint = f"/endpoints/{stage.endpoints['poor']}"
+        await patiently(lambda: stage.api.post(f"{endpoint}/pause"), 90)
+        await asyncio.sleep(self.seconds)
+        await patiently(lambda: _resume(stage.api, endpoint), 90)
+
+
 FAULTS: Sequence[type[Fault]] = (
     KillPlane,
     RestartPlane,
@@ -318,7 +336,15 @@ FAULTS: Sequence[type[Fault]] = (
     LockedLedger,
     Misbehave,
     Gone,
+    Paused,
 )
+
+
+async def _resume(api: OwnApi, endpoint: str) -> None:
+    """End a pause; an answer that was lost may have ended it."""
+    status = (await api.get(f"{endpoint}/health"))["status"]
+    if status == "paused":
+        await api.post(f"{endpoint}/resume")
 
 
 async def _start(site: Site, plane: str) -> None:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from operations.eventhos import EVERYTHING, EventhosApi, family_client, token
-from operations.exchange import ExchangeApi, exchange_client
+from operations.tour.eventhos import EVERYTHING, EventhosApi, family_client, token
+from operations.tour.exchange import ExchangeApi, exchange_client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from operations.api import OwnApi
+    from operations.api.client import OwnApi
 
 TOKEN = re.compile(rb"load-[a-z]+-\d{7}")
 

@@ -37,8 +37,10 @@ class Behaviour(StrEnum):
 
 
 SLOW_SECONDS = 2.0
-HOOKS = ("steady", "poor", "gone")
-"""Endpoints: one that always answers, one that misbehaves at times, and one that answers 410 at times."""
+LIMITED = "limited"
+HOOKS = ("steady", "poor", "gone", LIMITED)
+"""Endpoints: one that always answers, one that misbehaves at times, one that answers 410 at times, and one that always
+answers and has a rate limit, which holds when it catches up."""
 
 
 class Hooks:
@@ -50,6 +52,7 @@ class Hooks:
         deliveries: by receiver and token, the ``webhook-id`` values it came with.
         gone_since: when a receiver answered 410 first, after it was good.
         after_gone: requests that came more than a grace after it.
+        limited_at: when each request to the limited one came, in monotonic seconds.
     """
 
     def __init__(self) -> None:
@@ -58,6 +61,7 @@ class Hooks:
         self.deliveries: dict[tuple[str, str], set[str]] = defaultdict(set)
         self.gone_since: float | None = None
         self.after_gone = 0
+        self.limited_at: list[float] = []
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
@@ -90,6 +94,8 @@ class Hooks:
         body = await reader.readexactly(int(fields.get(b"content-length", b"0")))
         name = head.split(b" ", 2)[1].decode().strip("/")
         behaviour = self.behaviour[name]
+        if name == LIMITED:
+            self.limited_at.append(time.monotonic())
         tokens = {each.decode() for each in TOKEN.findall(body)}
         for token in tokens:
             self.deliveries[name, token].add(fields.get(b"webhook-id", b"").decode())

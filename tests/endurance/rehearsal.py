@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 
-from operations.api import OwnApi
+from operations.api.client import OwnApi
+from operations.tour import balance
+from tests.endurance import replays
 from tests.endurance.checks import Evidence, read_topics
 from tests.endurance.faults import Stage
 from tests.endurance.load import SENDERS, Load, Sender
-from tests.endurance.places import HOOKS, Files, Hooks, Ledger, Listener
+from tests.endurance.places import HOOKS, LIMITED, Files, Hooks, Ledger, Listener
 from tests.endurance.site import ADMIN_KEY, Site
 
 if TYPE_CHECKING:
@@ -24,9 +26,15 @@ if TYPE_CHECKING:
 _SETUP = aiohttp.ClientTimeout(total=120)
 """A call before the load may take long where several installations share a machine."""
 
-_RETRIES = [5.0] * 30
+_RETRIES = [5.0] * 10 + [10.0] * 9
 _TIMEOUT = 4.0
+_ABOVE_LOAD = 8
+"""The rate limit is so many times the requests of the load: some are batches, and what faults delay is caught up on."""
 _LOOK_EVERY = 0.25
+_BALANCED_WITHIN = 60.0
+"""Seconds until the ledger has everything that was delivered."""
+_RUNS_WITHIN = 120.0
+"""Seconds until the last replay has ended."""
 _SERVER_ERRORS = range(500, 600)
 _UNAVAILABLE = 503
 _DOCUMENTED = "eventhos 500"
@@ -38,11 +46,15 @@ class Rehearsal:
 
     Attributes:
         stage: for faults.
+        limit: of the endpoint that has one.
         troubles: what could not be done.
     """
 
-    def __init__(self, stage: Stage, load: Load, listener: Listener, topics: list[str]) -> None:
+    def __init__(
+        self, stage: Stage, load: Load, listener: Listener, topics: list[str], limit: dict[str, float]
+    ) -> None:
         self.stage = stage
+        self.limit = limit
         self.load = load
         self.troubles: list[str] = []
         self._listener = listener
@@ -93,11 +105,19 @@ class Rehearsal:
             places=self.places,
             deliveries=self.stage.hooks.deliveries,
             after_gone=self.stage.hooks.after_gone,
+            limited_at=self.stage.hooks.limited_at,
+            limit=self.limit,
             unrecovered=self._listener.unrecovered,
             server_errors={name: times for name, times in self.load.answers.items() if _is_server_error(name)},
             troubles=self.troubles,
         )
-        await asyncio.to_thread(read_topics, self.stage.site.bootstrap, self._topics, found)
+        left = await replays.ended(self.stage.api, _RUNS_WITHIN)
+        found.troubles += [f"a run does not end: {each}" for each in left]
+        is_complete, rows, faults = await balance.settled(self.stage.api, _BALANCED_WITHIN)
+        found.unbalanced = [] if is_complete else ["the ledger does not have everything"]
+        found.unbalanced += [str(each) for each in (*rows, *faults)]
+        paused = self.stage.endpoints["poor"]
+        await asyncio.to_thread(read_topics, self.stage.site.bootstrap, self._topics, paused, found)
         return found
 
 
@@ -113,19 +133,23 @@ async def rehearsal(home: Path, *, brokers: int, rate: float) -> AsyncIterator[R
         senders = [sender(api, session) for sender in SENDERS]
         for sender in senders:
             await sender.prepare()
-        endpoints, channel = await _subscribe(api, hooks, senders)
+        limit = {"per_second": _ABOVE_LOAD * rate, "burst": 10}
+        endpoints, channel = await _subscribe(api, hooks, senders, limit)
         token = (await api.post("/realtime/connection-token", {"channels": [channel]}))["token"]
         listener = await stack.enter_async_context(Listener(site.realtime_url, token))
         types = [await api.get(f"/event-types/{each.namespace}/{each.code}") for each in senders]
         stage = Stage(site=site, hooks=hooks, api=api, endpoints=endpoints)
-        yield Rehearsal(stage, Load(senders, rate), listener, [each["topic"] for each in types])
+        yield Rehearsal(stage, Load(senders, rate), listener, [each["topic"] for each in types], limit)
 
 
-async def _subscribe(api: OwnApi, hooks: Hooks, senders: list[Sender]) -> tuple[dict[str, str], str]:
+async def _subscribe(
+    api: OwnApi, hooks: Hooks, senders: list[Sender], limit: dict[str, float]
+) -> tuple[dict[str, str], str]:
     """Subscribe endpoints of all kinds to all events; ids of the webhook endpoints, and the realtime channel."""
     types = [{"namespace": each.namespace, "code": each.code} for each in senders]
     everything = (await api.post("/filters", {"name": "endurance", "types": types}))["id"]
     bodies = [{"name": name, "url": hooks.url(name), "retry_schedule": _RETRIES, "timeout": _TIMEOUT} for name in HOOKS]
+    next(body for body in bodies if body["name"] == LIMITED)["rate_limit"] = limit
     bodies += [{"name": "socket", "type": "WEB_SOCKET"}, {"name": "files", "type": "FILE"}]
     made = {body["name"]: (await api.post("/endpoints", body))["id"] for body in bodies}
     for endpoint in made.values():

@@ -10,13 +10,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from backbone.readiness import READY_FILE
-from operations.broker import JarBroker
-from operations.jars import kafka_jars, user_cache
-from operations.java import find_java
-from operations.ports import free_port, is_free
-from operations.processes import Process
-from tests.kafka_cluster import NODES, KafkaCluster
+from backbone.process.readiness import READY_FILE
+from operations.broker.jar_broker import JarBroker
+from operations.broker.jars import kafka_jars, user_cache
+from operations.broker.java import find_java
+from operations.supervisor.ports import free_port, is_free
+from operations.supervisor.processes import Process
+from tests.support.kafka_cluster import NODES, KafkaCluster
 
 if TYPE_CHECKING:
     import signal
@@ -27,8 +27,11 @@ ADMIN_KEY = "hra_endurance-administrator-key"
 
 PLANES: dict[str, tuple[str, ...]] = {
     "ingest": ("ingest",),
-    "processors-1": ("processors",),
-    "processors-2": ("processors",),
+    "router-1": ("router",),
+    "router-2": ("router",),
+    "ledger-1": ("ledger",),
+    "ledger-2": ("ledger",),
+    "replayer": ("replayer",),
     "webhooks": ("connector", "webhook"),
     "realtime": ("connector", "websocket"),
     "files": ("connector", "file"),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.broker_stalls import StalledBroker
-from tests.stoppable_broker import stoppable_broker
+from tests.support.broker_stalls import StalledBroker
+from tests.support.stoppable_broker import stoppable_broker
 
 if TYPE_CHECKING:
     from pathlib import Path

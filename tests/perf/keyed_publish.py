@@ -17,16 +17,16 @@ from backbone.catalog.event_types import EventTypes
 from backbone.catalog.reader import Catalog
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
-from backbone.idempotency import IdempotencyKey, IdempotencyLog
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics
-from backbone.publisher import Publisher
-from schemas.access import Role
-from schemas.errors import Unavailable
-from schemas.event import EventDraft
-from tests.running_gateway import SECRET_KEYS
+from backbone.publishing.idempotency import IdempotencyKey, IdempotencyLog
+from backbone.publishing.publisher import Publisher
+from schemas.model.access import Role
+from schemas.model.errors import Unavailable
+from schemas.model.event import EventDraft
+from tests.support.running_gateway import SECRET_KEYS
 
 _SECRET = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 
@@ -38,7 +38,7 @@ async def measure(publisher: Publisher, draft: EventDraft, *, keyed: bool, rate:
 
     async def one() -> None:
         nonlocal refused
-        key = IdempotencyKey(draft.client, str(uuid.uuid4()), b"body") if keyed else None
+        key = IdempotencyKey(draft.publisher, str(uuid.uuid4()), b"body") if keyed else None
         began = time.perf_counter()
         try:
             await publisher.publish([draft], key=key)
@@ -79,7 +79,12 @@ async def main(rate: int, seconds: int) -> None:
     await EventTypes(catalog, writer, admin).register(client, workspace.name, "events", "Order", open=True)
     publisher = Publisher(catalog, producer, idempotency)
     draft = EventDraft(
-        workspace=workspace.name, namespace="events", code="Order", client=client.id, data=b'{"orderId":"o-1"}'
+        workspace=workspace.name,
+        namespace="events",
+        code="Order",
+        client=client.id,
+        publisher=client.unique_id,
+        data=b'{"orderId":"o-1"}',
     )
     for keyed in (False, True) * 3:
         await measure(publisher, draft, keyed=keyed, rate=rate, seconds=seconds)

@@ -20,18 +20,18 @@ from backbone.catalog.event_types import EventTypes
 from backbone.catalog.reader import Catalog
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
-from backbone.idempotency import IdempotencyKey, IdempotencyLog
 from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics
-from backbone.publisher import Publisher
-from schemas.access import Role
-from schemas.event import EventDraft
-from schemas.event_type import Attribute
-from schemas.topics import event_topic
-from tests.running_gateway import SECRET_KEYS
+from backbone.publishing.idempotency import IdempotencyKey, IdempotencyLog
+from backbone.publishing.publisher import Publisher
+from schemas.model.access import Role
+from schemas.model.event import EventDraft
+from schemas.model.event_type import Attribute
+from schemas.model.topics import event_topic
+from tests.support.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,6 +89,7 @@ async def main() -> None:
             namespace="events",
             code="Order",
             client=client.id,
+            publisher=client.unique_id,
             data=data(number),
             subject="order",
             producer_id=producer_id,
@@ -101,7 +102,7 @@ async def main() -> None:
     await measure("bare Producer.send", lambda _: producer.send(records))
     spelled = [msgspec.structs.replace(each, data=(each.data or b"").replace(b"12.5", b"12.50")) for each in plain]
     named = [[draft(number, f"{batch}-{number}") for number in range(SIZE)] for batch in range(-1, ROUNDS)]
-    key = IdempotencyKey(client.id, "", b"")
+    key = IdempotencyKey(client.unique_id, "", b"")
     await measure("no key", lambda _: asyncio.ensure_future(publisher.publish(plain)))
     await measure("a number as 12.50", lambda _: asyncio.ensure_future(publisher.publish(spelled)))
     await measure(

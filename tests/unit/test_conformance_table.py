@@ -24,6 +24,8 @@ def report(name: str, outcome: str, when: str = "call") -> pytest.TestReport:
     [
         ("test_A_07_two_levels_are_refused[x]", ("A-07", "two levels are refused")),
         ("test_z_02_no_success", ("Z-02", "no success")),
+        ("test_a_body_is_refused[C-34 POST /api]", ("C-34", "a body is refused")),
+        ("test_a_body_is_refused[POST /api]", None),
         ("test_a_code_is_kept", None),
     ],
 )

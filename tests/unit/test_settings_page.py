@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
-from backbone.readiness import READY_FILE
-from backbone.variables import KNOWN
-from connectors.settings import ConnectorSettings
+from backbone.process.readiness import READY_FILE
+from backbone.process.variables import KNOWN
+from families.event_service.settings import SocketSettings
+from families.http import families
 from ingest_api.settings import IngestSettings
 from operations.settings import OperationsSettings
+from processes.settings import ConnectorSettings
 from stream_processors.settings import ProcessorSettings
 
 if TYPE_CHECKING:
     import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
-PLANES = (OperationsSettings, IngestSettings, ProcessorSettings, ConnectorSettings)
+OF_FAMILIES = (*(each.settings for each in families() if each.settings), SocketSettings)
+PLANES = (OperationsSettings, IngestSettings, ProcessorSettings, ConnectorSettings, *OF_FAMILIES)
 FOR_TESTS = "HEADRACE_FAULT_BEFORE_COMMIT"
 
 

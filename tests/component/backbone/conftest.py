@@ -15,16 +15,16 @@ from backbone.catalog.event_types import EventTypes
 from backbone.catalog.reader import Catalog
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter
-from backbone.idempotency import IdempotencyLog
 from backbone.kafka.admin import Admin, TopicSpec
 from backbone.kafka.producer import Producer
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics
-from backbone.publisher import Publisher
-from tests.running_gateway import SECRET_KEYS
+from backbone.publishing.idempotency import IdempotencyLog
+from backbone.publishing.publisher import Publisher
+from tests.support.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
-    from schemas.access import Client, Role
+    from schemas.model.access import Client, Role
 
 
 @pytest.fixture

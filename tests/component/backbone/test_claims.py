@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from backbone import idempotency as idempotency_module
-from backbone.idempotency import IdempotencyKey
-from backbone.landed_events import event_id_of
-from backbone.process_identity import this_process
-from schemas.access import Client, Role
-from schemas.errors import IdempotencyMismatch, InProgress, InvalidEvent, NotAcknowledged, QueueFull
-from schemas.event import EventDraft
-from schemas.event_type import Attribute
-from schemas.topics import event_topic
-from tests.records import records_of
+from backbone.process.process_identity import this_process
+from backbone.publishing import idempotency as idempotency_module
+from backbone.publishing.idempotency import IdempotencyKey
+from backbone.publishing.landed_events import event_id_of
+from schemas.model.access import Client, Role
+from schemas.model.errors import IdempotencyMismatch, InProgress, InvalidEvent, NotAcknowledged, QueueFull
+from schemas.model.event import EventDraft
+from schemas.model.event_type import Attribute
+from schemas.model.topics import event_topic
+from tests.support.records import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from schemas.event import Receipt
+    from schemas.model.event import Receipt
     from tests.component.backbone.conftest import Tenant, Worker, WorkerFactory
 
 pytestmark = pytest.mark.usefixtures("client")
@@ -46,13 +46,14 @@ def draft(tenant: Tenant, client: Client, **fields: str | None) -> EventDraft:
         namespace="events",
         code="Order",
         client=client.id,
+        publisher=client.unique_id,
         data=b'{"orderId":"o"}',
         **fields,  # type: ignore[arg-type]
     )
 
 
 def key(client: Client, name: str = "k", body: bytes = b"body") -> IdempotencyKey:
-    return IdempotencyKey(client.id, name, body)
+    return IdempotencyKey(client.unique_id, name, body)
 
 
 def an_ended_process() -> str:

@@ -11,19 +11,20 @@ import pytest
 
 from backbone.catalog.indexes import RegisteredSchema
 from backbone.catalog.records import schema_record
-from backbone.idempotency import IdempotencyKey
 from backbone.kafka.producer import MAX_RECORD_BYTES
 from backbone.kafka.records import Message, partition_for
-from backbone.known_answers import Answer
-from backbone.publisher import Publisher
-from ingest_api.families.cloudevents import Translator
-from schemas.access import Client, Role
-from schemas.codec import EventDecoder
-from schemas.errors import IdempotencyMismatch, InvalidEvent, PayloadTooLarge, PermissionDenied
-from schemas.event import EventDraft, Identifier, Receipt
-from schemas.event_type import Attribute
-from schemas.ids import keyed_event_id
-from tests.records import records_of
+from backbone.publishing.idempotency import IdempotencyKey
+from backbone.publishing.known_answers import Answer
+from backbone.publishing.publisher import Publisher
+from backbone.slices import Slices
+from families.headrace.http.cloudevents import Translator
+from schemas.avro.codec import EventDecoder
+from schemas.model.access import Client, Role
+from schemas.model.errors import IdempotencyMismatch, InvalidEvent, PayloadTooLarge, PermissionDenied
+from schemas.model.event import EventDraft, Identifier, Receipt
+from schemas.model.event_type import Attribute
+from schemas.model.ids import keyed_event_id
+from tests.support.records import records_of
 
 if TYPE_CHECKING:
     from tests.component.backbone.conftest import Tenant, Worker, WorkerFactory
@@ -40,13 +41,14 @@ def draft(tenant: Tenant, client: Client, number: int = 1, **changes: object) ->
         namespace="events",
         code="Order",
         client=client.id,
+        publisher=client.unique_id,
         data=msgspec.json.encode({"orderId": f"o-{number}", "orderTotal": number}),
     )
     return msgspec.structs.replace(order, **changes)
 
 
 def key(client: Client, name: str, body: bytes = b"body") -> IdempotencyKey:
-    return IdempotencyKey(client.id, name, hashlib.sha256(body).digest())
+    return IdempotencyKey(client.unique_id, name, hashlib.sha256(body).digest())
 
 
 def places(receipts: Sequence[Receipt]) -> list[tuple[str, int, int]]:
@@ -321,18 +323,18 @@ async def test_a_repeat_across_the_upgrade_gets_the_earlier_answer(
     data = b'{"orderId":"o-1"}'
     content = (tenant.workspace, "events", "Order", data, None, None, None, None, None, (Identifier("source", "/1"),))
     digest = hashlib.blake2b(msgspec.msgpack.encode(content), digest_size=16).digest()
-    earlier = IdempotencyKey(client.id, "\0008", digest)
+    earlier = IdempotencyKey(client.unique_id, "\0008", digest)
     place = Answer(digest, ("events.somewhere",), ((0, 3, 12),), 1_700_000_000_000_000)
     await worker.idempotency.record([earlier], [place])
 
     def post(**attributes: str) -> EventDraft:
         event = {"specversion": "1.0", "type": "Order", "id": "8", "source": "/1", **attributes}
         body = msgspec.json.encode(event)[:-1] + b',"data":' + data + b"}"
-        return Translator(tenant.workspace, client.id, lambda name: ("events", name)).structured(body)
+        return Translator(tenant.workspace, client, lambda name: ("events", name), Slices()).structured(body)
 
     (repeat,) = await worker.publisher.publish([post()])
     assert repeat.repeated
-    assert (repeat.id, repeat.partition, repeat.offset) == (keyed_event_id(client.id, "\0008", 0), 3, 12)
+    assert (repeat.id, repeat.partition, repeat.offset) == (keyed_event_id(client.unique_id, "\0008", 0), 3, 12)
     (other,) = await worker.publisher.publish([post(source="/2")])
     assert not other.repeated
     assert len(await written("Order")) == 1
@@ -388,20 +390,60 @@ async def test_a_caller_that_gave_up_still_has_its_key_remembered(
     assert len(await written("Order")) == 1
 
 
-async def test_a_large_batch_lets_others_have_their_turn(worker: Worker, tenant: Tenant) -> None:
+class EachStep(Slices):
+    """Slices of one step each, counted."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+        self.turns = 0
+
+    async def turn(self) -> None:
+        self.turns += 1
+        await super().turn()
+
+
+@pytest.mark.parametrize(("keyed", "steps"), [("no key", 2), ("one key", 3), ("an id each", 12)])
+async def test_each_step_of_a_batch_lets_others_have_their_turn(
+    worker: Worker, tenant: Tenant, keyed: str, steps: int
+) -> None:
+    """Ids, keys, claims, records, receipts, answers: whichever is done for all events at once holds up everybody."""
     client = await tenant.client(Role.PRODUCER)
     await tenant.event_types.register(client, tenant.workspace, "events", "Order", attributes=ATTRIBUTES)
-    turns, checked = 0, asyncio.Event()
+    slices = EachStep()
+    worker.idempotency._slices = worker.idempotency._claims._slices = slices
+    publisher = Publisher(worker.catalog, worker.producer, worker.idempotency, slices=slices)
+    ids = (f"id-{number}" if keyed == "an id each" else None for number in range(200))
+    drafts = [draft(tenant, client, number, producer_id=each) for number, each in enumerate(ids)]
+    receipts = await publisher.publish(drafts, key=key(client, "k") if keyed == "one key" else None)
+    assert len(receipts) == 200
+    # The first event has no turn to wait for.
+    assert slices.turns >= steps * 199
 
-    async def beside() -> None:
-        nonlocal turns
-        while not checked.is_set():
-            turns += 1
-            await asyncio.sleep(0)
 
-    await worker.publisher.check([draft(tenant, client)], "$".format)
-    other = asyncio.create_task(beside())
-    await worker.publisher.check([draft(tenant, client, number) for number in range(2_000)], "$[{}]".format)
-    checked.set()
-    await other
-    assert turns >= 19
+@pytest.mark.usefixtures("client")  # has registered the type
+async def test_namesakes_and_a_client_that_is_made_again_do_not_meet_a_clients_keys(
+    worker: Worker, tenant: Tenant, written: Written
+) -> None:
+    accounts, other = tenant.accounts, f"{tenant.workspace}-other"
+    client = await tenant.client(Role.OPERATOR)
+    await accounts.create_workspace(other)
+    namesake = await accounts.create_client(other, "namesake", roles=[Role.OPERATOR], id=client.id)
+    await tenant.event_types.register(None, other, "events", "Order", attributes=ATTRIBUTES)
+
+    async def publish(by: Client) -> list[tuple[str, bool]]:
+        where = {"workspace": by.workspace}
+        keyed = await worker.publisher.publish([draft(tenant, by, **where)], key=key(by, "k"))
+        own_id = await worker.publisher.publish([draft(tenant, by, producer_id="1", **where)])
+        event = await worker.publisher.publish([draft(tenant, by, producer_id="1", source="/s", **where)])
+        return [(each.id, each.repeated) for each in (*keyed, *own_id, *event)]
+
+    first, repeat, theirs = await publish(client), await publish(client), await publish(namesake)
+    await accounts.delete_client(tenant.workspace, client.id)
+    again = await accounts.create_client(tenant.workspace, "again", roles=[Role.OPERATOR], id=client.id)
+    fresh = await publish(again)
+
+    assert [each for each, _ in first] == [each for each, _ in repeat]
+    assert [repeated for _, repeated in repeat] == [True] * 3
+    assert not any(repeated for _, repeated in (*first, *theirs, *fresh))
+    assert len({each for each, _ in (*first, *theirs, *fresh)}) == 9
+    assert len(await written("Order")) == 6

@@ -13,7 +13,8 @@ from backbone.catalog.writer import CatalogWriter
 from backbone.kafka.admin import Admin
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics
-from tests.running_gateway import SECRET_KEYS
+from families.catalog import EXTENSIONS
+from tests.support.running_gateway import SECRET_KEYS
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ async def node_factory(kafka: KafkaSettings, admin: Admin) -> AsyncIterator[Node
         catalog = Catalog(kafka, [SECRET_KEYS])
         catalog.start()
         await catalog.caught_up()
-        node = Node(catalog, CatalogWriter(catalog, kafka, timeout=20))
+        node = Node(catalog, CatalogWriter(catalog, kafka, timeout=20, extensions=EXTENSIONS))
         node.writer.start()
         nodes.append(node)
         return node

@@ -16,10 +16,10 @@ from backbone.catalog.reader import Catalog
 from backbone.catalog.writer import CatalogWriter, Changes
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.transaction import TransactionalProducer
-from schemas.access import Workspace
-from schemas.errors import AlreadyExists
-from schemas.ids import new_id
-from tests.running_gateway import SECRET_KEYS
+from schemas.model.access import Workspace
+from schemas.model.errors import AlreadyExists
+from schemas.model.ids import new_id
+from tests.support.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView

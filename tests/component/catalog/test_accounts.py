@@ -6,15 +6,15 @@ import msgspec
 import pytest
 
 from backbone.catalog.accounts import ADMIN_CLIENT, Accounts
-from backbone.catalog.envoy import Organisations, is_provisioned
-from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
+from backbone.catalog.subscriptions import Routes
 from backbone.catalog.writer import Changes
-from schemas.access import DEFAULT_WORKSPACE, KeyUse, Realm, Role
-from schemas.errors import AlreadyExists, Conflict, InvalidRequest, Misconfigured, NotFound
-from schemas.ids import new_id
-from schemas.subscription import Endpoint, EndpointType, RequestTemplate
-from tests.running_gateway import ADMIN_KEY, SECRET_KEYS
+from families.envoy.catalog.organisations import Organisations, is_provisioned
+from schemas.model.access import DEFAULT_WORKSPACE, KeyUse, Realm, Role
+from schemas.model.endpoint import Endpoint, EndpointType, RequestTemplate
+from schemas.model.errors import AlreadyExists, Conflict, InvalidRequest, Misconfigured, NotFound
+from schemas.model.ids import new_id
+from tests.support.running_gateway import ADMIN_KEY, SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -49,7 +49,7 @@ async def test_a_clients_name_belongs_to_one_in_its_workspace_and_realm(accounts
         await accounts.create_client(unique, "shop", roles=[Role.OPERATOR])
     with pytest.raises(AlreadyExists):
         await accounts.create_client(unique, "shop", roles=[Role.PRODUCER], id=new_id())
-    crmls = await accounts.create_client(unique, "shop", roles=[Role.PRODUCER], realm=Realm.CRMLS)
+    crmls = await accounts.create_client(unique, "shop", roles=[Role.PRODUCER], realm=Realm("crmls"))
     assert crmls.id != client.id
     with pytest.raises(NotFound):
         await accounts.create_client(f"{unique}-other", "shop")
@@ -69,7 +69,7 @@ async def test_an_issued_key_is_found_by_its_hash_until_it_is_revoked(
 ) -> None:
     await accounts.create_workspace(unique)
     client = await accounts.create_client(unique, "shop")
-    key, plaintext = await accounts.issue_key(client.id)
+    key, plaintext = await accounts.issue_key(unique, client.id)
     digest = SecretBox([OLD]).digest(plaintext)
     assert node.catalog.view.api_key_by_digest(digest) == key
     assert plaintext not in repr(key)
@@ -84,37 +84,37 @@ async def test_a_given_key_belongs_to_one_client(accounts: Accounts, unique: str
     await accounts.create_workspace(unique)
     one, two = [await accounts.create_client(unique, name) for name in ("one", "two")]
     given = f"given-{unique}"
-    key, plaintext = await accounts.issue_key(one.id, given)
+    key, plaintext = await accounts.issue_key(unique, one.id, given)
     assert plaintext == given
-    assert (await accounts.issue_key(one.id, given))[0] == key
+    assert (await accounts.issue_key(unique, one.id, given))[0] == key
     with pytest.raises(AlreadyExists):
-        await accounts.issue_key(two.id, given)
+        await accounts.issue_key(unique, two.id, given)
     with pytest.raises(InvalidRequest):
-        await accounts.issue_key(one.id, "short")
+        await accounts.issue_key(unique, one.id, "short")
 
 
 async def test_a_key_hashed_before_a_rotation_is_still_known(accounts: Accounts, node: Node, unique: str) -> None:
     await accounts.create_workspace(unique)
     client = await accounts.create_client(unique, "shop")
-    key, plaintext = await accounts.issue_key(client.id)
+    key, plaintext = await accounts.issue_key(unique, client.id)
 
     rotated = SecretBox([NEW, OLD])
     after = Accounts(node.catalog, node.writer, rotated)
     found = [node.catalog.view.api_key_by_digest(each) for each in rotated.digests(plaintext)]
     assert found == [None, key]
-    assert (await after.issue_key(client.id, plaintext))[0] == key
-    fresh, _ = await after.issue_key(client.id)
+    assert (await after.issue_key(unique, client.id, plaintext))[0] == key
+    fresh, _ = await after.issue_key(unique, client.id)
     assert fresh.digest not in {key.digest, None}
 
 
 async def test_deleting_a_client_deletes_its_keys(accounts: Accounts, node: Node, unique: str) -> None:
     await accounts.create_workspace(unique)
     client = await accounts.create_client(unique, "shop")
-    key, _ = await accounts.issue_key(client.id)
+    key, _ = await accounts.issue_key(unique, client.id)
     with pytest.raises(Conflict, match="1 clients"):
         await accounts.delete_workspace(unique)
-    await accounts.delete_client(client.id)
-    assert node.catalog.view.client(client.id) is None
+    await accounts.delete_client(unique, client.id)
+    assert node.catalog.view.client(unique, client.id) is None
     assert node.catalog.view.api_key(key.id) is None
     await accounts.delete_workspace(unique)
     assert node.catalog.view.workspace(unique) is None
@@ -161,10 +161,10 @@ async def test_deprovisioning_leaves_the_actions_of_eventhos(accounts: Accounts,
 async def test_a_client_can_be_disabled(accounts: Accounts, unique: str) -> None:
     await accounts.create_workspace(unique)
     client = await accounts.create_client(unique, "shop", roles=[Role.PRODUCER])
-    changed = await accounts.update_client(client.id, disabled=True)
+    changed = await accounts.update_client(unique, client.id, disabled=True)
     assert changed.disabled
     assert changed.roles == client.roles
-    assert await accounts.update_client(client.id, disabled=True) == changed
+    assert await accounts.update_client(unique, client.id, disabled=True) == changed
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ async def _seal_mark(node: Node, box: SecretBox) -> None:
     """As ``headrace reseal`` does."""
 
     def decide(view: CatalogView) -> Changes[None]:
-        (key,) = view.api_keys(ADMIN_CLIENT)
+        (key,) = view.api_keys(DEFAULT_WORKSPACE, ADMIN_CLIENT)
         return Changes(put=[msgspec.structs.replace(key, sealed=box.resealed(key.sealed or ""))], result=None)
 
     await node.writer.write(decide)
@@ -227,7 +227,7 @@ async def test_the_admin_key_stays_known_to_planes_with_fewer_secret_keys_while_
 
     async def digest_after(*keys: str) -> str:
         await Accounts(node.catalog, node.writer, SecretBox(keys)).bootstrap(admin_key)
-        (found,) = [each.digest for each in node.catalog.view.api_keys(ADMIN_CLIENT)]
+        (found,) = [each.digest for each in node.catalog.view.api_keys(DEFAULT_WORKSPACE, ADMIN_CLIENT)]
         return found
 
     old, new = SecretBox([SECRET_KEYS]).digest(admin_key), SecretBox([NEW]).digest(admin_key)
@@ -242,9 +242,9 @@ async def test_the_admin_key_stays_known_to_planes_with_fewer_secret_keys_while_
 async def test_a_key_for_another_use_can_be_shown_again_where_it_is_sealed(accounts: Accounts, unique: str) -> None:
     await accounts.create_workspace(unique)
     client = await accounts.create_client(unique, "shop")
-    key, plaintext = await accounts.issue_key(client.id, use=KeyUse.BROWSER, sealed=True)
+    key, plaintext = await accounts.issue_key(unique, client.id, use=KeyUse.BROWSER, sealed=True)
     assert key.use is KeyUse.BROWSER
     assert key.sealed is not None
     assert SecretBox([OLD]).open(key.sealed) == plaintext
     with pytest.raises(AlreadyExists):
-        await accounts.issue_key(client.id, plaintext)
+        await accounts.issue_key(unique, client.id, plaintext)

@@ -22,16 +22,16 @@ from backbone.kafka.admin import Admin
 from backbone.kafka.records import Record
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics
-from schemas import topics
-from schemas.access import Client, Role
-from schemas.errors import Misconfigured
+from schemas.model import topics
+from schemas.model.access import Client, Role
+from schemas.model.errors import Misconfigured
 from tests.component.catalog.test_poison import dead_letters, everything, produce, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from backbone.kafka.records import Message
-    from schemas.resources import Resource
+    from schemas.model.resources import Resource
 
 OLD, NEW = "an old secret key of some length", "a new secret key of some length"
 
@@ -87,7 +87,7 @@ async def node(kafka: KafkaSettings, *keys: str, writes: bool = True) -> AsyncIt
 async def state_after_restart(kafka: KafkaSettings, *keys: str) -> tuple[Client | None, int]:
     """What a process that starts now knows of the client, and how many records it alerts of."""
     async with node(kafka, *keys, writes=False) as late:
-        return late.catalog.view.client(PRODUCER.id), len(late.forged)
+        return late.catalog.view.client(PRODUCER.workspace, PRODUCER.id), len(late.forged)
 
 
 def written(kafka: KafkaSettings, key: str) -> list[Message]:
@@ -106,7 +106,7 @@ async def test_a_forged_record_makes_no_administrator_and_the_last_good_state_re
         await ours.put(PRODUCER)
         await produce(kafka, put(ADMIN))
         await until(lambda: len(written(kafka, PRODUCER.key)) == 3 and not ours.catalog.poison)
-        assert ours.catalog.view.client(PRODUCER.id) == PRODUCER
+        assert ours.catalog.view.client(PRODUCER.workspace, PRODUCER.id) == PRODUCER
         assert ours.forged == [1]
         # Compaction keeps the last record of a key: that must be ours.
         assert written(kafka, PRODUCER.key)[-1].value() == put(PRODUCER).value
@@ -115,7 +115,7 @@ async def test_a_forged_record_makes_no_administrator_and_the_last_good_state_re
 
         await produce(kafka, records.tombstone(topics.CATALOG, PRODUCER.key.encode(), "x"))
         await until(lambda: len(written(kafka, PRODUCER.key)) == 5 and not ours.catalog.poison)
-        assert ours.catalog.view.client(PRODUCER.id) == PRODUCER
+        assert ours.catalog.view.client(PRODUCER.workspace, PRODUCER.id) == PRODUCER
     assert await state_after_restart(kafka, NEW) == (PRODUCER, 0)
 
 
@@ -127,7 +127,7 @@ async def test_a_genuine_record_of_before_gives_no_right_back(kafka: KafkaSettin
         copy = Record(topics.CATALOG, granted.value(), granted.key(), granted.headers())
         await produce(kafka, copy)
         await until(lambda: len(ours.forged) == 1 and not ours.catalog.poison)
-        assert ours.catalog.view.client(PRODUCER.id) == PRODUCER
+        assert ours.catalog.view.client(PRODUCER.workspace, PRODUCER.id) == PRODUCER
     assert await state_after_restart(kafka, NEW) == (PRODUCER, 0)
 
 
@@ -146,7 +146,7 @@ async def test_records_of_before_are_taken_over_once(kafka: KafkaSettings, caplo
     for each in (PRODUCER, other):
         await produce(kafka, put(each))
     async with node(kafka, NEW) as one, node(kafka, NEW) as two:
-        assert one.catalog.view.client(PRODUCER.id) == PRODUCER
+        assert one.catalog.view.client(PRODUCER.workspace, PRODUCER.id) == PRODUCER
         await asyncio.gather(*(take_over(each.catalog, each.writer) for each in (one, two)))
         assert "UPGRADE: the catalog's records have no MAC" in caplog.text
         assert [len(written(kafka, each.key)) for each in (PRODUCER, other)] == [2, 2]
@@ -157,7 +157,7 @@ async def test_records_of_before_are_taken_over_once(kafka: KafkaSettings, caplo
         assert "UPGRADE" not in caplog.text
         await produce(kafka, put(member("eve", Role.ADMIN)))
         await until(lambda: bool(one.forged) and not one.catalog.poison)
-        assert one.catalog.view.client("eve") is None
+        assert one.catalog.view.client(PRODUCER.workspace, "eve") is None
     assert await state_after_restart(kafka, NEW) == (PRODUCER, 0)
 
 

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from backbone.catalog.extension import CatalogExtension
 from backbone.catalog.reader import Catalog
 from backbone.catalog.writer import CatalogWriter, Changes
 from backbone.kafka.admin import TopicSpec
 from backbone.kafka.records import Record
-from schemas.access import Workspace
-from schemas.errors import PayloadTooLarge
-from schemas.ids import new_id
-from tests.running_gateway import SECRET_KEYS
+from schemas.model.access import Workspace
+from schemas.model.errors import PayloadTooLarge
+from schemas.model.ids import new_id
+from tests.support.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from backbone.catalog.extension import Edits
     from backbone.catalog.view import CatalogView
     from backbone.kafka.admin import Admin
     from backbone.kafka.settings import KafkaSettings
@@ -67,19 +69,20 @@ async def test_a_change_and_what_follows_are_written_together(
     await admin.ensure_topics([TopicSpec(topic, 1, {})])
     sizes = {f"{unique}-large": 3_000_000}
 
-    def told(before: CatalogView, changes: Changes[object]) -> Callable[[CatalogView], Sequence[Record]]:
-        names = [each.name for each in changes.put if isinstance(each, Workspace)]
-        assert all(before.workspace(name) is None for name in names)
+    class Telling(CatalogExtension):
+        def events(self, before: CatalogView, edits: Edits) -> Callable[[CatalogView], Sequence[Record]]:
+            names = [each.name for each in edits.put if isinstance(each, Workspace)]
+            assert all(before.workspace(name) is None for name in names)
 
-        def records(after: CatalogView) -> list[Record]:
-            assert all(after.workspace(name) is not None for name in names)
-            return [Record(topic, name.encode() + b"x" * sizes.get(name, 0)) for name in names]
+            def records(after: CatalogView) -> list[Record]:
+                assert all(after.workspace(name) is not None for name in names)
+                return [Record(topic, name.encode() + b"x" * sizes.get(name, 0)) for name in names]
 
-        return records
+            return records
 
     catalog = Catalog(kafka, [SECRET_KEYS])
     catalog.start()
-    writer = CatalogWriter(catalog, kafka, timeout=20, consequences=[told])
+    writer = CatalogWriter(catalog, kafka, timeout=20, extensions=[Telling()])
     writer.start()
     try:
         # What follows is too large for Kafka: then the change is not made either.

@@ -10,13 +10,13 @@ from confluent_kafka.admin import AdminClient
 from backbone.catalog.accounts import Accounts
 from backbone.catalog.event_types import EventTypes
 from backbone.catalog.secrets import SecretBox
-from schemas.errors import AlreadyExists, Conflict, IncompatibleSchema, InvalidRequest, NotFound
-from schemas.event_type import Attribute, Compatibility, EventType, RegistrationKind
-from schemas.topics import event_topic
+from schemas.model.errors import AlreadyExists, Conflict, IncompatibleSchema, InvalidRequest, NotFound
+from schemas.model.event_type import Attribute, Compatibility, EventType, RegistrationKind
+from schemas.model.topics import event_topic
 
 if TYPE_CHECKING:
     from backbone.kafka.admin import Admin
-    from schemas.access import Client
+    from schemas.model.access import Client
     from tests.component.catalog.conftest import Node, NodeFactory
 
 TOTAL = Attribute(name="total", type="number", required=True)
@@ -190,7 +190,7 @@ async def test_a_deleted_type_comes_back_with_its_schema(place: Place) -> None:
     first, _ = await place.types.register(place.one, place.workspace, "events", "Offer", attributes=[TOTAL])
     await place.types.delete(place.workspace, "events", "Offer")
     assert place.node.catalog.view.event_type(first.topic) is None
-    assert place.node.catalog.view.registrations_of(place.one.id) == ()
+    assert place.node.catalog.view.registrations_of(place.workspace, place.one.id) == ()
     again, _ = await place.types.register(place.one, place.workspace, "events", "Offer", attributes=[TOTAL])
     assert again.schema_id == first.schema_id
 

@@ -13,10 +13,10 @@ from backbone.catalog.writer import Changes
 from backbone.kafka.consumer import BEGINNING, BatchConsumer
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
-from schemas import topics
-from schemas.access import Workspace
-from schemas.ids import new_id
-from tests.running_gateway import SECRET_KEYS
+from schemas.model import topics
+from schemas.model.access import Workspace
+from schemas.model.ids import new_id
+from tests.support.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

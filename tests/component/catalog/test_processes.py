@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -11,9 +12,9 @@ import pytest
 from backbone.catalog import writer as writer_module
 from backbone.catalog.writer import Changes
 from backbone.kafka.transaction import TransactionalProducer
-from schemas.access import Workspace
-from schemas.errors import Fenced
-from schemas.ids import new_id
+from schemas.model.access import Workspace
+from schemas.model.errors import Fenced
+from schemas.model.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,3 +129,30 @@ async def test_an_unanswered_commit_is_settled_by_the_write_id(
     assert (len(decided), producer.told) == (commits, commits)
     await other.catalog.caught_up()
     assert other.catalog.view.workspace(unique) == decided[-1]
+
+
+async def test_a_writer_whose_connection_broke_does_not_write_what_it_decided_before_others_wrote(
+    node_factory: NodeFactory, unique: str
+) -> None:
+    """Taking the lock again at the last moment would fence the other one, and undo what it wrote."""
+    one, other = await node_factory(), await node_factory()
+    loop = asyncio.get_running_loop()
+    mine, others = new_workspace(unique), new_workspace(unique)
+    first = new_workspace(f"{unique}-first")
+    await one.writer.write(lambda _: Changes(put=[first], result=None))
+
+    def put_others(view: CatalogView) -> Changes[None]:
+        assert view.workspace(unique) is None
+        return Changes(put=[others], result=None)
+
+    def decide(view: CatalogView) -> Changes[str]:
+        if view.workspace(unique) is not None:
+            return Changes(result="taken")
+        asyncio.run_coroutine_threadsafe(other.writer.write(put_others), loop).result(60)
+        assert one.writer._producer is not None
+        one.writer._producer._connections.has_broken = True
+        return Changes(put=[mine], result="mine")
+
+    assert await one.writer.write(decide) == "taken"
+    await other.catalog.caught_up()
+    assert other.catalog.view.workspace(unique) == others

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from backbone.catalog import authorizations
+from backbone.catalog import endpoint_credentials
 from backbone.catalog.accounts import Accounts
 from backbone.catalog.endpoints import Resealed
-from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
+from backbone.catalog.subscriptions import Routes
 from backbone.catalog.writer import Changes
-from schemas.access import KeyUse
-from schemas.errors import IdempotencyMismatch, InvalidFilter, InvalidRequest, Misconfigured, NotFound
-from schemas.subscription import (
+from schemas.model.access import KeyUse
+from schemas.model.endpoint import (
     HIDDEN,
     Authorization,
     AuthorizationType,
@@ -23,6 +22,7 @@ from schemas.subscription import (
     EventFilter,
     TypeSelection,
 )
+from schemas.model.errors import IdempotencyMismatch, InvalidFilter, InvalidRequest, Misconfigured, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +60,8 @@ class Place:
         return msgspec.structs.replace(plain, **properties)
 
     def live(self) -> list[str]:
-        found = self.node.catalog.view.live_subscriptions()
-        return [subscription.id for subscription, _, endpoint in found if endpoint.workspace == self.workspace]
+        found = self.node.catalog.view.live_subscriptions(self.workspace)
+        return [subscription.id for subscription, *_ in found]
 
 
 @pytest.fixture
@@ -109,6 +109,9 @@ async def test_a_secret_the_receiver_has_already_is_taken(place: Place) -> None:
         ({"max_in_flight": 0}, "$.max_in_flight"),
         ({"retry_schedule": (5.0, -1.0)}, "$.retry_schedule[1]"),
         ({"retry_schedule": (4.9,)}, "$.retry_schedule[0]"),
+        ({"retry_schedule": (5.0, 86_401.0)}, "$.retry_schedule[1]"),
+        ({"retry_schedule": (5.0,) * 20}, "$.retry_schedule"),
+        ({"retry_schedule": (86_400.0,) * 15}, "$.retry_schedule"),
     ],
 )
 async def test_an_endpoint_that_cannot_work_is_refused(place: Place, properties: dict[str, object], path: str) -> None:
@@ -117,13 +120,16 @@ async def test_an_endpoint_that_cannot_work_is_refused(place: Place, properties:
     assert [each.path for each in raised.value.problems] == [path]
 
 
-async def test_rotating_keeps_the_secret_before(place: Place) -> None:
+async def test_rotating_keeps_the_secrets_before_for_the_overlap(place: Place) -> None:
     box = SecretBox([OLD])
     created, first = await place.routes.create_endpoint(place.endpoint())
     _, second = await place.routes.rotate_secret(place.workspace, created.id)
-    rotated, third = await place.routes.rotate_secret(place.workspace, created.id)
+    rotated, third = await place.routes.rotate_secret(place.workspace, created.id, overlap=3_600)
     assert len({first, second, third}) == 3
-    assert [box.open(each) for each in rotated.signing_secrets] == [third, second]
+    assert [box.open(each) for each in rotated.signing_secrets] == [third, second, first]
+    assert rotated == place.node.catalog.view.endpoint(created.id)
+    alone, fourth = await place.routes.rotate_secret(place.workspace, created.id, overlap=0)
+    assert [box.open(each) for each in alone.signing_secrets] == [fourth]
 
 
 class OneWorkspace:
@@ -170,7 +176,7 @@ async def test_credentials_and_shown_keys_move_to_the_new_key(place: Place) -> N
     created, _ = await place.routes.create_endpoint(place.endpoint(authorization=plain))
     accounts = Accounts(place.node.catalog, place.node.writer, SecretBox([OLD]))
     client = await accounts.create_client(place.workspace, "shop")
-    key, shown = await accounts.issue_key(client.id, use=KeyUse.BROWSER, sealed=True)
+    key, shown = await accounts.issue_key(place.workspace, client.id, use=KeyUse.BROWSER, sealed=True)
 
     writer = cast("CatalogWriter", OneWorkspace(place.node.writer, place.workspace))
     routes = Routes(place.node.catalog, writer, SecretBox([NEW, OLD]))
@@ -178,7 +184,7 @@ async def test_credentials_and_shown_keys_move_to_the_new_key(place: Place) -> N
     moved, moved_key = place.node.catalog.view.endpoint(created.id), place.node.catalog.view.api_key(key.id)
     assert moved is not None
     assert moved.authorization is not None
-    assert authorizations.opened(moved.authorization, SecretBox([NEW])) == plain
+    assert endpoint_credentials.opened(moved.authorization, SecretBox([NEW])) == plain
     assert moved_key is not None
     assert SecretBox([NEW]).open(moved_key.sealed or "") == shown
     assert await routes.reseal() == Resealed(0, ())
@@ -187,19 +193,19 @@ async def test_credentials_and_shown_keys_move_to_the_new_key(place: Place) -> N
 async def test_headers_that_are_credentials_are_kept_sealed(place: Place) -> None:
     headers = {"X-Api-Key": "s3cret", "X-Team": "a"}
     given = place.endpoint(headers=headers)
-    created, _ = await place.routes.create_endpoint(given, key="k")
-    assert (await place.routes.create_endpoint(given, key="k"))[0] == created
+    created, _ = await place.routes.create_endpoint(given, key=("c", "k"))
+    assert (await place.routes.create_endpoint(given, key=("c", "k")))[0] == created
     with pytest.raises(IdempotencyMismatch):
-        await place.routes.create_endpoint(place.endpoint(headers=headers | {"X-Api-Key": "other"}), key="k")
+        await place.routes.create_endpoint(place.endpoint(headers=headers | {"X-Api-Key": "other"}), key=("c", "k"))
     assert "s3cret" not in repr(created)
     assert created.shown_headers == headers | {"X-Api-Key": HIDDEN}
-    assert authorizations.with_plain_headers(created, SecretBox([OLD])).headers == headers
+    assert endpoint_credentials.with_plain_headers(created, SecretBox([OLD])).headers == headers
 
     shown = {name.lower(): value for name, value in created.shown_headers.items()}
     with pytest.raises(InvalidRequest, match="cannot be used"):
         await place.routes.update_endpoint(place.workspace, created.id, headers=shown | {"Cookie": HIDDEN})
     changed = await place.routes.update_endpoint(place.workspace, created.id, headers=shown)
-    plain = authorizations.with_plain_headers(changed, SecretBox([OLD])).headers
+    plain = endpoint_credentials.with_plain_headers(changed, SecretBox([OLD])).headers
     assert plain == {"x-api-key": "s3cret", "x-team": "a"}
 
     writer = cast("CatalogWriter", OneWorkspace(place.node.writer, place.workspace))
@@ -207,7 +213,7 @@ async def test_headers_that_are_credentials_are_kept_sealed(place: Place) -> Non
     assert await routes.reseal() == Resealed(1, ())
     moved = place.node.catalog.view.endpoint(created.id)
     assert moved is not None
-    assert authorizations.with_plain_headers(moved, SecretBox([NEW])).headers == plain
+    assert endpoint_credentials.with_plain_headers(moved, SecretBox([NEW])).headers == plain
     assert await routes.reseal() == Resealed(0, ())
 
 
@@ -248,7 +254,7 @@ async def test_headers_that_were_kept_before_they_were_sealed(place: Place) -> N
     changed = await place.routes.update_endpoint(place.workspace, created.id, headers=shown)
 
     assert "s3cret" not in repr(changed)
-    assert authorizations.with_plain_headers(changed, SecretBox([OLD])).headers == headers
+    assert endpoint_credentials.with_plain_headers(changed, SecretBox([OLD])).headers == headers
 
 
 async def test_an_update_keeps_secrets_and_creation(place: Place) -> None:
@@ -319,10 +325,8 @@ async def test_an_endpoint_that_is_enabled_counts_as_edited_even_if_it_was(place
     created, _ = await place.routes.create_endpoint(place.endpoint())
     changed = await place.routes.update_endpoint(place.workspace, created.id, enabled=True)
     assert changed.updated_at > created.updated_at
-    enabled = await place.routes.enable_endpoint(place.workspace, created.id)
-    assert enabled.updated_at > changed.updated_at
-    assert place.node.catalog.view.endpoint(created.id) == enabled
-    assert await place.routes.update_endpoint(place.workspace, created.id, name=created.name) == enabled
+    assert place.node.catalog.view.endpoint(created.id) == changed
+    assert await place.routes.update_endpoint(place.workspace, created.id, name=created.name) == changed
 
 
 async def test_what_is_enabled_again_counts_from_then(place: Place) -> None:
@@ -337,9 +341,9 @@ async def test_what_is_enabled_again_counts_from_then(place: Place) -> None:
     times.append((await place.routes.enable_subscription(place.workspace, linked.id)).linked_at)
     assert place.live() == [linked.id]
 
-    await place.routes.enable_endpoint(place.workspace, endpoint.id, enabled=False)
+    await place.routes.update_endpoint(place.workspace, endpoint.id, enabled=False)
     assert place.live() == []
-    await place.routes.enable_endpoint(place.workspace, endpoint.id)
+    await place.routes.update_endpoint(place.workspace, endpoint.id, enabled=True)
     assert place.live() == [linked.id]
     found = place.node.catalog.view.subscription(linked.id)
     assert found is not None

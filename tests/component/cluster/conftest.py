@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from backbone.kafka.settings import KafkaSettings
-from tests.kafka_cluster import KafkaCluster, kafka_cluster
+from tests.support.kafka_cluster import KafkaCluster, kafka_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

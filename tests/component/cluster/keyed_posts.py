@@ -13,7 +13,7 @@ import aiohttp
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 _LEAST = 2
 _STRUCTURED = {"content-type": "application/cloudevents+json"}

@@ -10,8 +10,8 @@ from confluent_kafka import Producer
 
 from backbone.kafka.consumer import BEGINNING, BatchConsumer
 from backbone.kafka.records import Record
-from schemas import timestamps, topics
-from schemas.delivery import Delivery, SourceOffset
+from schemas.model import timestamps, topics
+from schemas.model.delivery import Delivery, SourceOffset
 
 if TYPE_CHECKING:
     from backbone.kafka.settings import KafkaSettings

@@ -12,26 +12,31 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from backbone.claim_log import partition_of
-from backbone.health import Health
-from backbone.idempotency import IdempotencyKey, IdempotencyLog
+from backbone.kafka import consumer_loop
 from backbone.kafka.admin import Admin, TopicSpec
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
 from backbone.kafka.topology import ensure_internal_topics
 from backbone.kafka.transaction import TransactionalProducer
-from connectors import retries
-from connectors.metrics import WebhookMetrics
-from connectors.retries import Hopper
+from backbone.process.health import Health
+from backbone.publishing.claim_log import partition_of
+from backbone.publishing.idempotency import IdempotencyKey, IdempotencyLog
+from connectors.webhook import retry_scheduler as retries
+from connectors.webhook.metrics import WebhookMetrics
+from connectors.webhook.retry_scheduler import RetryScheduler
 from ingest_api.settings import IngestSettings
-from schemas import topics
-from schemas.errors import TransactionAborted, Unavailable
+from operations.doctor import groups, topic_copies
+from operations.doctor.installed import Installed
+from operations.doctor.site import Site
+from operations.settings import OperationsSettings
+from schemas.model import topics
+from schemas.model.errors import TransactionAborted, Unavailable
 from tests.component.cluster.keyed_posts import KeyedPosts
 from tests.component.cluster.retry_tier import put_on_tier, returned
-from tests.kafka_cluster import NODES
-from tests.records import records_of
-from tests.running_gateway import running_gateway
+from tests.support.kafka_cluster import NODES
+from tests.support.records import records_of
+from tests.support.running_gateway import running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -39,8 +44,8 @@ if TYPE_CHECKING:
 
     from backbone.kafka.settings import KafkaSettings
     from tests.component.cluster.keyed_posts import Answer
-    from tests.kafka_cluster import KafkaCluster
-    from tests.running_gateway import RunningGateway
+    from tests.support.kafka_cluster import KafkaCluster
+    from tests.support.running_gateway import RunningGateway
 
 GROUP = "coordinated"
 _RETRIES = 30
@@ -201,8 +206,8 @@ async def test_retries_come_back_once_through_the_same_member(
         joined.append(BatchConsumer(*args, **options))
         return joined[-1]
 
-    monkeypatch.setattr(retries, "BatchConsumer", join)
-    hopper = Hopper(kafka, transactional_id="hopper", metrics=WebhookMetrics(CollectorRegistry()))
+    monkeypatch.setattr(consumer_loop, "BatchConsumer", join)
+    hopper = RetryScheduler(kafka, transactional_id="hopper", metrics=WebhookMetrics(CollectorRegistry()))
     hopper.start()
     try:
         await asyncio.to_thread(put_on_tier, kafka, range(_RETRIES))
@@ -214,3 +219,28 @@ async def test_retries_come_back_once_through_the_same_member(
         assert len(joined) == 1
     finally:
         await asyncio.to_thread(hopper.stop)
+
+
+def test_the_doctor_names_missing_copies_and_what_the_cluster_is_not_set_to(
+    cluster: KafkaCluster, kafka: KafkaSettings, tmp_path: Path
+) -> None:
+    admin = Admin(kafka)
+    admin.ensure_topics_now([TopicSpec("alone", 3, {"min.insync.replicas": "1"})])
+    single = kafka.model_copy(update={"replication_factor": 1})
+    Admin(single).ensure_topics_now([TopicSpec("single", 3)])
+    site = Site(installed=Installed(data_dir=tmp_path), operations=OperationsSettings(data_dir=tmp_path), kafka=kafka)
+    while len(found := list(topic_copies.copies(site))) < 2:
+        # The broker that was asked has not heard of the topics yet.
+        time.sleep(0.1)
+    one, least = found
+    assert (one.cause, "single" in one.what) == ("one-replica", True)
+    assert (least.cause, "alone" in least.what, "single" in least.what) == ("min-insync-replicas", True, False)
+    (session,) = groups.sessions(site)
+    assert (session.cause, "is 45 s" in session.what) == ("session-timeout", True)
+
+    gone = cluster.leaders()["single", 0]
+    cluster.stop_node(gone)
+    cluster.wait_given_up(gone)
+    lost, lagging = topic_copies.replicas(site)
+    assert (lost.cause, lost.cure) == ("no-leader", f"Start broker {gone} again.")
+    assert (lagging.cause, f"broker {gone}" in lagging.cure) == ("under-replicated", True)

@@ -10,14 +10,17 @@ from prometheus_client import CollectorRegistry
 from backbone.kafka.admin import Admin
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics
-from backbone.settings import BackboneSettings
-from connectors import retries
-from connectors.main import GROUP, serve_webhooks
-from connectors.metrics import WebhookMetrics
-from connectors.settings import ConnectorSettings, WebhookSettings
-from schemas import topics
+from backbone.process.settings import BackboneSettings
+from connectors.webhook import replays
+from connectors.webhook import retry_scheduler as retries
+from connectors.webhook.main import GROUP
+from connectors.webhook.metrics import WebhookMetrics
+from connectors.webhook.settings import WebhookSettings
+from processes.settings import ConnectorSettings
+from processes.webhook import serve_webhooks
+from schemas.model import topics
 from tests.component.connectors.post_office import SECRET_KEY, PostOffice, post_office_on
-from tests.offsets import pass_over
+from tests.support.offsets import pass_over
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -48,6 +51,7 @@ def connector(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) ->
         try:
             loop.run_until_complete(ensure_internal_topics(Admin(settings.kafka)))
             pass_over(kafka_bootstrap, GROUP, topics.WEBHOOK_DELIVERIES)
+            pass_over(kafka_bootstrap, replays.GROUP, topics.WEBHOOK_REPLAYS)
             pass_over(kafka_bootstrap, retries.GROUP, *topics.RETRY_TIERS.values())
             loop.run_until_complete(serve_webhooks(settings, stopping, ready.set, WebhookMetrics(registry)))
             loop.run_until_complete(loop.shutdown_default_executor())

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from backbone.catalog.event_types import EventTypes
 from backbone.catalog.indexes import RegisteredSchema
+from backbone.catalog.operational_types import have_operational_types
 from backbone.catalog.reader import Catalog
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.writer import CatalogWriter, Changes
@@ -20,21 +22,25 @@ from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Message, Partition, Record
 from backbone.kafka.topology import ensure_internal_topics
-from schemas import ids, timestamps, topics
-from schemas.avro import schema_text
-from schemas.delivery import Attempt, Delivery, EndpointState, SourceOffset
-from schemas.event import EventDraft
-from schemas.event_type import Attribute, EventType, LedgerPolicy
-from schemas.settlement import read_attempts
-from schemas.subscription import Endpoint, EndpointType
-from schemas.validation import EventWriter
-from tests.running_gateway import SECRET_KEYS
+from schemas.avro.schema import schema_text
+from schemas.avro.validation import EventWriter
+from schemas.model import ids, timestamps, topics
+from schemas.model.access import Workspace
+from schemas.model.batched_attempts import read_attempts
+from schemas.model.delivery import Attempt, Delivery, EndpointState, SourceOffset
+from schemas.model.endpoint import Endpoint, EndpointType
+from schemas.model.event import EventDraft
+from schemas.model.event_type import Attribute, EventType, LedgerPolicy
+from schemas.model.operational_event import topic_of
+from tests.support.running_gateway import SECRET_KEYS
+from tests.support.topic_log import TopicLogs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from backbone.kafka.settings import KafkaSettings
-    from schemas.resources import Resource
+    from schemas.model.operational_event import OperationalCode
+    from schemas.model.resources import Resource
     from tests.component.connectors.receiver import Receiver
 
 SECRET_KEY = SECRET_KEYS
@@ -49,13 +55,19 @@ class PostOffice:
     """What one test works with: a workspace with one typed event type, and endpoints as it needs them."""
 
     def __init__(
-        self, settings: KafkaSettings, producer: Producer, catalog: CatalogWriter, began: dict[Partition, int]
+        self,
+        settings: KafkaSettings,
+        producer: Producer,
+        reader: Catalog,
+        catalog: CatalogWriter,
+        began: dict[Partition, int],
     ) -> None:
         self.settings = settings
+        self._reader = reader
         self._catalog = catalog
         self.producer = producer
         self.workspace = f"ws-{uuid.uuid4().hex[:12]}"
-        self._began = began
+        self.logs = TopicLogs(settings, began)
         self._box = SecretBox([SECRET_KEY])
         self._events = 0
 
@@ -95,6 +107,10 @@ class PostOffice:
         await self.put(made)
         return made
 
+    def sealed(self, plain: str) -> str:
+        """A secret as the catalog keeps it."""
+        return self._box.seal(plain)
+
     async def put(self, endpoint: Endpoint) -> None:
         await self.write(endpoint)
 
@@ -105,11 +121,24 @@ class PostOffice:
         """Change the catalog, whatever it says now."""
         await self._catalog.write(lambda _view: Changes(put=put, delete=delete, schemas=schemas, result=None))
 
+    async def have_operational_types(self) -> None:
+        """Do what the API does for the first filter that selects them."""
+        now = timestamps.now()
+        await self.write(Workspace(id=ids.new_id(), name=self.workspace, created_at=now, updated_at=now))
+        event_types = EventTypes(self._reader, self._catalog, Admin(self.settings))
+        await have_operational_types(self._reader, event_types, self.workspace)
+
     def delivery(self, endpoint: Endpoint, data: bytes = b'{"orderId":"A-1","total":125.50}', **fields: Any) -> Record:
         """A routed delivery."""
         event_id = ids.new_id()
         draft = EventDraft(
-            workspace=self.workspace, namespace="shop", code="Order", client="client-1", data=data, subject="A-1"
+            workspace=self.workspace,
+            namespace="shop",
+            code="Order",
+            client="client-1",
+            publisher="client-1",
+            data=data,
+            subject="A-1",
         )
         value, _ = self._writer.write(draft, event_id=event_id, received_at=timestamps.now())
         self._events += 1
@@ -177,17 +206,14 @@ class PostOffice:
             if message.key() == endpoint.id.encode()
         ]
 
-    def _read(self, topic: str) -> Iterator[Message]:
+    def operational_events(self, code: OperationalCode) -> list[dict[str, bytes]]:
+        """The headers of the operational events of a type, and their values as ``value``."""
+        topic = topic_of(self.workspace, code)
+        return [{**dict(message.headers() or ()), "value": message.value() or b""} for message in self._read(topic)]
+
+    def _read(self, topic: str) -> list[Message]:
         """What was written to a topic since the test began."""
-        consumer = BatchConsumer(self.settings, group=None)
-        try:
-            partitions = consumer.partitions_of([topic])
-            ends = consumer.end_offsets(partitions)
-            consumer.assign({partition: self._began[partition] for partition in partitions})
-            while any(consumer.ends.get(partition, 0) < end for partition, end in ends.items()):
-                yield from consumer.consume(5_000, 0.1)
-        finally:
-            consumer.close()
+        return self.logs.messages(topic)
 
 
 async def until(condition: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
@@ -225,8 +251,8 @@ async def post_office_on(settings: KafkaSettings) -> AsyncIterator[PostOffice]:
     catalog.start()
     writer = CatalogWriter(catalog, settings, timeout=60)
     writer.start()
+    office = PostOffice(settings, producer, catalog, writer, began)
     try:
-        office = PostOffice(settings, producer, writer, began)
         await office.open()
         yield office
     finally:
@@ -234,3 +260,4 @@ async def post_office_on(settings: KafkaSettings) -> AsyncIterator[PostOffice]:
         await asyncio.to_thread(writer.stop)
         await asyncio.to_thread(catalog.stop)
         await asyncio.to_thread(consumer.close)
+        await asyncio.to_thread(office.logs.close)

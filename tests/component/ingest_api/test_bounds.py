@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.crmls_account import EVENTS, crmls_account, seed_body
-from tests.event_service_client import event_service
-from tests.eventhos_calls import eventhos_on, refused, unique
-from tests.exchange_account import exchange_account
-from tests.running_gateway import running_gateway
+from tests.support.crmls_account import EVENTS, crmls_account, seed_body
+from tests.support.event_service_client import event_service
+from tests.support.eventhos_calls import eventhos_on, refused, unique
+from tests.support.exchange_account import exchange_account
+from tests.support.running_gateway import running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 V1 = "/headrace/v1"
 MANY = [{"name": f"attribute_{number}", "type": "String"} for number in range(12_000)]
@@ -104,9 +104,11 @@ def test_eventhos(small: RunningGateway, gateway: RunningGateway) -> None:
 
 
 def test_an_event_type_of_very_many_attributes_is_refused_to_its_author(gateway: RunningGateway) -> None:
-    with gateway.client(params={"workspace": gateway.create_workspace()}) as admin:
-        for path in ("event-types", "registrations"):
-            answer = admin.post(f"{V1}/{path}", json={"code": "T", "attributes": MANY})
+    workspace = gateway.create_workspace()
+    client, _ = gateway.create_client(workspace, "producer")
+    with gateway.client(params={"workspace": workspace}) as admin:
+        for path, whose in (("event-types", {}), ("registrations", {"client": client})):
+            answer = admin.post(f"{V1}/{path}", json={"code": "T", "attributes": MANY, **whose})
             assert answer.status_code == 413, answer.text
             assert "(HEADRACE_MAX_ATTRIBUTES)" in answer.json()["detail"]
         admin.post(f"{V1}/event-types", json={"code": "T", "attributes": MANY[:1_000]}).raise_for_status()

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.credentials import EVENTHOS_SENDER, credentials_on
+from tests.support.credentials import EVENTHOS_SENDER, credentials_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 BROKEN = [b"a\xae", b"\xed\xa0\x80", b"\xff", b"\xc0\x80", rb"\ud800", rb"\uDFFF", rb"\ude00\ud83d"]
 """Inside of a JSON string."""

@@ -10,14 +10,14 @@ from uuid import uuid4
 
 import pytest
 
-from schemas.topics import event_topic
-from tests.broker_stalls import StalledBroker
-from tests.credentials import crmls_token, envoy_token
-from tests.eventhos_calls import eventhos_on
-from tests.exchange_account import exchange_account
-from tests.records import records_of
-from tests.running_gateway import running_gateway
-from tests.stoppable_broker import stoppable_broker
+from schemas.model.topics import event_topic
+from tests.support.broker_stalls import StalledBroker
+from tests.support.credentials import crmls_token, envoy_token
+from tests.support.eventhos_calls import eventhos_on
+from tests.support.exchange_account import exchange_account
+from tests.support.records import records_of
+from tests.support.running_gateway import running_gateway
+from tests.support.stoppable_broker import stoppable_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
-    from tests.stoppable_broker import StoppableBroker
+    from tests.support.running_gateway import RunningGateway
+    from tests.support.stoppable_broker import StoppableBroker
 
 STRUCTURED = {"content-type": "application/cloudevents+json"}
 CRMLS_BODY = {"eventName": "n", "eventTime": "2021-03-04T16:36:54Z", "messageType": "Offer", "message": {}}

@@ -10,7 +10,7 @@ from uuid import uuid4
 import fastavro
 import pytest
 
-from tests.records import records_of
+from tests.support.records import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import httpx
 
     from backbone.kafka.records import Message
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 EVENTS = "/headrace/v1/events"
 STRUCTURED = {"content-type": "application/cloudevents+json"}

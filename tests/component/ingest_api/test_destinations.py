@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.event_service_client import event_service
-from tests.eventhos_calls import eventhos_on, refused, unique
-from tests.exchange_account import exchange_account
-from tests.exchange_account import refused as exchange_refused
+from tests.support.event_service_client import event_service
+from tests.support.eventhos_calls import eventhos_on, refused, unique
+from tests.support.exchange_account import exchange_account
+from tests.support.exchange_account import refused as exchange_refused
 
 if TYPE_CHECKING:
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 ENDPOINTS = "/headrace/v1/endpoints"
 SHOUTED = "HTTP://EXAMPLE.com/x"

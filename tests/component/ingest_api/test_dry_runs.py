@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from schemas.topics import event_topic
+from schemas.model.topics import event_topic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 DRY_RUN = "/headrace/v1/filters/dry-run"
 OVER_100: dict[str, Any] = {"data": {"total": [{"numeric": [">", 100]}]}}

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.raw_http import exchange
+from tests.support.raw_http import exchange
 
 if TYPE_CHECKING:
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 LARGE = b"x" * 9_437_184
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(LARGE), LARGE)
@@ -35,7 +35,7 @@ def authorization(gateway: RunningGateway) -> bytes:
         (b"/v1/event", b"", 401),
         (b"/event/send", b"", 400),
         (b"/api/app/events", b"", 401),
-        (b"/event-service/graphql", b"", 413),
+        (b"/event-service/graphql", b"", 401),
         (b"/schema-registry/subjects/a", b"", 413),
         (b"/healthz", b"", 405),
     ],

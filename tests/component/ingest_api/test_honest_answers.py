@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 V1 = "/headrace/v1"
 TOTAL = {"name": "total", "type": "Number"}

@@ -6,13 +6,12 @@ import gzip
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import httpx
 import pytest
 
-from tests.credentials import CRMLS, ENVOY, EVENT_SERVICE, EVENTHOS, EXCHANGE, OWN, credentials_on
+from tests.support.credentials import CRMLS, ENVOY, EVENT_SERVICE, EVENTHOS, EXCHANGE, OWN, credentials_on
 
 if TYPE_CHECKING:
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 PATHS = {
     "/headrace/v1/workspaces": OWN,
@@ -67,11 +66,3 @@ def test_who_says_it_would_compress_nothing_is_answered(gateway: RunningGateway)
         assert http.get("/headrace/v1/workspaces", headers={"content-encoding": "gzip"}).status_code == 200
         name = {"name": f"ws-{uuid4()}"}
         assert http.post("/headrace/v1/workspaces", json=name, headers={"content-encoding": "identity"}).is_success
-
-
-@pytest.mark.parametrize("path", ["/headrace/v1/workspaces", "/v1/eventtype"])
-def test_a_body_in_another_charset_is_told_to_be_one(gateway: RunningGateway, path: str) -> None:
-    """As curl sends one from a Windows console."""
-    answer = httpx.post(f"{gateway.url}{path}", content='{"name": "café"}'.encode("cp1252"), headers=JSON)
-    assert answer.status_code == 400, answer.text
-    assert "must be JSON in UTF-8" in answer.text

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.raw_http import exchange, status_of
+from tests.support.raw_http import exchange, status_of
 
 if TYPE_CHECKING:
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 CHUNKS = b"\r\n2\r\n{}\r\n0\r\n\r\n"
 HOST = b"Host: x\r\n"

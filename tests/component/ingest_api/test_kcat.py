@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import fastavro
 import pytest
 
-from schemas.topics import event_topic
+from schemas.model.topics import event_topic
 
 if TYPE_CHECKING:
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 KCAT = shutil.which("kcat") or shutil.which("kafkacat")
 

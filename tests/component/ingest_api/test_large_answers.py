@@ -14,10 +14,10 @@ from uuid import uuid4
 from backbone.ledger.rows import EventRow, LedgerRows
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
-from tests.event_service_client import event_service
+from tests.support.event_service_client import event_service
 
 if TYPE_CHECKING:
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 TIME = 1_614_875_814_591_000
 SIZE, EVENTS = 700_000, 30

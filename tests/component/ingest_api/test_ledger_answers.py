@@ -11,10 +11,10 @@ import pytest
 from backbone.ledger.rows import EventRow, LedgerRows
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
-from schemas.delivery import Attempt, Delivery, Outcome, SourceOffset
+from schemas.model.delivery import Attempt, Delivery, Outcome, SourceOffset
 
 if TYPE_CHECKING:
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 TIME = 1_614_875_814_591_000
 SOURCE = SourceOffset("events.w.crmls.Offer", 1, 7)

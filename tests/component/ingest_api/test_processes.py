@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from backbone.readiness import READY_FILE
+from backbone.process.readiness import READY_FILE
 from ingest_api.main import MULTIPROCESS_METRICS
-from operations.ports import free_port
-from tests.running_gateway import ADMIN_KEY, SECRET_KEYS, START, TOKEN_SECRET, running_gateway
+from operations.supervisor.ports import free_port
+from tests.support.running_gateway import ADMIN_KEY, SECRET_KEYS, START, TOKEN_SECRET, running_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +55,7 @@ def test_workers_end_with_the_process_that_supervises_them(kafka_bootstrap: str,
         pytest.fail("a worker still answers")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("workers", "stop"), [("1", signal.SIGINT), ("2", signal.SIGTERM)])
 def test_it_tells_when_it_is_ready_and_a_stop_on_request_is_no_failure(
     kafka_bootstrap: str, tmp_path: Path, workers: str, stop: signal.Signals
 ) -> None:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backbone.realtime_tokens import RealtimeTokens
-from tests.running_gateway import TOKEN_SECRET
+from tests.support.running_gateway import TOKEN_SECRET
 
 if TYPE_CHECKING:
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 CONNECTION, SUBSCRIPTION = "/headrace/v1/realtime/connection-token", "/headrace/v1/realtime/subscription-token"
 

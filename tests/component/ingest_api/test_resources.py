@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import uuid4
 
 import pytest
 
-from tests.running_gateway import ADMIN_KEY
+from tests.support.running_gateway import ADMIN_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 V1 = "/headrace/v1"
 
@@ -182,11 +183,36 @@ def test_an_endpoint_shows_its_secret_once(workplace: Workplace) -> None:
     shown = workplace.subscriber.get(address)
 
     assert made["signing_secret"].startswith("whsec_")
-    assert "secret" not in shown.text
+    assert "whsec_" not in shown.text
     assert shown.json()["headers"] == {"X-Api-Key": "[hidden]", "X-Team": "a"}
+    assert made["signing_secrets"] == shown.json()["signing_secrets"] == [{"expires_at": None}]
     rotated = workplace.subscriber.post(f"{address}/rotate-secret").json()["signing_secret"]
     assert rotated.startswith("whsec_")
     assert rotated != made["signing_secret"]
+
+
+def test_a_secret_is_rotated_with_an_overlap_and_one_of_ones_own_brought_along(workplace: Workplace) -> None:
+    own = "whsec_" + base64.b64encode(b"k" * 32).decode()
+    made = endpoint(workplace.subscriber, signing_secret=own)
+    address, rotate = f"{V1}/endpoints/{made['id']}", f"{V1}/endpoints/{made['id']}/rotate-secret"
+    assert made["signing_secret"] == own
+
+    for bad in ({"signing_secret": own}, {"signing_secret": "whsec_c2hvcnQ="}, {"signing_secret": "hrk_secret"}):
+        assert paths(workplace.subscriber.post(rotate, json=bad)) == ["$.signing_secret"]
+    for bad in ({"overlap": -1}, {"overlap": 7 * 86_400 + 1}, {"overlap": 1.5}):
+        assert paths(workplace.subscriber.post(rotate, json=bad)) == ["$.overlap"]
+    assert paths(workplace.subscriber.patch(address, json={"signing_secret": own})) == ["$.signing_secret"]
+
+    before = datetime.now(UTC)
+    rotated = workplace.subscriber.post(rotate, json={"overlap": 3_600}).raise_for_status().json()
+    newest, older = rotated["signing_secrets"]
+    assert newest == {"expires_at": None}
+    left = datetime.fromisoformat(older["expires_at"]) - before
+    assert timedelta(hours=1) <= left < timedelta(hours=1, minutes=10)
+    shown = workplace.subscriber.get(address)
+    assert shown.json()["signing_secrets"] == rotated["signing_secrets"]
+    assert "whsec_" not in shown.text
+    assert len(workplace.subscriber.post(rotate, json={"overlap": 0}).json()["signing_secrets"]) == 1
 
 
 def test_an_endpoint_changes_only_what_is_sent(workplace: Workplace) -> None:
@@ -201,6 +227,18 @@ def test_an_endpoint_changes_only_what_is_sent(workplace: Workplace) -> None:
     assert workplace.subscriber.delete(address).status_code == 404
 
 
+def test_an_endpoint_has_a_rate_limit(workplace: Workplace) -> None:
+    made = endpoint(workplace.subscriber, rate_limit={"per_second": 2.5})
+    address = f"{V1}/endpoints/{made['id']}"
+    assert made["rate_limit"] == {"per_second": 2.5, "burst": 3}
+
+    changed = workplace.subscriber.patch(address, json={"rate_limit": {"per_second": 7, "burst": 1}}).json()
+    assert changed["rate_limit"] == {"per_second": 7.0, "burst": 1}
+    assert workplace.subscriber.patch(address, json={"description": "d"}).json()["rate_limit"] == changed["rate_limit"]
+    assert workplace.subscriber.patch(address, json={"rate_limit": None}).json()["rate_limit"] is None
+    assert workplace.subscriber.get(address).json()["rate_limit"] is None
+
+
 @pytest.mark.parametrize(
     ("members", "path"),
     [
@@ -211,6 +249,10 @@ def test_an_endpoint_changes_only_what_is_sent(workplace: Workplace) -> None:
         ({"name": ""}, "$.name"),
         ({"type": "PIGEON"}, "$.type"),
         ({"max_in_flight": 0}, "$.max_in_flight"),
+        ({"rate_limit": {"per_second": 0}}, "$.rate_limit.per_second"),
+        ({"rate_limit": {"per_second": 1, "burst": 0}}, "$.rate_limit.burst"),
+        ({"rate_limit": {"burst": 5}}, "$.rate_limit.per_second"),
+        ({"rate_limit": {"per_second": 1}, "type": "FILE", "url": None}, "$.rate_limit"),
         ({"unheard_of": 1}, "$.unheard_of"),
         ({"options": {"unlinked_at": "soon"}}, "$.options.unlinked_at"),
         ({"options": {"chanel": "x"}, "type": "WEB_SOCKET", "url": None}, "$.options.chanel"),
@@ -314,6 +356,7 @@ def test_linking_is_idempotent_and_ends_with_either_end(workplace: Workplace) ->
 
     assert created(http.post(f"{V1}/subscriptions", json=ends)) == link
     assert link["linked_at"]
+    assert link.pop("backfill") is None
     assert http.get(f"{V1}/subscriptions", params={"endpoint": ends["endpoint"]}).json()["items"] == [link]
     address = f"{V1}/subscriptions/{link['id']}"
     assert http.patch(address, json={"enabled": False}).json()["enabled"] is False
@@ -385,7 +428,8 @@ def test_credentials_of_an_endpoint_are_kept_and_not_shown(workplace: Workplace)
     answer = http.post(f"{V1}/endpoints", json=body, headers=key)
 
     made = created(answer)
-    shown = {"type": "client_credentials", "user": "me", "token_url": "https://login.example/token"}
+    none = {"scope": None, "audience": None, "parameters": {}}
+    shown = {"type": "client_credentials", "user": "me", "token_url": "https://login.example/token", **none}
     assert made["authorization"] == shown
     # The same again, though its secrets are sealed into another text.
     assert created(http.post(f"{V1}/endpoints", json=body, headers=key))["id"] == made["id"]
@@ -394,7 +438,7 @@ def test_credentials_of_an_endpoint_are_kept_and_not_shown(workplace: Workplace)
 
     address = f"{V1}/endpoints/{made['id']}"
     changed = http.patch(address, json={"authorization": {"type": "basic", "user": "u", "secret": "s3cret"}})
-    assert changed.json()["authorization"] == {"type": "basic", "user": "u", "token_url": None}
+    assert changed.json()["authorization"] == {"type": "basic", "user": "u", "token_url": None, **none}
     assert http.patch(address, json={"description": "d"}).json()["authorization"]["type"] == "basic"
     assert http.patch(address, json={"authorization": None}).json()["authorization"] is None
     assert "s3cret" not in answer.text + changed.text + http.get(f"{V1}/endpoints").text

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.event_service_client import event_service
-from tests.eventhos_calls import eventhos_on, unique
-from tests.exchange_account import exchange_account
+from tests.support.event_service_client import event_service
+from tests.support.eventhos_calls import eventhos_on, unique
+from tests.support.exchange_account import exchange_account
 
 if TYPE_CHECKING:
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 V1 = "/headrace/v1"
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.crmls_account import EVENTS, crmls_account, fresh, seed_body
-from tests.event_service_client import PATH, EventService, event_service
-from tests.eventhos_calls import eventhos_on
-from tests.exchange_account import exchange_account
-from tests.exchange_publishing import EMAIL
-from tests.running_gateway import ADMIN_KEY
+from tests.support.crmls_account import EVENTS, crmls_account, fresh, seed_body
+from tests.support.event_service_client import PATH, EventService, event_service
+from tests.support.eventhos_calls import eventhos_on
+from tests.support.exchange_account import exchange_account
+from tests.support.exchange_publishing import EMAIL
+from tests.support.running_gateway import ADMIN_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 V1 = "/headrace/v1"
 LONG = "1" * 5_000

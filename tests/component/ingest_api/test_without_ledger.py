@@ -14,15 +14,15 @@ from uuid import uuid4
 
 import pytest
 
-from ingest_api import ledger_waits
-from schemas.errors import Unavailable
-from tests.running_gateway import running_gateway
+from ingest_api import ledger_executor
+from schemas.model.errors import Unavailable
+from tests.support.running_gateway import running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from backbone.ledger.writer import LedgerWriter
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 STRUCTURED = {"content-type": "application/cloudevents+json"}
 
@@ -88,7 +88,7 @@ def test_a_database_that_hangs_holds_up_nothing_but_what_asks_it(
 
 
 async def test_the_tables_are_made_once_there_is_a_database(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_waits, "_RETRY_SECONDS", 0)
+    monkeypatch.setattr(ledger_executor, "_RETRY_SECONDS", 0)
     answers = iter([Unavailable("not yet")] * 4 + [None])
 
     class Ledger:
@@ -98,8 +98,8 @@ async def test_the_tables_are_made_once_there_is_a_database(monkeypatch: pytest.
 
     ledger = cast("LedgerWriter", Ledger())
     with pytest.raises(Unavailable):
-        await ledger_waits.opened(ledger, patient=False)
-    making = await ledger_waits.opened(ledger, patient=True)
+        await ledger_executor.opened(ledger, patient=False)
+    making = await ledger_executor.opened(ledger, patient=True)
     assert making is not None
     await asyncio.wait_for(making, 15)
     assert list(answers) == []
@@ -109,28 +109,28 @@ async def test_a_database_that_does_not_answer_is_not_waited_for() -> None:
     answering = threading.Event()
     try:
         with pytest.raises(Unavailable, match="ledger"):
-            await asyncio.wait_for(ledger_waits.answered(answering.wait, seconds=0.01), 15)
+            await asyncio.wait_for(ledger_executor.answered(answering.wait, seconds=0.01), 15)
     finally:
         answering.set()
-    assert await ledger_waits.answered(answering.wait, seconds=15)
+    assert await ledger_executor.answered(answering.wait, seconds=15)
 
 
 async def test_questions_are_answered_on_threads_of_the_ledgers_own() -> None:
-    threads = ledger_waits.LedgerThreads()
+    threads = ledger_executor.LedgerThreads()
 
     def failing() -> None:
         raise ZeroDivisionError
 
     for _ in range(20):
-        name = await ledger_waits.answered(lambda: threading.current_thread().name, seconds=15, threads=threads)
+        name = await ledger_executor.answered(lambda: threading.current_thread().name, seconds=15, threads=threads)
         assert name.startswith("ledger-")
     with pytest.raises(ZeroDivisionError):
-        await ledger_waits.answered(failing, seconds=15, threads=threads)
+        await ledger_executor.answered(failing, seconds=15, threads=threads)
 
 
 async def test_an_answer_is_not_kept() -> None:
-    threads = ledger_waits.LedgerThreads()
-    kept = weakref.ref(await ledger_waits.answered(threading.Event, seconds=15, threads=threads))
+    threads = ledger_executor.LedgerThreads()
+    kept = weakref.ref(await ledger_executor.answered(threading.Event, seconds=15, threads=threads))
     async with asyncio.timeout(15):
         while kept() is not None:  # noqa: ASYNC110  # a thread that tells nobody has it
             await asyncio.sleep(0.001)
@@ -139,8 +139,8 @@ async def test_an_answer_is_not_kept() -> None:
 def test_a_process_ends_while_the_database_hangs() -> None:
     program = """
 import asyncio, threading
-from ingest_api.ledger_waits import LedgerThreads, answered
-from schemas.errors import Unavailable
+from ingest_api.ledger_executor import LedgerThreads, answered
+from schemas.model.errors import Unavailable
 
 async def main():
     try:

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
-from sqlalchemy.exc import OperationalError
 
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
+from operations.bench.postgresql import installed, postgresql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import URL, Engine
-
-_READY_WITHIN = 120.0
-"""Seconds."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -67,73 +58,8 @@ def postgresql_server() -> Iterator[URL]:
     if given:
         yield make_url(given).set(drivername="postgresql+psycopg")
         return
-    programs = _programs()
+    programs = installed()
     if programs is None:
         pytest.skip("no PostgreSQL: neither HEADRACE_TEST_POSTGRESQL_URL nor the programs initdb and postgres")
-    # Not pytest's own directories: the path of a socket has room for about a hundred characters.
-    directory = Path(tempfile.mkdtemp(prefix="headrace-pg-"))
-    user = _unprivileged(directory)
-    try:
-        yield from _serve(programs, directory, user)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
-
-
-def _serve(programs: Path, directory: Path, user: str | None) -> Iterator[URL]:
-    data = directory / "data"
-    subprocess.run(
-        [programs / "initdb", "-D", data, "-U", "headrace", "-A", "trust", "--no-sync", "-E", "UTF8"],
-        check=True,
-        capture_output=True,
-        user=user,
-        cwd=directory,
-    )
-    options = ["-c", "listen_addresses=", "-c", "fsync=off", "-k", str(directory)]
-    with (directory / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, *options], stdout=log, stderr=log, user=user, cwd=directory
-        )
-    url = make_url(f"postgresql+psycopg://headrace@/postgres?host={directory}")
-    try:
-        _wait_until_ready(url, server, directory / "log")
+    with postgresql(programs) as url:
         yield url
-    finally:
-        # Not SIGTERM: at that it waits for whoever is still connected.
-        server.send_signal(signal.SIGINT)
-        server.wait(_READY_WITHIN)
-
-
-def _wait_until_ready(url: URL, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _READY_WITHIN
-    engine = create_engine(url)
-    while True:
-        try:
-            engine.connect().close()
-        except OperationalError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"PostgreSQL did not start:\n{log.read_text()}")
-            time.sleep(0.05)
-        else:
-            engine.dispose()
-            return
-
-
-def _programs() -> Path | None:
-    found = shutil.which("postgres")
-    candidates = [Path(found).parent] if found else []
-    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((each for each in candidates if (each / "initdb").exists() and (each / "postgres").exists()), None)
-
-
-def _unprivileged(directory: Path) -> str | None:
-    """PostgreSQL refuses to run as root: whom to run it as then."""
-    if os.geteuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        try:
-            user = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        os.chown(directory, user.pw_uid, user.pw_gid)
-        return name
-    pytest.skip("PostgreSQL does not run as root, and there is no other user")

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from backbone.ledger.executions import ExecutionQueries, ReceivedQuery
+from backbone.ledger.contract_calls import ExecutionQueries, ReceivedQuery
 from backbone.ledger.rows import DeadDelivery, LedgerRows, RequestRow
-from schemas.delivery import Contract, GroupedDelivery, Outcome, SourceOffset
-from schemas.execution import ReceivedRequest
+from schemas.model.contract_call import ReceivedRequest
+from schemas.model.delivery import Contract, GroupedDelivery, Outcome, SourceOffset
 from tests.component.ledger.test_ledger import SECOND, T0, attempt, event_row
 
 if TYPE_CHECKING:

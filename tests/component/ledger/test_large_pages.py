@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from backbone.ledger import reading
-from backbone.ledger.executions import ExecutionQueries, ReceivedQuery
+from backbone.ledger.contract_calls import ExecutionQueries, ReceivedQuery
 from backbone.ledger.queries import EventQuery, LedgerQueries
 from backbone.ledger.rows import LedgerRows, RequestRow
-from backbone.ledger.searches import EventSearches
-from schemas.errors import InvalidRequest
-from schemas.event_search import EventSearch
-from schemas.reading import ReadScope
+from families.event_service.ledger import EventSearches
+from families.event_service.search import EventSearch
+from schemas.model.errors import InvalidRequest
+from schemas.security.reading import ReadScope
 from tests.component.ledger.test_refusals import event_row
 
 if TYPE_CHECKING:

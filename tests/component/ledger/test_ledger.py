@@ -16,12 +16,12 @@ from backbone.ledger.queries import EventQuery, LedgerQueries
 from backbone.ledger.rows import DeadDelivery, EventRow, LedgerRows
 from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS, METADATA, open_ledger
 from backbone.ledger.writer import LedgerWriter
-from schemas.delivery import Attempt, Delivery, Outcome, SourceOffset
-from schemas.errors import InvalidRequest, Misconfigured, Unavailable
-from schemas.event import Identifier
-from schemas.ids import attempt_id, delivery_id
-from schemas.reading import ReadScope
-from schemas.topics import event_topic
+from schemas.model.delivery import Attempt, Delivery, Outcome, SourceOffset
+from schemas.model.errors import InvalidRequest, Misconfigured, Unavailable
+from schemas.model.event import Identifier
+from schemas.model.ids import attempt_id, delivery_id
+from schemas.model.topics import event_topic
+from schemas.security.reading import ReadScope
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -289,15 +289,23 @@ def test_a_page_that_cannot_be_asked_for(engine: Engine, writer: LedgerWriter, l
         LedgerQueries(engine).events(ACME, EventQuery(), limit=limit, cursor=cursor)
 
 
+def expired(writer: LedgerWriter) -> list[int]:
+    """How many rows each call deletes, until none is left."""
+    rows = [writer.expire(T0 + 7)]
+    while rows[-1]:
+        rows.append(writer.expire(T0 + 7))
+    return rows
+
+
 def test_what_is_old_expires(engine: Engine, writer: LedgerWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("backbone.ledger.writer._EXPIRED_AT_ONCE", 3)
     events = [event_row(f"e{number}", received_at=T0 + number) for number in range(10)]
     deliveries = [delivery(f"e{number}", routed_at=T0 + number) for number in range(10)]
     attempts = [attempt(each, 1, Outcome.DELIVERED, started_at=each.routed_at) for each in deliveries]
     writer.write(LedgerRows(events=events, deliveries=deliveries))
-    assert writer.expire(T0 + 7) == 14
+    assert expired(writer) == [6, 6, 2, 0]
     writer.write(LedgerRows(attempts=attempts))
-    assert writer.expire(T0 + 7) == 7
+    assert expired(writer) == [3, 3, 1, 0]
     assert (count(engine, EVENTS), count(engine, ATTEMPTS)) == (3, 3)
     assert LedgerQueries(engine).event(ACME, "e6") is None
     assert LedgerQueries(engine).event(ACME, "e7") is not None

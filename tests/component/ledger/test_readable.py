@@ -13,11 +13,11 @@ from sqlalchemy.event import listen
 from backbone.ledger import readable
 from backbone.ledger.queries import EventQuery, LedgerQueries
 from backbone.ledger.rows import EventRow, LedgerRows
-from backbone.ledger.searches import EventSearches
-from schemas.delivery import Attempt, Delivery, Outcome, SourceOffset
-from schemas.event_search import EventSearch
-from schemas.ids import attempt_id, delivery_id
-from schemas.reading import ReadScope
+from families.event_service.ledger import EventSearches
+from families.event_service.search import EventSearch
+from schemas.model.delivery import Attempt, Delivery, Outcome, SourceOffset
+from schemas.model.ids import attempt_id, delivery_id
+from schemas.security.reading import ReadScope
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine

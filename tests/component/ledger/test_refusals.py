@@ -13,14 +13,14 @@ from sqlalchemy import Engine, create_engine
 
 from backbone.ledger.queries import EventQuery, LedgerQueries
 from backbone.ledger.rows import EventRow, LedgerRows, RequestRow
-from backbone.ledger.searches import EventSearches
 from backbone.ledger.tables import open_ledger
 from backbone.ledger.writer import LedgerWriter
-from schemas.delivery import Outcome
-from schemas.errors import CorruptRecord, InvalidRequest, Unavailable
-from schemas.event_search import EventSearch
-from schemas.reading import ReadScope
-from schemas.settlement import Settled, Settlement
+from families.event_service.ledger import EventSearches
+from families.event_service.search import EventSearch
+from schemas.model.batched_attempts import Settled, Settlement
+from schemas.model.delivery import Outcome
+from schemas.model.errors import CorruptRecord, InvalidRequest, Unavailable
+from schemas.security.reading import ReadScope
 
 ACME = ReadScope(workspace="acme")
 

@@ -17,8 +17,8 @@ import backbone.ledger.upgrade as upgrades
 from backbone.ledger.queries import LedgerQueries
 from backbone.ledger.tables import METADATA, open_ledger
 from backbone.ledger.writer import LedgerWriter
-from schemas.errors import Misconfigured, Unavailable
-from schemas.reading import ReadScope
+from schemas.model.errors import Misconfigured, Unavailable
+from schemas.security.reading import ReadScope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

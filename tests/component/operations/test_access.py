@@ -14,13 +14,13 @@ from confluent_kafka.admin import AclBinding, AdminClient, NewTopic, ScramMechan
 from backbone.kafka.admin import Admin
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics_now
-from operations import access
-from operations.broker import JarBroker
-from operations.choice import running
-from operations.guard import Guard
-from operations.jars import kafka_jars, user_cache
-from operations.java import find_java
-from operations.ports import free_port
+from operations.broker.guard import Guard
+from operations.broker.jar_broker import JarBroker
+from operations.broker.jars import kafka_jars, user_cache
+from operations.broker.java import find_java
+from operations.broker.selection import running
+from operations.kafka_users import access
+from operations.supervisor.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -183,6 +183,38 @@ def consumer_user(broker: Guarded, *arguments: str) -> subprocess.CompletedProce
     }
     command = [sys.executable, "-m", "operations", "consumer-user", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_a_group_in_capitals_is_another_group_than_the_planes(broker: Guarded) -> None:
+    assert read(broker.kafka.client_config(), EVENTS, "headrace-some") == b"one"
+    # Of one group the second reader would find that the record has been read.
+    assert read({"bootstrap.servers": broker.open}, EVENTS, "HEADRACE-some") == b"one"
+    with pytest.raises(KafkaException) as raised:
+        read({"bootstrap.servers": broker.open}, EVENTS, "headrace-some")
+    assert raised.value.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
+def test_a_teams_groups_are_kept_from_clients_without_credentials(broker: Guarded) -> None:
+    anonymous = {"bootstrap.servers": broker.open}
+    groups = ("crew", "crew-second", "crew.third")
+    assert [read(anonymous, EVENTS, group) for group in groups] == [b"one"] * 3
+    assert consumer_user(broker, "crew", "--prefix", "events.acme.").returncode == 0
+    # Neither do they come back with the next start of the broker.
+    for start in ("first", "second"):
+        for group in groups:
+            with pytest.raises(KafkaException) as raised:
+                read(anonymous, EVENTS, group)
+            assert raised.value.args[0].code() == KafkaError.GROUP_AUTHORIZATION_FAILED, (start, group)
+        assert read(anonymous, EVENTS, f"crewmate{start}") == b"one"
+        access.secure(broker.guard.bootstrap_servers, broker.guard.security)
+    access.secure(broker.guard.bootstrap_servers, broker.guard.security, denied_groups=["named-otherwise"])
+    for name in ("crew-second", "cr"):
+        other = consumer_user(broker, name, "--prefix", "events.other.")
+        assert (other.returncode, "sasl.password" in other.stdout) == ((0, True) if name == "cr" else (1, False))
+    assert "share consumer groups with the user crew" in consumer_user(broker, "crew-x", "--prefix", "events.").stderr
+    for name in ("crew", "cr"):
+        assert consumer_user(broker, name, "--delete").returncode == 0
+    assert [read(anonymous, EVENTS, f"{group}-after") for group in groups] == [b"one"] * 3
 
 
 def test_a_team_gets_a_user_that_reads_its_prefix(broker: Guarded) -> None:

@@ -11,13 +11,13 @@ import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from operations.broker import JarBroker, serves
-from operations.choice import Choice, running
+from operations.broker.jar_broker import JarBroker, serves
+from operations.broker.jars import kafka_jars, user_cache
+from operations.broker.java import find_java
+from operations.broker.selection import Choice, running
 from operations.errors import CannotStart
-from operations.jars import kafka_jars, user_cache
-from operations.java import find_java
-from operations.ports import free_port
-from tests.records import bounds
+from operations.supervisor.ports import free_port
+from tests.support.records import bounds
 
 
 def jar_broker(home: Path) -> JarBroker:
@@ -95,7 +95,7 @@ def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
 
 _HOLD = """
 import pathlib, sys, time
-from operations.choice import running
+from operations.broker.selection import running
 from tests.component.operations.test_broker import jar_broker
 home = pathlib.Path(sys.argv[1])
 with running(jar_broker(home / "kafka"), home / "broker.log") as process:

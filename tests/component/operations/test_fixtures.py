@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.running_gateway import ADMIN_KEY
+from tests.support.running_gateway import ADMIN_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.running_gateway import RunningGateway
+    from tests.support.running_gateway import RunningGateway
 
 
 def fixtures(gateway: RunningGateway, directory: Path) -> dict[str, dict[str, Any]]:

@@ -12,13 +12,13 @@ import pytest
 
 from backbone.catalog.accounts import Accounts
 from backbone.catalog.reader import Catalog
-from backbone.catalog.routes import Routes
 from backbone.catalog.secrets import SecretBox
+from backbone.catalog.subscriptions import Routes
 from backbone.catalog.writer import CatalogWriter
 from backbone.kafka.admin import Admin
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics
-from schemas.subscription import Endpoint, EndpointType
+from schemas.model.endpoint import Endpoint, EndpointType
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

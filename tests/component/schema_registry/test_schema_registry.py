@@ -19,16 +19,19 @@ from fastapi import FastAPI
 
 from backbone.catalog.indexes import RegisteredSchema
 from backbone.catalog.view import CatalogView
-from ingest_api.control import schema_registry
-from ingest_api.control.schema_registry_answers import MEDIA_TYPE
-from schemas.avro import schema_text
-from schemas.errors import Unavailable
-from schemas.event import EventDraft
-from schemas.event_type import Attribute, Compatibility, EventType
-from schemas.validation import EventWriter
+from backbone.process.http_hosts import HttpHosts
+from families.schema_registry.http import routes
+from families.schema_registry.http.messages import MEDIA_TYPE
+from schemas.avro.schema import schema_text
+from schemas.avro.validation import EventWriter
+from schemas.model.errors import Unavailable
+from schemas.model.event import EventDraft
+from schemas.model.event_type import Attribute, Compatibility, EventType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from families.schema_registry.settings import RegistrySettings
 
 FIRST = (Attribute(name="total", type="Number"),)
 SECOND = (*FIRST, Attribute(name="paidAt", type="Time"))
@@ -65,11 +68,14 @@ class Gateway:
     """One whose catalog gets the second version only once it is brought up to date."""
 
     def __init__(self) -> None:
-        self.settings = SimpleNamespace(registry_is_open=True)
+        self.settings = SimpleNamespace(host="127.0.0.1", hosts=HttpHosts("127.0.0.1"))
         self._view = CatalogView()
         self._view.put(order(FIRST, 1), 0)
         self._view.put_schema(RegisteredSchema(1, SUBJECT, 1, text(FIRST)))
         self.failure: Exception | None = None
+
+    def settings_of(self, kind: type[RegistrySettings]) -> RegistrySettings:
+        return kind(open=True)
 
     async def view(self) -> CatalogView:
         if self.failure is not None:
@@ -86,7 +92,7 @@ class Gateway:
 def served() -> Iterator[tuple[FastAPI, str]]:
     """One server for all tests: each gives it a gateway of its own."""
     app = FastAPI(openapi_url=None)
-    app.include_router(schema_registry.router)
+    app.include_router(routes.router)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -121,6 +127,7 @@ def test_the_avro_deserializer_reads_an_event(client: SchemaRegistryClient) -> N
         namespace="events",
         code="Order",
         client="shop-1",
+        publisher="shop-1",
         data=b'{"total": 125.50, "paidAt": "2021-03-04T16:36:54.591Z"}',
     )
     value, _ = EventWriter(order(SECOND, 2), None).write(draft, event_id="e1", received_at=1)

@@ -11,11 +11,11 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from operations.broker import JarBroker
-from operations.choice import running
-from operations.jars import kafka_jars, user_cache
-from operations.java import find_java
-from operations.ports import free_port
+from operations.broker.jar_broker import JarBroker
+from operations.broker.jars import kafka_jars, user_cache
+from operations.broker.java import find_java
+from operations.broker.selection import running
+from operations.supervisor.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,33 +18,29 @@ import msgspec
 from backbone.catalog.reader import Catalog
 from backbone.catalog.writer import CatalogWriter, Changes
 from backbone.kafka.admin import Admin
-from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record, partition_for
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.topology import ensure_internal_topics, event_topic_spec
-from schemas import timestamps, topics
-from schemas.avro import schema_text
-from schemas.delivery import Delivery, ReceiptKind, RoutingReceipt
-from schemas.encoding import EventEncoder, text_bytes
-from schemas.event import EventDraft
-from schemas.event_type import EventType
-from schemas.family_record import family_record_key
-from schemas.ids import new_id
-from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
-from tests.running_gateway import SECRET_KEYS
+from schemas.avro.encoding import EventEncoder, text_bytes
+from schemas.avro.schema import schema_text
+from schemas.model import timestamps, topics
+from schemas.model.delivery import Delivery, ReceiptKind, RoutingReceipt
+from schemas.model.endpoint import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from schemas.model.event import EventDraft
+from schemas.model.event_type import EventType
+from schemas.model.family_record import family_record_key
+from schemas.model.ids import LIVE, new_id
+from tests.support.running_gateway import SECRET_KEYS
+from tests.support.topic_log import TopicLogs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 
     from backbone.catalog.view import CatalogView
-    from backbone.kafka.records import Ack, Message, Partition
+    from backbone.kafka.records import Ack, Partition
 
 PARTITIONS = 4
-_WORKER = (
-    "from stream_processors.main import run; from stream_processors.settings import ProcessorSettings;"
-    "run(ProcessorSettings())"
-)
 
 
 @dataclasses.dataclass
@@ -58,8 +54,8 @@ class Installation:
     writer: CatalogWriter
     producer: Producer
     admin: Admin
-    began: dict[Partition, int]
-    """Where the topics of deliveries, receipts and dead letters ended when the test began; what follows may be ours."""
+    logs: TopicLogs
+    """The topics of deliveries, receipts and dead letters from where they ended when the test began."""
 
     # The catalog
 
@@ -133,6 +129,11 @@ class Installation:
         )
         return await (writer or self.writer).write(lambda _: Changes(result=made, put=[made]))
 
+    async def delete(self, keys: Iterable[str]) -> None:
+        """Delete records of the catalog."""
+        deleted = list(keys)
+        await self.writer.write(lambda _: Changes(result=None, delete=deleted))
+
     async def unlink(self, subscription: Subscription, *, writer: CatalogWriter | None = None) -> None:
         """Remove a link."""
         await (writer or self.writer).write(lambda _: Changes(result=None, delete=[subscription.key]))
@@ -149,7 +150,11 @@ class Installation:
         encoder = EventEncoder(schema_id=event_type.schema_id, code=event_type.code, attributes=(), sent=())
         now = timestamps.now()
         draft = EventDraft(
-            workspace=event_type.workspace, namespace=event_type.namespace, code=event_type.code, client="client"
+            workspace=event_type.workspace,
+            namespace=event_type.namespace,
+            code=event_type.code,
+            client="client",
+            publisher="client",
         )
         value = encoder.encode(draft, event_id=event_id, time=now, received_at=now, data=text_bytes(data), lexical=None)
         headers = [
@@ -169,9 +174,11 @@ class Installation:
     # Workers
 
     @contextlib.contextmanager
-    def worker(self, slot: int, *, fault: str | None = None, **environment: str) -> Iterator[Worker]:
-        """A router process of its own, ready; stopped at the end if it still lives."""
-        worker = Worker(self, slot, fault, environment)
+    def worker(
+        self, slot: int, *, command: str = "router", fault: str | None = None, **environment: str
+    ) -> Iterator[Worker]:
+        """Start ``headrace <command>`` and wait until it is ready; end it with the block if it still lives."""
+        worker = Worker(self, slot, command, fault, environment)
         try:
             worker.start()
             yield worker
@@ -184,16 +191,18 @@ class Installation:
         """Every committed delivery for these endpoints, in the order of each partition."""
         return [
             Delivery.from_headers(message.headers())
-            for message in self._read_all(topics.WEBHOOK_DELIVERIES)
+            for message in self.logs.messages(topics.WEBHOOK_DELIVERIES)
             if message.key().decode() in endpoint_ids
         ]
 
     def receipts(self, topic: str) -> dict[int, list[RoutingReceipt]]:
         """The receipts of a topic by partition, in offset order."""
         found: dict[int, list[RoutingReceipt]] = {}
-        for message in self._read_all(topics.ROUTING_RECEIPTS):
+        for message in self.logs.messages(topics.ROUTING_RECEIPTS):
             if message.key().decode().startswith(f"{topic}/"):
                 receipt = msgspec.json.decode(message.value(), type=RoutingReceipt)
+                if receipt.run != LIVE:
+                    continue  # of a replay, which looks at offsets again
                 found.setdefault(receipt.partition, []).append(receipt)
         return {
             partition: sorted(receipts, key=lambda receipt: receipt.first_offset)
@@ -202,7 +211,7 @@ class Installation:
 
     def dead_letters(self, topic: str) -> list[dict[str, bytes]]:
         """The headers of the dead letters that were set aside from a topic."""
-        headers = [dict(message.headers() or ()) for message in self._read_all(topics.DEAD_LETTERS)]
+        headers = [dict(message.headers() or ()) for message in self.logs.messages(topics.DEAD_LETTERS)]
         return [each for each in headers if each.get("hr_dead_topic") == topic.encode()]
 
     def wait_for_deliveries(self, endpoint_ids: set[str], count: int, timeout: float = 120) -> list[Delivery]:
@@ -228,29 +237,14 @@ class Installation:
                 assert each.events == (length if each.kind is ReceiptKind.ROUTED else 0)
         return [each for covered in receipts.values() for each in covered]
 
-    def _read_all(self, topic: str) -> Iterator[Message]:
-        with self._consumer() as consumer:
-            partitions = consumer.partitions_of([topic])
-            ends = consumer.end_offsets(partitions)
-            consumer.assign({partition: self.began[partition] for partition in partitions})
-            while any(consumer.ends.get(partition, 0) < end for partition, end in ends.items()):
-                yield from consumer.consume(5_000, 0.2)
-
-    @contextlib.contextmanager
-    def _consumer(self) -> Iterator[BatchConsumer]:
-        consumer = BatchConsumer(self.settings, group=None)
-        try:
-            yield consumer
-        finally:
-            consumer.close()
-
 
 class Worker:
-    """One ``headrace processors`` process."""
+    """One ``headrace router``, ``ledger`` or ``processors``."""
 
     def __init__(
-        self, installation: Installation, slot: int, fault: str | None, environment: Mapping[str, str]
+        self, installation: Installation, slot: int, command: str, fault: str | None, environment: Mapping[str, str]
     ) -> None:
+        self._command = [sys.executable, "-m", "operations", command]
         directory = installation.directory / f"worker-{slot}-{uuid.uuid4().hex[:6]}"
         directory.mkdir()
         self._ready = directory / "ready"
@@ -264,7 +258,7 @@ class Worker:
             "HEADRACE_READY_FILE": str(self._ready),
             "HEADRACE_PROCESSORS_SLOT": str(slot),
             "HEADRACE_PROCESSORS_GROUP": f"router-{installation.workspace}",
-            "HEADRACE_PROCESSORS_LEDGER": "false",
+            "HEADRACE_PROCESSORS_LEDGER_GROUP": f"ledger-{installation.workspace}",
             **environment,
         }
         if fault is not None:
@@ -272,8 +266,9 @@ class Worker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self._ready.unlink(missing_ok=True)
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen([sys.executable, "-c", _WORKER], env=self._environment, stderr=log)
+            self.process = subprocess.Popen(self._command, env=self._environment, stderr=log)
         wait_until(lambda: self._ready.exists() or self.exit_code is not None, 120, "the worker is ready")
         assert self.exit_code is None, self.log
 
@@ -299,7 +294,12 @@ class Worker:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(90)
 
+    def pause(self) -> None:
+        """SIGSTOP."""
+        self.process.send_signal(signal.SIGSTOP)
+
     def end(self) -> None:
+        """SIGKILL."""
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
@@ -316,9 +316,10 @@ def wait_until(condition: Callable[[], bool], timeout: float, what: str) -> None
 
 def _links(view: CatalogView) -> Iterator[str]:
     """The keys of all subscriptions, and of the contracts of eventhos that stand beside some."""
-    for subscription, *_ in view.live_subscriptions():
-        yield subscription.key
-        yield family_record_key("eventhos", "contract", subscription.id)
+    for workspace in view.routing_versions():
+        for subscription, *_ in view.live_subscriptions(workspace):
+            yield subscription.key
+            yield family_record_key("eventhos", "contract", subscription.id)
 
 
 @contextlib.asynccontextmanager
@@ -345,7 +346,9 @@ async def installation_on(bootstrap_servers: str, directory: Path) -> AsyncItera
         )
         # Routers share out every topic that has a subscription: one of an earlier test could leave some idle.
         await writer.write(lambda view: Changes(result=None, delete=list(_links(view))))
-        yield Installation(settings, directory, f"ws-{uuid.uuid4().hex[:12]}", catalog, writer, producer, admin, began)
+        workspace, logs = f"ws-{uuid.uuid4().hex[:12]}", TopicLogs(settings, began)
+        yield Installation(settings, directory, workspace, catalog, writer, producer, admin, logs)
+        logs.close()
     finally:
         await producer.stop()
         writer.stop()

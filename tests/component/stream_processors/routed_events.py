@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
@@ -11,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backbone.kafka.records import Record
-    from schemas.delivery import Delivery
-    from schemas.event_type import EventType
-    from schemas.subscription import Endpoint
+    from schemas.model.delivery import Delivery
+    from schemas.model.endpoint import Endpoint
+    from schemas.model.event_type import EventType
     from tests.component.stream_processors.installation import Installation
 
 KEYS = 24
@@ -27,6 +28,26 @@ async def two_endpoints(installation: Installation) -> tuple[EventType, list[End
     for endpoint in endpoints:
         await installation.link(event_filter, endpoint)
     return orders, endpoints
+
+
+async def neighbour_of(installation: Installation) -> tuple[Installation, EventType, Endpoint]:
+    """Another workspace with an event type and an endpoint: where it is alone, nobody waits for a workspace."""
+    neighbour = dataclasses.replace(installation, workspace=f"{installation.workspace}-neighbour")
+    orders = await neighbour.event_type("Order", partitions=1)
+    endpoint = await neighbour.endpoint("all")
+    await neighbour.link(await neighbour.event_filter("Order"), endpoint)
+    return neighbour, orders, endpoint
+
+
+async def wide_type(
+    installation: Installation, endpoints: int, *, condition: str | None = None
+) -> tuple[EventType, list[Endpoint]]:
+    """An event type of one partition whose events go to many endpoints."""
+    kind = await installation.event_type("Wide", partitions=1)
+    made = await asyncio.gather(*(installation.endpoint(f"wide-{number}") for number in range(endpoints)))
+    event_filter = await installation.event_filter("Wide", condition=condition)
+    await asyncio.gather(*(installation.link(event_filter, endpoint) for endpoint in made))
+    return kind, made
 
 
 def event_records(installation: Installation, event_type: EventType, events: Sequence[str]) -> list[Record]:

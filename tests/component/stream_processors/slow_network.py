@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from tests.component.stream_processors.delaying_proxy import proxied_broker
+from tests.component.stream_processors.delaying_proxy import KINDS, proxied_broker
 from tests.component.stream_processors.installation import installation_on
 from tests.component.stream_processors.routed_events import (
     assert_exactly_once,
@@ -17,20 +17,27 @@ from tests.component.stream_processors.routed_events import (
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Sequence
     from pathlib import Path
 
 _ROUND = 24
 
 
 async def assert_routed_once(
-    directory: Path, *, seed: int, seconds: float, share: float = 0.05, delay: float = 0.5
+    directory: Path,
+    *,
+    seed: int,
+    seconds: float,
+    share: float = 0.05,
+    delay: float = 0.5,
+    kinds: Sequence[str] = KINDS,
 ) -> tuple[int, int, Counter[str]]:
     """Publish for a while as a router works, then check that every event was routed once and has its receipt.
 
     Returns:
         How many events there were, how many requests of transactions, and which of them were struck how.
     """
-    with proxied_broker(directory / "kafka", seed=seed, share=share, delay=delay) as (direct, proxy):
+    with proxied_broker(directory / "kafka", seed=seed, share=share, delay=delay, kinds=kinds) as (direct, proxy):
         async with installation_on(direct, directory) as installation:
             orders, endpoints = await two_endpoints(installation)
             through_proxy = {

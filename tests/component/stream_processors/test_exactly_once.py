@@ -17,7 +17,7 @@ from tests.component.stream_processors.routed_events import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from schemas.event_type import EventType
+    from schemas.model.event_type import EventType
     from tests.component.stream_processors.installation import Installation
 
 RATE = 6_000

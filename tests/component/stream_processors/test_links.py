@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 import pytest
 
-from schemas.topics import event_topic
-from tests.running_gateway import running_gateway
+from backbone.catalog.writer import Changes
+from schemas.model import timestamps
+from schemas.model.endpoint import Endpoint, EndpointType, EventFilter, TypeSelection
+from schemas.model.ids import new_id
+from schemas.model.topics import event_topic
+from tests.support.running_gateway import running_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterable
@@ -17,8 +21,8 @@ if TYPE_CHECKING:
 
     from tests.component.stream_processors.installation import Installation
 
-TYPES, PAIRS = 25, 10
-"""Event types, and filters with an endpoint of their own on each: 250 first links and as many that link again."""
+TYPES, PAIRS = 25, 6
+"""Event types, and filters with an endpoint of their own on each: 150 first links and as many that link again."""
 
 V1 = "/headrace/v1"
 EVENT = {"content-type": "application/cloudevents+json"}
@@ -50,7 +54,7 @@ async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_fro
             httpx.AsyncClient(base_url=other.url, **options) as second,
         ):
             await _all(_created(first, "registrations", code=f"Type{n}", open=True) for n in range(TYPES))
-            pairs = await _all(_pair(first, number) for number in range(TYPES * PAIRS))
+            pairs = await _pairs(installation, workspace)
             expected: set[tuple[str, str]] = set()
 
             async def link_and_post(pair: Pair, linking: httpx.AsyncClient, posting: httpx.AsyncClient) -> str:
@@ -72,11 +76,11 @@ async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_fro
                 links = await all_link_and_post()
                 endpoints = {pair.endpoint for pair in pairs}
                 await asyncio.to_thread(installation.wait_for_deliveries, endpoints, len(pairs))
-                await _all(first.delete(f"{V1}/subscriptions/{link}") for link in links)
+                await installation.delete(f"subscription/{link}" for link in links)
                 links = await all_link_and_post()
                 found = await asyncio.to_thread(installation.wait_for_deliveries, endpoints, 2 * len(pairs))
             # The routers of later tests read every topic that has a subscription.
-            await _all(first.delete(f"{V1}/subscriptions/{link}") for link in links)
+            await installation.delete(f"subscription/{link}" for link in links)
 
     assert sorted((each.event, each.endpoint) for each in found) == sorted(expected)
     for number in range(TYPES):
@@ -85,18 +89,22 @@ async def test_every_event_posted_after_a_link_was_answered_arrives_and_none_fro
             assert [each.first_offset for each in covered[1:]] == [each.next_offset for each in covered[:-1]]
 
 
-async def _pair(http: httpx.AsyncClient, number: int) -> Pair:
-    event_filter, endpoint = await asyncio.gather(
-        _created(
-            http,
-            "filters",
-            name=f"filter-{number}",
-            types=[{"code": f"Type{number % TYPES}"}],
-            condition={"data": {"pair": [number]}},
-        ),
-        _created(http, "endpoints", name=f"endpoint-{number}", url="https://example.org/"),
-    )
-    return Pair(number, event_filter["id"], endpoint["id"])
+async def _pairs(installation: Installation, workspace: str) -> list[Pair]:
+    """All pairs in one write: how long their requests take is not the point."""
+    now = timestamps.now()
+    common: dict[str, Any] = {"workspace": workspace, "created_at": now, "updated_at": now}
+    pairs: list[Pair] = []
+    made: list[EventFilter | Endpoint] = []
+    for number in range(TYPES * PAIRS):
+        types = (TypeSelection(namespace="events", code=f"Type{number % TYPES}"),)
+        condition = f'{{"data": {{"pair": [{number}]}}}}'
+        event_filter = EventFilter(id=new_id(), name=f"filter-{number}", types=types, condition=condition, **common)
+        url = "https://example.org/"
+        endpoint = Endpoint(id=new_id(), name=f"endpoint-{number}", type=EndpointType.WEB_HOOK, url=url, **common)
+        pairs.append(Pair(number, event_filter.id, endpoint.id))
+        made += [event_filter, endpoint]
+    await installation.writer.write(lambda _: Changes(result=None, put=made))
+    return pairs
 
 
 async def _created(http: httpx.AsyncClient, resource: str, **members: Any) -> dict[str, Any]:

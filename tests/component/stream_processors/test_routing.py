@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.producer import Producer
 from backbone.kafka.records import Record
-from schemas.delivery import ReceiptKind
-from schemas.ids import delivery_id
+from schemas.model.delivery import ReceiptKind
+from schemas.model.ids import delivery_id
 from tests.component.stream_processors.installation import wait_until
 
 if TYPE_CHECKING:
@@ -36,6 +37,27 @@ async def test_an_event_becomes_one_delivery_for_each_endpoint_that_it_matches(i
         ("costly", dear.id),
     }
     assert all(each.id == delivery_id(each.event, each.endpoint) for each in found)
+
+
+async def test_events_that_match_nothing_are_behind_the_router_too(installation: Installation) -> None:
+    orders = await installation.event_type("Order")
+    dear = await installation.endpoint("dear")
+    await installation.link(await installation.event_filter("Order", condition=DEAR), dear)
+    consumer = BatchConsumer(installation.settings, group=f"router-{installation.workspace}")
+
+    with installation.worker(0) as worker:
+        for key in "abcd":
+            await installation.publish(orders, *(f"{key}-{n}" for n in range(25)), key=key, data='{"price": 5}')
+        ends = await installation.ends(orders)
+        behind = {each: end for each, end in ends.items() if end}
+        await asyncio.to_thread(wait_until, lambda: consumer.committed(behind) == behind, 120, "all committed")
+        assert await asyncio.to_thread(worker.terminate) == 0, worker.log
+    consumer.close()
+
+    receipts = await asyncio.to_thread(installation.assert_receipts_tile, orders.topic, ends)
+    assert sum(each.events for each in receipts) == 100
+    assert [each.matched for each in receipts if each.matched] == []
+    assert installation.deliveries({dear.id}) == []
 
 
 async def test_poison_in_an_event_topic_is_set_aside_and_the_rest_is_routed(installation: Installation) -> None:

@@ -11,11 +11,12 @@ from backbone.endpoint_states import EndpointStateView, EndpointStatus, Standing
 from backbone.kafka.records import Record
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.tail import TopicTail
-from connectors.endpoint_states import EndpointStates
-from schemas import timestamps, topics
-from schemas.delivery import LEASE, EndpointState, SocketKey
-from schemas.errors import CorruptRecord
-from schemas.subscription import Endpoint, EndpointType
+from connectors.webhook.endpoint_states import EndpointStates
+from schemas.model import timestamps, topics
+from schemas.model.delivery import LEASE, EndpointState, SocketKey
+from schemas.model.endpoint import Endpoint, EndpointType
+from schemas.model.errors import CorruptRecord
+from tests.support.consumed_messages import ConsumedMessage
 
 if TYPE_CHECKING:
     from backbone.kafka.records import Message
@@ -27,24 +28,12 @@ ENABLED = Standing(EndpointStatus.ENABLED)
 GONE = "the endpoint answered 410 Gone"
 
 
-class Read(msgspec.Struct):
-    """A record as a consumer gives it."""
-
-    record: Record
-
-    def key(self) -> bytes | None:
-        return self.record.key
-
-    def value(self) -> bytes | None:
-        return self.record.value
-
-
 def view(*records: Record | None) -> EndpointStateView:
     """What the API knows that has read these records."""
     made = EndpointStateView(KAFKA)
     for record in records:
         assert record is not None
-        made.apply(cast("Message", Read(record)))
+        made.apply(cast("Message", ConsumedMessage(record.topic, record.value, key=record.key)))
     return made
 
 

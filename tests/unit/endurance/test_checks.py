@@ -74,6 +74,7 @@ def test_what_is_promised_to_happen_is_no_damage(harmless: Callable[[], Evidence
         (lambda: evidence(deliveries={("steady", "a"): {"msg_1", "msg_2"}}), "came with several ids: ['steady a']"),
         (lambda: evidence(after_gone=3), "3 requests after a 410"),
         (lambda: evidence(unrecovered=1), "1 subscriptions were not recovered"),
+        (lambda: evidence(unbalanced=["1 more"]), "the_balance_is_zero: 1 more"),
         (lambda: evidence(server_errors={"own 500": 2}), "answered own 500: 2 times"),
         (lambda: evidence(troubles=["files does not start"]), "files does not start"),
     ],

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from backbone.catalog.accounts import api_key_record
+from backbone.catalog.api_keys import api_key_record
 from backbone.catalog.secrets import SecretBox
 from backbone.catalog.view import CatalogView
 from ingest_api import authentication
 from ingest_api.authentication import Authenticator
 from ingest_api.tokens import Tokens
-from schemas.access import Client, KeyUse, Realm
-from schemas.errors import Unauthenticated
+from schemas.model.access import Client, KeyUse, Realm
+from schemas.model.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 BOX = SecretBox(["a secret key of this test"])
-TOKENS = Tokens("a secret of at least thirty-two bytes")
+TOKENS = Tokens("a secret of at least thirty-two bytes", unnamed=Realm("crmls"))
 KEY = "hrk_a-key-of-this-test"
 
 
@@ -37,60 +37,61 @@ def authenticator(realm: Realm, use: KeyUse = KeyUse.API, *, disabled: bool = Fa
 
 
 async def test_a_key_is_good_for_what_it_was_issued_for() -> None:
-    ordinary = authenticator(Realm.EVENTHOS)
-    secret = authenticator(Realm.EVENTHOS, KeyUse.CLIENT_SECRET)
+    ordinary = authenticator(Realm("eventhos"))
+    secret = authenticator(Realm("eventhos"), KeyUse.CLIENT_SECRET)
 
-    assert (await ordinary.by_key(KEY, Realm.EVENTHOS)).id == "c1"
-    assert (await secret.by_key(KEY, Realm.EVENTHOS, KeyUse.CLIENT_SECRET)).id == "c1"
-    assert (await secret.by_bearer_key(f"Bearer {KEY}".encode(), Realm.EVENTHOS, *KeyUse)).id == "c1"
+    assert (await ordinary.by_key(KEY, Realm("eventhos"))).id == "c1"
+    assert (await secret.by_key(KEY, Realm("eventhos"), KeyUse.CLIENT_SECRET)).id == "c1"
+    assert (await secret.by_bearer_key(f"Bearer {KEY}".encode(), Realm("eventhos"), *KeyUse)).id == "c1"
     for refused in (
-        ordinary.by_key(KEY, Realm.EVENTHOS, KeyUse.LONG_LIVED),
-        ordinary.by_key(KEY, Realm.CRMLS),
-        secret.by_key(KEY, Realm.EVENTHOS),
-        secret.by_bearer_key(f"Bearer {KEY}".encode(), Realm.EVENTHOS),
+        ordinary.by_key(KEY, Realm("eventhos"), KeyUse.LONG_LIVED),
+        ordinary.by_key(KEY, Realm("crmls")),
+        secret.by_key(KEY, Realm("eventhos")),
+        secret.by_bearer_key(f"Bearer {KEY}".encode(), Realm("eventhos")),
     ):
         with pytest.raises(Unauthenticated):
             await refused
 
 
-@pytest.mark.parametrize("realm", [Realm.CRMLS, Realm.EVENTHOS])
+@pytest.mark.parametrize("realm", [Realm("crmls"), Realm("eventhos")])
 async def test_a_token_is_good_for_the_family_that_it_was_issued_for(realm: Realm) -> None:
-    crmls = TOKENS.issue("c1").text
-    eventhos = TOKENS.issue_for(Realm.EVENTHOS, "c1", 60).text
-    own, other = (crmls, eventhos) if realm is Realm.CRMLS else (eventhos, crmls)
+    crmls = TOKENS.issue(Realm("crmls"), "c1", 60).text
+    eventhos = TOKENS.issue(Realm("eventhos"), "c1", 60).text
+    own, other = (crmls, eventhos) if realm == Realm("crmls") else (eventhos, crmls)
     found = authenticator(realm)
 
     for _ in range(2):
         assert (await found.by_bare_token(own, realm)).id == "c1"
         assert (await found.by_token(f"Bearer {own}".encode(), realm)).id == "c1"
-        with pytest.raises(Unauthenticated):
-            await found.by_bare_token(other, realm)
-        with pytest.raises(Unauthenticated):
-            await found.by_token(f"Bearer {other}".encode(), realm)
+        for token in (other, TOKENS.issue(Realm("nowhere"), "c1", 60).text):
+            with pytest.raises(Unauthenticated):
+                await found.by_bare_token(token, realm)
+            with pytest.raises(Unauthenticated):
+                await found.by_token(f"Bearer {token}".encode(), realm)
 
 
 async def test_a_credential_with_much_around_it_is_good_and_not_remembered() -> None:
-    found = authenticator(Realm.CRMLS)
-    padded = b"Bearer" + b" " * 5_000 + TOKENS.issue("c1").text.encode()
+    found = authenticator(Realm("crmls"))
+    padded = b"Bearer" + b" " * 5_000 + TOKENS.issue(Realm("crmls"), "c1", 60).text.encode()
 
-    assert (await found.by_token(padded, Realm.CRMLS)).id == "c1"
+    assert (await found.by_token(padded, Realm("crmls"))).id == "c1"
     assert found._claims == {}
 
 
 async def test_a_disabled_client_is_refused_with_any_credential() -> None:
-    found = authenticator(Realm.CRMLS, disabled=True)
+    found = authenticator(Realm("crmls"), disabled=True)
 
     with pytest.raises(Unauthenticated):
-        await found.by_key(KEY, Realm.CRMLS)
+        await found.by_key(KEY, Realm("crmls"))
     with pytest.raises(Unauthenticated):
-        await found.by_bare_token(TOKENS.issue("c1").text, Realm.CRMLS)
+        await found.by_bare_token(TOKENS.issue(Realm("crmls"), "c1", 60).text, Realm("crmls"))
 
 
 async def test_a_credential_that_was_forgotten_for_others_is_known_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "MAX_REMEMBERED", 1)
-    found = authenticator(Realm.CRMLS)
-    tokens = [TOKENS.issue("c1").text, TOKENS.issue_for(Realm.CRMLS, "c1", 60).text]
+    found = authenticator(Realm("crmls"))
+    tokens = [TOKENS.issue(Realm("crmls"), "c1", lifetime).text for lifetime in (60, 120)]
 
     for token in tokens * 2:
-        assert (await found.by_bare_token(token, Realm.CRMLS)).id == "c1"
+        assert (await found.by_bare_token(token, Realm("crmls"))).id == "c1"
     assert len(found._claims) == 1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ingest_api import problems
-from ingest_api.wire import CODED, is_coded
-from schemas.errors import UnsupportedCoding
+from ingest_api.http import CODED, is_coded
+from schemas.model.errors import UnsupportedCoding
 
 NAME = b"content-encoding"
 

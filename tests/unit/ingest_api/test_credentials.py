@@ -10,16 +10,16 @@ import msgspec
 import pytest
 
 from backbone.catalog.writer import Changes
-from schemas.errors import Unauthenticated
-from tests.local_gateway import LocalGateway, local_gateway
-from tests.running_gateway import TOKEN_SECRET
+from schemas.model.errors import Unauthenticated
+from tests.support.local_gateway import LocalGateway, local_gateway
+from tests.support.running_gateway import TOKEN_SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import httpx
 
-    from schemas.resources import Resource
+    from schemas.model.resources import Resource
 
 V1 = "/headrace/v1"
 CLOUDEVENT = {"specversion": "1.0", "type": "n/c", "source": "s", "data": {}}
@@ -65,8 +65,8 @@ async def listed(local: LocalGateway, token: str) -> int:
         return (await http.get("/auth/client")).status_code
 
 
-async def only_key(local: LocalGateway, client: str) -> Any:
-    (key,) = local.gateway.catalog.view.api_keys(client)
+async def only_key(local: LocalGateway, workspace: str, client: str) -> Any:
+    (key,) = local.gateway.catalog.view.api_keys(workspace, client)
     return key
 
 
@@ -87,7 +87,7 @@ async def test_a_token_is_of_one_incarnation_of_a_client(local: LocalGateway) ->
 async def test_a_crmls_token_ends_with_its_key(local: LocalGateway) -> None:
     workspace = await local.workspace()
     client, key = await local.new_client(workspace, "producer", realm="crmls")
-    token, first = await crmls_token(local, key), await only_key(local, client)
+    token, first = await crmls_token(local, key), await only_key(local, workspace, client)
     async with local.client(params={"workspace": workspace}) as admin:
         second = (await admin.post(f"{V1}/clients/{client}/keys")).json()["key"]
         kept = await crmls_token(local, second)
@@ -116,13 +116,23 @@ def of_before(client: str, issued_at: float) -> str:
     return jwt.encode(claims, TOKEN_SECRET, algorithm="HS256")
 
 
+async def made_before(local: LocalGateway, workspace: str, client: str) -> None:
+    """Have the record of a client be one that an earlier release wrote."""
+    found = local.gateway.catalog.view.client(workspace, client)
+    assert found is not None
+    await put(local, delete=(found.key,))
+    await put(local, msgspec.structs.replace(found, identity="", tokens_from=0))
+
+
 async def test_a_token_of_before_is_good_until_a_key_is_revoked(local: LocalGateway) -> None:
     workspace = await local.workspace()
     client, _ = await local.new_client(workspace, "producer", realm="crmls")
     token = of_before(client, time.time() - 3_600)
+    assert await posted(local, token) == 401
+    await made_before(local, workspace, client)
     assert await posted(local, token) == 200
     async with local.client(params={"workspace": workspace}) as admin:
-        first = await only_key(local, client)
+        first = await only_key(local, workspace, client)
         (await admin.post(f"{V1}/clients/{client}/keys")).raise_for_status()
         assert await posted(local, token) == 200
         (await admin.delete(f"{V1}/clients/{client}/keys/{first.id}")).raise_for_status()
@@ -133,6 +143,7 @@ async def test_a_token_of_before_is_good_until_a_key_is_revoked(local: LocalGate
 async def test_a_token_of_before_is_of_one_incarnation_of_a_client(local: LocalGateway, *, here: bool) -> None:
     workspace = await local.workspace()
     client, _ = await local.new_client(workspace, "producer", realm="crmls")
+    await made_before(local, workspace, client)
     token = of_before(client, time.time())
     assert await posted(local, token) == 200
     async with local.client(params={"workspace": workspace}) as admin:
@@ -146,6 +157,7 @@ async def test_a_token_of_before_is_of_one_incarnation_of_a_client(local: LocalG
 
 async def test_an_eventhos_token_of_before_ends_when_the_secret_is_reset(local: LocalGateway) -> None:
     client, secret = await local.new_client("default", realm="eventhos", scopes=["OAUTH2_global:*"])
+    await made_before(local, "default", client)
     await eventhos_token(local, client, secret)
     now = int(time.time())
     claims = {"nameid": client, "realm": "eventhos", "nbf": now, "iat": now, "exp": now + 86_400}
@@ -187,8 +199,9 @@ async def test_a_key_with_a_lifetime_makes_none_that_lives_longer(local: LocalGa
 
 
 async def test_a_key_that_was_revoked_a_moment_ago_gets_nothing(local: LocalGateway) -> None:
-    client, key = await local.new_client(await local.workspace(), "producer", "key_issuer")
-    await put(local, delete=((await only_key(local, client)).key,))
+    workspace = await local.workspace()
+    client, key = await local.new_client(workspace, "producer", "key_issuer")
+    await put(local, delete=((await only_key(local, workspace, client)).key,))
     with pytest.raises(Unauthenticated):
         local.gateway.authenticator.key_behind(key)
 
@@ -233,7 +246,7 @@ async def test_secrets_of_eventhos_end_with_what_they_were_got_with(local: Local
         made += [content["clientSecret"], content["access_token"]]
         made.append((await http.put(f"/auth/client/{content['id']}/secret")).json()["content"]["clientSecret"])
         made.append((await http.put(f"/auth/client/{content['id']}/long-live")).json()["content"]["access_token"])
-    kept = [found.expires_at for found in local.gateway.catalog.view.api_keys(content["clientId"])]
+    kept = [found.expires_at for found in local.gateway.catalog.view.api_keys("default", content["clientId"])]
     assert kept == [ends(local, key)] * 2
     assert ends(local, made[-1]) == ends(local, made[-2]) == ends(local, key)
 

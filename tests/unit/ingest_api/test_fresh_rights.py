@@ -11,18 +11,18 @@ import pytest
 
 from backbone.catalog.view import CatalogView
 from backbone.realtime_tokens import RealtimeTokens
-from ingest_api.families.envoy import connection_token
-from ingest_api.families.exchange_access import source
-from ingest_api.families.exchange_subscribed import subscribed_codes, subscribed_consumer
-from ingest_api.settings import IngestSettings
-from schemas.access import Client, Realm, Role
-from schemas.errors import PermissionDenied, Unauthenticated
-from schemas.family_record import FamilyRecord
-from schemas.organisation import FAMILY, ORGANISATIONS
+from backbone.slices import Slices
+from families.envoy.http.routes import connection_token
+from families.envoy.model import FAMILY, ORGANISATIONS
+from families.exchange.http.access import source
+from families.exchange.http.subscribed import subscribed_codes, subscribed_consumer
+from schemas.model.access import Client, Realm, Role
+from schemas.model.errors import PermissionDenied, Unauthenticated
+from schemas.model.family_record import FamilyRecord
 
-SHOP = Client(id="shop", workspace="w", name="shop", realm=Realm.EXCHANGE, created_at=1, updated_at=1)
+SHOP = Client(id="shop", workspace="w", name="shop", realm=Realm("exchange"), created_at=1, updated_at=1)
 USER = Client(
-    id="usr_1", workspace="org_1", name="n", realm=Realm.ENVOY, scopes=("a:read",), created_at=1, updated_at=1
+    id="usr_1", workspace="org_1", name="n", realm=Realm("envoy"), scopes=("a:read",), created_at=1, updated_at=1
 )
 
 
@@ -40,7 +40,7 @@ def gateway(*written: Client) -> Any:
         return caught_up
 
     tokens = RealtimeTokens("a secret of at least thirty-two bytes")
-    return SimpleNamespace(view=view, realtime_tokens=tokens, settings=IngestSettings())
+    return SimpleNamespace(view=view, realtime_tokens=tokens, settings_of=lambda kind: kind(), slices=Slices())
 
 
 async def test_an_exchange_endpoint_that_has_become_a_source_publishes() -> None:
@@ -54,7 +54,8 @@ async def test_an_exchange_endpoint_that_has_become_a_source_publishes() -> None
 
 
 async def test_an_exchange_endpoint_that_has_become_a_destination_receives() -> None:
-    assert await subscribed_consumer(gateway(msgspec.structs.replace(SHOP, roles=(Role.SUBSCRIBER,))), SHOP) == []
+    answer = await subscribed_consumer(gateway(msgspec.structs.replace(SHOP, roles=(Role.SUBSCRIBER,))), SHOP)
+    assert answer.body == b"[]"
     with pytest.raises(PermissionDenied, match="destination"):
         await subscribed_consumer(gateway(SHOP), SHOP)
 

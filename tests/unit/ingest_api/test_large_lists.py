@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from backbone.catalog.eventhos import Refused
-from ingest_api.families.eventhos_answers import Paging
-from ingest_api.families.exchange_eventtypes import MOST_LISTED, check_listable
-from schemas.errors import PayloadTooLarge
-from schemas.event_type import Attribute, Registration
-from tests.local_gateway import local_gateway
+from families.eventhos.catalog.records import Refused
+from families.eventhos.http.messages import Paging
+from families.exchange.http.event_types import MOST_LISTED, check_listable
+from schemas.model.errors import PayloadTooLarge
+from schemas.model.event_type import Attribute, Registration
+from tests.support.local_gateway import local_gateway
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def test_a_list_of_exchange_event_types_that_is_too_long_is_refused() -> None:
 
 
 async def test_a_graphql_document_looks_through_so_many_items(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("schemas.budget.ANSWER_LOOKED_AT", 10)
+    monkeypatch.setattr("schemas.security.budget.ANSWER_LOOKED_AT", 10)
     local = await local_gateway(tmp_path, monkeypatch).begin()
     _, key = await local.new_client(await local.workspace(), "subscriber", realm="graphql")
 

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from ingest_api.app import FAMILIES
-from ingest_api.control import docs
-from ingest_api.control.app import create_control_app
-from ingest_api.control.models import Change
+from families.http import families
+from ingest_api.management import docs
+from ingest_api.management.app import create_control_app
+from ingest_api.management.models import Change
 
 if TYPE_CHECKING:
-    from ingest_api.state import Gateway
+    from ingest_api.gateway import Gateway
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    app = create_control_app(FAMILIES, cast("Gateway", None), version="1", hot_methods=lambda _: ())
-    return docs.document(app, FAMILIES)
+    app = create_control_app(families(), cast("Gateway", None), version="1", hot_methods=lambda _: ())
+    return docs.document(app, families())
 
 
 @pytest.fixture(scope="module")

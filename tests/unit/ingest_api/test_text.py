@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
-from ingest_api import problems
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest_api import problems, text
 from ingest_api.text import check_body, check_target
-from schemas.errors import InvalidRequest, MalformedBody, NotFound
+from schemas.model.errors import InvalidRequest, MalformedBody, NotFound
 
 WHOLE = [
     b"",
@@ -45,15 +49,45 @@ def test_a_body_that_has_no_characters_is_refused_with_the_place(body: bytes, at
         check_body(body)
 
 
-@pytest.mark.parametrize("text", [b"", b"/a", b"/%C3%A9", b"a=%41&b=%E2%82%AC", b"%", b"%zz"])
-def test_a_target_in_utf_8_is_let_through(text: bytes) -> None:
-    check_target(text, b"")
-    check_target(b"/", text)
+_ESCAPE = re.compile(
+    rb"""
+    \\(?: u[dD][89abAB][0-9a-fA-F]{2} \\u[dD][c-fC-F][0-9a-fA-F]{2}
+      | (?P<half> u[dD][89a-fA-F][0-9a-fA-F]{2} )
+      | . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+"""One escape after the other, which says the same of a body and takes a second for a megabyte of them."""
+
+_PIECES = (
+    *(rb"\ud83d\ude00", rb"\ud83d", rb"\uDE00", rb"\\", rb"\n", rb"\u0041", rb"\uD8", rb"\ud8zz"),
+    *(b"\\", b"u", b"d", b"8f", b"x"),
+)
 
 
-@pytest.mark.parametrize("text", [b"%ff", b"%ED%A0%80", b"a%C3", b"%c0%80", b"%C3x%A9"])
-def test_a_target_in_something_else_is_refused(text: bytes) -> None:
-    for path, query, where in ((text, b"", "path"), (b"/", text, "query")):
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(_PIECES), max_size=12))
+def test_a_body_is_looked_through_in_parts_as_escape_by_escape(pieces: list[bytes]) -> None:
+    body = b"".join(pieces)
+    halves = [each.start() for each in _ESCAPE.finditer(body) if each["half"]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text, "_PART", 17)
+        if not halves:
+            check_body(body)
+            return
+        with pytest.raises(MalformedBody, match=rf"\bbyte {halves[0]}\b"):
+            check_body(body)
+
+
+@pytest.mark.parametrize("part", [b"", b"/a", b"/%C3%A9", b"a=%41&b=%E2%82%AC", b"%", b"%zz"])
+def test_a_target_in_utf_8_is_let_through(part: bytes) -> None:
+    check_target(part, b"")
+    check_target(b"/", part)
+
+
+@pytest.mark.parametrize("part", [b"%ff", b"%ED%A0%80", b"a%C3", b"%c0%80", b"%C3x%A9"])
+def test_a_target_in_something_else_is_refused(part: bytes) -> None:
+    for path, query, where in ((part, b"", "path"), (b"/", part, "query")):
         with pytest.raises(InvalidRequest) as refused:
             check_target(path, query)
         assert [problem.path for problem in refused.value.problems] == [where]

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from families.http import families
 from ingest_api import problems
-from ingest_api.app import FAMILIES
-from ingest_api.control import schema_registry
-from schemas import errors
+from schemas.model import errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +27,7 @@ def kinds(base: type[errors.Unavailable] = errors.Unavailable) -> Iterator[type[
 def test_every_family_tells_what_happened_and_what_to_do(kind: type[errors.Unavailable]) -> None:
     error = kind(INSIDE)
     assert re.search(r"[Rr]epeat", error.told)
-    for render in (*(family.render for family in FAMILIES), problems.render, schema_registry.SHAPE.render):
+    for render in (*(family.render for family in families()), problems.render):
         response = render(error)
         text = response.body.decode()
         assert error.told in text

@@ -20,7 +20,7 @@ def test_what_is_pinned_is_asked_for() -> None:
     ]
     root = Path(__file__).parents[3]
     assert len(pinned((root / "constraints.txt").read_text())) > 50
-    listed = jars(resources.files("operations").joinpath("jars.json").read_text())
+    listed = jars(resources.files("operations.broker").joinpath("jars.json").read_text())
     assert {"name": "org.apache.kafka:kafka-clients", "ecosystem": "Maven"} in [each["package"] for each in listed]
 
 

@@ -43,7 +43,7 @@ def test_its_version(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["up", "--exit"], "Error: Invalid value for --exit: it goes with --tour"),
+        (["up", "--exit"], "Error: Invalid value for --exit: use it together with --tour"),
         (["broker", "--kafka", "env"], "'env' is not one of 'jars', 'containers', 'tansu'."),
         (["connector", "mail"], "'mail' is not one of 'webhook', 'websocket', 'file'."),
         (["ingest", "--only", "cold"], "'cold' is not one of 'hot', 'control'."),
@@ -62,14 +62,41 @@ def test_an_argument_that_cannot_be(tmp_path: Path, arguments: list[str], reason
         ("ingest", "HEADRACE_KAFKA_OPTIONS", "{", "HEADRACE_KAFKA_OPTIONS: Value error, must be a JSON object"),
         ("processors", "HEADRACE_KAFKA_OPTIONS", '{"a.b":1}', "HEADRACE_KAFKA_OPTIONS: a.b: Input should be a valid"),
         ("processors", "HEADRACE_PROCESSORS_SLOT", "x", "HEADRACE_PROCESSORS_SLOT: Input should be a valid integer"),
+        ("router", "HEADRACE_PROCESSORS_SLOT", "-1", "HEADRACE_PROCESSORS_SLOT: Input should be greater than"),
+        ("ledger", "HEADRACE_PROCESSORS_LEDGER_WEB_PORT", "0", "HEADRACE_PROCESSORS_LEDGER_WEB_PORT: Input should be"),
         ("processors", "HEADRACE_LOG_LEVEL", "loud", "HEADRACE_LOG_LEVEL: Input should be 'DEBUG', 'INFO'"),
         ("ingest", "HEADRACE_INGEST_WORKERS", "0", "HEADRACE_INGEST_WORKERS: Input should be greater than"),
+        (
+            "ingest",
+            "HEADRACE_INGEST_CRMLS_STRICT_JSON",
+            "?",
+            "HEADRACE_INGEST_CRMLS_STRICT_JSON: Input should be a valid",
+        ),
     ],
 )
 def test_a_setting_that_cannot_be(tmp_path: Path, command: str, variable: str, value: str, reason: str) -> None:
     status, said, error = headrace(tmp_path, command, **{variable: value})
     assert (status, said) == (2, "")
     assert error.startswith(reason)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_family_that_is_not_there(tmp_path: Path, workers: str) -> None:
+    given = {"HEADRACE_FAMILIES": "crmls, doorbell", "HEADRACE_INGEST_WORKERS": workers}
+    status, said, error = headrace(tmp_path, "ingest", **given)
+    assert (status, said) == (1, "")
+    assert error == (
+        "HEADRACE_FAMILIES: there is no 'doorbell'; "
+        "there is console, crmls, eventhos, envoy, exchange, event-service, headrace, schema-registry"
+    )
+
+
+@pytest.mark.parametrize("command", ["router", "ledger", "monitor"])
+def test_the_help_of_a_stream_processor_has_an_example(tmp_path: Path, command: str) -> None:
+    status, said, _ = headrace(tmp_path, command, "--help")
+    assert status == 0
+    example = " ".join(said.partition("Example")[2].split())
+    assert example.endswith(f" headrace {command}")
 
 
 @pytest.mark.parametrize("name", ["ADMIN_KEY", "SECRET_KEYS", "TOKEN_SECRET", "REALTIME_TOKEN_SECRET"])

@@ -6,8 +6,8 @@ import socket
 import pytest
 
 from operations.errors import CannotStart
-from operations.ports import free_port, is_free
 from operations.settings import OperationsSettings
+from operations.supervisor.ports import free_port, is_free
 
 
 def has_ipv6() -> bool:

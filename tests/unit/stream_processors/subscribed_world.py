@@ -8,13 +8,14 @@ from typing import Any
 import msgspec
 
 from backbone.catalog.view import CatalogView
-from schemas import timestamps
-from schemas.errors import CorruptRecord
-from schemas.event import Identifier
-from schemas.event_type import EventType
-from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
-from schemas.topics import event_topic
-from stream_processors.matching import MatchIndex
+from schemas.model import timestamps
+from schemas.model.endpoint import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from schemas.model.errors import CorruptRecord
+from schemas.model.event import Identifier
+from schemas.model.event_type import EventType
+from schemas.model.topics import event_topic
+from stream_processors.routing.matching import MatchIndex
+from tests.support.consumed_messages import ConsumedMessage
 
 LINKED_AT = 1_700_000_000_000_500
 """Microseconds; in the middle of a millisecond, as Kafka's append time never is."""
@@ -47,7 +48,7 @@ class Decoded(msgspec.Struct):
         return self.data
 
 
-class Message:
+class Message(ConsumedMessage):
     """A consumed record whose value stands for ``event``."""
 
     def __init__(
@@ -60,33 +61,19 @@ class Message:
         tombstone: bool = False,
     ) -> None:
         self.event = event
-        self._topic = topic
-        self._at = at
-        self._tombstone = tombstone
-        self._headers: list[tuple[str, bytes]] | None = None
-        if headers:
-            self._headers = [
-                ("ce_specversion", b"1.0"),
-                ("ce_source", event.source.encode()),
-                ("ce_type", event.type.encode()),
-                ("ce_time", timestamps.to_text(event.time).encode()),
-            ]
-            if event.client is not None:
-                self._headers.append(("ce_clientid", event.client.encode()))
-            if event.subject is not None:
-                self._headers.append(("ce_subject", event.subject.encode()))
+        written = _attributes(event) if headers else None
+        super().__init__(topic, None if tombstone else b"\x00\x00\x00\x00\x01", written, timestamp=at)
 
-    def topic(self) -> str:
-        return self._topic
 
-    def value(self) -> bytes | None:
-        return None if self._tombstone else b"\x00\x00\x00\x00\x01"
-
-    def headers(self) -> list[tuple[str, bytes]] | None:
-        return self._headers
-
-    def timestamp(self) -> tuple[int, int]:
-        return 2, self._at
+def _attributes(event: Decoded) -> list[tuple[str, bytes]]:
+    optional = (("ce_clientid", event.client), ("ce_subject", event.subject))
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_source", event.source.encode()),
+        ("ce_type", event.type.encode()),
+        ("ce_time", timestamps.to_text(event.time).encode()),
+        *((name, value.encode()) for name, value in optional if value is not None),
+    ]
 
 
 def event(data: Any = None, **fields: Any) -> Decoded:
@@ -192,9 +179,13 @@ class World:
         )
 
     def matched(self, message: Message, index: MatchIndex | None = None) -> dict[str, tuple[str, ...]]:
+        """Who gets it, found at once; in steps it is the same."""
         decoding = FakeDecoding(message.event)
-        matches = (index or MatchIndex(self.view)).match(message, decoding)
+        index = index or MatchIndex(self.view)
+        matches = index.match(message, decoding)
         self.decoded += decoding.decoded
+        *_, in_steps = index.steps(message, FakeDecoding(message.event))
+        assert list(in_steps or ()) == list(matches)
         return {match.endpoint.id: match.subscriptions for match in matches}
 
 

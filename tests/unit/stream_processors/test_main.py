@@ -1,4 +1,4 @@
-"""How the processors start."""
+"""How the processes of the stream processors start."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest.mock import Mock
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from backbone.catalog.view import CatalogView
 from backbone.kafka.settings import KafkaSettings
-from backbone.settings import BackboneSettings
-from backbone.stop_limit import StopLimit
-from schemas.errors import Unavailable
+from backbone.process import stop_limit
+from backbone.process.settings import BackboneSettings
+from processes import agents
+from schemas.model.errors import Unavailable
 from stream_processors import main
+from stream_processors.main import Slots
 from stream_processors.metrics import ProcessorMetrics
 from stream_processors.settings import ProcessorSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import pytest
+NOWHERE = agents.MetricsPort(None, "")
 
 
-async def test_they_wait_for_kafka_until_they_are_stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("slots", [Slots(router=0), Slots(ledger=0), Slots(router=0, ledger=0)])
+async def test_they_wait_for_kafka_until_they_are_stopped(
+    slots: Slots, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     asked = 0
 
     async def away(_admin: object) -> None:
@@ -37,12 +43,12 @@ async def test_they_wait_for_kafka_until_they_are_stopped(monkeypatch: pytest.Mo
         raise Unavailable("nobody answers")
 
     # The real one would end the process of the tests ten seconds later.
-    limit = Mock(StopLimit)
-    monkeypatch.setattr(main, "StopLimit", lambda: limit)
+    limit = Mock(stop_limit.StopLimit)
+    monkeypatch.setattr(stop_limit, "StopLimit", lambda **_more: limit)
     monkeypatch.setattr(main, "ensure_internal_topics", away)
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1")
     settings = ProcessorSettings(kafka=kafka, backbone=BackboneSettings(data_dir=tmp_path))
-    await asyncio.wait_for(main._serve(settings, 0), 30)
+    await asyncio.wait_for(agents.serve_until_signal("router", settings, slots, NOWHERE), 30)
     assert asked > 1
     limit.begin.assert_called_once_with()
 
@@ -51,5 +57,5 @@ def test_routing_does_not_wait_for_the_ledgers_server(tmp_path: Path) -> None:
     backbone = BackboneSettings(data_dir=tmp_path, ledger_url="postgresql://127.0.0.1:1/nobody")
     settings = ProcessorSettings(kafka=KafkaSettings(bootstrap_servers="127.0.0.1:1"), backbone=backbone)
     catalog: Any = SimpleNamespace(view=CatalogView())
-    agent = main._ledger(settings, 0, catalog, ProcessorMetrics(CollectorRegistry()))
+    agent = main._ledger(settings, "headrace-ledger-node-0", catalog, ProcessorMetrics(CollectorRegistry()))
     agent.close()

@@ -8,7 +8,7 @@ import pytest
 from backbone.kafka.admin import Admin, TopicSpec
 from backbone.kafka.records import Record
 from backbone.kafka.topology import internal_topics
-from schemas.errors import Conflict, NotFound, Unavailable
+from schemas.model.errors import Conflict, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from backbone.kafka.producer import Producer

@@ -13,7 +13,7 @@ from confluent_kafka import TopicPartition
 from backbone.kafka import group_watch
 from backbone.kafka.consumer import BEGINNING, BatchConsumer
 from backbone.kafka.records import Message, Partition, Record, headers_of
-from schemas.errors import Unavailable
+from schemas.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from backbone.kafka.producer import Producer

@@ -13,10 +13,10 @@ from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import Record
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.transaction import TransactionalProducer
-from operations.ports import free_port
-from schemas.errors import Unavailable
-from tests.records import records_of
-from tests.stoppable_broker import stoppable_broker
+from operations.supervisor.ports import free_port
+from schemas.model.errors import Unavailable
+from tests.support.records import records_of
+from tests.support.stoppable_broker import stoppable_broker
 
 if TYPE_CHECKING:
     from pathlib import Path

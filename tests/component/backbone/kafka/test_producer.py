@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from backbone.kafka.records import Record
-from schemas.errors import NotAcknowledged
-from tests.records import records_of
+from schemas.model.errors import NotAcknowledged
+from tests.support.heartbeat import heartbeat
+from tests.support.records import records_of
 
 if TYPE_CHECKING:
     from backbone.kafka.admin import Admin
@@ -42,6 +43,55 @@ async def test_records_keep_their_order_in_a_partition(
     await producer.send([Record(topic, b"100", partition=1)])
     messages = await asyncio.to_thread(records_of, kafka_bootstrap, topic)
     assert [int(each.value() or b"") for each in messages] == list(range(101))
+
+
+class _Noting:
+    """A client of Kafka that notes where it was told to write."""
+
+    def __init__(self, client: Any, records: int) -> None:
+        self._client = client
+        self._records = records
+        self.topics: list[str] = []
+        self.begun, self.done = asyncio.Event(), asyncio.Event()
+
+    def produce(self, topic: str, *args: Any, **options: Any) -> None:
+        self.topics.append(topic)
+        self.begun.set()
+        if len(self.topics) == self._records:
+            self.done.set()
+        self._client.produce(topic, *args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+async def test_a_large_batch_is_handed_over_in_parts_and_others_come_between(
+    producer: Producer, topic_factory: TopicFactory
+) -> None:
+    large, other, small = [await topic_factory() for _ in range(3)]
+    producer._client = noting = _Noting(producer._client, 20_001)  # type: ignore[assignment]
+    async with heartbeat() as beats:
+        sent = [producer.send([Record(topic, b"%d" % number) for number in range(10_000)]) for topic in (large, other)]
+        await noting.begun.wait()
+        begun = beats.rounds
+        sent.append(producer.send([Record(small, b"small")]))
+        await noting.done.wait()
+        assert beats.rounds - begun >= 30
+    assert noting.topics.index(other) < 10_000, "both go on at once"
+    assert noting.topics.index(small) < 20_000
+    acks = await asyncio.gather(*sent)
+    assert [ack.offset for ack in acks[0]] == list(range(10_000))
+
+
+async def test_what_is_left_of_a_large_batch_is_sent_before_the_end(
+    producer: Producer, topic_factory: TopicFactory, kafka_bootstrap: str
+) -> None:
+    topic = await topic_factory()
+    sent = producer.send([Record(topic, b"%d" % number) for number in range(10_000)])
+    await asyncio.sleep(0)
+    await producer.stop()
+    assert len(await sent) == 10_000
+    assert len(await asyncio.to_thread(records_of, kafka_bootstrap, topic)) == 10_000
 
 
 async def test_a_partition_that_its_topic_has_just_gained_is_sent_to(

@@ -13,7 +13,7 @@ from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import Message, Partition, Record
 from backbone.kafka.tail import TopicTail
 from backbone.kafka.transaction import TransactionalProducer
-from schemas.errors import CorruptRecord, Unavailable
+from schemas.model.errors import CorruptRecord, Unavailable
 
 if TYPE_CHECKING:
     from backbone.kafka.producer import Producer
@@ -220,3 +220,30 @@ async def test_who_waits_is_told_when_it_stops(tail_factory: Factory, topic_fact
         await waiting
     with pytest.raises(Unavailable):
         await tail.caught_up()
+
+
+async def test_what_is_committed_behind_an_open_transaction_is_waited_for(
+    kafka: KafkaSettings, tail_factory: Factory, topic_factory: TopicFactory
+) -> None:
+    topic, view = await topic_factory(partitions=1), View()
+    tail = tail_factory([topic], view.apply)
+    await tail.caught_up()
+    hanging = TransactionalProducer(kafka, f"hanging-{uuid.uuid4()}")
+    own = TransactionalProducer(kafka, f"own-{uuid.uuid4()}")
+    try:
+        for producer in (hanging, own):
+            producer.start()
+            producer.begin()
+            producer.produce(Record(topic, b"mine" if producer is own else b"open"))
+            producer._client.flush(10)
+        own.commit()
+
+        with pytest.raises(Unavailable):
+            await asyncio.to_thread(tail.catch_up, 0.5, written=True)
+        assert view == []
+        hanging.abort()
+        await asyncio.to_thread(tail.catch_up, written=True)
+        assert view == [b"mine"]
+    finally:
+        hanging.close()
+        own.close()

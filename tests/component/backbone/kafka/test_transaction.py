@@ -14,9 +14,9 @@ from backbone.kafka.producer import MAX_RECORD_BYTES
 from backbone.kafka.records import Record
 from backbone.kafka.topology import internal_topics
 from backbone.kafka.transaction import TransactionalProducer
-from schemas import topics
-from schemas.errors import Fenced, PayloadTooLarge, TransactionAborted, Unavailable
-from tests.records import records_of
+from schemas.model import topics
+from schemas.model.errors import Fenced, PayloadTooLarge, TransactionAborted, Unavailable
+from tests.support.records import records_of
 
 if TYPE_CHECKING:
     from backbone.kafka.settings import KafkaSettings

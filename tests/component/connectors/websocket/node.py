@@ -16,15 +16,15 @@ import msgspec
 import uvloop
 from prometheus_client import CollectorRegistry
 
+from backbone.process.settings import BackboneSettings
 from backbone.realtime_tokens import AUDIENCE
-from backbone.settings import BackboneSettings
-from connectors.settings import ConnectorSettings
-from connectors.websocket.main import serve_realtime
 from connectors.websocket.metrics import RealtimeMetrics
 from connectors.websocket.settings import RealtimeSettings
-from schemas import topics
-from schemas.channels import channel_key
-from tests.running_gateway import SECRET_KEYS
+from processes.settings import ConnectorSettings
+from processes.websocket import serve_realtime
+from schemas.model import topics
+from schemas.model.channels import channel_key
+from tests.support.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from backbone.kafka.records import Record
     from backbone.kafka.settings import KafkaSettings
-    from schemas.subscription import Endpoint
+    from schemas.model.endpoint import Endpoint
     from tests.component.connectors.post_office import PostOffice
 
 TOKEN_SECRET = "a token secret of more than thirty-two bytes"

@@ -14,13 +14,13 @@ import msgspec
 import pytest
 
 from backbone.catalog.secrets import SecretBox
-from connectors.websocket import event_service
-from schemas import timestamps, topics
-from schemas.access import ApiKey, Client, Realm, Role, Workspace
-from schemas.channels import channel_key, own_channel
-from schemas.subscription import BodyFormat, Endpoint, EndpointType
+from families.event_service.delivery import socket as event_service
+from schemas.model import timestamps, topics
+from schemas.model.access import ApiKey, Client, Realm, Role, Workspace
+from schemas.model.channels import channel_key, own_channel
+from schemas.model.endpoint import BodyFormat, Endpoint, EndpointType
 from tests.component.connectors.websocket.node import RunningNode, running_node
-from tests.running_gateway import SECRET_KEYS
+from tests.support.running_gateway import SECRET_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -66,7 +66,7 @@ async def account(office: PostOffice) -> Account:
     now, key = timestamps.now(), f"hrk_{uuid4()}"
     dates = {"created_at": now, "updated_at": now}
     named = {"id": str(uuid4()), "workspace": office.workspace, "name": "viewer"}
-    client = Client(**named, realm=Realm.GRAPHQL, roles=(Role.VIEWER,), **dates)
+    client = Client(**named, realm=Realm("graphql"), roles=(Role.VIEWER,), **dates)
     api_key = ApiKey(
         id=str(uuid4()), client=client.id, workspace=office.workspace, digest=box.digest(key), hint="", **dates
     )
@@ -75,7 +75,7 @@ async def account(office: PostOffice) -> Account:
         workspace=office.workspace,
         name="socket",
         type=EndpointType.WEB_SOCKET,
-        body=BodyFormat.EVENT_SERVICE,
+        body=BodyFormat("event_service"),
         **dates,
     )
     workspace = Workspace(id=str(uuid4()), name=office.workspace, **dates)
@@ -174,5 +174,5 @@ async def test_bytes_that_no_client_should_send_are_refused_and_not_logged(
     assert answered == cases
     assert "a-key-of-theirs" not in caplog.text
     # Only the server's: the catalog of a shared broker holds poison of other tests, which its reader logs.
-    logged = [record for record in caplog.records if record.name.startswith(("aiohttp", "connectors"))]
+    logged = [record for record in caplog.records if record.name.startswith(("aiohttp", "connectors", "families"))]
     assert not [record for record in logged if record.levelname == "ERROR"]

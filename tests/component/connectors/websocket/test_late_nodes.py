@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from connectors.websocket.positions import load_positions
-from schemas.channels import channel_key
+from schemas.model.channels import channel_key
 from tests.component.connectors.post_office import until
 from tests.component.connectors.websocket.node import (
     Clients,

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from backbone.kafka.transaction import TransactionalProducer
-from schemas import topics
-from schemas.channels import channel_key
+from schemas.model import topics
+from schemas.model.channels import channel_key
 from tests.component.connectors.websocket.node import (
     Clients,
     channel_token,

@@ -15,11 +15,11 @@ from backbone.kafka.admin import Admin
 from backbone.kafka.producer import Producer
 from backbone.kafka.tail import TopicTail
 from backbone.kafka.topology import ensure_internal_topics
-from connectors.websocket.socket_leases import SocketLeases
-from schemas import topics
-from schemas.delivery import SOCKET, SocketKey
-from schemas.errors import Unavailable
-from stream_processors.open_sockets import OpenSockets
+from families.event_service.delivery.leases import SocketLeases
+from schemas.model import topics
+from schemas.model.delivery import SOCKET, SocketKey
+from schemas.model.errors import Unavailable
+from stream_processors.routing.socket_presence import OpenSockets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

@@ -5,8 +5,8 @@ import pytest
 
 from backbone.catalog.administrators import check_not_the_last
 from backbone.catalog.view import CatalogView
-from schemas.access import Client, Realm, Role, Workspace
-from schemas.errors import Conflict
+from schemas.model.access import Client, Realm, Role, Workspace
+from schemas.model.errors import Conflict
 
 ADMIN = Client(id="a", workspace="w", name="a", roles=(Role.ADMIN,), created_at=0, updated_at=0)
 
@@ -21,7 +21,9 @@ def view_of(*clients: Client) -> CatalogView:
 
 
 @pytest.mark.parametrize(
-    "besides", [{"roles": (Role.OPERATOR,)}, {"disabled": True}, {"realm": Realm.CRMLS}], ids=["role", "state", "realm"]
+    "besides",
+    [{"roles": (Role.OPERATOR,)}, {"disabled": True}, {"realm": Realm("crmls")}],
+    ids=["role", "state", "realm"],
 )
 def test_the_last_administrator_stays(besides: dict[str, object]) -> None:
     another = msgspec.structs.replace(ADMIN, id="b", **besides)

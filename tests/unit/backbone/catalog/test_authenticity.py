@@ -10,17 +10,17 @@ import pytest
 from backbone.catalog import records
 from backbone.catalog.authenticity import MARKER_KEY, Authenticity, marker
 from backbone.catalog.macs import MAC_HEADER, MacKeys, parse_mac
-from schemas import topics
-from schemas.access import Client, Role
-from schemas.errors import Forged, Misconfigured
-from schemas.resources import decode_resource
+from schemas.model import topics
+from schemas.model.access import Client, Role
+from schemas.model.errors import Forged, Misconfigured
+from schemas.model.resources import decode_resource
 from tests.unit.backbone.catalog.test_records import Consumed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from backbone.kafka.records import Record
-    from schemas.resources import Resource
+    from schemas.model.resources import Resource
 
 OLD, NEW = "an old secret key of some length", "a new secret key of some length"
 

@@ -3,23 +3,21 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from backbone.catalog import former_clients
-from backbone.catalog.accounts import api_key_record
-from backbone.catalog.bindings import bound_client
-from backbone.catalog.former_clients import farewell, there_was
+from backbone.catalog.api_keys import api_key_record
+from backbone.catalog.bindings import bindings_of, bound_client
 from backbone.catalog.view import CatalogView
-from schemas.access import ApiKey, Client, Realm
-from schemas.binding import Binding, earliest
+from schemas.model.access import HEADRACE, ApiKey, Client, Realm
+from schemas.security.binding import Binding, earliest
 
 SECOND = 1_000_000
-CLIENT = Client(id="c", workspace="w", name="c", realm=Realm.CRMLS, created_at=10 * SECOND + 7, updated_at=1)
+CLIENT = Client(id="c", workspace="w", name="c", realm=Realm("crmls"), created_at=10 * SECOND + 7, updated_at=1)
 KEY: ApiKey = msgspec.structs.replace(api_key_record("k", CLIENT, "plaintext", "digest"), created_at=20 * SECOND + 7)
 BINDING = Binding.of(CLIENT, KEY)
 
 
-def view(client: Client | None = CLIENT, *keys: ApiKey) -> CatalogView:
+def view(client: Client | None = CLIENT, *others: ApiKey | Client) -> CatalogView:
     made = CatalogView()
-    for each in (client, *(keys or (KEY,))):
+    for each in (client, *(others or (KEY,))):
         if each is not None:
             made.put(each, 1)
     return made
@@ -66,17 +64,28 @@ def test_the_earliest_end() -> None:
     assert earliest(None, None) is None
 
 
-def test_what_deleted_clients_leave_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(former_clients, "_MOST", 3)
-    made = CatalogView()
-    gone: list[str] = []
-    for number in range(6):
-        client = msgspec.structs.replace(CLIENT, id=f"c{number}")
-        put, delete = farewell(made, client)
-        for each in put:
-            made.put(each, 1)
-        for key in delete:
-            made.remove(key)
-        gone += delete
-    assert len(gone) == 2
-    assert [there_was(made, f"c{number}") for number in range(6)] == [False, False, True, True, True, True]
+def test_a_token_is_worth_the_client_of_its_workspace() -> None:
+    there = msgspec.structs.replace(CLIENT, workspace="another", identity="i")
+    key = msgspec.structs.replace(KEY, id="k2", workspace="another", digest="other")
+    both = view(CLIENT, KEY, there, key)
+    assert bound_client(both, "c", BINDING, 30) == CLIENT
+    assert bound_client(both, "c", Binding.of(there, key), 30) == there
+    assert bound_client(both, "c", msgspec.structs.replace(BINDING, workspace="another"), 30) is None
+    assert list(bindings_of(both)("c", Realm("crmls"))) == [BINDING, Binding.of(there, key)]
+
+
+@pytest.mark.parametrize("realm", [HEADRACE, Realm("eventhos")])
+def test_keys_of_clients_of_another_realm_than_the_tokens_are_not_tried(realm: Realm) -> None:
+    assert list(bindings_of(view(CLIENT, KEY))("c", realm)) == []
+    assert list(bindings_of(view(CLIENT, KEY))("c", Realm("crmls"))) == [BINDING]
+
+
+def test_a_token_of_before_is_of_a_client_of_before() -> None:
+    younger = msgspec.structs.replace(CLIENT, identity="i", tokens_from=30 * SECOND)
+    assert bound_client(view(younger), "c", None, 31) is None
+    there = msgspec.structs.replace(younger, workspace="another")
+    assert bound_client(view(CLIENT, there), "c", None, 1) == CLIENT
+    # Another issuer says in which workspace its issuer is.
+    assert bound_client(view(younger), "c", None, None, workspace="w") == younger
+    assert bound_client(view(younger), "c", None, 31, workspace="w") == younger
+    assert bound_client(view(younger), "c", None, 30, workspace="w") is None

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
+from backbone.catalog.bindings import refusing_tokens_of_before
 from backbone.catalog.bounds import RECORD_BYTES, CatalogBounds, check_size
-from backbone.catalog.evolution import evolved
-from backbone.catalog.former_clients import farewell, refusing_tokens_of_before
+from backbone.catalog.type_changes import evolved
 from backbone.catalog.view import CatalogView
 from backbone.kafka.records import Record
-from schemas.access import ApiKey, Client
-from schemas.errors import Conflict, PayloadTooLarge, QuotaExceeded
-from schemas.event_type import Attribute, Compatibility, EventType, Registration
-from schemas.family_record import FamilyRecord
-from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from schemas.model.access import ApiKey, Client
+from schemas.model.endpoint import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from schemas.model.errors import Conflict, PayloadTooLarge, QuotaExceeded
+from schemas.model.event_type import Attribute, Compatibility, EventType, Registration
+from schemas.model.family_record import FamilyRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from schemas.resources import Resource
+    from schemas.model.resources import Resource
 
 BOUNDS = CatalogBounds(
     endpoints=2,
@@ -183,8 +183,7 @@ def test_a_full_workspace_takes_what_takes_rights_away() -> None:
         view.put(each, 0)
     bounds.check(view, [msgspec.structs.replace(member, disabled=True)])
     bounds.check(view, [refusing_tokens_of_before(member)], delete=[held.key])
-    left, old = farewell(view, member)
-    bounds.check(view, left, delete=[member.key, held.key, *old])
+    bounds.check(view, [], delete=[member.key, held.key])
 
 
 def test_the_bytes_of_a_workspace_follow_what_it_has() -> None:
@@ -231,3 +230,14 @@ def test_subscriptions_and_the_event_types_that_they_select_do_not_multiply_with
         bounds.check(view, [wide])
     bounds.check(view, [msgspec.structs.replace(narrow, name="renamed"), event_type("t0")])
     bounds.check(view, [msgspec.structs.replace(event_type("t3"), workspace="elsewhere")])
+
+
+@pytest.mark.parametrize("make", [key, registration])
+def test_a_namesake_in_another_workspace_has_bounds_of_its_own(make: Callable[..., Any]) -> None:
+    view = CatalogView()
+    there = [msgspec.structs.replace(make(name, "c"), workspace="elsewhere") for name in "ab"]
+    for each in there:
+        view.put(each, 0)
+    BOUNDS.check(view, [make("a", "c"), make("b", "c")])
+    with pytest.raises(QuotaExceeded):
+        BOUNDS.check(view, [msgspec.structs.replace(make("c", "c"), workspace="elsewhere")])

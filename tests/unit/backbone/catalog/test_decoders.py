@@ -9,11 +9,11 @@ import pytest
 
 from backbone.catalog import decoders as module
 from backbone.catalog.decoders import Decoders
-from schemas.avro import frame
-from schemas.errors import CorruptRecord
-from schemas.event_type import Attribute
-from tests.unit.schemas.event_types import event_type, schema_of
-from tests.unit.schemas.test_encoding import fastavro_bytes
+from schemas.avro.schema import frame
+from schemas.model.errors import CorruptRecord
+from schemas.model.event_type import Attribute
+from tests.unit.schemas.avro.event_types import event_type, schema_of
+from tests.unit.schemas.avro.test_encoding import fastavro_bytes
 
 SCHEMA = schema_of(event_type(Attribute(name="a", type="Number"), Attribute(name="b", type="String")))
 ENVELOPE = dict.fromkeys(("id", "type", "source", "subject", "channel"), "x")

@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from backbone.catalog.accounts import api_key_record
-from backbone.catalog.realtime_grants import Ground, covers, stands
+from backbone.catalog.api_keys import api_key_record
+from backbone.catalog.realtime_grants import Grant, RealtimeRights
 from backbone.catalog.view import CatalogView
-from backbone.envoy_settings import EnvoyScopeSettings
 from backbone.realtime_tokens import IssuerKey, RealtimeTokens
-from schemas.access import Client, Realm, Role
-from schemas.family_record import FamilyRecord
-from schemas.organisation import FAMILY, ORGANISATIONS, PUBLIC_NAMESPACES
-from schemas.subscription import Endpoint, EndpointType
+from families.envoy.model import FAMILY, ORGANISATIONS, PUBLIC_NAMESPACES
+from families.realtime import realm_channels
+from schemas.model.access import Client, Realm, Role
+from schemas.model.endpoint import Endpoint, EndpointType
+from schemas.model.family_record import FamilyRecord
 
 if TYPE_CHECKING:
-    from schemas.resources import Resource
+    from schemas.model.resources import Resource
 
 ISSUER = Client(id="c", workspace="w", name="c", roles=(Role.SUBSCRIBER,), created_at=1_000_000, updated_at=1)
 USER = Client(
     id="usr_1",
     workspace="w",
     name="u",
-    realm=Realm.ENVOY,
+    realm=Realm("envoy"),
     scopes=("shipments:read", "orders:read:own"),
     created_at=1_000_000,
     updated_at=1,
 )
 SOCKET = Endpoint(id="e", workspace="w", name="e", type=EndpointType.WEB_SOCKET, client="c", created_at=1, updated_at=1)
 TOKENS = RealtimeTokens("a secret of at least thirty-two bytes", clock=lambda: 1_000)
-ENDINGS = EnvoyScopeSettings()
+RIGHTS = RealtimeRights(realm_channels())
 
 
 def key_of(client: Client) -> Any:
@@ -55,17 +55,17 @@ def view(*resources: Resource) -> CatalogView:
     return made
 
 
-def ground(issuer: Client, *, bound: bool = True) -> Ground:
+def grant(issuer: Client, *, bound: bool = True) -> Grant:
     key = IssuerKey.of(issuer, key_of(issuer) if bound else None)
     token, _ = TOKENS.issue_connection(
         user="u", workspace=issuer.workspace, issuer=issuer.id, lifetime=60, channels=["endpoint:e"], key=key
     )
-    return Ground.of(TOKENS.connection(token))
+    return Grant.of(TOKENS.connection(token))
 
 
 def test_a_subscriber_lets_into_its_own_channel_while_it_may() -> None:
-    on = ground(ISSUER)
-    assert covers(view(ISSUER, key_of(ISSUER), SOCKET), on, "endpoint:e", ENDINGS)
+    on = grant(ISSUER)
+    assert RIGHTS.covers(view(ISSUER, key_of(ISSUER), SOCKET), on, "endpoint:e")
     without_role = msgspec.structs.replace(ISSUER, roles=(Role.VIEWER,))
     of_another = msgspec.structs.replace(SOCKET, client="another")
     elsewhere = msgspec.structs.replace(SOCKET, workspace="another")
@@ -75,15 +75,15 @@ def test_a_subscriber_lets_into_its_own_channel_while_it_may() -> None:
         view(ISSUER, key_of(ISSUER), of_another),
         view(ISSUER, key_of(ISSUER), elsewhere),
     ):
-        assert stands(now, on)
-        assert not covers(now, on, "endpoint:e", ENDINGS)
+        assert RIGHTS.stands(now, on)
+        assert not RIGHTS.covers(now, on, "endpoint:e")
 
 
 def test_only_operators_let_into_channels_of_templates() -> None:
-    on = ground(ISSUER)
-    assert not covers(view(ISSUER, key_of(ISSUER)), on, "orders", ENDINGS)
+    on = grant(ISSUER)
+    assert not RIGHTS.covers(view(ISSUER, key_of(ISSUER)), on, "orders")
     operator = msgspec.structs.replace(ISSUER, roles=(Role.OPERATOR,))
-    assert covers(view(operator, key_of(ISSUER)), on, "orders", ENDINGS)
+    assert RIGHTS.covers(view(operator, key_of(ISSUER)), on, "orders")
 
 
 @pytest.mark.parametrize(
@@ -98,28 +98,28 @@ def test_only_operators_let_into_channels_of_templates() -> None:
     ids=["deleted", "disabled", "made again", "key revoked", "key replaced"],
 )
 def test_a_token_is_worth_nothing_once_its_origin_is_gone(now: CatalogView) -> None:
-    assert not stands(now, ground(ISSUER))
-    assert not covers(now, ground(ISSUER), "endpoint:e", ENDINGS)
+    assert not RIGHTS.stands(now, grant(ISSUER))
+    assert not RIGHTS.covers(now, grant(ISSUER), "endpoint:e")
 
 
 def test_a_token_of_before_is_good_for_its_channels_until_its_issuer_refuses_those() -> None:
-    on = ground(ISSUER, bound=False)
-    assert covers(view(ISSUER), on, "endpoint:e", ENDINGS)
+    on = grant(ISSUER, bound=False)
+    assert RIGHTS.covers(view(ISSUER), on, "endpoint:e")
     refusing = msgspec.structs.replace(ISSUER, tokens_from=2_000_000_000)
-    assert not stands(view(refusing), on)
-    assert not covers(view(refusing), on, "endpoint:e", ENDINGS)
+    assert not RIGHTS.stands(view(refusing), on)
+    assert not RIGHTS.covers(view(refusing), on, "endpoint:e")
 
 
 def test_scopes_that_an_envoy_user_lost_end_its_channels() -> None:
-    on = ground(USER)
+    on = grant(USER)
     now = view(USER, key_of(USER))
     for channel in ("shipments:w", "orders:w#usr_1", "news:w"):
-        assert covers(now, on, channel, ENDINGS)
+        assert RIGHTS.covers(now, on, channel)
     for channel in ("orders:w", "shipments:w#usr_2", "shipments:another"):
-        assert not covers(now, on, channel, ENDINGS)
+        assert not RIGHTS.covers(now, on, channel)
     fewer = msgspec.structs.replace(USER, scopes=("orders:read:own",))
-    assert not covers(view(fewer, key_of(USER)), on, "shipments:w", ENDINGS)
-    assert covers(view(fewer, key_of(USER)), on, "orders:w#usr_1", ENDINGS)
+    assert not RIGHTS.covers(view(fewer, key_of(USER)), on, "shipments:w")
+    assert RIGHTS.covers(view(fewer, key_of(USER)), on, "orders:w#usr_1")
 
 
 def test_a_token_lasts_no_longer_than_the_key_it_was_got_with() -> None:

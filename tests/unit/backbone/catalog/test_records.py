@@ -9,9 +9,9 @@ from backbone.catalog import records
 from backbone.catalog.indexes import RegisteredSchema
 from backbone.catalog.view import CatalogView
 from backbone.kafka.records import Record
-from schemas import topics
-from schemas.access import Workspace
-from schemas.errors import CorruptRecord
+from schemas.model import topics
+from schemas.model.access import Workspace
+from schemas.model.errors import CorruptRecord
 
 WORKSPACE = Workspace(id="w1", name="acme", created_at=0, updated_at=0)
 SCHEMA = RegisteredSchema(7, "events.acme.events.Offer-value", 3, '"string"')

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from backbone.catalog.secrets import SecretBox
-from schemas.errors import Misconfigured
+from schemas.model.errors import Misconfigured
 
 
 def test_what_is_sealed_opens_and_no_two_tokens_are_equal() -> None:

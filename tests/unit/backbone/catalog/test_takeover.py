@@ -8,8 +8,8 @@ from backbone.catalog.authenticity import Authenticity
 from backbone.catalog.macs import MacKeys
 from backbone.catalog.takeover import take_over
 from backbone.catalog.view import CatalogView
-from schemas.access import Client
-from schemas.errors import PayloadTooLarge
+from schemas.model.access import Client
+from schemas.model.errors import PayloadTooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Callable

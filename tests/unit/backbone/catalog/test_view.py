@@ -1,20 +1,20 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 
 from backbone.catalog.indexes import RegisteredSchema
 from backbone.catalog.view import CatalogView
-from schemas.access import ApiKey, Client, Workspace
-from schemas.event_type import EventType, Registration, RegistrationKind
-from schemas.family_record import FamilyRecord
-from schemas.subscription import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from schemas.model.access import ApiKey, Client, Workspace, client_key
+from schemas.model.endpoint import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
+from schemas.model.event_type import EventType, Registration, RegistrationKind
+from schemas.model.family_record import FamilyRecord
 
 if TYPE_CHECKING:
-    from schemas.resources import Resource
+    from schemas.model.resources import Resource
 
 WORKSPACE = Workspace(id="w1", name="acme", created_at=0, updated_at=0)
 CLIENT = Client(id="c1", workspace="acme", name="shop", created_at=0, updated_at=0)
@@ -54,17 +54,17 @@ def view() -> CatalogView:
 
 
 def test_everything_is_found_by_what_it_is_looked_up_by(view: CatalogView) -> None:
-    assert view.workspace("acme") == view.workspace_by_id("w1") == WORKSPACE
+    assert view.workspace("acme") == WORKSPACE
     assert view.workspaces() == (WORKSPACE,)
-    assert view.client("c1") == CLIENT
+    assert view.client("acme", "c1") == CLIENT
     assert view.clients("acme") == (CLIENT,)
     assert view.api_key("k1") == view.api_key_by_digest("d1") == KEY
-    assert view.api_keys("c1") == (KEY,)
+    assert view.api_keys("acme", "c1") == (KEY,)
     assert view.event_type(TYPE.topic) == TYPE
     assert view.event_types("acme") == (TYPE,)
     assert view.registration("c1", TYPE.topic, RegistrationKind.PUBLISH) == REGISTRATION
     assert view.registration("c1", TYPE.topic, RegistrationKind.SUBSCRIBE) is None
-    assert view.registrations_of("c1") == view.registrations_for(TYPE.topic) == (REGISTRATION,)
+    assert view.registrations_of("acme", "c1") == view.registrations_for(TYPE.topic) == (REGISTRATION,)
     assert view.endpoint("e1") == ENDPOINT
     assert view.endpoints("acme") == (ENDPOINT,)
     assert view.event_filters("acme") == (view.event_filter("f1"),)
@@ -100,43 +100,57 @@ def test_a_removed_resource_is_found_nowhere(view: CatalogView, resource: Resour
         if each is not resource:
             fresh.put(each, 1_000 + number)
     for question in (
-        lambda of: of.workspace_by_id("w1"),
         lambda of: of.workspaces(),
         lambda of: of.clients("acme"),
         lambda of: of.api_key_by_digest("d1"),
-        lambda of: of.api_keys("c1"),
+        lambda of: of.api_keys("acme", "c1"),
         lambda of: of.event_types("acme"),
-        lambda of: of.registrations_of("c1"),
+        lambda of: of.registrations_of("acme", "c1"),
         lambda of: of.registrations_for(TYPE.topic),
         lambda of: of.endpoints("acme"),
         lambda of: of.event_filters("acme"),
         lambda of: of.subscriptions("acme"),
         lambda of: of.subscriptions_of("e1"),
         lambda of: of.family_records("eventhos", "system", "acme"),
-        lambda of: list(of.live_subscriptions()),
+        lambda of: list(of.live_subscriptions("acme")),
     ):
         assert question(view) == question(fresh)
 
 
 def test_live_needs_both_ends_and_all_enabled(view: CatalogView) -> None:
-    assert [(link.id, each.id, endpoint.id) for link, each, endpoint in view.live_subscriptions()] == [
+    assert [(link.id, each.id, endpoint.id) for link, each, endpoint in view.live_subscriptions("acme")] == [
         ("s1", "f1", "e1")
     ]
     view.put(msgspec.structs.replace(ENDPOINT, enabled=False), 0)
-    assert list(view.live_subscriptions()) == []
+    assert list(view.live_subscriptions("acme")) == []
     view.put(ENDPOINT, 0)
     view.put(msgspec.structs.replace(LINK, enabled=False), 0)
-    assert list(view.live_subscriptions()) == []
+    assert list(view.live_subscriptions("acme")) == []
     view.put(LINK, 0)
     view.remove(FILTER.key)
-    assert list(view.live_subscriptions()) == []
+    assert list(view.live_subscriptions("acme")) == []
+
+
+def test_a_workspace_is_routed_anew_only_when_what_is_routed_by_changes(view: CatalogView) -> None:
+    def changes(resource: Resource) -> bool:
+        before = view.routing_versions()
+        view.put(resource, 0)
+        view.remove(resource.key)
+        return view.routing_versions() != before
+
+    assert {type(each).__name__: changes(each) for each in ALL} == {
+        type(each).__name__: isinstance(each, EventType | EventFilter | Endpoint | Subscription) for each in ALL
+    }
+    before = view.routing_versions()
+    view.put(msgspec.structs.replace(ENDPOINT, id="theirs", workspace="other"), 0)
+    assert view.routing_versions() == {**before, "other": view.version}
 
 
 def test_a_replaced_key_is_found_by_its_new_hash_only(view: CatalogView) -> None:
     view.put(msgspec.structs.replace(KEY, digest="d2"), 0)
     assert view.api_key_by_digest("d1") is None
     assert view.api_key_by_digest("d2") is not None
-    assert len(view.api_keys("c1")) == 1
+    assert len(view.api_keys("acme", "c1")) == 1
 
 
 def test_a_copy_goes_its_own_way(view: CatalogView) -> None:
@@ -198,7 +212,7 @@ def test_a_reader_on_another_thread_never_sees_half_an_update(view: CatalogView)
                 view.endpoint("e1"),
                 view.endpoints("acme"),
                 view.subscriptions_of("e1"),
-                list(view.live_subscriptions()),
+                list(view.live_subscriptions("acme")),
             )
             if not all(seen):
                 wrong.append(seen)
@@ -213,3 +227,52 @@ def test_a_reader_on_another_thread_never_sees_half_an_update(view: CatalogView)
     done.set()
     reader.join()
     assert not wrong
+
+
+def member(workspace: str, identity: str, **properties: Any) -> Client:
+    return Client(id="c", workspace=workspace, identity=identity, name="c", created_at=0, updated_at=0, **properties)
+
+
+def test_clients_of_one_id_are_found_by_their_workspaces() -> None:
+    before, here, there = member("a/b", ""), member("a", "i1"), member("b", "i2")
+    view = CatalogView()
+    for each in (before, here, there):
+        view.put(each, 0)
+        view.put(msgspec.structs.replace(KEY, id=f"k{each.workspace}", workspace=each.workspace, client="c"), 0)
+    assert [view.client(each, "c") for each in ("a/b", "a", "b", "d")] == [before, here, there, None]
+    assert [view.unique_client(each) for each in ("c", "i1", "i2")] == [before, here, there]
+    assert set(view.clients_called("c")) == {before, here, there}
+    assert [len(view.api_keys(each, "c")) for each in ("a/b", "a", "b")] == [1, 1, 1]
+    assert (before.key, here.key) == ("client/c", "client/a/c")
+    copy = view.copy()
+    view.remove(here.key)
+    assert [view.client(each, "c") for each in ("a/b", "a", "b")] == [before, None, there]
+    assert view.unique_client("i1") is None
+    assert copy.client("a", "c") == here
+
+
+def test_no_two_clients_share_a_record_key() -> None:
+    assert client_key("a/b", "c") == "client/a%2Fb/c"
+    assert len({client_key("a", "b/c"), client_key("a/b", "c"), client_key("a%2Fb", "c")}) == 3
+
+
+def test_a_client_that_is_made_again_is_not_found_as_the_former() -> None:
+    view = CatalogView()
+    view.put(member("a", "i1"), 0)
+    view.put(member("a", "i2"), 0)
+    assert view.unique_client("i1") is None
+    assert view.unique_client("i2") == view.client("a", "c") == member("a", "i2")
+    # Compaction may leave only the last record of a key of before, which was that of another workspace's client.
+    view.put(member("d", ""), 0)
+    view.put(member("e", ""), 0)
+    assert view.client("d", "c") is None
+    assert view.unique_client("c") == view.client("e", "c") == member("e", "")
+
+
+def test_the_endpoint_of_an_exchange_client_is_found_by_either_id() -> None:
+    view = CatalogView()
+    for each in (member("a", "i1"), member("b", "i2")):
+        view.put(each, 0)
+        view.put(msgspec.structs.replace(ENDPOINT, id=each.endpoint, workspace=each.workspace, client="c"), 0)
+    found = [view.endpoint_called("a", each) for each in ("c", "i1", "i2", "x")]
+    assert [each and each.id for each in found] == ["i1", "i1", None, None]

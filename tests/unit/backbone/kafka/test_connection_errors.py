@@ -12,12 +12,12 @@ from confluent_kafka import KafkaError
 from backbone.kafka.admin import Admin
 from backbone.kafka.connection_errors import ConnectionErrors
 from backbone.kafka.settings import KafkaSettings
-from operations import up
-from operations.choice import GivenBroker
+from operations.broker.selection import GivenBroker
 from operations.errors import CannotStart
 from operations.settings import OperationsSettings
-from operations.up import Up
-from schemas.errors import Misconfigured, Unavailable
+from operations.supervisor import up
+from operations.supervisor.up import Up
+from schemas.model.errors import Misconfigured, Unavailable
 from tests.unit.backbone.kafka.refusing_broker import REFUSAL, refusing_broker
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, TopicParti
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.records import Message
 from backbone.kafka.settings import KafkaSettings
-from schemas.errors import Unavailable
+from schemas.model.errors import Unavailable
 
 NOWHERE = "127.0.0.1:1"
 

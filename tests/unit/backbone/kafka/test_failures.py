@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from backbone.kafka.failures import answer
-from schemas.errors import Unavailable
+from schemas.model.errors import Unavailable
 
 
 class Answers:

@@ -10,7 +10,7 @@ from backbone.kafka import group_description, group_watch
 from backbone.kafka.group_description import GroupQuestion
 from backbone.kafka.group_watch import LOOK_EVERY, GroupWatch
 from backbone.kafka.settings import KafkaSettings
-from schemas.errors import Unavailable
+from schemas.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

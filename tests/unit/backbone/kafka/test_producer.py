@@ -12,7 +12,8 @@ from confluent_kafka import Producer as Client
 from backbone.kafka.producer import MAX_HEADER_BYTES, MAX_RECORD_BYTES, Producer
 from backbone.kafka.records import Record
 from backbone.kafka.settings import KafkaSettings
-from schemas.errors import NotAcknowledged, PayloadTooLarge, QueueFull, Unavailable
+from backbone.workspace_queue import WORKSPACE
+from schemas.model.errors import NotAcknowledged, PayloadTooLarge, QueueFull, Unavailable
 
 ProducerFactory = Callable[..., Producer]
 
@@ -72,6 +73,30 @@ async def test_a_record_without_an_outcome_is_given_up_with_its_client_and_its_r
     assert [each.message for each in caplog.records if each.name == "backbone.kafka.producer"] == [
         "kafka producer: replaced, for a record has had no outcome for 1 s"
     ]
+
+
+async def test_one_workspace_leaves_room_in_the_queue_to_others(producer_factory: ProducerFactory) -> None:
+    producer = producer_factory(max_records=10, max_bytes=1_000)
+    await producer.start()
+    send = producer.send
+    WORKSPACE.set("busy")
+    sent = [send([Record("t", b"1")] * count) for count in (5, 3)]
+    with pytest.raises(QueueFull):
+        send([Record("t", b"1")])
+    WORKSPACE.set("large")
+    sent.append(send([Record("t", b"1" * 400)]))
+    with pytest.raises(QueueFull):
+        send([Record("t", b"1" * 101)])
+    WORKSPACE.set("quiet")
+    sent.append(send([Record("t", b"1")]))
+    for each in sent:
+        with pytest.raises(NotAcknowledged):
+            await asyncio.wait_for(each, 60)
+    await is_empty(producer)
+    WORKSPACE.set("busy")
+    # A batch of more than its share still goes out when nothing else of its workspace waits.
+    with pytest.raises(NotAcknowledged):
+        await asyncio.wait_for(send([Record("t", b"1")] * 9), 60)
 
 
 async def test_a_batch_that_does_not_fit_is_refused_whole(producer_factory: ProducerFactory) -> None:

@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from backbone.kafka.admin import Admin
 from backbone.kafka.settings import DAY, KafkaSettings
 from backbone.kafka.topology import event_topic_spec, internal_topics
-from schemas import topics
-from schemas.errors import Misconfigured
-from schemas.event_type import EventType
+from schemas.model import topics
+from schemas.model.errors import Misconfigured
+from schemas.model.event_type import EventType
 
 
 def test_the_environment_says_where_kafka_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 from backbone.kafka import transaction
 from backbone.kafka.settings import KafkaSettings
 from backbone.kafka.transaction import TransactionalProducer
-from schemas.errors import Fenced
+from schemas.model.errors import Fenced
 
 
 def test_a_transaction_waits_milliseconds_for_the_markers_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,6 +31,12 @@ class Client:
     def __init__(self, _config: Any) -> None:
         self.released, self.closed = threading.Event(), threading.Event()
         self.aborts: list[float] = []
+        self.ids_taken = 0
+
+    def poll(self, _timeout: float) -> None: ...
+
+    def init_transactions(self, _timeout: float) -> None:
+        self.ids_taken += 1
 
     def begin_transaction(self) -> None: ...
 
@@ -82,3 +88,49 @@ def test_what_a_failed_commit_leaves_open_is_not_waited_for_as_long_again(client
     assert client.closed.wait(60)
     (asked,) = client.aborts
     assert asked <= transaction._ABORT_SECONDS
+
+
+def test_a_transaction_after_a_broken_connection_has_a_new_epoch(client: Client) -> None:
+    """A request of the old one may still be on its way."""
+    producer = TransactionalProducer(KafkaSettings(), "any")
+    producer.start()
+    producer.begin()
+    producer._connections.has_broken = True
+    with pytest.raises(Fenced):  # the rest of this transaction goes on under its epoch
+        producer.commit()
+    assert client.ids_taken == 1
+
+    producer = TransactionalProducer(KafkaSettings(), "any")
+    producer.start()
+    producer._connections.has_broken = True
+    producer.begin()
+    assert client.ids_taken == 3
+    assert client.closed.wait(60)  # the client with the old epoch
+    producer.begin()
+    assert client.ids_taken == 3
+
+
+def test_a_new_epoch_that_kafka_does_not_give_ends_the_producer(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_timeout: float) -> None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "no answer"))
+
+    producer = TransactionalProducer(KafkaSettings(), "any")
+    producer.start()
+    producer._connections.has_broken = True
+    monkeypatch.setattr(client, "init_transactions", refuse)
+    with pytest.raises(Fenced, match="new epoch"):
+        producer.begin()
+
+
+def test_a_lock_is_not_taken_back_from_whoever_has_it_since_a_connection_broke(client: Client) -> None:
+    """What its holder read before may be outdated: it has to read again under a new producer."""
+    producer = TransactionalProducer(KafkaSettings(), "any", is_lock=True)
+    producer.start()
+    producer._connections.has_broken = True
+    with pytest.raises(Fenced, match="lock"):
+        producer.begin()
+    assert client.ids_taken == 1
+    producer.close()
+    assert client.closed.wait(60)

@@ -8,7 +8,7 @@ from connectors.websocket.channel import Channel, Mark, Publication
 from connectors.websocket.history import Retention
 from connectors.websocket.log_reader import start_of
 from connectors.websocket.positions import PartitionStart
-from schemas.errors import CorruptRecord
+from schemas.model.errors import CorruptRecord
 
 
 class Delivery:

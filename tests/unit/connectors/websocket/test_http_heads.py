@@ -20,11 +20,8 @@ HOST = b"Host: x\r\n"
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    async def stop() -> None: ...
-
     node: Any = SimpleNamespace(settings=RealtimeSettings(port=0), sessions=set())
-    sockets: Any = SimpleNamespace(stop=stop)
-    server = Server(node, sockets, lambda: None)
+    server = Server(node, [], lambda: None)
     yield await server.start()
     await server.stop()
 

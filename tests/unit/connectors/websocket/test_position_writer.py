@@ -15,7 +15,7 @@ from connectors.websocket.history import Retention
 from connectors.websocket.hub import Hub
 from connectors.websocket.metrics import RealtimeMetrics
 from connectors.websocket.position_writer import PositionWriter
-from schemas.errors import Unavailable
+from schemas.model.errors import Unavailable
 
 
 class Refusing:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from backbone.kafka import read_to_end
 from backbone.kafka.records import Message
 from backbone.kafka.settings import KafkaSettings
 from connectors.websocket import positions
 from connectors.websocket.channel import Channel, Mark
-from schemas import topics
-from schemas.errors import Unavailable
+from schemas.model import topics
+from schemas.model.errors import Unavailable
 
 if TYPE_CHECKING:
     from backbone.kafka.records import Partition
@@ -44,8 +45,8 @@ class Silent:
 
 
 def test_a_kafka_that_falls_silent_is_told_so_that_the_node_can_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(positions, "BatchConsumer", Silent)
-    monkeypatch.setattr(positions, "_PATIENCE", 0.0)
+    monkeypatch.setattr(read_to_end, "BatchConsumer", Silent)
+    monkeypatch.setattr(read_to_end, "_SILENCE", 0.0)
     with pytest.raises(Unavailable):
         positions.load_positions(KafkaSettings(bootstrap_servers="127.0.0.1:1"))
 

@@ -13,10 +13,7 @@ from connectors.websocket.settings import RealtimeSettings
 
 
 async def test_a_node_is_not_ready_while_its_process_is_not() -> None:
-    async def stop() -> None: ...
-
     node: Any = SimpleNamespace(settings=RealtimeSettings(port=0), sessions=set())
-    sockets: Any = SimpleNamespace(stop=stop)
     asked = []
     why: str | None = "Kafka is away."
 
@@ -24,7 +21,7 @@ async def test_a_node_is_not_ready_while_its_process_is_not() -> None:
         asked.append(why)
         return why
 
-    server = Server(node, sockets, unready)
+    server = Server(node, [], unready)
     url = f"http://127.0.0.1:{await server.start()}"
     try:
         async with aiohttp.ClientSession(url) as http:

@@ -1,0 +1,1 @@
+"""The catalog as a file: exported, compared, imported."""

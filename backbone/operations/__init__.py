@@ -1,0 +1,1 @@
+"""Figures of the installation, and what operators change by them."""

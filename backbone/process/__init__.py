@@ -1,0 +1,1 @@
+"""What every process has: settings, logs, health, metrics, a place in its installation, an end in time."""

@@ -1,0 +1,1 @@
+"""The publish path: drafts validated, encoded, claimed by key, written, acknowledged."""

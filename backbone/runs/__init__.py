@@ -1,0 +1,1 @@
+"""Runs as the API and the replayers share them: a view of the topic ``runs``, and how runs are asked for."""

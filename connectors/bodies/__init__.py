@@ -1,1 +1,0 @@
-"""What a family's subscribers expect to receive, one module per family."""

@@ -1,0 +1,1 @@
+"""What several connectors need: a worker that reads deliveries, and the events in them."""

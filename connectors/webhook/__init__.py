@@ -1,0 +1,1 @@
+"""Deliveries to HTTP endpoints: requests, retries, ordered calls."""

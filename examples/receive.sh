@@ -1,0 +1,1 @@
+headrace receiver --port "${PORT:-3000}" --secret "$WEBHOOK_SECRET"

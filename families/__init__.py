@@ -1,0 +1,1 @@
+"""The API families, each a slice of its own; ``families.registry`` lists them."""

@@ -1,0 +1,1 @@
+"""Its pages, rendered on the server; every figure comes from our own API."""

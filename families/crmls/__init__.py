@@ -1,0 +1,1 @@
+"""CRMLS EventGateway."""

@@ -1,0 +1,1 @@
+"""Envoy event streaming."""

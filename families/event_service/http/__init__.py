@@ -1,0 +1,1 @@
+"""Its routes, its schema and its page."""

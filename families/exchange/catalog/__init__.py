@@ -1,0 +1,1 @@
+"""What the family keeps in the catalog."""

@@ -1,0 +1,1 @@
+"""Our own API, ``/headrace/v1``, and CloudEvents over HTTP."""

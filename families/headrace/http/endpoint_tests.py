@@ -1,0 +1,113 @@
+"""Test sends: one made-up event, straight to one endpoint, tried once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from backbone.catalog.projections import current_version
+from backbone.endpoint_states import EndpointStatus
+from backbone.kafka.records import Record
+from backbone.ledger.delivery_log import DeliveryLog
+from backbone.ledger.delivery_rows import LedgerDelivery
+from backbone.publishing.sample_events import sample_record
+from families.headrace.http.replays import sendable
+from ingest_api.gateway import Gateway
+from ingest_api.management.dependencies import Caller, Scope, TheGateway
+from ingest_api.management.models import Input, TypeName, example
+from schemas.model import timestamps, topics
+from schemas.model.delivery import Delivery, SourceOffset
+from schemas.model.errors import Conflict, NotFound
+from schemas.model.ids import TEST, delivery_id, new_id
+from schemas.security.permissions import Operation, check
+from schemas.security.reading import ReadScope
+
+router = APIRouter(tags=["Sending again"])
+
+_SECONDS = 3.5
+"""To wait for the outcome: within what a request may take."""
+
+_LOOK = 0.1
+
+
+class TestInput(Input):
+    """The event to make up."""
+
+    model_config = example(namespace="events", code="order.paid")
+
+    namespace: TypeName = "events"
+    code: TypeName
+    data: Annotated[Any, Field(description="Left out: a value for each attribute of the type.")] = None
+
+
+class TestOutput(BaseModel):
+    """What became of a test send."""
+
+    model_config = ConfigDict(frozen=True)
+
+    delivery: Annotated[str, Field(description="Its `webhook-id`; `GET /deliveries/{delivery_id}` shows the try.")]
+    event_id: str
+    run: str
+    outcome: Annotated[str, Field(description="`delivered`, `dead`, or `pending` when there is none yet.")]
+    status: Annotated[int | None, Field(description="HTTP status of the response.")] = None
+    error: str | None = None
+    response: Annotated[str | None, Field(description="The first characters of its body.")] = None
+    duration: Annotated[float | None, Field(description="Seconds.")] = None
+
+
+@router.post("/endpoints/{endpoint_id}/test", status_code=202, summary="Try an endpoint with a made-up event")
+async def send_test(gateway: TheGateway, caller: Caller, scope: Scope, endpoint_id: str, body: TestInput) -> TestOutput:
+    """Nothing is published, and no subscription has a say. It is tried once, and counts nowhere but in its own run.
+
+    The request is as any other to the endpoint, signed and with its projection, and has the header `webhook-test`. The
+    answer has the outcome, unless that takes longer than some seconds.
+    """
+    check(caller, Operation.SEND_AGAIN)
+    endpoint = await sendable(gateway, caller, scope.workspace, endpoint_id)
+    standing = (await gateway.endpoint_states()).standing(endpoint)
+    if standing.status is not EndpointStatus.ENABLED:
+        raise Conflict(f"Nothing is sent to the endpoint {endpoint.id} now: {standing.reason}.")
+    view = gateway.catalog.view
+    event_type = view.event_type(topics.event_topic(scope.workspace, body.namespace, body.code))
+    if event_type is None:
+        raise NotFound(f"There is no event type {body.code} in namespace {body.namespace}.")
+    data = None if body.data is None else msgspec.json.encode(body.data)
+    event_id, event = sample_record(view, event_type, caller, data)
+    sent = Delivery(
+        id=delivery_id(event_id, endpoint.id),
+        event=event_id,
+        endpoint=endpoint.id,
+        workspace=scope.workspace,
+        source=SourceOffset(event_type.topic, 0, -1),
+        subscriptions=(),
+        run=f"{TEST}{new_id()}",
+        routed_at=timestamps.now(),
+        projection=current_version(view, endpoint, event_type.topic),
+    )
+    record = Record(sent.webhook_topic, event.value, sent.record_key, (event.headers or []) + sent.to_headers())
+    await gateway.in_time(gateway.clients.producer.send([record]))
+    found = await _outcome(gateway, scope, sent.id)
+    answer = TestOutput(delivery=sent.id, event_id=event_id, run=sent.run, outcome="pending")
+    if found is None or found.outcome is None:
+        return answer
+    (tried,) = found.tries[-1:] or (None,)
+    told: dict[str, Any] = {"outcome": found.outcome.value, "status": found.status, "error": found.error}
+    if tried is not None:
+        told |= {"response": tried.response, "duration": tried.duration}
+    return answer.model_copy(update=told)
+
+
+async def _outcome(gateway: Gateway, scope: ReadScope, delivery: str) -> LedgerDelivery | None:
+    """The delivery once the ledger has its outcome; None if that takes too long."""
+    log = DeliveryLog(gateway.clients.ledger)
+    deadline = asyncio.get_running_loop().time() + _SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        for each in await gateway.ask(lambda: log.delivery(scope, delivery)):
+            if each.delivery.outcome is not None:
+                return each.delivery
+        await asyncio.sleep(_LOOK)
+    return None

@@ -1,0 +1,1 @@
+"""The schema registry, as stock Confluent clients speak to it."""

@@ -1,1 +1,0 @@
-"""One module per API family; each translates between its document's shapes and the domain model."""

@@ -1,0 +1,1 @@
+"""The framework of all routes that do not publish: a FastAPI app, its documents, pages, models."""

@@ -1,0 +1,1 @@
+"""How much clients and workspaces may publish in a second."""

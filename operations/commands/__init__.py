@@ -1,0 +1,1 @@
+"""Commands that call our own API, and those that try it out."""

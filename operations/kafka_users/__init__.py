@@ -1,0 +1,1 @@
+"""Who may use Kafka: users, ACLs, what each plane needs."""

@@ -1,0 +1,1 @@
+"""A webhook receiver that answers as a script says."""

@@ -1,0 +1,1 @@
+"""All planes and a broker on one machine: started, watched, ended."""

@@ -1,0 +1,1 @@
+"""The tour: every API family played from the outside, and each arrival checked."""

@@ -1,0 +1,1 @@
+"""Event types as Avro: derived schemas, encoding, decoding, validation, compatibility."""

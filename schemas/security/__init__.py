@@ -1,0 +1,1 @@
+"""What a caller may do and what is kept from it: permissions, reads, destinations, budgets of work."""

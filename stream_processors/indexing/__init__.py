@@ -1,0 +1,1 @@
+"""The ledger's agent: events, deliveries and attempts indexed into SQL."""

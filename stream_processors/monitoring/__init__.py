@@ -1,0 +1,1 @@
+"""Watches the cluster: rates, sizes and lag of topics and consumer groups."""

@@ -1,0 +1,1 @@
+"""What both agents stand on: Faust, the reader that feeds them, what sets poison records aside."""

@@ -1,0 +1,245 @@
+"""A topic grows from 3 to 12 partitions while several processes publish: nothing is lost, nothing overtakes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from backbone.catalog.writer import CatalogWriter
+from backbone.kafka.records import partition_for
+from backbone.operations.draining import Draining
+from backbone.operations.growth_driver import GrowthDriver
+from backbone.operations.growths import Growths
+from backbone.publishing import type_lease
+from schemas.model.access import Role
+from schemas.model.errors import Conflict, Frozen, Unavailable
+from schemas.model.event import EventDraft
+from schemas.model.growth import Growth, GrowthOrder, GrowthState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from pathlib import Path
+
+    from backbone.kafka.admin import Admin
+    from backbone.kafka.records import Partition
+    from backbone.kafka.settings import KafkaSettings
+    from tests.component.backbone.conftest import Tenant, Worker, WorkerFactory
+
+LEASE = 4.0
+LONGEST = 300
+
+
+@pytest.fixture
+def kafka(kafka: KafkaSettings) -> KafkaSettings:
+    return kafka.model_copy(update={"type_lease": LEASE, "delivery_timeout": 5.0})
+
+
+class NobodyReads(Draining):
+    """A reader that takes a moment to come to the ends, which the test is told of."""
+
+    def __init__(self, admin: Admin) -> None:
+        self.former: dict[Partition, int] = {}
+        self.asked = 0
+        self._admin = admin
+
+    def ends(self, growth: Growth) -> dict[Partition, int]:
+        self.former = super().ends(growth)
+        return self.former
+
+    def behind(self, view: object, event_type: object, ends: Mapping[Partition, int]) -> dict[str, int]:
+        assert view
+        assert event_type
+        assert ends == self.former
+        self.asked += 1
+        return {"reader": 7} if self.asked < 2 else {}
+
+
+class Place:
+    """A type with three partitions, and two processes that carry growths on."""
+
+    def __init__(self, tenant: Tenant, topic: str, workers: list[Worker], growths: list[Growths]) -> None:
+        self.tenant = tenant
+        self.topic = topic
+        self.workers = workers
+        self.growths = growths
+
+    def growth(self) -> Growth:
+        found = self.workers[0].catalog.view.growth(self.topic)
+        assert found is not None
+        return found
+
+    def draft(self, client: Any, key: str) -> EventDraft:
+        return EventDraft(**self.members(client, key) | {"data": json.dumps({"key": key}).encode()})
+
+    def members(self, client: Any, key: str) -> dict[str, Any]:
+        return {
+            "workspace": self.tenant.workspace,
+            "namespace": "events",
+            "code": "Offer",
+            "client": client.id,
+            "publisher": client.unique_id,
+            "data": json.dumps({"key": key}),
+        }
+
+
+@pytest.fixture
+async def place(
+    tenant: Tenant, worker: Worker, worker_factory: WorkerFactory, kafka: KafkaSettings, admin: Admin
+) -> AsyncIterator[Place]:
+    event_type, _ = await tenant.event_types.register(
+        None, tenant.workspace, "events", "Offer", open=True, partition_key="data.key", partitions=3
+    )
+    workers = [worker, await worker_factory()]
+    writers = [CatalogWriter(each.catalog, kafka, timeout=30) for each in workers]
+    for writer in writers:
+        writer.start()
+    growths = [Growths(each.catalog, writer, admin) for each, writer in zip(workers, writers, strict=True)]
+    yield Place(tenant, event_type.topic, workers, growths)
+    for writer in writers:
+        await asyncio.to_thread(writer.stop)
+
+
+class Load:
+    """Publishers in this process, each of one key, and one in a process of its own that can be stopped."""
+
+    def __init__(self, place: Place, client: Any, kafka: KafkaSettings, log: Path) -> None:
+        self.accepted: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        self.refused: list[Frozen] = []
+        self.moving = next(key for key in map(str, range(50)) if partition_for(key.encode(), 12) > 2)
+        """The key of the other process goes to another partition."""
+        self._place = place
+        self._client = client
+        self._log = log
+        self._stopping = asyncio.Event()
+        names = ("bootstrap_servers", "type_lease", "delivery_timeout")
+        settings = json.dumps({name: getattr(kafka, name) for name in names})
+        members = json.dumps(place.members(client, self.moving))
+        with log.open("w") as output:
+            command = [sys.executable, "-m", "tests.component.backbone.publisher_process", settings, members]
+            self.other = subprocess.Popen(command, stdout=output)
+        self._tasks = [
+            asyncio.create_task(self._publish(place.workers[number % 2], f"key-{number}")) for number in range(6)
+        ]
+
+    async def _publish(self, worker: Worker, key: str) -> None:
+        while not self._stopping.is_set():
+            try:
+                (receipt,) = await worker.publisher.publish([self._place.draft(self._client, key)])
+                self.accepted[key].append((receipt.partition, receipt.offset))
+            except Frozen as error:
+                self.refused.append(error)
+                await asyncio.sleep(0.1)
+            except Unavailable:
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(0.005)
+
+    def total(self) -> int:
+        """How many events were accepted in this process."""
+        return sum(map(len, self.accepted.values()))
+
+    def lines(self) -> list[str]:
+        """What the other process has told."""
+        return self._log.read_text().splitlines()
+
+    async def stop(self) -> None:
+        """End all, and take in what the other process was told."""
+        self._stopping.set()
+        self.other.kill()
+        self.other.wait()
+        await asyncio.gather(*self._tasks)
+        places = [line.split() for line in self.lines()]
+        self.accepted[self.moving] = [(int(each[0]), int(each[1])) for each in places if len(each) == 2]
+
+
+async def test_a_topic_grows_in_order_under_load(
+    place: Place, kafka: KafkaSettings, admin: Admin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(type_lease, "LIBRDKAFKA_TIMEOUT_AFTER", 2.0)  # only so that the test is shorter
+    client = await place.tenant.client(Role.ADMIN)
+    draining = NobodyReads(admin)
+    drivers = [
+        asyncio.create_task(GrowthDriver(each.catalog, growths, draining, kafka).run())
+        for each, growths in zip(place.workers, place.growths, strict=True)
+    ]
+    load = Load(place, client, kafka, tmp_path / "other")
+    try:
+        await until(lambda: len(load.lines()) > 20 and len(load.accepted) == 6)
+        os.kill(load.other.pid, signal.SIGSTOP)
+        begun = await asyncio.gather(
+            *(growths.begin(place.topic, 12, GrowthOrder.KEEP, client.id) for growths in place.growths)
+        )
+        assert begun[0] == begun[1]  # two operators begin one growth
+        with pytest.raises(Conflict):
+            await place.growths[0].begin(place.topic, 9, GrowthOrder.KEEP, client.id)
+        drivers[0].cancel()  # a process that carried it on is gone
+        await until(lambda: place.growth().is_ended)
+        before = load.total()
+        await until(lambda: load.total() > before + 60)
+        seen = len(load.lines())
+        os.kill(load.other.pid, signal.SIGCONT)
+        await until(lambda: len(load.lines()) > seen + 20)
+    finally:
+        await load.stop()
+        for driver in drivers:
+            driver.cancel()
+
+    assert (place.growth().state, load.refused != []) == (GrowthState.DONE, True)
+    for key, places in load.accepted.items():
+        check_order(key, places, draining.former, place.topic)
+    written = await admin.end_offsets((place.topic, number) for number in range(12))
+    assert sum(written.values()) >= load.total()
+
+
+def check_order(key: str, places: list[tuple[int, int]], ends: Mapping[Partition, int], topic: str) -> None:
+    """All of before in the former partition, before its end, and then all in the new one."""
+    old, new = partition_for(key.encode(), 3), partition_for(key.encode(), 12)
+    partitions = [partition for partition, _ in places]
+    turn = partitions.index(new) if new != old else len(partitions)
+    assert partitions == [old] * turn + [new] * (len(partitions) - turn)
+    assert new == old or all(offset < ends[topic, old] for _, offset in places[:turn])
+    offsets = [offset for _, offset in places]
+    assert offsets[:turn] == sorted(offsets[:turn])
+    assert offsets[turn:] == sorted(offsets[turn:])
+
+
+async def test_a_growth_is_rolled_back_when_a_group_does_not_read_on(
+    place: Place, kafka: KafkaSettings, admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type_lease, "LIBRDKAFKA_TIMEOUT_AFTER", 0.0)
+    monkeypatch.setattr("backbone.operations.growth_driver.MOST_DRAINING", 0.0)
+    short = kafka.model_copy(update={"type_lease": 1.0, "delivery_timeout": 1.0})
+    client = await place.tenant.client(Role.ADMIN)
+    await place.growths[0].begin(place.topic, 12, GrowthOrder.KEEP, client.id)
+
+    class Behind(NobodyReads):
+        def behind(self, view: object, event_type: object, ends: Mapping[Partition, int]) -> dict[str, int]:
+            return {"headrace-router": len(ends)} if view and event_type else {}
+
+    driver = asyncio.create_task(GrowthDriver(place.workers[0].catalog, place.growths[0], Behind(admin), short).run())
+    await until(lambda: place.growth().is_ended)
+    driver.cancel()
+
+    growth = place.growth()
+    assert growth.state is GrowthState.ROLLED_BACK
+    assert "headrace-router by 3 offsets" in (growth.reason or "")
+    event_type = place.workers[0].catalog.view.event_type(place.topic)
+    assert event_type is not None
+    assert event_type.effective_partitions == 3
+    await place.workers[0].publisher.publish([place.draft(client, "a")])
+    again = await place.growths[0].begin(place.topic, 12, GrowthOrder.AS_IS, client.id)
+    assert again.state is GrowthState.DONE
+    await place.workers[0].publisher.publish([place.draft(client, "a")])
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(LONGEST):
+        while not condition():  # noqa: ASYNC110  # of what other processes do
+            await asyncio.sleep(0.05)

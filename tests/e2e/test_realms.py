@@ -5,11 +5,16 @@ The operations are those of the OpenAPI document, so that a new one is looked at
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import pytest
+from confluent_kafka import Producer
 
+from backbone.operations.records import figures_record
+from schemas.model.cluster_figures import GroupFigures, GroupPartition, PartitionFigures, TopicFigures
 from tests.support.credentials import (
     EVENTHOS,
     EVENTHOS_SENDER,
@@ -22,6 +27,7 @@ from tests.support.credentials import (
 )
 from tests.support.eventhos_calls import eventhos_on
 from tests.support.exchange_account import exchange_account
+from tests.support.offsets import pass_over
 from tests.support.readers import reader
 
 if TYPE_CHECKING:
@@ -35,14 +41,20 @@ NO_CREDENTIAL = {"POST /api/token", "POST /auth/token", "GET /", "GET /healthz",
 """The first two take a key or secret to give a token for."""
 
 _ENDPOINT = "/headrace/v1/endpoints/{endpoint_id}"
-BODIES: dict[str, dict[str, Any]] = {
+BODIES: dict[str, Any] = {
     "PATCH /headrace/v1/subscriptions/{subscription_id}": {"enabled": False},
     f"POST {_ENDPOINT}/projections/dry-run": {"code": "Order", "expression": "data"},
     f"PUT {_ENDPOINT}/projections/{{namespace}}/{{code}}": {"expression": "data"},
     f"POST {_ENDPOINT}/replay": {"from": "earliest"},
     f"POST {_ENDPOINT}/test": {"code": "Order"},
+    "PATCH /headrace/v1/operations/topics/{topic}": {"retention_seconds": 86_400},
+    "POST /headrace/v1/operations/topics/{topic}/partitions": {"partitions": 7},
+    "POST /headrace/v1/operations/groups/{group}/offsets": {"to": {"earliest": True}},
+    "POST /headrace/v1/import": "headrace: 1",
 }
 """Of the operations that refuse an empty one before they look for anything."""
+
+SECONDS = 60
 
 
 class Operation(NamedTuple):
@@ -159,14 +171,22 @@ def test_a_credential_gets_no_token_of_another_family(
 
 def test_no_id_of_another_workspace_leads_anywhere(gateway: RunningGateway, operations: list[Operation]) -> None:
     theirs = gateway.create_workspace()
-    ids = reader(gateway, theirs, "operator").ids
+    owner = reader(gateway, theirs, "operator")
+    with gateway.client(owner.key) as http:
+        ids = owner.ids | things_of_an_operator(gateway, http, owner.ids)
+        leads = {
+            each.name: http.get(path_with(ids, each)).status_code
+            for each in operations
+            if each.scheme == OWN and each.method == "GET" and "{" in each.name and "/workspaces" not in each.name
+        }
+    assert {name: status for name, status in leads.items() if status != 200} == {}
     _, key = gateway.create_client(gateway.create_workspace(), *OWN_ROLES)
     by_id, by_workspace, lists = {}, {}, []
     with gateway.client(key) as http:
         for each in operations:
             if each.scheme != OWN or "/workspaces" in each.name:
                 continue
-            path = each.name.partition(" ")[2].format_map(ids)
+            path = path_with(ids, each)
             body = BODIES.get(each.name, {})
             named = http.request(each.method, path, json=body, params={"workspace": theirs})
             by_workspace[each.name] = named.status_code
@@ -177,8 +197,52 @@ def test_no_id_of_another_workspace_leads_anywhere(gateway: RunningGateway, oper
     assert {name: status for name, status in by_id.items() if status != 404} == {}
     assert {name: status for name, status in by_workspace.items() if status != 403} == {}
     assert [value for value in ids.values() for text in lists if f'"{value}"' in text] == []
-    assert len(by_id) > 15
+    assert len(leads) > 15
+    assert by_id.keys() > leads.keys()
     assert len(lists) > 5
+
+
+def path_with(ids: dict[str, str], operation: Operation) -> str:
+    """The path of an operation with these ids; files are those of another endpoint than what webhooks have."""
+    if "/files" in operation.name:
+        ids = ids | {"endpoint_id": ids["file_endpoint"]}
+    return operation.name.partition(" ")[2].format_map(ids)
+
+
+def things_of_an_operator(gateway: RunningGateway, http: httpx.Client, ids: dict[str, str]) -> dict[str, str]:
+    """Names of a topic that has grown, of a group that reads it, and of a webhook that has a projection for it.
+
+    Args:
+        gateway: to write figures of topic and group, as a monitor does.
+        http: a client of an operator.
+        ids: of what the operator has.
+    """
+    (hook,) = [each["id"] for each in http.get("/headrace/v1/endpoints").json()["items"] if each["name"] == "hook"]
+    found = {
+        "topic": ids["subject"].removesuffix("-value"),
+        "group": f"team-{uuid4()}",
+        "file_endpoint": ids["endpoint_id"],
+        "endpoint_id": hook,
+    }
+    topic, group = found["topic"], found["group"]
+    pass_over(gateway.bootstrap, group, topic)
+    paths = [f"/headrace/v1/operations/topics/{topic}", f"/headrace/v1/operations/groups/{group}"]
+    http.post(f"{paths[0]}/partitions", json={"partitions": 7, "order": "as_is"}).raise_for_status()
+    projection = f"/headrace/v1/endpoints/{hook}/projections/{ids['namespace']}/{ids['code']}"
+    http.put(projection, json={"expression": "data"}).raise_for_status()
+    producer = Producer({"bootstrap.servers": gateway.bootstrap})
+    for figures in (
+        TopicFigures(topic=topic, partition_list=(PartitionFigures(partition=0, first_offset=0, end_offset=1),)),
+        GroupFigures(group=group, partition_list=(GroupPartition(topic=topic, partition=0, end_offset=1),)),
+    ):
+        record = figures_record(figures)
+        producer.produce(record.topic, record.value, record.key)
+    assert producer.flush(SECONDS) == 0
+    deadline = time.monotonic() + SECONDS
+    while any(http.get(path).status_code == 404 for path in paths):
+        assert time.monotonic() < deadline, "the figures are not shown"
+        time.sleep(0.05)
+    return found
 
 
 def test_no_exchange_endpoint_of_another_account_can_be_seen_or_changed(

@@ -21,6 +21,7 @@ from ingest_api.http import CODED, LARGE, is_coded, send_response
 from ingest_api.large_answers import LargeAnswers
 from ingest_api.management.app import create_control_app, prepare_routes
 from ingest_api.management.early_authentication import authenticate
+from ingest_api.prepared_reads import PreparedReads
 from ingest_api.problems import HttpProblem
 from ingest_api.publish import HotApp
 from ingest_api.request_ids import RequestIds
@@ -73,6 +74,7 @@ class IngestApp:
         self._gateway = gateway
         self._hot = HotApp(families, self._gateway)
         self._large = LargeAnswers()
+        self._prepared = PreparedReads(families, gateway, self._measured)
         self._control = create_control_app(
             families, self._gateway, version=version("headrace"), hot_methods=self._hot.methods
         )
@@ -93,7 +95,9 @@ class IngestApp:
         path = scope["path"]
         if self._hot.covers(scope["method"], path):
             return self._refuse if self._only == "control" else self._hot
-        return self._refuse if self._only == "hot" and path not in HEALTH else self._measured
+        if self._only == "hot" and path not in HEALTH:
+            return self._refuse
+        return self._prepared if self._prepared.covers(scope["method"], path) else self._measured
 
     async def _measured(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The control app, with its requests counted by route template as the hot app counts its own."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ingest_api.gateway import Gateway
     from ingest_api.http import Request
+    from ingest_api.prepared_reads import PreparedRead
     from schemas.model.access import Realm
 
 
@@ -42,6 +43,7 @@ class Family(NamedTuple):
         render: its error shape.
         hot: its routes that publish.
         control: its other routes.
+        prepared: those of them whose usual answers are made without the framework.
         schemas: OpenAPI schemas that its hot routes' operations refer to.
         security: OpenAPI security schemes that its operations refer to.
         any_origin: paths that pages of any origin may call.
@@ -58,6 +60,7 @@ class Family(NamedTuple):
     control: APIRouter
     schemas: dict[str, Any]
     security: Mapping[str, dict[str, str]] = MappingProxyType({})
+    prepared: tuple[PreparedRead, ...] = ()
     any_origin: tuple[str, ...] = ()
     refuses_head: bool = False
     unnamed_tokens: Realm | None = None

@@ -1,9 +1,10 @@
-"""``ingest.*``: events accepted per CPU-second of the HTTP plane."""
+"""``ingest.*`` and ``registry.read``: events accepted, and schemas read, per CPU-second of the HTTP plane."""
 
 from __future__ import annotations
 
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.request import urlopen
 
 import orjson
 
@@ -12,7 +13,7 @@ from backbone.kafka.settings import KafkaSettings
 from operations.bench import workload
 from operations.bench.echo_server import echo_server
 from operations.bench.measure import Figure, cpu_seconds
-from operations.bench.setup import Producer, first_value, order_type
+from operations.bench.setup import Producer, first_value, order_type, schema_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +25,7 @@ _TURNS = 3
 _SECONDS = 3.0
 _PRODUCED = 100_000
 _LOOP_TOPIC = "bench-produce-loop"
-_GOALS = {"ingest.single": 0.25, "ingest.batch100": None, "ingest.batch1000": 0.2}
+_GOALS = {"ingest.single": 0.25, "ingest.batch100": None, "ingest.batch1000": 0.2, "registry.read": 0.4}
 
 
 class Turn(NamedTuple):
@@ -38,13 +39,14 @@ class Turn(NamedTuple):
 
 
 class Load(NamedTuple):
-    """How a kind of request is sent."""
+    """How a kind of request is sent: posted with a body, or as a GET without."""
 
     stage: str
     body: bytes
     media_type: str
     events: int
     connections: int
+    path: str = "/headrace/v1/events"
 
 
 def figures(rig: Rig) -> list[Figure]:
@@ -65,7 +67,18 @@ def figures(rig: Rig) -> list[Figure]:
         for load in batches:
             turns = _in_turns(rig, pid, producer, load, lambda: _produce_loop(rig, value))
             found.append(_figure(load, *turns, "bare produce loop"))
+        found.append(_registry_read(rig, pid, producer))
     return found
+
+
+def _registry_read(rig: Rig, pid: int, producer: Producer) -> Figure:
+    """One schema by its id, as deserializers ask for it, against a bare echo of as many bytes."""
+    path = schema_path(rig, producer.topic)
+    with urlopen(f"{rig.base_url}{path}", timeout=10) as response:  # noqa: S310  # our own server on loopback
+        answer = response.read()
+    read = Load("registry.read", b"", "application/json", 1, 16, path)
+    echo = read._replace(body=answer)
+    return _figure(read, *_in_turns(rig, pid, producer, read, lambda: _echo(rig, echo)), "bare ASGI echo")
 
 
 def _in_turns(
@@ -81,7 +94,7 @@ def _figure(load: Load, ours: Sequence[Turn], theirs: Sequence[Turn], against: s
     return Figure(
         stage=load.stage,
         value=value,
-        unit="events/CPU-s",
+        unit="events/CPU-s" if load.body else "reads/CPU-s",
         yardstick=yardstick,
         ratio=value / yardstick,
         goal=_GOALS[load.stage],
@@ -101,7 +114,7 @@ def _per_second(turns: Sequence[Turn]) -> float:
 def _accepted(rig: Rig, pid: int, producer: Producer, load: Load) -> Turn:
     """The first second warms up and is not counted."""
     headers = [f"Authorization: Bearer {producer.key}", f"Content-Type: {load.media_type}"]
-    url = f"{rig.base_url}/headrace/v1/events"
+    url = f"{rig.base_url}{load.path}"
     rig.load(url, load.body, seconds=1.0, connections=load.connections, headers=headers)
     before = cpu_seconds(pid)
     result = rig.load(url, load.body, seconds=_SECONDS, connections=load.connections, headers=headers)

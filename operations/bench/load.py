@@ -94,9 +94,13 @@ class Connection(asyncio.Protocol):
 async def generate(
     url: str, body: bytes, *, seconds: float, connections: int, headers: Sequence[str]
 ) -> dict[str, object]:
-    """Post ``body`` for ``seconds`` over ``connections`` connections; returns what ``__main__`` prints."""
+    """Post ``body``, or GET where it is empty, for ``seconds`` over ``connections`` connections.
+
+    Returns what ``__main__`` prints.
+    """
     target = urlsplit(url)
-    lines = [f"POST {target.path} HTTP/1.1", f"Host: {target.netloc}", f"Content-Length: {len(body)}", *headers, "", ""]
+    method, length = ("POST", [f"Content-Length: {len(body)}"]) if body else ("GET", [])
+    lines = [f"{method} {target.path} HTTP/1.1", f"Host: {target.netloc}", *length, *headers, "", ""]
     request = "\r\n".join(lines).encode() + body
     loop = asyncio.get_running_loop()
     tally = Tally()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -71,6 +72,13 @@ def schema_of(rig: Rig, topic: str) -> str:
     with urlopen(url, timeout=10) as response:  # noqa: S310  # our own server on loopback
         text: str = response.read().decode()
     return text
+
+
+def schema_path(rig: Rig, topic: str) -> str:
+    """The path under which deserializers ask for the latest schema of a topic's values."""
+    url = f"{rig.base_url}/schema-registry/subjects/{topic}-value/versions/latest"
+    with urlopen(url, timeout=10) as response:  # noqa: S310  # our own server on loopback
+        return f"/schema-registry/schemas/ids/{json.load(response)['id']}"
 
 
 def first_value(rig: Rig, topic: str) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from families.schema_registry.http import messages
+from families.schema_registry.http.prepared import SCHEMA_BY_ID
 from families.schema_registry.http.routes import router
 from families.schema_registry.settings import RegistrySettings
 from ingest_api.family import Family
@@ -13,6 +14,7 @@ FAMILY = Family(
     render=messages.render,
     hot=(),
     control=router,
+    prepared=(SCHEMA_BY_ID,),
     schemas={},
     name_in_ids="registry",
     settings=RegistrySettings,

@@ -58,6 +58,11 @@ class RegistryResponse(JSONResponse):
 
     def render(self, content: Any) -> bytes:
         """``content`` as JSON."""
+        return self.encoded(content)
+
+    @staticmethod
+    def encoded(content: Any) -> bytes:
+        """The JSON of an answer."""
         try:
             return msgspec.json.encode(content)
         except UnicodeEncodeError:

@@ -41,7 +41,7 @@ class ClientAuthorizer:
             Disconnected: it is missing or invalid.
             ReplyError: it has expired.
         """
-        return _verified(self._tokens.connection, token, _missing(), _invalid(), protocol.token_expired())
+        return _verified(self._tokens.connection, token, _missing, _invalid, protocol.token_expired)
 
     def refreshed_connection(self, token: str) -> ConnectionClaims:
         """Verify the token of a refresh command.
@@ -49,7 +49,7 @@ class ClientAuthorizer:
         Raises:
             Disconnected: it is missing, invalid or expired.
         """
-        return _verified(self._tokens.connection, token, _missing(), _invalid(), Disconnected(protocol.EXPIRED))
+        return _verified(self._tokens.connection, token, _missing, _invalid, _expired)
 
     def subscription(self, token: str) -> SubscriptionClaims:
         """Verify the token of a subscribe command.
@@ -57,8 +57,8 @@ class ClientAuthorizer:
         Raises:
             ReplyError: it is missing, invalid or expired.
         """
-        denied = protocol.permission_denied()
-        return _verified(self._tokens.subscription, token, denied, denied, protocol.token_expired())
+        denied = protocol.permission_denied
+        return _verified(self._tokens.subscription, token, denied, denied, protocol.token_expired)
 
     def refreshed_subscription(self, token: str) -> SubscriptionClaims:
         """Verify the token of a sub_refresh command.
@@ -67,8 +67,7 @@ class ClientAuthorizer:
             ReplyError: it is missing.
             Disconnected: it is invalid or expired.
         """
-        expired = Disconnected(protocol.SUBSCRIPTION_EXPIRED)
-        return _verified(self._tokens.subscription, token, protocol.bad_request(), _invalid(), expired)
+        return _verified(self._tokens.subscription, token, protocol.bad_request, _invalid, _subscription_expired)
 
     async def look_up(self, grant: Grant, channels: Iterable[str] = ()) -> None:
         """Update the view with the records that ``stands`` and ``covers`` need.
@@ -108,12 +107,26 @@ def _invalid() -> Disconnected:
     return Disconnected(protocol.INVALID_TOKEN)
 
 
-def _verified(verify: Callable[[str], T], token: str, missing: Exception, invalid: Exception, expired: Exception) -> T:
+def _expired() -> Disconnected:
+    return Disconnected(protocol.EXPIRED)
+
+
+def _subscription_expired() -> Disconnected:
+    return Disconnected(protocol.SUBSCRIPTION_EXPIRED)
+
+
+def _verified(
+    verify: Callable[[str], T],
+    token: str,
+    missing: Callable[[], Exception],
+    invalid: Callable[[], Exception],
+    expired: Callable[[], Exception],
+) -> T:
     if not token:
-        raise missing
+        raise missing()
     try:
         return verify(token)
     except InvalidToken as error:
-        raise invalid from error
+        raise invalid() from error
     except ExpiredToken as error:
-        raise expired from error
+        raise expired() from error

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import jwt
@@ -8,7 +7,7 @@ import pytest
 
 from backbone.realtime_tokens import AUDIENCE, ExpiredToken, InvalidToken, RealtimeTokens
 
-SECRET = "a token secret of more than thirty-two bytes"
+SECRET = "a token secret of more than sixty-four bytes, as long as HS512 asks for"
 NOW = 1_800_000_000
 
 
@@ -54,6 +53,10 @@ def test_the_claims_of_centrifugo(tokens: RealtimeTokens) -> None:
     assert tokens.connection(signed(subs={"a": {}}, channels=["b"])).channels == ("a",)
 
 
+def test_an_audience_may_be_one_of_several(tokens: RealtimeTokens) -> None:
+    assert tokens.connection(signed(sub="u1", aud=["other", AUDIENCE])).user == "u1"
+
+
 def test_an_expired_token_is_told_from_an_invalid_one(tokens: RealtimeTokens) -> None:
     with pytest.raises(ExpiredToken):
         tokens.connection(signed(exp=NOW))
@@ -72,7 +75,16 @@ def test_an_expired_token_is_told_from_an_invalid_one(tokens: RealtimeTokens) ->
         jwt.encode({"sub": "u", "aud": AUDIENCE}, None, algorithm="none"),
         signed(sub=7),
         signed(channels="all"),
-        signed(nbf=time.time() + 86_400),
+        signed(nbf=NOW + 86_400),
+        signed(aud=["other"]),
+        jwt.encode({"sub": "u", "aud": AUDIENCE}, SECRET, algorithm="HS512"),
+        jwt.encode({"sub": "u", "aud": AUDIENCE}, SECRET, algorithm="HS256", headers={"crit": ["x"], "x": 1}),
+        signed(sub="u") + "=",
+        signed(sub="u") + ".",
+        "." + signed(sub="u"),
+        signed(sub="u").replace(".", "", 1),
+        signed(sub="u").rpartition(".")[0] + ".",
+        signed(sub="u").rpartition(".")[0] + ".ü",
     ],
 )
 def test_what_we_did_not_sign_for_this_is_refused(token: str, tokens: RealtimeTokens) -> None:

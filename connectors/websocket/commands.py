@@ -51,12 +51,24 @@ class Commands:
         session: the connection.
     """
 
+    __slots__ = ("_authorizer", "_node", "_refused", "_room", "_session")
+
     def __init__(self, session: Session) -> None:
         self._session = session
         self._node = session.node
         self._authorizer = session.node.authorizer
         self._refused = False
         self._room = 0
+
+    async def carry_out(self, text: str) -> None:
+        """Execute the commands of one frame; close the connection if it has to end."""
+        try:
+            await self.handle(text)
+        except Disconnected as ended:
+            self._session.close(ended.close)
+        except Exception:
+            log.exception("a realtime command failed")
+            self._session.close(protocol.SERVER_ERROR)
 
     async def handle(self, text: str) -> None:
         """Execute the commands of one frame.

@@ -10,6 +10,9 @@ from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
+SUBPROTOCOL = "centrifuge-json"
+"""A client that offers none speaks it too."""
+
 PING = b"{}"
 
 _TEXT = 0x81

@@ -12,8 +12,9 @@ from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from backbone.process.http_hosts import is_address
-from connectors.websocket import protocol
+from connectors.websocket import handshake, protocol
 from connectors.websocket.commands import Commands
+from connectors.websocket.connection import Connection
 from connectors.websocket.session import Session
 from schemas.security.http_head import Refusal, is_utf_8, refusal_of
 
@@ -27,13 +28,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATH = "/connection/websocket"
-
 _BACKLOG = 4_096
 """Backlog of connections that wait to be accepted: after a restart all clients reconnect at once."""
 
-_JSON, _PROTOBUF = "centrifuge-json", "centrifuge-protobuf"
-"""Subprotocols. A client that offers none speaks JSON."""
+_PROTOBUF = "centrifuge-protobuf"
 
 
 class Server:
@@ -51,7 +49,7 @@ class Server:
         self._asking: asyncio.Future[str | None] | None = None
         self._services = services
         app = web.Application(middlewares=[_refuse_bad_heads])
-        app.router.add_get(PATH, self._websocket)
+        app.router.add_get(handshake.PATH, self._websocket)
         for service in services:
             app.router.add_get(service.path, functools.partial(self._serve, service))
         app.router.add_get("/healthz", _healthy)
@@ -60,6 +58,8 @@ class Server:
         server_log.addFilter(_is_not_of_a_client)
         # Sessions send their own close codes.
         self._runner = web.AppRunner(app, access_log=None, logger=server_log, shutdown_timeout=0)
+        self._listening: asyncio.Server | None = None
+        self._strangers: set[Connection] = set()
 
     async def start(self) -> int:
         """Listen; returns the port.
@@ -69,16 +69,23 @@ class Server:
         """
         settings = self._node.settings
         await self._runner.setup()
-        site = web.TCPSite(self._runner, settings.host, settings.port, backlog=_BACKLOG)
-        await site.start()
-        port: int = self._runner.addresses[0][1]
+        http = cast("Callable[[], asyncio.Protocol]", self._runner.server)
+        self._listening = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self._node, self._may_connect, http, self._strangers),
+            settings.host,
+            settings.port,
+            backlog=_BACKLOG,
+        )
+        port: int = self._listening.sockets[0].getsockname()[1]
         log.info("clients can connect", extra={"host": settings.host, "port": port})
         return port
 
     async def stop(self) -> None:
         """Close every connection so that its client reconnects, and listen no more."""
-        for site in list(self._runner.sites):
-            await site.stop()
+        if self._listening is not None:
+            self._listening.close()
+        for stranger in list(self._strangers):
+            stranger.drop()
         for service in self._services:
             await service.stop()
         sessions = list(self._node.sessions)
@@ -121,13 +128,7 @@ class Server:
             if message.type is not WSMsgType.TEXT:
                 session.close(protocol.BAD_REQUEST)
                 continue
-            try:
-                await commands.handle(message.data)
-            except protocol.Disconnected as ended:
-                session.close(ended.close)
-            except Exception:
-                log.exception("a realtime command failed")
-                session.close(protocol.SERVER_ERROR)
+            await commands.carry_out(message.data)
 
     async def _serve(self, service: SocketService, request: web.Request) -> web.StreamResponse:
         self._check_origin(request)
@@ -144,15 +145,17 @@ class Server:
         return web.json_response({"status": "unavailable", "reason": reason}, status=503)
 
     def _check_origin(self, request: web.Request) -> None:
-        """Check the origin that browsers send; other clients send none.
+        if not self._may_connect(request.headers.get("Origin"), request.host):
+            raise web.HTTPForbidden(text="This origin is not allowed to connect (HEADRACE_REALTIME_ORIGINS).\n")
+
+    def _may_connect(self, origin: str | None, host: str) -> bool:
+        """Whether a page of this origin may connect. Browsers send the origin, other clients do not.
 
         The page must come from this host. A host name proves nothing: its owner can let it resolve to this node.
         """
-        origin = request.headers.get("Origin")
         allowed = self._node.settings.origins
-        is_own = origin is not None and _host(origin) == request.host and is_address(request.host)
-        if not (origin is None or "*" in allowed or origin in allowed or is_own):
-            raise web.HTTPForbidden(text="This origin is not allowed to connect (HEADRACE_REALTIME_ORIGINS).\n")
+        is_own = origin is not None and _host(origin) == host and is_address(host)
+        return origin is None or "*" in allowed or origin in allowed or is_own
 
 
 @web.middleware
@@ -177,8 +180,8 @@ def _protocol_refusal(request: web.Request) -> tuple[protocol.Close | None, tupl
     browsers show no reason for a refused handshake, and the SDK would try again for ever.
     """
     offered = [each.strip() for each in request.headers.get("Sec-WebSocket-Protocol", "").split(",")]
-    if _JSON in offered:
-        return None, (_JSON,)
+    if protocol.SUBPROTOCOL in offered:
+        return None, (protocol.SUBPROTOCOL,)
     if _PROTOBUF in offered or "protobuf" in (request.query.get("format"), request.query.get("cf_protocol")):
         return protocol.INAPPROPRIATE_PROTOCOL, (_PROTOBUF,)
     if request.query.get("cf_ws_frame_ping_pong") == "true":

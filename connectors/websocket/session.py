@@ -15,8 +15,6 @@ from connectors.websocket.shutdown import close_socket
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from aiohttp import web
-
     from backbone.catalog.reader import Catalog
     from backbone.catalog.realtime_grants import Grant
     from backbone.realtime_tokens import ConnectionClaims
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
     from connectors.websocket.ping_scheduler import PingScheduler
     from connectors.websocket.protocol import Close
     from connectors.websocket.settings import RealtimeSettings
+    from connectors.websocket.shutdown import Closable
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +139,7 @@ class Session:
         "subscriptions",
     )
 
-    def __init__(self, node: Node, socket: web.WebSocketResponse, transport: asyncio.Transport) -> None:
+    def __init__(self, node: Node, socket: Closable, transport: asyncio.Transport) -> None:
         self.node = node
         self.id = str(uuid4())
         self.claims: ConnectionClaims | None = None

@@ -1,7 +1,8 @@
 """Bare broadcast: an aiohttp WebSocket server that sends the same text to every connection, so many times.
 
 Job: ``{"port", "text"}``. For every line ``<connections> <times>`` on standard input it waits for that many
-connections, sends, and prints its resident bytes before and after they came and the CPU seconds that sending took.
+connections, sends, and prints its resident bytes before and after they came, and the CPU seconds that connecting and
+sending took.
 """
 
 import asyncio
@@ -24,11 +25,13 @@ def _resident() -> int:
 async def main(job: dict[str, Any]) -> None:
     """Serve until standard input ends."""
     sockets: list[tuple[web.WebSocketResponse, asyncio.Transport]] = []
+    connected: list[float] = []
 
     async def accept(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
         sockets.append((socket, request.transport))
+        connected.append(time.process_time())
         async for _ in socket:
             pass
         return socket
@@ -38,7 +41,7 @@ async def main(job: dict[str, Any]) -> None:
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", job["port"], backlog=4_096).start()
-    before = _resident()
+    before, started = _resident(), time.process_time()
     print("ready", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         connections, times = map(int, line.split())
@@ -53,7 +56,8 @@ async def main(job: dict[str, Any]) -> None:
         # What the kernel has not taken yet is still to be written.
         while any(transport.get_write_buffer_size() for _, transport in sockets):  # noqa: ASYNC110  # no event tells
             await asyncio.sleep(0.005)
-        print(json.dumps({"before": before, "after": after, "cpu": time.process_time() - cpu}), flush=True)
+        spent = {"connecting": connected[-1] - started, "cpu": time.process_time() - cpu}
+        print(json.dumps({"before": before, "after": after, **spent}), flush=True)
     os._exit(0)
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import httptools
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from ingest_api.draining import MOST_BYTES, Drain
+from ingest_api.http_cycle import CycleProtocol
 from schemas.security.http_head import Refusal, refusal_of
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ class _Outlet:
         self._connection.close()
 
 
-class BoundedConnection(HttpToolsProtocol):
+class BoundedConnection(CycleProtocol):
     """uvicorn's connection, without what a client that has no credential could do to it.
 
     A head or a trailer without end closes it: the parser collects one for as long as it comes. So does a client that
@@ -239,9 +240,8 @@ class BoundedConnection(HttpToolsProtocol):
             self._check_head()
             if not self.url.startswith((b"/", b"*")):
                 self.url = _origin_form(self.url)
-            super().on_headers_complete()
+            self.begin_cycle(self._outlet)  # type: ignore[arg-type]  # what a cycle uses of a transport
             self._dropped = 0
-            self.cycle.transport = self._outlet  # type: ignore[assignment]  # what a cycle uses of a transport
             # What comes behind the body, such as an Authorization, is no header (RFC 9110, 6.5.1), and is dropped.
             self.headers = []
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from centrifuge import Client, PublicationContext, SubscribedContext, Subscripti
 
 from backbone.process.readiness import READY_FILE
 from operations.supervisor.ports import free_port
+from tests.support.fork_server import Forked
 from tests.support.running_gateway import ADMIN_KEY, SECRET_KEYS, TOKEN_SECRET
 
 if TYPE_CHECKING:
@@ -57,9 +56,8 @@ class Node:
 
     async def start(self) -> None:
         self._ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "operations", "connector", "websocket"]
         with self._log.open("ab") as log:
-            self.process = subprocess.Popen(command, env=self._environment, stderr=log)  # noqa: ASYNC220  # short
+            self.process = Forked("-m", "operations", "connector", "websocket", env=self._environment, stderr=log)
         await until(lambda: self._ready.exists() or self.process.poll() is not None, "the node is ready")
         assert self.process.poll() is None, self._log.read_text()[-4_000:]
 

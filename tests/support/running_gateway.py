@@ -17,6 +17,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from operations.supervisor.ports import free_port
 from schemas.model.topics import event_topic
+from tests.support.fork_server import Forked
 from tests.support.records import bounds
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class RunningGateway:
     url: str
     bootstrap: str
     directory: Path
-    process: subprocess.Popen[bytes]
+    process: Forked | subprocess.Popen[bytes]
 
     def client(self, key: str | None = ADMIN_KEY, **options: Any) -> httpx.Client:
         """An HTTP client; ``key`` goes along as bearer."""
@@ -82,9 +83,22 @@ class RunningGateway:
 
 @contextlib.contextmanager
 def running_gateway(
-    bootstrap: str, directory: Path, *, start_seconds: float = _START_SECONDS, **environment: str
+    bootstrap: str,
+    directory: Path,
+    *,
+    start_seconds: float = _START_SECONDS,
+    executed: bool = False,
+    **environment: str,
 ) -> Iterator[RunningGateway]:
-    """Start one, wait until it is ready, and stop it again."""
+    """Start one, wait until it is ready, and stop it again.
+
+    Args:
+        bootstrap: its Kafka.
+        directory: of its data.
+        start_seconds: it is given to become ready.
+        executed: whether it imports all by itself: for settings that are read when modules are imported.
+        environment: its settings.
+    """
     port = free_port()
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")},
@@ -99,10 +113,7 @@ def running_gateway(
         **environment,
     }
     log = directory / f"ingest-{port}.log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen([sys.executable, "-c", START], env=variables, stderr=output) as process,
-    ):
+    with log.open("wb") as output, _started(executed=executed, env=variables, stderr=output) as process:
         try:
             _wait(f"http://127.0.0.1:{port}/readyz", process, log, start_seconds)
             yield RunningGateway(
@@ -112,7 +123,11 @@ def running_gateway(
             stop(process)
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
+def _started(*, executed: bool, **options: Any) -> Forked | subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", START], **options) if executed else Forked("-c", START, **options)
+
+
+def stop(process: Forked | subprocess.Popen[bytes]) -> None:
     """Ask a plane to end, and wait until it has; one that does not is ended all the same, and raises."""
     process.terminate()
     try:
@@ -122,7 +137,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         raise
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+def _wait(url: str, process: Forked | subprocess.Popen[bytes], log: Path, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     # One client: each makes an SSL context, which takes longer than the request.
     with httpx.Client(timeout=5) as http:

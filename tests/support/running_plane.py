@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -13,6 +11,7 @@ from uuid import uuid4
 import pytest
 
 from backbone.process.readiness import READY_FILE
+from tests.support.fork_server import Forked
 from tests.support.running_gateway import SECRET_KEYS, stop
 
 if TYPE_CHECKING:
@@ -23,9 +22,7 @@ _START_SECONDS = 120
 
 
 @contextlib.contextmanager
-def running_plane(
-    bootstrap: str, directory: Path, *command: str, **environment: str
-) -> Iterator[subprocess.Popen[bytes]]:
+def running_plane(bootstrap: str, directory: Path, *command: str, **environment: str) -> Iterator[Forked]:
     """Start ``headrace <command>`` with the gateway's secrets, wait until it is ready, and stop it again."""
     ready = directory / f"ready-{uuid4()}"
     log = directory / f"{'-'.join(command)}.log"
@@ -39,7 +36,7 @@ def running_plane(
     }
     with (
         log.open("ab") as output,
-        subprocess.Popen([sys.executable, "-m", "operations", *command], env=variables, stderr=output) as process,
+        Forked("-m", "operations", *command, env=variables, stderr=output) as process,
     ):
         try:
             deadline = time.monotonic() + _START_SECONDS

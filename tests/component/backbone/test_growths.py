@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +21,7 @@ from schemas.model.access import Role
 from schemas.model.errors import Conflict, Frozen, Unavailable
 from schemas.model.event import EventDraft
 from schemas.model.growth import Growth, GrowthOrder, GrowthState
+from tests.support.fork_server import Forked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -123,8 +122,8 @@ class Load:
         settings = json.dumps({name: getattr(kafka, name) for name in names})
         members = json.dumps(place.members(client, self.moving))
         with log.open("w") as output:
-            command = [sys.executable, "-m", "tests.component.backbone.publisher_process", settings, members]
-            self.other = subprocess.Popen(command, stdout=output)
+            command = ("-m", "tests.component.backbone.publisher_process", settings, members)
+            self.other = Forked(*command, stdout=output)
         self._tasks = [
             asyncio.create_task(self._publish(place.workers[number % 2], f"key-{number}")) for number in range(6)
         ]

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
+import os
+import socket
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from backbone.kafka.transaction import TransactionalProducer
 from schemas.model.access import Workspace
 from schemas.model.errors import Fenced
 from schemas.model.ids import new_id
+from tests.support.fork_server import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,30 +23,37 @@ if TYPE_CHECKING:
     from backbone.catalog.view import CatalogView
     from tests.component.catalog.conftest import Node, NodeFactory
 
-ROOT = Path(__file__).parents[3]
+
+class OtherProcess:
+    """One that is told what to do, and tells what it did, a line each."""
+
+    def __init__(self, *arguments: str) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs, ours, Path(os.devnull).open("w") as nowhere:
+            command = ("-m", "tests.component.catalog.other_process", *arguments)
+            self._process = Forked(*command, stdin=theirs, stdout=theirs, stderr=nowhere)
+            self._lines = ours.makefile("rw")
+
+    def tell(self, line: str) -> None:
+        self._lines.write(f"{line}\n")
+        self._lines.flush()
+
+    def line(self) -> str:
+        return self._lines.readline().strip()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._lines.close()
 
 
 @contextmanager
-def other_process(bootstrap: str, what: str, name: str) -> Iterator[subprocess.Popen[str]]:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.component.catalog.other_process", bootstrap, what, name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        cwd=ROOT,
-    )
+def other_process(*arguments: str) -> Iterator[OtherProcess]:
+    other = OtherProcess(*arguments)
     try:
-        with child:
-            yield child
-            child.kill()
+        yield other
     finally:
-        child.kill()
-
-
-def line_from(child: subprocess.Popen[str]) -> str:
-    assert child.stdout is not None
-    return child.stdout.readline().strip()
+        other.kill()
 
 
 def new_workspace(name: str) -> Workspace:
@@ -54,12 +62,10 @@ def new_workspace(name: str) -> Workspace:
 
 async def test_two_processes_race_for_one_name_and_one_wins(kafka_bootstrap: str, node: Node, unique: str) -> None:
     with other_process(kafka_bootstrap, "race", unique) as one, other_process(kafka_bootstrap, "race", unique) as two:
-        assert [line_from(one), line_from(two)] == ["ready", "ready"]
-        for child in (one, two):
-            assert child.stdin is not None
-            child.stdin.write("go\n")
-            child.stdin.flush()
-        answers = [line_from(one), line_from(two)]
+        assert [one.line(), two.line()] == ["ready", "ready"]
+        for each in (one, two):
+            each.tell("go")
+        answers = [one.line(), two.line()]
     assert answers.count("taken") == 1
     await node.catalog.caught_up()
     found = node.catalog.view.workspace(unique)
@@ -70,9 +76,8 @@ async def test_two_processes_race_for_one_name_and_one_wins(kafka_bootstrap: str
 async def test_a_writer_killed_before_its_commit_leaves_nothing_and_holds_up_nobody(
     kafka_bootstrap: str, node: Node, unique: str
 ) -> None:
-    with other_process(kafka_bootstrap, "hang", unique) as child:
-        assert line_from(child) == "before commit"
-        child.kill()
+    with other_process(kafka_bootstrap, "hang", unique) as other:
+        assert other.line() == "before commit"
     mine = new_workspace(unique)
 
     def decide(view: CatalogView) -> Changes[Workspace]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,7 @@ import pytest
 from backbone.process.readiness import READY_FILE
 from ingest_api.main import MULTIPROCESS_METRICS
 from operations.supervisor.ports import free_port
+from tests.support.fork_server import Forked
 from tests.support.running_gateway import ADMIN_KEY, SECRET_KEYS, START, TOKEN_SECRET, running_gateway
 
 if TYPE_CHECKING:
@@ -62,7 +61,8 @@ def test_it_tells_when_it_is_ready_and_a_stop_on_request_is_no_failure(
     ready, metrics = tmp_path / "ready", tmp_path / "metrics"
     metrics.mkdir()
     told = {READY_FILE: str(ready), MULTIPROCESS_METRICS: str(metrics), "HEADRACE_INGEST_WORKERS": workers}
-    with running_gateway(kafka_bootstrap, tmp_path, **told) as gateway:
+    # prometheus-client looks for that directory when it is imported.
+    with running_gateway(kafka_bootstrap, tmp_path, executed=True, **told) as gateway:
         deadline = time.monotonic() + 120
         while not ready.exists():
             assert time.monotonic() < deadline
@@ -86,11 +86,10 @@ def test_a_start_that_fails_is_told_and_ends_the_process(kafka_bootstrap: str, t
         # No file can be opened there.
         "HEADRACE_LEDGER_URL": f"sqlite:///{tmp_path}",
     }
-    ended = subprocess.run(
-        [sys.executable, "-c", START], env=environment, stderr=subprocess.PIPE, text=True, timeout=240, check=False
-    )
-    assert ended.returncode == 3
-    assert "Application startup failed" in ended.stderr
+    log = tmp_path / "log"
+    with log.open("w") as output, Forked("-c", START, env=environment, stderr=output) as process:
+        assert process.wait(240) == 3
+    assert "Application startup failed" in log.read_text()
 
 
 def test_hot_and_control_routes_can_be_served_apart(kafka_bootstrap: str, tmp_path: Path) -> None:

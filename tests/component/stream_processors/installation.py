@@ -6,8 +6,6 @@ import contextlib
 import dataclasses
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from pathlib import Path
@@ -31,6 +29,7 @@ from schemas.model.event import EventDraft
 from schemas.model.event_type import EventType
 from schemas.model.family_record import family_record_key
 from schemas.model.ids import LIVE, new_id
+from tests.support.fork_server import Forked
 from tests.support.running_gateway import SECRET_KEYS
 from tests.support.topic_log import TopicLogs
 
@@ -244,7 +243,7 @@ class Worker:
     def __init__(
         self, installation: Installation, slot: int, command: str, fault: str | None, environment: Mapping[str, str]
     ) -> None:
-        self._command = [sys.executable, "-m", "operations", command]
+        self._command = ("-m", "operations", command)
         directory = installation.directory / f"worker-{slot}-{uuid.uuid4().hex[:6]}"
         directory.mkdir()
         self._ready = directory / "ready"
@@ -263,12 +262,12 @@ class Worker:
         }
         if fault is not None:
             self._environment["HEADRACE_FAULT_BEFORE_COMMIT"] = fault
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Forked | None = None
 
     def start(self) -> None:
         self._ready.unlink(missing_ok=True)
         with self._log.open("wb") as log:
-            self.process = subprocess.Popen(self._command, env=self._environment, stderr=log)
+            self.process = Forked(*self._command, env=self._environment, stderr=log)
         wait_until(lambda: self._ready.exists() or self.exit_code is not None, 120, "the worker is ready")
         assert self.exit_code is None, self.log
 

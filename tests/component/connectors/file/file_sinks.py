@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import uuid
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from backbone.kafka.records import Record
 from schemas.model import topics
 from schemas.model.endpoint import CLOUDEVENTS, BodyFormat, EndpointType
 from tests.component.connectors.post_office import SECRET_KEY, until
+from tests.support.fork_server import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,7 +127,7 @@ class Sink:
         # Through a pipe: the limits that a test sets on file sizes are not for the log.
         with self._log.open("wb") as log:
             self._tee = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=log)
-        self.process = subprocess.Popen([sys.executable, "-c", SINK], env=variables, stderr=self._tee.stdin)
+        self.process = Forked("-c", SINK, env=variables, stderr=self._tee.stdin)
         self._tee.stdin.close()
 
     @property

@@ -7,7 +7,7 @@ BIN := .venv/bin
 # work: three on two cores take four fifths of the time of two.
 WORKERS := $(if $(KAFKA_BOOTSTRAP_SERVERS),,--numprocesses 3 --dist loadfile --no-loadscope-reorder)
 
-.PHONY: run tour test test-all chaos soak check format bench conformance fuzz coverage constraints audit sbom clean
+.PHONY: run tour test test-all chaos soak check format bench bench-peers conformance fuzz coverage constraints audit sbom clean
 
 run: .venv/.tour  ## Everything on this machine, with a tour of real events first; Ctrl-C ends it
 	@$(BIN)/headrace up --tour
@@ -40,6 +40,9 @@ format: .venv/.dev
 
 bench: .venv/.dev  ## The table of measured stages, also in build/bench.json: ARGS="ledger.lists --deliveries 10000000"
 	$(BIN)/python -m operations.bench $(ARGS)
+
+bench-peers: .venv/.dev  ## Headrace and other programs in turns, also in build/bench-peers.json: ARGS="centrifugo quix --turns 3"
+	$(BIN)/python -m operations.bench.peers $(ARGS)
 
 fuzz: .venv/.dev  ## What the API's schemas allow and what not, sent to every operation, for some minutes
 	HEADRACE_FUZZ_EXAMPLES=100 $(BIN)/pytest tests/e2e/test_fuzz.py

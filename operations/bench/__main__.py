@@ -21,6 +21,7 @@ from operations.bench import (
     isolation,
     ledger,
     ledger_lists,
+    markdown,
     neighbours,
     pipeline,
     realtime,
@@ -66,7 +67,11 @@ def main() -> int:
         help=f"{', '.join(_STAGES)}; default: all of these. By name only: {', '.join(_ON_REQUEST)}",
     )
     parser.add_argument("--deliveries", type=int, default=_DELIVERIES, help="that ledger.lists generates (%(default)s)")
+    parser.add_argument("--table", action="store_true", help=f"measure nothing; print {_RESULT} as Markdown")
     arguments = parser.parse_args()
+    if arguments.table:
+        print(markdown.figures(json.loads(_RESULT.read_text())))
+        return 0
     chosen = arguments.stages or list(_STAGES)
     stages = _STAGES | _ON_REQUEST
     unknown = set(chosen) - set(stages)

@@ -32,11 +32,11 @@ _GROUP = "headrace-router"
 _CODE = "bench.routed"
 _CROWDED = "bench.crowded"
 _CROWD = 10_000
-_QUIX = "quixstreams==3.28.1"
+QUIX_VERSION = "3.28.1"
 
 
-class _Rate(NamedTuple):
-    """Events a second: of the process's CPU time, and of time."""
+class Rate(NamedTuple):
+    """Events per second of the process's CPU time, and by the clock."""
 
     per_cpu_second: float
     by_the_clock: float
@@ -45,35 +45,37 @@ class _Rate(NamedTuple):
 def figures(rig: Rig) -> list[Figure]:
     """Route a topic of typed events through one subscription with a condition over their data."""
     with rig.plane("ingest"):
-        producer = _filled(rig, _CODE)
+        producer = filled(rig, _CODE)
         schema = schema_of(rig, producer.topic)
-    headrace = _routed(rig, producer.topic)
+    headrace = routed(rig, producer.topic)
     with rig.plane("ingest"):
-        crowded = _filled(rig, _CROWDED)
+        crowded = filled(rig, _CROWDED)
     crowd(rig, crowded.topic, _CROWD)
-    found = [_figure("route.10k_subscriptions", _routed(rig, crowded.topic), "route", headrace)]
-    job: dict[str, object] = {
-        "topic": producer.topic,
-        "partitions": PARTITIONS,
-        "out": "bench-routed",
-        "count": EVENTS,
-        "schema": schema,
-    }
-    Admin(KafkaSettings(bootstrap_servers=rig.bootstrap)).ensure_topics_now(
-        [TopicSpec(topic="bench-routed", partitions=PARTITIONS, config={})]
-    )
-    for stage, against, goal, python, yardstick_job in (
+    found = [_figure("route.10k_subscriptions", routed(rig, crowded.topic), "route", headrace)]
+    job = yardstick_job(rig, producer.topic, schema, EVENTS)
+    for stage, against, goal, python, each in (
         ("route", "bare_route", 0.3, sys.executable, job),
-        ("route.vs_quix", "quix_route", 1.0, _quix_python(), job),
+        ("route.vs_quix", "quix_route", 1.0, quix_python(), job),
         ("route.vs_faust", "faust_route", None, sys.executable, {**job, "count": _FAUST_EVENTS}),
     ):
-        result = rig.job(against, yardstick_job, python=python)
-        yardstick = _Rate(result["events"] / result["cpu"], result["events"] / result["wall"])
-        found.append(_figure(stage, headrace, against, yardstick, goal))
+        found.append(_figure(stage, headrace, against, routed_by(rig, against, each, python), goal))
     return found
 
 
-def _figure(stage: str, ours: _Rate, against: str, yardstick: _Rate, goal: float | None = None) -> Figure:
+def yardstick_job(rig: Rig, topic: str, schema: str, events: int) -> dict[str, object]:
+    """The job of a yardstick that routes a topic of typed events; makes the topic that it routes to."""
+    out = TopicSpec(topic="bench-routed", partitions=PARTITIONS, config={})
+    Admin(KafkaSettings(bootstrap_servers=rig.bootstrap)).ensure_topics_now([out])
+    return {"topic": topic, "partitions": PARTITIONS, "out": out.topic, "count": events, "schema": schema}
+
+
+def routed_by(rig: Rig, yardstick: str, job: dict[str, object], python: str = sys.executable) -> Rate:
+    """The rate of a yardstick."""
+    result = rig.job(yardstick, job, python=python)
+    return Rate(result["events"] / result["cpu"], result["events"] / result["wall"])
+
+
+def _figure(stage: str, ours: Rate, against: str, yardstick: Rate, goal: float | None = None) -> Figure:
     return Figure(
         stage=stage,
         value=ours.per_cpu_second,
@@ -86,16 +88,16 @@ def _figure(stage: str, ours: _Rate, against: str, yardstick: _Rate, goal: float
     )
 
 
-def _filled(rig: Rig, code: str) -> Producer:
+def filled(rig: Rig, code: str, events: int = EVENTS) -> Producer:
     """A topic of typed events, and one subscription with a condition over their data."""
     producer = order_type(rig, code)
     # Nothing is delivered in this stage: the records end on deliveries.webhook.
     subscribe(rig, "http://127.0.0.1:9/", code, workload.CONDITION)
-    fill(rig, producer, code, EVENTS)
+    fill(rig, producer, code, events)
     return producer
 
 
-def _routed(rig: Rig, topic: str) -> _Rate:
+def routed(rig: Rig, topic: str, events: int = EVENTS) -> Rate:
     """Of the router from start to the end of the topic, less what a start with nothing to route costs."""
     with rig.plane("router") as pid:
         started = time.perf_counter()
@@ -105,17 +107,19 @@ def _routed(rig: Rig, topic: str) -> _Rate:
     with rig.plane("router") as pid:
         time.sleep(wall)
         idle = cpu_seconds(pid)
-    return _Rate(EVENTS / (used - idle), EVENTS / wall)
+    return Rate(events / (used - idle), events / wall)
 
 
-def _quix_python() -> str:
-    """Quix Streams in a virtual environment of its own, made once: it pins an older confluent-kafka."""
+def quix_python() -> str:
+    """The Python of Quix Streams, in a virtual environment of its own, made once: it pins an older confluent-kafka."""
     home = Path("build/quix-venv").resolve()
     python = home / "bin" / "python"
     if not (home / "ready").exists():
         print("Installing Quix Streams into build/quix-venv (once)")
         with contextlib.suppress(FileExistsError):
             venv.create(home, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", _QUIX, "fastavro"], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", f"quixstreams=={QUIX_VERSION}", "fastavro"], check=True
+        )
         (home / "ready").touch()
     return str(python)

@@ -6,8 +6,6 @@ order: pages neither skip nor repeat a delivery whose outcome changes meanwhile.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +16,7 @@ from backbone.ledger.delivery_rows import LedgerAttempt, LedgerDelivery, attempt
 from backbone.ledger.lookups import events_called
 from backbone.ledger.reading import read_page, read_rows
 from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS, IDENTIFIERS, LONGEST_IDENTIFIER
-from schemas.model.errors import InvalidRequest, Problem
+from schemas.model.cursors import read_cursor, write_cursor
 from schemas.model.ids import LIVE
 from schemas.model.standing import Reason, Standing
 from schemas.model.topics import type_of
@@ -39,6 +37,7 @@ MOST_DELIVERIES = 500
 OTHER_RUNS = "other"
 """As ``DeliveryQuery.run``: all runs but the live one."""
 
+_LIST = "deliveries"
 _PARTS = 100
 """Endpoints, say, whose first deliveries one statement looks up: SQLite takes 500."""
 
@@ -137,7 +136,7 @@ class DeliveryLog:
         """
         filters = _filters(query)
         if cursor is not None:
-            filters.append(_follows(_read_cursor(cursor), oldest_first=oldest_first))
+            filters.append(_follows(read_cursor(_LIST, cursor, tuple[int, str, str, str]), oldest_first=oldest_first))
         named = None if query.identifier is None else self._named(scope, query)
         last = None
         if named is not None and not named.few and query.any_id is None:
@@ -234,12 +233,12 @@ class DeliveryLog:
     def _shown(self, keys: Sequence[Key], following: Key | None, *, oldest_first: bool) -> DeliveryPage:
         """The page of these deliveries; the next one begins after ``following``."""
         if not keys:
-            return DeliveryPage((), None if following is None else _cursor(following))
+            return DeliveryPage((), None if following is None else write_cursor(_LIST, following))
         shown = _listed().where(_one_of(keys)).order_by(*_ordered(DELIVERIES.c, oldest_first=oldest_first))
         rows, complete = read_page(self._engine, shown)
         if not complete:
             following = tuple(getattr(rows[-1], name) for name in _NAMES)
-        return DeliveryPage(tuple(map(_logged, rows)), None if following is None else _cursor(following))
+        return DeliveryPage(tuple(map(_logged, rows)), None if following is None else write_cursor(_LIST, following))
 
     def _keys(self, statement: Select[Any]) -> list[Key]:
         return [tuple(row) for row in self._rows(statement)]
@@ -345,17 +344,3 @@ def _after_prefix(prefix: str) -> str | None:
         return None
     last = stem[-1]
     return stem[:-1] + (_AFTER_SURROGATES if last == _BEFORE_SURROGATES else chr(ord(last) + 1))
-
-
-def _cursor(key: Key) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(key)).rstrip(b"=").decode()
-
-
-def _read_cursor(cursor: str) -> tuple[int, str, str, str]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        decoded = base64.b64decode(padded, altchars=b"-_", validate=True)
-        return msgspec.json.decode(decoded, type=tuple[int, str, str, str])
-    except (ValueError, binascii.Error, msgspec.DecodeError) as error:
-        message = "is not a cursor that a page of deliveries ended with"
-        raise InvalidRequest(f"cursor {message}", [Problem(path="cursor", message=message)]) from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from backbone.ledger.letter_tables import LETTERS
 from backbone.ledger.reading import read_rows
 from backbone.ledger.rows import LetterRow
-from schemas.model.errors import InvalidRequest, Problem
+from schemas.model.cursors import read_cursor, write_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +28,7 @@ MOST_LETTERS = 500
 EXPIRED = "expired"
 """The mark of letters that nobody settled before they were too old."""
 
+_LIST = "dead-letters"
 _EXPIRED_AT_ONCE = 5_000
 _MARKED = ("mark", "marked_run", "marked_by", "marked_at")
 
@@ -158,7 +157,7 @@ class LetterQueries:
         place = (table.set_aside_at, table.partition, table.offset)
         conditions = [*_readable(scope, unowned=query.unowned), *_conditions(query)]
         if cursor is not None:
-            before = tuple_(*(literal(each, BigInteger) for each in _read_cursor(cursor)))
+            before = tuple_(*(literal(each, BigInteger) for each in read_cursor(_LIST, cursor, tuple[int, int, int])))
             conditions.append(tuple_(*place) < before)
         found = select(LETTERS).where(*conditions).order_by(*(each.desc() for each in place)).limit(limit + 1)
         letters = [_letter(row) for row in read_rows(self._engine, found)]
@@ -207,15 +206,4 @@ def _letter(row: Row[Any]) -> LedgerLetter:
 
 
 def _cursor(letter: LedgerLetter) -> str:
-    text = f"{letter.set_aside_at}:{letter.partition}:{letter.offset}"
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[int, int, int]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        set_aside_at, partition, offset = (int(part) for part in text.split(":"))
-    except (ValueError, binascii.Error) as error:
-        problem = Problem(path="cursor", message="is not a cursor of this list")
-        raise InvalidRequest("The cursor is not valid.", [problem]) from error
-    return set_aside_at, partition, offset
+    return write_cursor(_LIST, (letter.set_aside_at, letter.partition, letter.offset))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +15,7 @@ from backbone.ledger.reading import read_page, read_rows
 from backbone.ledger.redactions import redacted_among, redacted_at
 from backbone.ledger.tables import ATTEMPTS, DELIVERIES, EVENTS
 from schemas.model import timestamps
+from schemas.model.cursors import read_cursor, write_cursor
 from schemas.model.delivery import SourceOffset
 from schemas.model.errors import InvalidRequest, Problem
 from schemas.model.event import ExtensionValue, Identifier
@@ -35,6 +34,7 @@ MOST_EVENTS = 500
 PENDING = "pending"
 """Counts the deliveries that were not tried yet, among the outcomes of those that were."""
 
+_LIST = "events"
 _EXTENSIONS = msgspec.json.Decoder(dict[str, ExtensionValue])
 _IDENTIFIERS = msgspec.json.Decoder(list[Identifier])
 
@@ -176,7 +176,7 @@ class LedgerQueries:
             )
         after: list[ColumnElement[bool]] = []
         if cursor is not None:
-            received_at, event_id = _read_cursor(cursor)
+            received_at, event_id = read_cursor(_LIST, cursor, tuple[int, str])
             # Compared as one, so that the index leads to where the page begins, however far back that is.
             place = tuple_(literal(received_at, BigInteger), literal(event_id))
             after.append(tuple_(EVENTS.c.received_at, EVENTS.c.id) < place)
@@ -189,7 +189,10 @@ class LedgerQueries:
         )
         rows, complete = read_page(self._engine, page)
         events = tuple(map(_event, rows[:limit]))
-        return EventPage(events, None if complete and len(rows) <= limit else _cursor(events[-1]))
+        return EventPage(
+            events,
+            None if complete and len(rows) <= limit else write_cursor(_LIST, (events[-1].received_at, events[-1].id)),
+        )
 
     def _rows(self, statement: Select[Any]) -> Sequence[Row[Any]]:
         return read_rows(self._engine, statement)
@@ -242,17 +245,3 @@ def _event(row: Row[Any]) -> LedgerEvent:
         producer_id=row.producer_id,
         offset=SourceOffset.parse(row.source_offset),
     )
-
-
-def _cursor(event: LedgerEvent) -> str:
-    return base64.urlsafe_b64encode(f"{event.received_at}:{event.id}".encode()).decode().rstrip("=")
-
-
-def _read_cursor(cursor: str) -> tuple[int, str]:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        received_at, _, event_id = text.partition(":")
-        return int(received_at), event_id
-    except (ValueError, binascii.Error) as error:
-        message = "is not a cursor that a page of events ended with"
-        raise InvalidRequest(f"cursor {message}", [Problem(path="cursor", message=message)]) from error

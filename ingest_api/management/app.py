@@ -182,7 +182,9 @@ def _problem(found: Mapping[str, Any]) -> Problem:
     if found["type"] == "json_invalid":
         # It counts characters, which would pass for the index of an element.
         return Problem(path="$", message=f"is no JSON, from character {found['loc'][-1]} on: {found['ctx']['error']}")
-    return Problem(path=_json_path(found["loc"]), message=_PLAINLY.get(found["type"], found["msg"]))
+    return Problem(
+        path=_json_path(found["loc"]), message=_PLAINLY.get(found["type"], found["msg"].removeprefix("Value error, "))
+    )
 
 
 def _json_path(location: Sequence[str | int]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import TYPE_CHECKING, Annotated, Generic, Protocol, TypeVar
 
 import msgspec
@@ -12,7 +10,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel
 
 from ingest_api.http import LARGE
-from schemas.model.errors import InvalidRequest, Problem
+from schemas.model.cursors import read_cursor, write_cursor
 from schemas.security.budget import PAGE_BYTES
 
 if TYPE_CHECKING:
@@ -50,7 +48,9 @@ class Listed(Protocol):
 ListedItem = TypeVar("ListedItem", bound=Listed)
 
 
-def page_of(resources: Iterable[ListedItem], limit: int, cursor: str | None) -> tuple[list[ListedItem], str | None]:
+def page_of(
+    listed: str, resources: Iterable[ListedItem], limit: int, cursor: str | None
+) -> tuple[list[ListedItem], str | None]:
     """The page after the cursor, oldest first, and the cursor of the next.
 
     A page ends early where its resources are large.
@@ -58,7 +58,7 @@ def page_of(resources: Iterable[ListedItem], limit: int, cursor: str | None) -> 
     Raises:
         InvalidRequest: the cursor is not one that a page ended with.
     """
-    after = decode_cursor(cursor) if cursor else None
+    after = None if cursor is None else read_cursor(listed, cursor, tuple[int, str])
     ordered = sorted(resources, key=_place)
     if after is not None:
         ordered = [resource for resource in ordered if _place(resource) > after]
@@ -69,11 +69,12 @@ def page_of(resources: Iterable[ListedItem], limit: int, cursor: str | None) -> 
         if page and size > PAGE_BYTES:
             break
         page.append(each)
-    return page, encode_cursor(*_place(page[-1])) if len(ordered) > len(page) else None
+    return page, write_cursor(listed, _place(page[-1])) if len(ordered) > len(page) else None
 
 
 async def page_answer(
     slices: Slices,
+    listed: str,
     encode: Callable[[ListedItem], bytes],
     resources: Iterable[ListedItem],
     limit: int,
@@ -83,6 +84,7 @@ async def page_answer(
 
     Args:
         slices: of the event loop.
+        listed: the name of the list, for its cursors.
         encode: one resource as JSON.
         resources: what can be listed.
         limit: most items on the page.
@@ -92,7 +94,7 @@ async def page_answer(
         InvalidRequest: the cursor is not one that a page ended with.
     """
     await slices.turn()
-    return await items_answer(slices, encode, *page_of(resources, limit, cursor))
+    return await items_answer(slices, encode, *page_of(listed, resources, limit, cursor))
 
 
 async def items_answer(
@@ -144,25 +146,6 @@ async def _answer(
     if sum(map(len, parts)) > LARGE:
         await slices.turn()
     return Response(b"".join([*parts, end]), media_type="application/json")
-
-
-def encode_cursor(created_at: int, key: str) -> str:
-    """An opaque text that names a place in a list."""
-    return base64.urlsafe_b64encode(msgspec.json.encode((created_at, key))).rstrip(b"=").decode()
-
-
-def decode_cursor(cursor: str) -> tuple[int, str]:
-    """Read a cursor back.
-
-    Raises:
-        InvalidRequest: it is something else.
-    """
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        return msgspec.json.decode(base64.b64decode(padded, altchars=b"-_", validate=True), type=tuple[int, str])
-    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
-        problem = Problem(path="cursor", message="is not a cursor of this list")
-        raise InvalidRequest("The cursor is not valid.", [problem]) from error
 
 
 def _place(resource: Listed) -> tuple[int, str]:

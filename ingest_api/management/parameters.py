@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, get_origin
 
 from fastapi import Request
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.params import Query
 
 from ingest_api.management.dependencies import Caller
-from schemas.model.errors import InvalidRequest, Problem
+from schemas.model.errors import MOST_PROBLEMS, InvalidRequest, Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
 
 _NO_BODIES = (b"", b"{}", b"null")
@@ -22,13 +23,24 @@ async def refuse_unknown_parameters(request: Request) -> None:
     """Check the query of a request against the parameters that its route declares.
 
     Raises:
-        InvalidRequest: it has others.
+        InvalidRequest: it has others, one of them twice that takes one value, or a text that no ledger holds.
     """
-    if request.query_params:
+    query = request.query_params
+    if query:
         declared = get_flat_params(request.scope["route"].dependant)
-        known = {one.alias for one in declared if isinstance(one.field_info, Query)}
+        known = {one.alias: one for one in declared if isinstance(one.field_info, Query)}
         # A client that always says its workspace says it of workspaces, too.
-        check_parameters(request.query_params, known | {"workspace"})
+        check_parameters(query, known.keys() | {"workspace"})
+        lists = {alias for alias, one in known.items() if get_origin(one.field_info.annotation) in (list, tuple)}
+        _check_values(query.multi_items(), lists)
+
+
+def _check_values(given: Sequence[tuple[str, str]], lists: Collection[str]) -> None:
+    times = Counter(name for name, _ in given if name not in lists)
+    problems = [Problem(path=name, message="is there twice: it takes one value") for name in times if times[name] > 1]
+    problems += [Problem(path=name, message="has a NUL character") for name, value in given if "\0" in value]
+    if problems:
+        raise InvalidRequest("The request is not valid.", problems[:MOST_PROBLEMS])
 
 
 async def refuse_unknown_body(request: Request, _caller: Caller) -> None:

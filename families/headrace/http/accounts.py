@@ -123,7 +123,7 @@ async def list_workspaces(gateway: TheGateway, caller: Caller, limit: Limit = 10
     view = await gateway.view()
     scope = gateway.read_scope(caller)
     visible = [one for one in view.workspaces() if Role.ADMIN in caller.roles or scope.covers(one)]
-    return await page_answer(gateway.slices, as_model(WorkspaceOutput), visible, limit, cursor)
+    return await page_answer(gateway.slices, "workspaces", as_model(WorkspaceOutput), visible, limit, cursor)
 
 
 @router.post("/workspaces", status_code=201, summary="Create a workspace")
@@ -153,7 +153,7 @@ async def list_clients(
 ) -> Response:
     """For viewers and operators."""
     require(caller, *READERS)
-    return await page_answer(gateway.slices, as_model(ClientOutput), readable.clients(), limit, cursor)
+    return await page_answer(gateway.slices, "clients", as_model(ClientOutput), readable.clients(), limit, cursor)
 
 
 @router.post("/clients", status_code=201, summary="Create a client")
@@ -213,7 +213,7 @@ async def list_keys(
     client = _readable_client(caller, readable, client_id)
     if client.id != caller.id:
         check_may_grant_roles(caller, client.roles)
-    return await page_answer(gateway.slices, as_model(KeyOutput), readable.api_keys(client_id), limit, cursor)
+    return await page_answer(gateway.slices, "keys", as_model(KeyOutput), readable.api_keys(client_id), limit, cursor)
 
 
 @router.post("/clients/{client_id}/keys", status_code=201, summary="Issue an API key")

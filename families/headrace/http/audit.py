@@ -14,9 +14,10 @@ from backbone.thread_turns import ThreadTurns
 from ingest_api.gateway import Gateway
 from ingest_api.management.dependencies import Caller, TheGateway, Workspace
 from ingest_api.management.models import Instant, Time
-from ingest_api.management.pages import Cursor, Page, decode_cursor, encode_cursor, encode_model, items_answer
+from ingest_api.management.pages import Cursor, Page, encode_model, items_answer
 from schemas.model.access import Role
 from schemas.model.audit import AuditAction
+from schemas.model.cursors import read_cursor, write_cursor
 from schemas.security.permissions import require
 
 router = APIRouter(tags=["Audit log"])
@@ -25,7 +26,7 @@ _AT_ONCE = 2
 """Reads of one worker; each has a Kafka consumer and a thread of its own."""
 
 _MOST_ENTRIES = 1_000
-_CURSOR = "audit"
+_LIST = "audit"
 
 
 class ActorOutput(BaseModel):
@@ -119,10 +120,10 @@ async def list_audit(
     `next_cursor`: it ended early because it had looked at many.
     """
     require(caller, Role.OPERATOR)
-    before = None if cursor is None else decode_cursor(cursor)[0]
+    before = None if cursor is None else read_cursor(_LIST, cursor, tuple[int])[0]
     query = AuditQuery(workspace, since, until, actor, kind, id)
     page = await gateway.kept(AuditReads).page(query, limit, before)
-    following = None if page.following is None else encode_cursor(page.following, _CURSOR)
+    following = None if page.following is None else write_cursor(_LIST, (page.following,))
 
     return await items_answer(
         gateway.slices, lambda entry: encode_model(AuditOutput.model_validate(entry)), page.entries, following

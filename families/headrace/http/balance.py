@@ -11,8 +11,9 @@ from backbone.ledger.balance import BalanceQuery
 from backbone.ledger.balance_tables import HOUR
 from ingest_api.management.dependencies import Caller, Scope, TheGateway, Workspace
 from ingest_api.management.models import Instant
-from ingest_api.management.pages import Cursor, Limit, decode_cursor, encode_cursor
+from ingest_api.management.pages import Cursor, Limit
 from schemas.model import timestamps
+from schemas.model.cursors import read_cursor, write_cursor
 from schemas.model.errors import InvalidRequest, Problem
 from schemas.security.permissions import require
 from schemas.security.reading import READERS
@@ -117,7 +118,7 @@ async def get_balance(
     if not first < last <= first + _LONGEST:
         message = "must be before `until`, and at most 31 days before it"
         raise InvalidRequest("The request is not valid.", [Problem(path="since", message=message)])
-    after = None if cursor is None else decode_cursor(cursor)
+    after = None if cursor is None else read_cursor("balance", cursor, tuple[int, str])
     query = BalanceQuery(
         since=first, until=last, endpoint=endpoint, unbalanced=unbalanced, limit=limit + 1, after=after
     )
@@ -126,7 +127,7 @@ async def get_balance(
     return BalancePage(
         complete_until=None if complete is None else timestamps.to_text(complete),
         items=[_balance(row, complete) for row in page],
-        next_cursor=encode_cursor(page[-1].hour, page[-1].endpoint) if len(rows) > limit else None,
+        next_cursor=write_cursor("balance", (page[-1].hour, page[-1].endpoint)) if len(rows) > limit else None,
     )
 
 
@@ -139,13 +140,10 @@ async def get_routed(
     For `viewer`, `operator` and `admin`.
     """
     require(caller, *READERS)
-    after = None
-    if cursor is not None:
-        number, topic = decode_cursor(cursor)
-        after = (topic, number)
+    after = None if cursor is None else read_cursor("balance/topics", cursor, tuple[str, int])
     rows = await gateway.routed(workspace, limit=limit + 1, after=after)
     page = rows[:limit]
-    following = encode_cursor(page[-1].partition, page[-1].topic) if len(rows) > limit else None
+    following = write_cursor("balance/topics", (page[-1].topic, page[-1].partition)) if len(rows) > limit else None
     return RoutedPage(items=[_routed(row) for row in page], next_cursor=following)
 
 

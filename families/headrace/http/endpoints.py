@@ -59,7 +59,7 @@ async def list_endpoints(
     def encode(one: Endpoint) -> bytes:
         return encode_model(EndpointWithState.of(one, states))
 
-    return await page_answer(gateway.slices, encode, found, limit, cursor)
+    return await page_answer(gateway.slices, "endpoints", encode, found, limit, cursor)
 
 
 @router.post("/endpoints", status_code=201, summary="Create an endpoint")

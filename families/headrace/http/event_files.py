@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from ingest_api.management.dependencies import Caller, SubscribersReadable, TheGateway, Workspace, existing, owned
 from ingest_api.management.files import file_answer
-from ingest_api.management.pages import Cursor, Limit, decode_cursor, encode_cursor
+from ingest_api.management.pages import Cursor, Limit
+from schemas.model.cursors import read_cursor, write_cursor
 from schemas.model.endpoint import Endpoint, EndpointType
 from schemas.model.errors import InvalidRequest, NotFound, Problem
 from schemas.security.permissions import Operation, owner_for
@@ -50,9 +51,9 @@ def list_files(
     endpoint = _with_files(existing(readable.endpoint(endpoint_id), f"endpoint {endpoint_id}"))
     names = gateway.files.names(endpoint.id, _ALL)
     if cursor is not None:
-        names = _after(names, decode_cursor(cursor)[1])
+        names = _after(names, read_cursor("files", cursor, tuple[str])[0])
     page = names[:limit]
-    following = encode_cursor(0, page[-1]) if len(names) > limit else None
+    following = write_cursor("files", (page[-1],)) if len(names) > limit else None
     return EventFilePage(items=[EventFileOutput(name=each) for each in page], next_cursor=following)
 
 

@@ -162,7 +162,7 @@ async def list_event_types(
 ) -> Response:
     """Those of the workspace, for everybody in it who has a role."""
     wanted = [one for one in readable.event_types() if namespace is None or one.namespace == namespace]
-    return await page_answer(gateway.slices, as_model(EventTypeOutput), wanted, limit, cursor)
+    return await page_answer(gateway.slices, "event-types", as_model(EventTypeOutput), wanted, limit, cursor)
 
 
 @router.post("/event-types", status_code=201, summary="Register an event type")
@@ -239,7 +239,7 @@ async def list_registrations(
 ) -> Response:
     """One's own; for viewers and operators, those of the workspace."""
     wanted = [one for one in readable.registrations() if client in (None, one.client)]
-    return await page_answer(gateway.slices, as_model(RegistrationOutput), wanted, limit, cursor)
+    return await page_answer(gateway.slices, "registrations", as_model(RegistrationOutput), wanted, limit, cursor)
 
 
 @router.post("/registrations", status_code=201, summary="Register to publish or receive a type")

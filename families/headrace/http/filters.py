@@ -128,7 +128,7 @@ async def list_filters(
     def encode(one: EventFilter) -> bytes:
         return msgspec.json.encode(_shown(one))
 
-    return await page_answer(gateway.slices, encode, readable.event_filters(), limit, cursor)
+    return await page_answer(gateway.slices, "filters", encode, readable.event_filters(), limit, cursor)
 
 
 @router.post("/filters", status_code=201, summary="Create an event filter", response_model=SavedFilter)

@@ -66,7 +66,7 @@ async def list_topics(
     """Topics of event types, by name; for administrators, those of the planes too."""
     found = visible.topics(prefix)
     return await page_answer(
-        gateway.slices, lambda each: encode_model(visible.topic_output(each)), found, limit, cursor
+        gateway.slices, "topics", lambda each: encode_model(visible.topic_output(each)), found, limit, cursor
     )
 
 
@@ -90,7 +90,7 @@ async def list_groups(
     """Those of the planes and those of teams, by name, with their lag on the topics that may be seen."""
     found = visible.groups(topic)
     return await page_answer(
-        gateway.slices, lambda each: encode_model(visible.group_output(each)), found, limit, cursor
+        gateway.slices, "groups", lambda each: encode_model(visible.group_output(each)), found, limit, cursor
     )
 
 

@@ -39,6 +39,7 @@ from families.headrace.http import (
 )
 from ingest_api.management.openapi import ERRORS, problem
 from ingest_api.management.parameters import refuse_unknown_body, refuse_unknown_parameters
+from ingest_api.management.repeated_members import refuse_repeated_members
 
 PREFIX = "/headrace/v1"
 
@@ -55,7 +56,11 @@ def router() -> APIRouter:
     own = APIRouter(
         prefix=PREFIX,
         responses={**ERRORS, **_OF_RESOURCES},
-        dependencies=[Depends(refuse_unknown_parameters), Depends(refuse_unknown_body)],
+        dependencies=[
+            Depends(refuse_unknown_parameters),
+            Depends(refuse_unknown_body),
+            Depends(refuse_repeated_members),
+        ],
     )
     for part in (
         quickstart,

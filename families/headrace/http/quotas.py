@@ -86,7 +86,9 @@ async def list_quotas(
     listed: list[access.Workspace | access.Client] = list(readable.clients())
     if reads_workspace(caller):
         listed.append(existing_workspace(await gateway.view(), workspace))
-    return await page_answer(gateway.slices, lambda one: encode_model(_shown(gateway, one)), listed, limit, cursor)
+    return await page_answer(
+        gateway.slices, "quotas", lambda one: encode_model(_shown(gateway, one)), listed, limit, cursor
+    )
 
 
 @router.put("/quotas/clients/{client_id}", summary="Set a client's quota")

@@ -139,7 +139,9 @@ async def list_runs(
         and kind in (None, each.run.kind)
         and state in (None, each.state)
     ]
-    return await page_answer(gateway.slices, lambda each: encode_model(RunOutput.of(each)), found, limit, cursor)
+    return await page_answer(
+        gateway.slices, "runs", lambda each: encode_model(RunOutput.of(each)), found, limit, cursor
+    )
 
 
 @router.get("/runs/{run_id}", summary="Get a run", dependencies=[Depends(readers)])

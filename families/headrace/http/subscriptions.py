@@ -99,7 +99,7 @@ async def list_subscriptions(
         for one in readable.subscriptions()
         if filter_id in (None, one.event_filter) and (endpoint_id is None or (endpoint and endpoint.id) == one.endpoint)
     ]
-    return await page_answer(gateway.slices, as_model(SubscriptionOutput), found, limit, cursor)
+    return await page_answer(gateway.slices, "subscriptions", as_model(SubscriptionOutput), found, limit, cursor)
 
 
 @router.post("/subscriptions", status_code=201, summary="Link a filter to an endpoint")

@@ -179,6 +179,10 @@ async def test_each_parameter_is_a_filter(world: World) -> None:
         ({"order": "random"}, "order"),
         ({"since": "yesterday"}, "since"),
         ({"offset": 10}, "offset"),
+        ({"limit": [1, 2]}, "limit"),
+        ({"run": ["live", "other"]}, "run"),
+        ({"workspace": ["a", "b"]}, "workspace"),
+        ({"identifier": "\0"}, "identifier"),
     ],
 )
 async def test_a_parameter_that_is_not_one_is_a_400_that_names_it(
@@ -299,6 +303,32 @@ async def test_an_option_in_a_body_that_nobody_reads_is_refused(world: World) ->
         assert [(await http.post(pause, content=body)).status_code for body in (b"", b"{}")] == [409, 409]
         answer = await http.post(resend, json={"dry_run": True}, headers={"Authorization": "Bearer unknown"})
         assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        ("dead-letters/discard", '{"dry_run": true, "dry_run": false}', "$.dry_run"),
+        ("dead-letters/redrive", '{"ids": ["0-0"], "\\u0069ds": ["0-1"]}', "$.ids"),
+        ("filters", '{"name": "f", "types": [{"code": "a"}, {"code": "b", "code": "c"}]}', "$.types[1].code"),
+    ],
+)
+async def test_a_member_that_is_there_twice_is_refused(world: World, path: str, body: str, place: str) -> None:
+    async with world.gateway.client(world.keys["crm"]) as http:
+        answer = await http.post(f"{V1}/{path}", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, [each["path"] for each in answer.json()["errors"]]) == (400, [place])
+
+
+async def test_a_cursor_of_another_list_or_a_cut_one_is_refused(world: World) -> None:
+    cursors = {
+        path: (await world.get("viewer", path, limit=1)).json()["next_cursor"]
+        for path in ("deliveries", "events", "endpoints")
+    }
+    for path in cursors:
+        for whose, cursor in cursors.items():
+            for text in {cursor, cursor[:-4], ""}:
+                answer = await world.get("viewer", path, cursor=text)
+                assert (answer.status_code == 200) == (whose == path and text == cursor), (path, whose, text)
 
 
 async def test_nothing_is_counted_in_the_first_day_of_all(world: World) -> None:

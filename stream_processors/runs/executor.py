@@ -241,8 +241,8 @@ class RunExecutor(Member):
         return (RunState.CANCELLED, rule) if isinstance(rule, str) else None
 
     def _may_send(self, work: RunWork, endpoint: Endpoint) -> bool:
-        """Whether the endpoint is not paused by its owner, and the run knows where to look."""
-        if endpoint.held_since is not None:
+        """Whether its owner has not paused the endpoint, or the run only counts, and the run knows where to look."""
+        if endpoint.held_since is not None and not work.run.dry_run:
             return False
         if work.ranges is None and work.progress is None:
             subscribed = EndpointMatching(self._catalog.view, endpoint).since

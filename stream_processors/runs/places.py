@@ -65,7 +65,7 @@ class Places:
                 # It ends at once, and keeps nobody waiting.
                 chosen[run.id] = known
                 continue
-            endpoint = None if run.endpoint is None else catalog.endpoint(run.endpoint)
+            endpoint = None if run.endpoint is None or run.dry_run else catalog.endpoint(run.endpoint)
             if endpoint is not None and endpoint.enabled and endpoint.held_since is not None:
                 continue  # its owner paused it, for how long nobody knows: others must not wait for that
             if run.id not in self._waits:

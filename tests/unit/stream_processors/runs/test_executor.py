@@ -81,6 +81,18 @@ def test_a_dry_run_counts_and_writes_nothing(world: World) -> None:
     assert world.log.records(topics.ROUTING_RECEIPTS) == []
 
 
+def test_a_dry_run_counts_what_it_would_send_to_a_paused_endpoint(world: World) -> None:
+    publish(world, 3)
+    world.endpoint("paused", held_since=1)
+    run = resend_all(world, endpoint="paused", dry_run=True)
+
+    world.turns(world.executor())
+
+    progress = world.known(run).progress
+    assert progress is not None
+    assert (progress.state, progress.deliveries) == (RunState.DONE, 3)
+
+
 def test_two_that_believe_to_have_a_run_send_each_event_once(world: World) -> None:
     events = publish(world, 40)
     resend_all(world)

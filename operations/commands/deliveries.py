@@ -12,6 +12,7 @@ from operations.commands.shown import show_items, show_json, show_members, show_
 from operations.commands.times import HELP, query
 from operations.help_sections import LOOK, Sections
 from operations.telling import tell
+from schemas.model.standing import Standing
 
 if TYPE_CHECKING:
     from operations.api.client import OwnApi
@@ -88,7 +89,9 @@ async def list_deliveries(
     )
     wanted |= {name: values for name, values in {"outcome": outcome, "reason": reason}.items() if values}
     found = await api.items("/deliveries", limit, **wanted, order="oldest" if oldest else "newest")
-    show_items(found, COLUMNS, as_json=as_json, none="There are no such deliveries.")
+    show_items(
+        found, COLUMNS, as_json=as_json, none="There are no such deliveries.", nulls={"outcome": Standing.PENDING}
+    )
 
 
 @deliveries.command(epilog="Example: headrace deliveries show 0190f0a0-0000-7000-8000-000000000001")

@@ -34,7 +34,14 @@ def show_line(value: bytes | msgspec.Raw) -> None:
     print(msgspec.json.format(bytes(value), indent=-1).decode(), flush=True)
 
 
-def show_items(items: Sequence[msgspec.Raw], columns: Mapping[str, str], *, as_json: bool, none: str) -> None:
+def show_items(
+    items: Sequence[msgspec.Raw],
+    columns: Mapping[str, str],
+    *,
+    as_json: bool,
+    none: str,
+    nulls: Mapping[str, str] | None = None,
+) -> None:
     """Print a list.
 
     Args:
@@ -42,11 +49,16 @@ def show_items(items: Sequence[msgspec.Raw], columns: Mapping[str, str], *, as_j
         columns: the member that each column shows, such as ``state.status``, by its title.
         as_json: print all members as JSON.
         none: what is told of an empty list, on standard error.
+        nulls: the text for a member that is null, by the member; nothing unless given.
     """
     if as_json:
         show_json(items)
     elif items:
-        show_rows(columns, ([member(json.loads(bytes(each)), path) for path in columns.values()] for each in items))
+        texts = nulls or {}
+        rows = ({path: member(json.loads(bytes(each)), path) for path in columns.values()} for each in items)
+        show_rows(
+            columns, ([texts.get(path) if value is None else value for path, value in row.items()] for row in rows)
+        )
     else:
         tell(none, "yellow")
 

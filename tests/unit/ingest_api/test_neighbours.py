@@ -94,9 +94,9 @@ async def test_all_attributes_of_an_exchange_event_may_be_unknown(local: LocalGa
     attributes = [{"name": f"unknown {number}", "value": ""} for number in range(30_000)]
     event = {"code": "c", "timestamp": "2021-03-04T16:36:54.591Z", "attributes": attributes}
     event |= {"channel": "web", "identifiers": [{"name": "email", "value": "a@example.org"}]}
-    began = time.monotonic()
+    began = time.process_time()
     answer, _ = await sent(local, key, "/v1/event", json.dumps({"events": [event]}).encode())
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20
     assert answer.status_code == 400
     assert [each["path"] for each in answer.json()["errors"]] == [
         f"$.events[0].attributes[{number}]" for number in range(1_000)

@@ -149,14 +149,15 @@ def test_it_reads_what_it_follows_and_the_next_owner_goes_on_where_it_left(kafka
     assert sorted(running.member.read) == [(number, offset) for number in (0, 1) for offset in range(12)]
 
 
-def test_live_deliveries_go_first_and_leaving_does_not_wait_for_room(kafka: Kafka, running: Running) -> None:
+def test_live_deliveries_go_first_and_leaving_does_not_wait_for_room(
+    kafka: Kafka, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
     running.room = False
     running.loop.follow([2])
     until(lambda: (TOPIC, 2) in kafka.assigned)
-    began = time.monotonic()
-    running.loop.leave([2], 10)
+    running.loop.leave([2], 60)
 
-    assert time.monotonic() - began < 5
+    assert caplog.messages == []  # it tells when it has waited in vain
     assert running.member.read == []
     assert kafka.commits == {(TOPIC, 2): 0}
 
@@ -171,12 +172,13 @@ def test_a_failure_gives_everything_up_and_reads_on_at_the_commits(kafka: Kafka,
     assert running.member.read == [(3, offset) for offset in range(10)]
 
 
-def test_nobody_waits_for_a_loop_that_has_ended(kafka: Kafka, running: Running) -> None:
+def test_nobody_waits_for_a_loop_that_has_ended(
+    kafka: Kafka, running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
     running.loop.follow([0])
     until(lambda: len(running.member.read) == 10)
     running.stop()
     assert kafka.commits == {(TOPIC, 0): 10}
 
-    began = time.monotonic()
     running.loop.leave([0], 10)
-    assert time.monotonic() - began < 5
+    assert caplog.messages == []  # it tells when it has waited in vain

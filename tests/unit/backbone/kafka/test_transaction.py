@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -80,11 +79,9 @@ def test_a_call_that_does_not_return_is_left_behind_with_its_client(
 def test_what_a_failed_commit_leaves_open_is_not_waited_for_as_long_again(client: Client) -> None:
     producer = TransactionalProducer(KafkaSettings(), "any", timeout=3_600.0)
     producer.begin()
-    began = time.monotonic()
     with pytest.raises(Fenced, match="abort"):
         producer.commit()
-    producer.close()
-    assert time.monotonic() - began < 60
+    producer.close()  # after an hour the test would long have timed out
     assert client.closed.wait(60)
     (asked,) = client.aborts
     assert asked <= transaction._ABORT_SECONDS

@@ -89,10 +89,10 @@ def test_an_event_of_usual_size_is_far_from_the_budget() -> None:
 def test_numbers_of_very_many_digits_are_compared_quickly() -> None:
     """As ``int`` each of them took milliseconds."""
     data = parse_json('{"a":[' + "1e4299," * 3_000 + "1]}")
-    began = time.monotonic()
+    began = time.process_time()
     for alternative in ([1], [{"anything-but": [2]}], [{"numeric": ["<", 1]}]):
         condition({"data": {"a": alternative}}).matches(EventWithData(data), Work(10**9))
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_a_new_filter_has_a_bounded_number_of_tests() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -21,6 +21,19 @@ from tests.unit.stream_processors.subscribed_world import (
     event,
     world_with_orders,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class CountedReads(tuple[Identifier, ...]):  # noqa: SLOT001  # it counts
+    """Counts how often it is gone through."""
+
+    reads = 0
+
+    def __iter__(self) -> Iterator[Identifier]:
+        self.reads += 1
+        return super().__iter__()
 
 
 @pytest.fixture
@@ -260,18 +273,17 @@ def test_many_conditions_of_one_client_share_a_budget_and_leave_the_others_their
 def test_a_value_that_an_array_holds_very_often_finds_its_subscriptions_once(world: World) -> None:
     for number in range(300):
         world.subscribe(f"s{number}", condition={"data": {"a": ["x"]}})
-    began = time.monotonic()
+    began = time.process_time()
     assert len(failures(world, Message(event({"a": ["x"] * 100_000})))) == 300
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 def test_identifiers_are_read_once_for_all_conditions(world: World) -> None:
     for number in range(300):
         world.subscribe(f"s{number}", condition={"identifiers": {"who": [{"suffix": f"-{number}"}]}})
-    identifiers = tuple(Identifier(f"n{number}", "x") for number in range(100_000))
-    began = time.monotonic()
+    identifiers = CountedReads(Identifier(f"n{number}", "x") for number in range(100_000))
     assert failures(world, Message(event(known_identifiers=identifiers))) == {}
-    assert time.monotonic() - began < 10
+    assert identifiers.reads == 1
 
 
 def test_what_takes_long_is_matched_in_steps(world: World) -> None:

@@ -122,6 +122,7 @@ def _serve(requests: socket.socket) -> None:
     """Import the planes, and fork for each request until nobody is left who could make one."""
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for pytest and for the programs
     ended = signal.signal(signal.SIGCHLD, _reap)
+    importlib.import_module("tests.support.signatures").remember_signatures()
     for package in ("processes", "operations.commands"):
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
             importlib.import_module(module.name)

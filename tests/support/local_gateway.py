@@ -39,6 +39,7 @@ from schemas.model.event import Receipt
 from schemas.model.run import RunCommand
 from schemas.security.destinations import ANYWHERE, Destinations
 from tests.support.running_gateway import ADMIN_KEY, SECRET_KEYS, TOKEN_SECRET
+from tests.support.signatures import remember_signatures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -241,6 +242,7 @@ class LocalGateway:
 
 def local_gateway(directory: Path, monkeypatch: pytest.MonkeyPatch, **environment: str) -> LocalGateway:
     """One whose settings are those of an installation; ``begin`` comes before its first use in an event loop."""
+    remember_signatures()
     for name, value in {
         "HEADRACE_DATA_DIR": str(directory),
         "HEADRACE_ADMIN_KEY": ADMIN_KEY,

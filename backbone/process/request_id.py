@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextvars import ContextVar
-from uuid import uuid4
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """Empty outside of requests."""
@@ -18,4 +18,4 @@ def taken_over(given: bytes | None) -> str:
     """Return the id that a client or proxy gave, if it is one that can be logged and repeated; else a new one."""
     if given is not None and _SANE.fullmatch(given):
         return given.decode("ascii")
-    return uuid4().hex
+    return os.urandom(16).hex()

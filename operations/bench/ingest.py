@@ -25,7 +25,7 @@ _TURNS = 3
 _SECONDS = 3.0
 _PRODUCED = 100_000
 _LOOP_TOPIC = "bench-produce-loop"
-_GOALS = {"ingest.single": 0.25, "ingest.batch100": None, "ingest.batch1000": 0.2, "registry.read": 0.4}
+_GOALS = {"ingest.single": 0.25, "ingest.batch100": None, "ingest.batch1000": 0.2, "registry.read": 0.3}
 
 
 class Turn(NamedTuple):

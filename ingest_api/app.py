@@ -74,7 +74,8 @@ class IngestApp:
         self._gateway = gateway
         self._hot = HotApp(families, self._gateway)
         self._large = LargeAnswers()
-        self._prepared = PreparedReads(families, gateway, self._measured)
+        prepared = (read for family in families for read in family.prepared)
+        self._prepared = PreparedReads(prepared, gateway, self._measured)
         self._control = create_control_app(
             families, self._gateway, version=version("headrace"), hot_methods=self._hot.methods
         )

@@ -10,9 +10,8 @@ from ingest_api.large_answers import PART
 from schemas.model.errors import HeadraceError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable
 
-    from ingest_api.family import Family
     from ingest_api.gateway import Gateway
     from ingest_api.http import Asgi, Receive, Scope, Send
 
@@ -40,13 +39,13 @@ class PreparedReads:
     """Answers the families' prepared reads.
 
     Args:
-        families: whose they are.
+        reads: of all families.
         gateway: what they read.
         otherwise: answers whatever is unusual about such a request, in every detail.
     """
 
-    def __init__(self, families: Sequence[Family], gateway: Gateway, otherwise: Asgi) -> None:
-        self._reads = {read.folder: read for family in families for read in family.prepared}
+    def __init__(self, reads: Iterable[PreparedRead], gateway: Gateway, otherwise: Asgi) -> None:
+        self._reads = {read.folder: read for read in reads}
         self._gateway = gateway
         self._otherwise = otherwise
 

@@ -131,7 +131,9 @@ def test_every_cause_is_named_and_cured(
     assert "Start a consumer" in idle
     (other,) = doctor(HEADRACE_SECRET_KEYS="a secret of another installation")["other-secrets"]
     assert "Set HEADRACE_SECRET_KEYS" in other
-    assert "other-secrets" not in found
+    assert "no plane starts with these secrets" in other
+    # On the broker of all tests others have left secrets that no key opens; the catalog is ours all the same.
+    assert not about(found, "other-secrets", "no plane starts with these secrets")
 
     headrace("endpoints", "edit", made["id"], "--address", mailbox.url)
     headrace("endpoints", "enable", off["id"])

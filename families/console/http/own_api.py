@@ -23,6 +23,7 @@ _MOST_TOLD = 20
 """Places of a refused request that a page lists."""
 
 Params = Mapping[str, Any]
+_Headers = list[tuple[bytes, bytes]]
 
 
 class Refused(HttpProblem):
@@ -31,10 +32,13 @@ class Refused(HttpProblem):
     Attributes:
         detail: what it said.
         places: ``path: message`` of each place that it named.
+        headers: ``Retry-After``, if it said when to ask again.
     """
 
-    def __init__(self, status: int, detail: str, places: tuple[str, ...] = ()) -> None:
-        super().__init__(status, detail)
+    def __init__(
+        self, status: int, detail: str, places: tuple[str, ...] = (), headers: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        super().__init__(status, detail, headers)
         self.detail = detail
         self.places = places
 
@@ -119,14 +123,14 @@ class OwnApi:
             "client": None,
             "server": ("localhost", None),
         }
-        status, answer = await _answered(self._app, scope, content)
+        status, headers, answer = await _answered(self._app, scope, content)
         if status < HTTPStatus.BAD_REQUEST:
             return msgspec.json.decode(answer) if answer else None
-        raise _refusal(status, answer)
+        raise _refusal(status, headers, answer)
 
 
-async def _answered(app: Asgi, scope: dict[str, Any], content: bytes) -> tuple[int, bytes]:
-    status, parts = 500, []
+async def _answered(app: Asgi, scope: dict[str, Any], content: bytes) -> tuple[int, _Headers, bytes]:
+    status, headers, parts = 500, [], []
 
     async def receive() -> MutableMapping[str, Any]:
         return {"type": "http.request", "body": content, "more_body": False}
@@ -134,13 +138,14 @@ async def _answered(app: Asgi, scope: dict[str, Any], content: bytes) -> tuple[i
     async def send(message: MutableMapping[str, Any]) -> None:
         nonlocal status
         status = message.get("status", status)
+        headers.extend(message.get("headers", ()))
         parts.append(message.get("body", b""))
 
     await app(scope, receive, send)
-    return status, b"".join(parts)
+    return status, headers, b"".join(parts)
 
 
-def _refusal(status: int, answer: bytes) -> Refused:
+def _refusal(status: int, headers: _Headers, answer: bytes) -> Refused:
     try:
         told = msgspec.json.decode(answer)
     except msgspec.DecodeError:
@@ -148,4 +153,5 @@ def _refusal(status: int, answer: bytes) -> Refused:
     told = told if isinstance(told, dict) else {}
     places = tuple(f"{each.get('path')}: {each.get('message')}" for each in told.get("errors", ())[:_MOST_TOLD])
     # The schema registry has a message, our own API a detail.
-    return Refused(status, str(told.get("detail") or told.get("message") or HTTPStatus(status).phrase), places)
+    detail = str(told.get("detail") or told.get("message") or HTTPStatus(status).phrase)
+    return Refused(status, detail, places, tuple(each for each in headers if each[0].lower() == b"retry-after"))

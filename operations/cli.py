@@ -18,6 +18,7 @@ from backbone.process.readiness import mark_unready
 from backbone.process.variables import unknown
 from operations.broker.selection import BrokerKind, Choice
 from operations.commands import (
+    asking,
     audit,
     backup,
     balance,
@@ -223,7 +224,7 @@ def rebuild(
     console = Console()
     with telling():
         join_running()
-        ask = partial(typer.confirm, "Drop the ledger's tables and fill them from Kafka?")
+        ask = partial(asking.confirm, "Drop the ledger's tables and fill them from Kafka?")
         raise typer.Exit(run(console, ProcessorSettings(), dry_run=dry_run, confirm=(lambda: True) if yes else ask))
 
 

@@ -5,6 +5,7 @@ HeadraceError
 │   └── Unreachable     no gateway answers
 ├── TourFailed          an arrival that the tour checks did not come
 ├── CallFailed          a gateway refused a call
+├── NotConfirmed        a command that asks first has no terminal to ask on
 ├── NotKnown            a check of ``headrace doctor`` could not find out
 └── WrongUsage          arguments that do not go together
 """
@@ -46,6 +47,10 @@ class TourFailed(HeadraceError):
 
 class WrongUsage(HeadraceError):
     """Arguments that do not go together; the message says which, and what to give instead."""
+
+
+class NotConfirmed(HeadraceError):
+    """A command that asks first has no terminal to ask on; the message says how to go without."""
 
 
 class NotKnown(HeadraceError):

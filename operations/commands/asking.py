@@ -1,16 +1,31 @@
-"""Asks before something is deleted."""
+"""Asks before something is changed that cannot be had back."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from operations.errors import NotConfirmed
 
 if TYPE_CHECKING:
     from operations.api.client import OwnApi
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal; True if the answer is yes. A pipe is never asked: a "y" in it was meant for something else.
+
+    Raises:
+        NotConfirmed: there is no terminal to answer on.
+        Abort: the answer is no.
+    """
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise NotConfirmed(f"{question} Nothing was done: nobody can answer here. Give --yes to do it.")
+    return typer.confirm(question, abort=True, err=True)
 
 
 async def removed(api: OwnApi, path: str, what: str, *, dry_run: bool, yes: bool) -> None:
@@ -27,6 +42,6 @@ async def removed(api: OwnApi, path: str, what: str, *, dry_run: bool, yes: bool
         print(f"Would delete {what}.")
         return
     if not yes:
-        typer.confirm(f"Delete {what}?", abort=True, err=True)
+        confirm(f"Delete {what}?")
     await api.delete(path)
     print(f"Deleted {what}.")

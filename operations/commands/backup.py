@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from operations.commands.asking import confirm
 from operations.help_sections import ADMINISTER
 from operations.running import join_running
 from operations.telling import telling
@@ -64,6 +65,6 @@ def restore(
             print("This was a dry run: nothing was written.")
             return
         if not yes:
-            typer.confirm("Restore them?", abort=True, err=True)
+            confirm("Restore them?")
         kinds = backups.restore(kafka, records, keys)
         print(f"Restored {head.records:,} records and the topics of {kinds:,} event types. Now start headrace ingest.")

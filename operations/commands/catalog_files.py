@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from operations.commands.asking import confirm
 from operations.commands.calling import Json, calling
 from operations.commands.shown import printed, show_json, show_rows
 from operations.errors import WrongUsage
@@ -91,7 +92,7 @@ async def import_(
         _show(planned)
         if dry_run or not planned["changes"]:
             return
-        typer.confirm(f"Make these {len(planned['changes'])} changes?", abort=True, err=True)
+        confirm(f"Make these {len(planned['changes'])} changes?")
     done = await api.send("/import", text, "application/yaml", **query)
     if as_json:
         show_json(done)

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from operations.commands import endpoint_states
+from operations.commands.asking import confirm
 from operations.commands.calling import Json, calling
 from operations.commands.endpoint_states import Id, change_endpoint
 from operations.commands.selections import condition_text, selection
@@ -186,7 +187,7 @@ async def delete(
     """Delete an endpoint and its subscriptions."""
     found = await api.get(f"/endpoints/{endpoint}")
     if not yes:
-        typer.confirm(f"Delete {found['name']} ({found['id']}) and its subscriptions?", abort=True)
+        confirm(f"Delete {found['name']} ({found['id']}) and its subscriptions?")
     await api.delete(f"/endpoints/{endpoint}")
     print(f"Deleted {found['id']}.")
 

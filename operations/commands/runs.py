@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from operations.commands.asking import confirm
 from operations.commands.calling import Json, calling
 from operations.commands.shown import show_items, show_json, show_members
 from operations.commands.times import HELP, query, when
@@ -187,7 +188,7 @@ async def asked_first(
             await tell_of(api, counted, follow=False, as_json=as_json)
             return
         _check_done(counted)
-        typer.confirm(f"{_summary(counted)} Send them?", abort=True, err=True)
+        confirm(f"{_summary(counted)} Send them?")
     await tell_of(api, await api.post(path, body | {"dry_run": False}), follow=follow, as_json=as_json)
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import typer
 
+from operations.commands.asking import confirm
 from operations.commands.calling import Json, calling
 from operations.commands.shown import show_json, show_rows
 from operations.commands.times import HELP, when
@@ -72,7 +73,7 @@ async def grow(
         _show_preview(preview, to_stderr=not dry_run)
         if dry_run:
             return
-        typer.confirm("Grow it?", abort=True, err=True)
+        confirm("Grow it?")
     growth: dict[str, Any] = await api.post(f"{path}/partitions", body)
     while follow and growth["state"] in {"FREEZING", "DRAINING"}:
         await asyncio.sleep(_POLL)
@@ -109,7 +110,7 @@ async def set_topic(
         raise WrongUsage("Say what to change: --retention, --compacted or --not-compacted.")
     if not (dry_run or yes):
         _show_change(await api.change(path, body | {"dry_run": True}), to_stderr=True)
-        typer.confirm("Change it?", abort=True, err=True)
+        confirm("Change it?")
     change: dict[str, Any] = await api.change(path, body | {"dry_run": dry_run})
     if as_json:
         show_json(change)
@@ -150,7 +151,7 @@ async def reset(
     path = f"/operations/groups/{quote(group, safe='')}/offsets"
     if not (dry_run or yes):
         _show_offsets(await api.post(path, body | {"dry_run": True}), to_stderr=True)
-        typer.confirm("Reset them?", abort=True, err=True)
+        confirm("Reset them?")
     done: dict[str, Any] = await api.post(path, body | {"dry_run": dry_run})
     if as_json:
         show_json(done)

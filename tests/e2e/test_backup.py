@@ -71,7 +71,7 @@ def test_a_backup_makes_a_new_installation_of_a_lost_one(
     assert "Set HEADRACE_SECRET_KEYS" in other
     (tmp_path / "part").write_bytes(file.read_bytes()[:-5])
     assert "is no backup, or is broken" in headrace(own_broker, tmp_path, "restore", str(tmp_path / "part"), status=2)
-    assert "Aborted" in headrace(own_broker, tmp_path, "restore", str(file), status=1)
+    assert "Restore them? Nothing was done" in headrace(own_broker, tmp_path, "restore", str(file), status=1)
     assert "dry run" in headrace(own_broker, tmp_path, "restore", str(file), "--dry-run")
     assert "Restored" in headrace(own_broker, tmp_path, "restore", str(file), "--yes")
     assert "has a catalog already" in headrace(own_broker, tmp_path, "restore", str(file), "--yes", status=1)

@@ -60,7 +60,7 @@ def test_it_counts_and_asks_before_it_sends(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked = []
-    monkeypatch.setattr(typer, "confirm", lambda text, **_: asked.append(text))
+    monkeypatch.setattr(runs, "confirm", asked.append)
     api = Api("RUNNING", "DONE", "WAITING")
     replay(api)
     assert api.posted == [
@@ -75,10 +75,10 @@ def test_it_counts_and_asks_before_it_sends(
 
 
 def test_without_an_answer_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    def no(_text: str, **_: object) -> None:
+    def no(_question: str) -> None:
         raise typer.Abort
 
-    monkeypatch.setattr(typer, "confirm", no)
+    monkeypatch.setattr(runs, "confirm", no)
     api = Api("DONE")
     with pytest.raises(typer.Abort):
         replay(api)

@@ -63,7 +63,7 @@ class Forked:
         files = [file if isinstance(file, int) else file.fileno() for file in (stdin, stdout, stderr)]
         self._answers, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            socket.send_fds(_server(), [json.dumps(program).encode()], [theirs.fileno(), *files])
+            socket.send_fds(_server(_root()), [json.dumps(program).encode()], [theirs.fileno(), *files])
         self.pid = int(self._answers.recv(64))
 
     def poll(self) -> int | None:
@@ -101,14 +101,27 @@ class Forked:
         return self.returncode
 
 
+def _root() -> Path:
+    """Where what is executed would import the planes from: the directory that it is started in may have a copy."""
+    here = Path.cwd()
+    return here if (here / "processes").is_dir() else _ROOT
+
+
 @functools.cache
-def _server() -> socket.socket:
-    """The connection to the server of this process, which ends when it is closed."""
+def _server(root: Path) -> socket.socket:
+    """The connection to the server of this process that has the planes of ``root``, which ends when it is closed."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, "-m", "tests.support.fork_server", str(theirs.fileno())]
     nothing = subprocess.DEVNULL  # the programs' standard output is buffered as that of one that writes to a file
     with theirs:
-        process = subprocess.Popen(command, cwd=_ROOT, stdin=nothing, stdout=nothing, pass_fds=[theirs.fileno()])
+        process = subprocess.Popen(
+            command,
+            cwd=root,
+            env=os.environ | {"PYTHONPATH": str(_ROOT)},
+            stdin=nothing,
+            stdout=nothing,
+            pass_fds=[theirs.fileno()],
+        )
 
     def end() -> None:
         ours.close()

@@ -23,9 +23,14 @@ def confirm(question: str) -> bool:
         NotConfirmed: there is no terminal to answer on.
         Abort: the answer is no.
     """
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not has_terminal():
         raise NotConfirmed(f"{question} Nothing was done: nobody can answer here. Give --yes to do it.")
     return typer.confirm(question, abort=True, err=True)
+
+
+def has_terminal() -> bool:
+    """Whether somebody can answer on standard input."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 async def removed(api: OwnApi, path: str, what: str, *, dry_run: bool, yes: bool) -> None:

@@ -6,10 +6,12 @@ import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from typer.testing import CliRunner
 
 from operations.cli import app
+from operations.commands import asking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +36,9 @@ class Commands:
         self.api = gateway.client(key)
 
     def __call__(self, *arguments: str, status: int = 0, answer: str | None = None) -> str:
-        """What a command prints."""
-        done = CliRunner().invoke(app, arguments, env=self.environment, input=answer)
+        """What a command prints; an answer is given on a terminal."""
+        with patch.object(asking, "has_terminal", return_value=answer is not None):
+            done = CliRunner().invoke(app, arguments, env=self.environment, input=answer)
         assert (done.exit_code, done.exception is None or status != 0) == (status, True), done.output
         return done.stdout if status == 0 else done.stderr
 

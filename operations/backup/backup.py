@@ -105,7 +105,7 @@ def _have_event_topics(kafka: KafkaSettings, secret_keys: Sequence[str]) -> int:
     catalog = Catalog(kafka, secret_keys)
     catalog.start()
     try:
-        catalog.catch_up(_SECONDS)
+        catalog.catch_up(_SECONDS, written=True)
         view = catalog.view
         kinds = [kind for workspace in view.workspaces() for kind in view.event_types(workspace.name)]
     finally:

@@ -8,6 +8,7 @@ had. One broker serves all, so a test uses names of its own (workspaces, consume
 from __future__ import annotations
 
 import os
+import threading
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -58,6 +59,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
         config.pluginmanager.register(Outcomes(config.rootpath / "build" / "conformance.json", is_whole=is_whole))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_tail_is_left() -> Iterator[None]:
+    """Fail a module that leaves a tail of a topic running: it would log its dead broker until the session ends."""
+    before = set(threading.enumerate())
+    yield
+    assert [each.name for each in threading.enumerate() if each not in before and each.name.startswith("tail-")] == []
 
 
 @pytest.fixture(scope="session")

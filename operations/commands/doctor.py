@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -46,9 +47,8 @@ def doctor(
         from operations.doctor.checks import examine  # noqa: PLC0415  # a plane's process does without
         from operations.doctor.site import site_of  # noqa: PLC0415  # likewise
 
-        site = site_of(url, key)
-        report = examine(site)
-        site.close()
+        with contextlib.closing(site_of(url, key)) as site:
+            report = examine(site)
         if as_json:
             from operations.commands.shown import show_json  # noqa: PLC0415  # likewise
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import time
 import uuid
@@ -84,15 +85,19 @@ async def _prepare(settings: KafkaSettings) -> None:
 
 
 @pytest.fixture
-def site(broker: KafkaSettings, tmp_path: Path) -> Callable[..., Site]:
-    def made(*keys: str, **other: Any) -> Site:
-        return Site(
-            installed=Installed(data_dir=tmp_path, secret_keys=keys or (OURS, SEALED)),
-            operations=OperationsSettings(data_dir=tmp_path, http_port=free_port()),
-            **{"kafka": broker, **other},
-        )
+def site(broker: KafkaSettings, tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    with contextlib.ExitStack() as stack:
 
-    return made
+        def made(*keys: str, **other: Any) -> Site:
+            new = Site(
+                installed=Installed(data_dir=tmp_path, secret_keys=keys or (OURS, SEALED)),
+                operations=OperationsSettings(data_dir=tmp_path, http_port=free_port()),
+                **{"kafka": broker, **other},
+            )
+            stack.callback(new.close)
+            return new
+
+        yield made
 
 
 def test_a_password_that_is_refused(site: Callable[..., Site], broker: KafkaSettings) -> None:

@@ -220,9 +220,9 @@ class Gateway:
         """The figures of topics and consumer groups; nothing is read before this is called once.
 
         Raises:
-            Unavailable: Kafka does not answer.
+            Unavailable: Kafka has not answered yet since this process began; later on, the last figures are told.
         """
-        await self.in_time(self.clients.operations.caught_up())
+        await self.in_time(self.clients.operations.read_once())
         return self.clients.operations
 
     def read_scope(self, client: Client, workspace: str | None = None) -> ReadScope:

@@ -58,7 +58,20 @@ class OperationsView(TopicView):
         # Topic to the groups that read it, with their partitions of it.
         self._readers: dict[str, dict[str, tuple[GroupPartition, ...]]] = {}
         self._keys: dict[str, KeyCounts] = {}
+        self._is_read = False
         super().__init__(settings, topics.OPERATIONS, on_stall)
+
+    async def read_once(self) -> None:
+        """Wait until everything written before the first call is known.
+
+        Figures tell their age. Whoever asks again gets those that there are, also while Kafka is away.
+
+        Raises:
+            Unavailable: Kafka does not answer; reading goes on, so a later call may find it done.
+        """
+        if not self._is_read:
+            await self.caught_up()
+            self._is_read = True
 
     def topics(self) -> list[TopicFigures]:
         """Every topic."""

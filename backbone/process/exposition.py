@@ -121,14 +121,18 @@ def _handler(
                         self._answer(HTTPStatus.OK, b'{"status":"ready"}')
                     else:
                         body = json.dumps({"status": "unavailable", "reason": reason}).encode()
-                        self._answer(HTTPStatus.SERVICE_UNAVAILABLE, body)
+                        self._answer(HTTPStatus.SERVICE_UNAVAILABLE, body, again=True)
                 case _:
                     self._answer(HTTPStatus.NOT_FOUND, b'{"status":"not found"}')
 
         do_HEAD = do_GET  # noqa: N815  # the server's name for it
 
-        def _answer(self, status: HTTPStatus, body: bytes, media_type: str = "application/json") -> None:
+        def _answer(
+            self, status: HTTPStatus, body: bytes, media_type: str = "application/json", *, again: bool = False
+        ) -> None:
             self.send_response(status)
+            if again:
+                self.send_header("Retry-After", "1")
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

@@ -142,7 +142,8 @@ class Server:
         reason = await asyncio.shield(self._asking)
         if reason is None:
             return web.json_response({"status": "ready"})
-        return web.json_response({"status": "unavailable", "reason": reason}, status=503)
+        body = {"status": "unavailable", "reason": reason}
+        return web.json_response(body, status=503, headers={"Retry-After": "1"})
 
     def _check_origin(self, request: web.Request) -> None:
         if not self._may_connect(request.headers.get("Origin"), request.host):

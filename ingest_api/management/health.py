@@ -30,6 +30,7 @@ async def readyz(gateway: TheGateway, response: Response) -> dict[str, str]:
     reason = await gateway.unready()
     if reason is not None:
         response.status_code = 503
+        response.headers["Retry-After"] = "1"
         return {"status": "unavailable", "reason": reason}
     return {"status": "ready"}
 

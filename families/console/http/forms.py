@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -18,6 +19,7 @@ _LARGEST = 1e15
 """Of a number: up to it whole numbers are exact."""
 
 _MINUTES = len("2026-11-30T21:00")
+_ZONE = re.compile(r"(Z|[+-][0-9]{2}:[0-9]{2})$")
 
 
 class Form:
@@ -62,7 +64,7 @@ class Form:
 
 def in_utc(text: str) -> str:
     """A time as RFC 3339: browsers send none of the zone, and seconds only where there are some."""
-    if "T" not in text or text.endswith("Z") or "+" in text:
+    if "T" not in text or _ZONE.search(text):
         return text
     return f"{text}:00Z" if len(text) == _MINUTES else f"{text}Z"
 

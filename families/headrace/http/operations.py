@@ -37,7 +37,7 @@ async def visible_to(
     Raises:
         PermissionDenied: it is a producer or a subscriber only, or asks for another workspace.
         NotFound: there is no such workspace.
-        Unavailable: Kafka does not answer.
+        Unavailable: Kafka has not shown any figures yet.
     """
     require(caller, *READERS)
     seen = None

@@ -81,9 +81,16 @@ def test_z_02_without_kafka_there_is_no_success_and_a_repeat_completes(
     workspace = local.create_workspace()
     _, producer_key = local.create_client(workspace, "producer")
     _, crmls_key = local.create_client(workspace, "producer", realm="crmls")
+    _, operator_key = local.create_client(workspace, "operator")
     with local.client(None) as anonymous:
         token = anonymous.post("/api/token", params={"apiKey": crmls_key}).raise_for_status().json()["token"]
-    with local.client(producer_key) as own, local.client(token) as crmls, ThreadPoolExecutor(12) as threads:
+    with (
+        local.client(producer_key) as own,
+        local.client(token) as crmls,
+        local.client(operator_key) as operator,
+        ThreadPoolExecutor(12) as threads,
+    ):
+        operator.get("/headrace/v1/operations").raise_for_status()
         own.post("/headrace/v1/registrations", json={"code": "Open", "open": True}).raise_for_status()
         crmls.post("/api/app/events", json=CRMLS_BODY).raise_for_status()
         keys = [str(uuid4()) for _ in range(3)]
@@ -108,11 +115,14 @@ def test_z_02_without_kafka_there_is_no_success_and_a_repeat_completes(
                 lambda: own.get("/readyz"),
             ]
             answers = answered(local, threads, calls)
+            # What was known before is told, with its age.
+            assert operator.get("/headrace/v1/operations").raise_for_status().json()["age_seconds"] is None
+            operator.get("/headrace/v1/operations/topics").raise_for_status()
         finally:
             broker.go_on()
 
         assert [answer.status_code for answer, _ in answers] == [503] * len(calls)
-        assert all(answer.headers["retry-after"].isdigit() for answer, _ in answers[:-1])
+        assert all(answer.headers["retry-after"].isdigit() for answer, _ in answers)
         assert all(answer.headers["content-type"] == "application/problem+json" for answer, _ in answers[:-2])
         assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
         assert not any(inside in answer.text for answer, _ in answers for inside in ("the tail", "_NOENT", "Local:"))

@@ -66,6 +66,7 @@ def test_a_process_that_cannot_work_says_why() -> None:
     alive = httpx.get(f"http://127.0.0.1:{port}/healthz")
     served.close()
     assert (answer.status_code, answer.json()) == (503, {"status": "unavailable", "reason": "No room."})
+    assert answer.headers["retry-after"] == "1"
     assert alive.status_code == 200
 
 

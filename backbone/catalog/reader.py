@@ -90,16 +90,14 @@ class Catalog:
         """Stop reading."""
         self._tail.stop()
 
-    def catch_up(self, timeout: float = 10.0, *, written: bool = False) -> None:
+    def catch_up(self, timeout: float = 10.0) -> None:
         """Block until everything committed before this call is in the view. Not for the event loop.
-
-        Kafka shows a transaction a moment after its commit: whoever has just committed one waits for it by ``written``.
 
         Raises:
             Unavailable: not within ``timeout`` seconds.
             Misconfigured: the first time only: the secret keys are not the installation's.
         """
-        self._tail.catch_up(timeout, written=written)
+        self._tail.catch_up(timeout)
         self._loaded()
 
     async def caught_up(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109  # the blocking twin takes one too

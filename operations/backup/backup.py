@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from backbone.catalog.authenticity import Authenticity
 from backbone.catalog.macs import MacKeys
-from backbone.catalog.reader import Catalog
+from backbone.catalog.records import apply
+from backbone.catalog.view import CatalogView
 from backbone.catalog.writer import TRANSACTIONAL_ID
 from backbone.kafka.admin import Admin
 from backbone.kafka.read_to_end import read_topics_to_end
@@ -15,12 +17,13 @@ from backbone.kafka.topology import ensure_internal_topics_now, event_topic_spec
 from backbone.kafka.transaction import TransactionalProducer
 from operations.backup.backup_file import Head, StoredRecord
 from schemas.model import timestamps, topics
-from schemas.model.errors import Forged, Misconfigured
+from schemas.model.errors import CorruptRecord, Forged, Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from backbone.kafka.settings import KafkaSettings
+    from schemas.model.event_type import EventType
 
 TOPICS = (topics.CATALOG, topics.SCHEMAS)
 
@@ -65,15 +68,21 @@ def check_keys(records: Sequence[StoredRecord], secret_keys: Sequence[str]) -> N
 
 
 def restore(kafka: KafkaSettings, records: Sequence[StoredRecord], secret_keys: Sequence[str]) -> int:
-    """Write the records in one transaction, then make the topics of the event types; return how many these are.
+    """Make the topics of the event types, then write the records in one transaction; return how many types there are.
 
     Raises:
         Misconfigured: this Kafka has a catalog, or the secret keys do not fit.
+        Conflict: Kafka does not take the name of a topic.
         Unavailable: Kafka does not answer; nothing is restored unless all is.
     """
     check_keys(records, secret_keys)
     check_empty(kafka)
     ensure_internal_topics_now(Admin(kafka))
+    kinds = _event_types(records)
+    # Before the records: a catalog without them takes no event, and no second restore.
+    Admin(kafka, timeout=60).ensure_topics_now(
+        [event_topic_spec(kind, kind.effective_partitions, kafka.event_retention) for kind in kinds]
+    )
     producer = TransactionalProducer(kafka, TRANSACTIONAL_ID, timeout=_SECONDS)
     try:
         producer.start()
@@ -83,7 +92,7 @@ def restore(kafka: KafkaSettings, records: Sequence[StoredRecord], secret_keys: 
         producer.commit()
     finally:
         producer.close()
-    return _have_event_topics(kafka, secret_keys)
+    return len(kinds)
 
 
 def check_empty(kafka: KafkaSettings) -> None:
@@ -101,17 +110,10 @@ def check_empty(kafka: KafkaSettings) -> None:
         )
 
 
-def _have_event_topics(kafka: KafkaSettings, secret_keys: Sequence[str]) -> int:
-    catalog = Catalog(kafka, secret_keys)
-    catalog.start()
-    try:
-        catalog.catch_up(_SECONDS, written=True)
-        view = catalog.view
-        kinds = [kind for workspace in view.workspaces() for kind in view.event_types(workspace.name)]
-    finally:
-        catalog.stop()
-    retention = kafka.event_retention
-    Admin(kafka, timeout=60).ensure_topics_now(
-        [event_topic_spec(kind, kind.effective_partitions, retention) for kind in kinds]
-    )
-    return len(kinds)
+def _event_types(stored: Sequence[StoredRecord]) -> list[EventType]:
+    view = CatalogView()
+    for each in stored:
+        # The installation that was saved had passed it over too.
+        with contextlib.suppress(CorruptRecord):
+            apply(view, each)
+    return [kind for workspace in view.workspaces() for kind in view.event_types(workspace.name)]

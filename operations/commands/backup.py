@@ -46,8 +46,8 @@ def restore(
 ) -> None:
     """Write a backup to a new Kafka, before the first start of headrace ingest.
 
-    Needs the HEADRACE_SECRET_KEYS of the installation that was saved. Writes all or nothing, and makes the topics of
-    the event types.
+    Needs the HEADRACE_SECRET_KEYS of the installation that was saved. Makes the topics of the event types, and then
+    writes all or nothing.
     """
     from backbone.kafka.settings import KafkaSettings  # noqa: PLC0415  # a plane's process does without
     from backbone.process.settings import BackboneSettings  # noqa: PLC0415  # likewise

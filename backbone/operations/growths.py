@@ -9,7 +9,7 @@ import msgspec
 from backbone.catalog.type_changes import MOST_PARTITIONS, existing_event_type
 from backbone.catalog.writer import Changes
 from schemas.model import timestamps
-from schemas.model.errors import Conflict, InvalidRequest, Problem, Unavailable
+from schemas.model.errors import Conflict, InvalidRequest, NotFound, Problem, Unavailable
 from schemas.model.growth import Growth, GrowthOrder, GrowthState
 from schemas.model.ids import new_id
 from schemas.model.operational_event import is_operational
@@ -101,6 +101,31 @@ class Growths:
             Unavailable: Kafka does not answer.
         """
         await self._advance(growth, growth.state, GrowthState.ROLLED_BACK, reason)
+
+    async def cancel(self, topic: str, by: str) -> Growth:
+        """End a growth that freezes or drains: events go to the former partitions again, at once.
+
+        Until it is done no event has gone to a new partition, so order was never touched. Of this and a last step of
+        the growth the first counts, since both are decided under the writer lock.
+
+        Raises:
+            NotFound: the topic never grew.
+            Conflict: the growth has ended.
+            Unavailable: Kafka does not answer.
+        """
+
+        def decide(view: CatalogView) -> Changes[Growth]:
+            growth = view.growth(topic)
+            if growth is None:
+                raise NotFound(f"There is no growth of {topic}.")
+            if growth.is_ended:
+                raise Conflict(f"the growth has ended already: it is {growth.state}")
+            cancelled = msgspec.structs.replace(
+                growth, state=GrowthState.ROLLED_BACK, reason=f"{by} cancelled it.", updated_at=timestamps.now()
+            )
+            return Changes(put=[cancelled], result=cancelled)
+
+        return await self._writer.write(decide)
 
     async def _advance(
         self, growth: Growth, origin: GrowthState, target: GrowthState, reason: str | None = None

@@ -30,7 +30,7 @@ _SPANS = (("d", 86_400), ("h", 3_600), ("min", 60))
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     of_topics = typer.Typer(cls=Listing, help="Topics: list them, or change how long they keep events.")
-    of_partitions = typer.Typer(cls=Listing, help="Partitions of a topic: show them, or add some.")
+    of_partitions = typer.Typer(cls=Listing, help="Partitions of a topic: show them, add some, or cancel that.")
     of_groups = typer.Typer(cls=Listing, help="Consumer groups: list them, or let one read on from elsewhere.")
     of_topics.command("list", epilog="Example: headrace topics list --prefix events.default.")(topics)
     of_partitions.command("show", epilog="Example: headrace partitions show events.default.crmls.Offer")(partitions)

@@ -1,4 +1,4 @@
-"""``headrace partitions grow``, ``topics set`` and ``groups reset``: what operators change about Kafka."""
+"""``headrace partitions grow`` and ``cancel``, ``topics set``, ``groups reset``: what operators change about Kafka."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def add_to(topics: typer.Typer, partitions: typer.Typer, groups: typer.Typer) ->
     partitions.command(
         "grow", epilog="Example: headrace partitions grow events.default.crmls.Offer 12 --keep-order --dry-run"
     )(grow)
+    partitions.command("cancel", epilog="Example: headrace partitions cancel events.default.crmls.Offer")(cancel)
     topics.command("set", epilog="Example: headrace topics set events.default.crmls.Offer --retention 7d --dry-run")(
         set_topic
     )
@@ -81,9 +82,22 @@ async def grow(
     if as_json:
         show_json(growth)
     else:
-        print(f"{topic}: {growth['state']}. {growth.get('reason') or ''}".rstrip())
+        _show_growth(growth)
     if growth["state"] == "ROLLED_BACK":
         raise typer.Exit(REFUSED)
+
+
+@calling
+async def cancel(api: OwnApi, topic: Topic, *, as_json: Json = False) -> None:
+    """End a growth that keeps order before it is done.
+
+    Events are accepted again at once, and go to the former partitions.
+    """
+    growth: dict[str, Any] = await api.post(f"/operations/topics/{quote(topic, safe='')}/growth/cancel")
+    if as_json:
+        show_json(growth)
+    else:
+        _show_growth(growth)
 
 
 @calling
@@ -164,6 +178,10 @@ def _span(text: str) -> int:
     if found is None:
         raise WrongUsage(f"--retention {text!r} is no length of time. Give 90m, 12h or 7d.")
     return int(found[1]) * _SECONDS[found[2]]
+
+
+def _show_growth(growth: dict[str, Any]) -> None:
+    print(f"{growth['topic']}: {growth['state']}. {growth.get('reason') or ''}".rstrip())
 
 
 def _show_preview(preview: dict[str, Any], *, to_stderr: bool) -> None:

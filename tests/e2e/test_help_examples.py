@@ -55,6 +55,7 @@ REFUSED = {
     "dead-letters show 3-1042": "no dead letter",
     "dead-letters discard 3-1042": "There is nothing at",
     "partitions grow events.default.crmls.Offer 12 --keep-order --dry-run": "no partition key",
+    "partitions cancel events.default.crmls.Offer": "There is no growth",
     "groups reset team-a.billing --to-time 2h --dry-run": "There is no group",
 }
 """Examples about what is not there, and what they are answered here."""

@@ -130,6 +130,19 @@ async def get_growth(caller: Caller, readable: Readable, topic: str) -> GrowthOu
     return GrowthOutput.model_validate(existing(growth, f"growth of {topic}"))
 
 
+@router.post("/operations/topics/{topic}/growth/cancel", summary="Cancel the growth of a topic")
+async def cancel_growth(gateway: TheGateway, caller: Caller, workspace: Workspace, topic: str) -> GrowthOutput:
+    """For operators. A growth that is `FREEZING` or `DRAINING` becomes `ROLLED_BACK`, and events are accepted again.
+
+    They go to the former partitions. A growth that has ended is answered with 409; without one it is 404.
+    """
+    check(caller, Operation.OPERATE)
+    found = (await gateway.view()).growth(topic)
+    existing(found if found is not None and found.workspace == workspace else None, f"growth of {topic}")
+    growths = Growths(gateway.catalog, gateway.writer, gateway.clients.admin)
+    return GrowthOutput.model_validate(await gateway.in_time(growths.cancel(topic, caller.id)))
+
+
 async def _grow_internal(
     gateway: Gateway, caller: Caller, topic: str, body: PartitionsInput, response: Response
 ) -> PartitionsPreview | InternalGrowthOutput:

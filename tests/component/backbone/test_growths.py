@@ -238,6 +238,29 @@ async def test_a_growth_is_rolled_back_when_a_group_does_not_read_on(
     await place.workers[0].publisher.publish([place.draft(client, "a")])
 
 
+@pytest.mark.parametrize("state", [GrowthState.FREEZING, GrowthState.DRAINING])
+async def test_a_cancelled_growth_lets_events_through_at_once(place: Place, state: GrowthState) -> None:
+    client = await place.tenant.client(Role.ADMIN)
+    growth = await place.growths[0].begin(place.topic, 12, GrowthOrder.KEEP, client.id)
+    if state is GrowthState.DRAINING:
+        await place.growths[0].drain(growth)
+    assert place.growth().state is state
+    with pytest.raises(Frozen):
+        await place.workers[0].publisher.publish([place.draft(client, "a")])
+
+    cancelled = await place.growths[1].cancel(place.topic, client.id)
+    await place.workers[1].publisher.publish([place.draft(client, "a")])
+    await place.growths[0].drain(growth)  # of a process that has not seen it yet
+    await place.growths[0].finish(growth)
+
+    assert (cancelled.state, cancelled.reason) == (GrowthState.ROLLED_BACK, f"{client.id} cancelled it.")
+    assert place.growth() == cancelled
+    (receipt,) = await place.workers[0].publisher.publish([place.draft(client, "a")])
+    assert receipt.partition == partition_for(b"a", 3)
+    with pytest.raises(Conflict):
+        await place.growths[0].cancel(place.topic, client.id)
+
+
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(LONGEST):
         while not condition():  # noqa: ASYNC110  # of what other processes do

@@ -78,6 +78,8 @@ CHANGES = {
     f"POST {V1}/operations/topics/{{topic}}/partitions": Change(
         own=OPERATORS, body={"partitions": 8, "order": "as_is"}, also=(202, 409)
     ),
+    # It grew at once: who may cancel it is told so.
+    f"POST {V1}/operations/topics/{{topic}}/growth/cancel": Change(own=OPERATORS, also=(409,)),
     # There is no Kafka to ask: who may do it is told so.
     f"PATCH {V1}/operations/topics/{{topic}}": Change(
         own=OPERATORS, body={"retention_seconds": 3_600, "compacted": True}, also=(409,)

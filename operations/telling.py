@@ -30,7 +30,7 @@ def telling() -> Iterator[None]:
         sys.exit(_status(error))
     except ValidationError as error:
         for problem in error.errors():
-            tell(f"{_variable(error.title, problem['loc'])}: {problem['msg']}")
+            tell(f"{_variable(error.title, problem['loc'])}: {problem['msg'].removeprefix('Value error, ')}")
         sys.exit(USAGE)
 
 

@@ -110,7 +110,7 @@ def _problems(plane: type[BaseSettings]) -> Iterator[str]:
         except ValidationError as error:
             for each in error.errors():
                 place = ".".join(str(part) for part in each["loc"])
-                yield f"{place or plane.__name__}: {each['msg']}"
+                yield f"{place or plane.__name__}: {each['msg'].removeprefix('Value error, ')}"
         except HeadraceError as error:
             yield str(error)
 

@@ -59,7 +59,7 @@ def test_an_argument_that_cannot_be(tmp_path: Path, arguments: list[str], reason
 @pytest.mark.parametrize(
     ("command", "variable", "value", "reason"),
     [
-        ("ingest", "HEADRACE_KAFKA_OPTIONS", "{", "HEADRACE_KAFKA_OPTIONS: Value error, must be a JSON object"),
+        ("ingest", "HEADRACE_KAFKA_OPTIONS", "{", "HEADRACE_KAFKA_OPTIONS: must be a JSON object"),
         ("processors", "HEADRACE_KAFKA_OPTIONS", '{"a.b":1}', "HEADRACE_KAFKA_OPTIONS: a.b: Input should be a valid"),
         ("processors", "HEADRACE_PROCESSORS_SLOT", "x", "HEADRACE_PROCESSORS_SLOT: Input should be a valid integer"),
         ("router", "HEADRACE_PROCESSORS_SLOT", "-1", "HEADRACE_PROCESSORS_SLOT: Input should be greater than"),

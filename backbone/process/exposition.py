@@ -99,6 +99,12 @@ class _QuietServer(ThreadingHTTPServer):
             log.error("metrics or health are not served", extra={"client": str(client_address)}, exc_info=error)
 
 
+def _readiness(unready: str | None) -> tuple[HTTPStatus, bytes]:
+    if unready is None:
+        return HTTPStatus.OK, b'{"status":"ready"}'
+    return HTTPStatus.SERVICE_UNAVAILABLE, json.dumps({"status": "unavailable", "reason": unready}).encode()
+
+
 def _handler(
     registry: CollectorRegistry, unready: Callable[[], str | None], hosts: HttpHosts
 ) -> type[BaseHTTPRequestHandler]:
@@ -116,22 +122,15 @@ def _handler(
                 case "/healthz":
                     self._answer(HTTPStatus.OK, b'{"status":"ok"}')
                 case "/readyz":
-                    reason = unready()
-                    if reason is None:
-                        self._answer(HTTPStatus.OK, b'{"status":"ready"}')
-                    else:
-                        body = json.dumps({"status": "unavailable", "reason": reason}).encode()
-                        self._answer(HTTPStatus.SERVICE_UNAVAILABLE, body, again=True)
+                    self._answer(*_readiness(unready()))
                 case _:
                     self._answer(HTTPStatus.NOT_FOUND, b'{"status":"not found"}')
 
         do_HEAD = do_GET  # noqa: N815  # the server's name for it
 
-        def _answer(
-            self, status: HTTPStatus, body: bytes, media_type: str = "application/json", *, again: bool = False
-        ) -> None:
+        def _answer(self, status: HTTPStatus, body: bytes, media_type: str = "application/json") -> None:
             self.send_response(status)
-            if again:
+            if status is HTTPStatus.SERVICE_UNAVAILABLE:
                 self.send_header("Retry-After", "1")
             self.send_header("Content-Type", media_type)
             self.send_header("Content-Length", str(len(body)))

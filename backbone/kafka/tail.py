@@ -237,7 +237,7 @@ class TopicTail:
 
     def _new_consumer(self) -> BatchConsumer:
         # How late a partition's end is noticed when only a commit marker came after its last record.
-        overrides: dict[str, Any] = {"fetch.wait.max.ms": 20, "client.id": f"headrace-tail-{self._name}"}
+        overrides: dict[str, Any] = {"fetch.wait.max.ms": 50, "client.id": f"headrace-tail-{self._name}"}
         return BatchConsumer(self._settings, group=None, on_stall=self._on_stall, **overrides)
 
     def _renewed(self, failed: BatchConsumer) -> BatchConsumer:

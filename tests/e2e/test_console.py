@@ -161,11 +161,12 @@ def test_by_keyboard_alone(site: Site) -> None:
     page.press_and_load("Enter")
     page.tab_to("Pause…")
     page.press_and_load("Enter")
-    assert page.focused() == "Pause"
+    page.until_focused("Pause")
     page.press_and_load("Enter")
     assert "The endpoint is paused." in page.text()
     page.tab_to("Resume…")
     page.press_and_load("Enter")
+    page.until_focused("Resume")
     page.press_and_load("Enter")
     assert "A run sends what was kept." in page.text()
     assert page.problems == []

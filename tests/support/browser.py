@@ -124,6 +124,13 @@ class Browser:
             self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **common)
             self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
+    def until_focused(self, words: str) -> None:
+        """Wait until the element with these words has the focus: a page takes it to its button after it has loaded."""
+        deadline = time.monotonic() + _SECONDS
+        while (found := self.focused()) != words:
+            assert time.monotonic() < deadline, (words, found)
+            time.sleep(0.02)
+
     def focused(self) -> str:
         """The words of the element with the focus."""
         return str(

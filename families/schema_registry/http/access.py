@@ -102,6 +102,10 @@ class Registry:
         """
         return ReadableSchemas(await self._gateway.view(), self._workspace)
 
+    def known(self) -> ReadableSchemas:
+        """What is known without asking Kafka: what it lacks may have come a moment ago."""
+        return ReadableSchemas(self._gateway.catalog.view, self._workspace)
+
     async def lookup(self, find: Callable[[ReadableSchemas], T | None]) -> T | None:
         """What is found; a miss is looked for once more after the catalog was brought up to date.
 

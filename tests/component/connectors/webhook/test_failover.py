@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import uuid
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -15,7 +17,6 @@ from aiohttp import web
 from schemas.model.delivery import Outcome
 from tests.component.connectors.post_office import SECRET_KEY, until
 from tests.component.connectors.webhook.ordered.contracts import Contracts
-from tests.support.fork_server import Forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,8 @@ class Connector:
             "HEADRACE_WEBHOOK_DRAIN": "60",
         }
         with self.log.open("wb") as log:
-            self.process = Forked("-c", before + CONNECTOR, env=environment, stderr=log)
+            # An interpreter of its own: ``before`` changes modules that others copy names from as they are imported.
+            self.process = subprocess.Popen([sys.executable, "-c", before + CONNECTOR], env=environment, stderr=log)
 
     async def is_ready(self) -> None:
         await until(lambda: self.ready.exists() or self.process.poll() is not None, "the connector is ready")

@@ -75,7 +75,9 @@ class IngestApp:
         self._hot = HotApp(families, self._gateway)
         self._large = LargeAnswers()
         prepared = (read for family in families for read in family.prepared)
-        self._prepared = PreparedReads(prepared, gateway, self._measured)
+        self._prepared = PreparedReads(
+            prepared, gateway, self._measured, lambda error, path: problems.answer(error, path, families)
+        )
         self._control = create_control_app(
             families, self._gateway, version=version("headrace"), hot_methods=self._hot.methods
         )

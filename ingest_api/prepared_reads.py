@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ingest_api.http import Response, send_response
 from ingest_api.large_answers import PART
-from schemas.model.errors import HeadraceError
+from schemas.model.errors import HeadraceError, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -42,12 +42,20 @@ class PreparedReads:
         reads: of all families.
         gateway: what they read.
         otherwise: answers whatever is unusual about such a request, in every detail.
+        refused: the answer to an error of a path.
     """
 
-    def __init__(self, reads: Iterable[PreparedRead], gateway: Gateway, otherwise: Asgi) -> None:
+    def __init__(
+        self,
+        reads: Iterable[PreparedRead],
+        gateway: Gateway,
+        otherwise: Asgi,
+        refused: Callable[[HeadraceError, str], Response],
+    ) -> None:
         self._reads = {read.folder: read for read in reads}
         self._gateway = gateway
         self._otherwise = otherwise
+        self._refused = refused
 
     def covers(self, method: str, path: str) -> bool:
         """Whether a request may be one of them."""
@@ -57,14 +65,20 @@ class PreparedReads:
         """Answer a request that ``covers`` has accepted."""
         started = time.perf_counter()
         read = self._reads[scope["path"].rpartition("/")[0]]
-        body = None
+        body = response = None
         if _OF_BODIES.isdisjoint([name for name, _ in scope["headers"]]):
             try:
                 body = await read.answer(scope, self._gateway)
+            except Unavailable as error:
+                # The request's time is used up: the route would wait as long again.
+                refusal = self._refused(error, scope["path"])
+                response = refusal._replace(headers=(*refusal.headers, *_NO_STORE))
             except HeadraceError:
                 body = None  # refused once more, in the family's own way
-        if body is None or len(body) > PART:
+        if body is not None and len(body) <= PART:
+            response = Response(200, body, read.content_type, _NO_STORE)
+        if response is None:
             await self._otherwise(scope, receive, send)
             return
-        self._gateway.metrics.answered(read.route, 200, time.perf_counter() - started)
-        await send_response(send, Response(200, body, read.content_type, _NO_STORE))
+        self._gateway.metrics.answered(read.route, response.status, time.perf_counter() - started)
+        await send_response(send, response)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 TIMEOUT = aiohttp.ClientTimeout(total=20)
 
+_LARGE = aiohttp.ClientTimeout(total=600)
+"""Of a call about a whole catalog."""
+
 _LARGEST_PAGE = 100
 
 
@@ -58,6 +61,10 @@ class OwnApi:
     async def text(self, path: str, **query: str | list[str]) -> bytes:
         """The text at ``path``; in JSON, numbers are as they were written."""
         return await self._call("GET", path, query)
+
+    async def large_text(self, path: str, **query: str | list[str]) -> bytes:
+        """The text at ``path``, which the gateway may need minutes to make."""
+        return await self._call("GET", path, query, limit=_LARGE)
 
     async def find(self, path: str, **query: str | list[str]) -> Any | None:
         """The resource at ``path``, or None when there is none."""
@@ -102,8 +109,9 @@ class OwnApi:
         return _value(await self._call("POST", "/events", {}, more=headers, text=event))
 
     async def send(self, path: str, text: bytes, media_type: str, **query: str | list[str]) -> Any:
-        """Post a text of a media type."""
-        return _value(await self._call("POST", path, query, more={"Content-Type": media_type}, text=text))
+        """Post a text of a media type, which may be a large one."""
+        more = {"Content-Type": media_type}
+        return _value(await self._call("POST", path, query, more=more, text=text, limit=_LARGE))
 
     async def change(self, path: str, body: Any, **query: str | list[str]) -> Any:
         """Change of what is at ``path`` the members that ``body`` has."""
@@ -151,12 +159,14 @@ class OwnApi:
         body: Any = None,
         more: Mapping[str, str] | None = None,
         text: bytes | None = None,
+        limit: aiohttp.ClientTimeout = TIMEOUT,
     ) -> bytes:
         """The answer's JSON or YAML; empty where it has none. The body is ``body`` as JSON, or ``text``."""
         url = f"{self.url}/headrace/v1{path}"
         options: dict[str, Any] = {
             "params": {**self._query, **query},
             "headers": {**self._headers, **(more or {})},
+            "timeout": limit,
             **({"json": body} if text is None else {"data": text}),
         }
         try:

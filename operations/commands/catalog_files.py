@@ -51,7 +51,8 @@ async def export(
 
     The same catalog is always the same file. For administrators.
     """
-    text = await api.text("/export", **_place(api, everything=everything), **({"sealed": "true"} if sealed else {}))
+    query = _place(api, everything=everything) | ({"sealed": "true"} if sealed else {})
+    text = await api.large_text("/export", **query)
     if to is None:
         sys.stdout.write(text.decode())
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from backbone.catalog.signing_secrets import new_secret
 from backbone.catalog.transfer import document as documents
@@ -25,8 +25,27 @@ if TYPE_CHECKING:
 _MOST_TOPICS_AT_ONCE = 8
 
 
+class Prepared(NamedTuple):
+    """A file that was read and checked, and what its import changes.
+
+    Attributes:
+        read: the file.
+        scope: what it may change.
+        signing: new signing secrets of its endpoints, encrypted, by endpoint.
+        planned: what changed when it was read.
+    """
+
+    read: documents.Document
+    scope: Scope
+    signing: dict[str, str]
+    planned: Plan
+
+
 class Transfer:
-    """Exports and imports the catalog; all methods raise ``Unavailable`` when Kafka cannot answer.
+    """Exports and imports the catalog.
+
+    A large one takes seconds of work here, in which nothing waits for Kafka. So the methods are apart: those that wait
+    for Kafka belong within a request's deadline, the others do not.
 
     Args:
         catalog: this process's reader.
@@ -42,6 +61,14 @@ class Transfer:
         self._secrets = secrets
         self._free = asyncio.Semaphore(1)
 
+    async def caught_up(self) -> None:
+        """Have everything that was committed before this call.
+
+        Raises:
+            Unavailable: Kafka does not answer.
+        """
+        await self._catalog.caught_up()
+
     async def export(self, workspace: str | None, *, sealed: bool) -> str:
         """Return the catalog, or one workspace, as a file.
 
@@ -49,28 +76,22 @@ class Transfer:
             workspace: its name; None is all.
             sealed: encrypted secrets are in it, and API keys as their hashes.
         """
-        await self._catalog.caught_up()
         keys = self._catalog.authenticity.key_ids if sealed else None
         async with self._free:
             return await asyncio.to_thread(exported, self._catalog.view, workspace, sealed_with=keys)
 
-    async def apply(self, text: bytes, scope: Scope, *, dry_run: bool) -> Plan:
-        """Import a file: all of it in one transaction, or nothing.
-
-        Topics of new event types are created before. They stay if the transaction is refused.
+    async def plan(self, text: bytes, scope: Scope) -> Prepared:
+        """Read and check a file, and find what its import changes; nothing is changed.
 
         Args:
             text: of the file.
             scope: what it may change.
-            dry_run: only say what would change.
 
         Raises:
             InvalidRequest: the file cannot be read, or contradicts itself or the catalog; names every place.
             Conflict: it is sealed with other keys; or subscriptions would lose an end.
-            PayloadTooLarge: it is more than one transaction may write.
             QuotaExceeded: a workspace would have more than it may.
         """
-        await self._catalog.caught_up()
         async with self._free:
             read = await asyncio.to_thread(documents.read, text)
             await asyncio.to_thread(self._check, read)
@@ -80,12 +101,27 @@ class Transfer:
                 if isinstance(item.resource, Endpoint) and not read.sealed
             }
             planned = await asyncio.to_thread(self._planned, self._catalog.view, read, scope, signing)
-        if dry_run or not (planned.put or planned.delete or planned.schemas):
+        return Prepared(read, scope, signing, planned)
+
+    async def carry_out(self, prepared: Prepared) -> Plan:
+        """Import a file: all of it in one transaction, or nothing.
+
+        It is planned again against the catalog as it is then. Topics of new event types are created before. They stay
+        if the transaction is refused.
+
+        Raises:
+            Conflict: subscriptions would lose an end.
+            PayloadTooLarge: it is more than one transaction may write.
+            QuotaExceeded: a workspace would have more than it may.
+            Unavailable: Kafka does not answer.
+        """
+        planned = prepared.planned
+        if not (planned.put or planned.delete or planned.schemas):
             return planned
         await self._have_topics(planned)
 
         def decide(view: CatalogView) -> Changes[Plan]:
-            found = self._planned(view, read, scope, signing)
+            found = self._planned(view, prepared.read, prepared.scope, prepared.signing)
             return Changes(put=found.put, delete=found.delete, schemas=found.schemas, result=found)
 
         return await self._writer.write(decide)

@@ -85,7 +85,9 @@ async def export(
     place = _place(caller, workspace, everything=everything)
     if place is not None:
         await gateway.workspace(caller, place)
-    text = await gateway.in_time(gateway.kept(transfer).export(place, sealed=sealed))
+    catalog = gateway.kept(transfer)
+    await gateway.in_time(catalog.caught_up())
+    text = await catalog.export(place, sealed=sealed)
     return Response(text, media_type=_YAML)
 
 
@@ -112,10 +114,12 @@ async def import_(
     check(caller, Operation.TRANSFER)
     place = _place(caller, workspace, everything=everything)
     scope = Scope(workspace=place, prune=prune)
-    planned = await gateway.in_time(
-        gateway.kept(transfer).apply(body, scope, dry_run=dry_run),
-    )
-    return _output(planned, dry_run=dry_run)
+    catalog = gateway.kept(transfer)
+    await gateway.in_time(catalog.caught_up())
+    prepared = await catalog.plan(body, scope)
+    if dry_run:
+        return _output(prepared.planned, dry_run=True)
+    return _output(await gateway.in_time(catalog.carry_out(prepared)), dry_run=False)
 
 
 def transfer(gateway: Gateway) -> Transfer:

@@ -234,6 +234,7 @@ class WebhookConnector:
         now = self._clock.now()
         within = self._within()
         for queue in self._queues.all():
+            self._start_edited(queue, now)
             for job in queue.overdue(now, within):
                 self._queued -= 1
                 self._postpone(queue, job, now, _why(queue, now))
@@ -247,6 +248,13 @@ class WebhookConnector:
             self._queues.forget_idle(now)
             self._ordered.forget_idle(now)
         self._metrics.pending.set(self.pending)
+
+    def _start_edited(self, queue: EndpointQueue[Job], now: float) -> None:
+        """Look at once whether an endpoint that may not be called was edited."""
+        job = queue.first if queue.is_held(now) else None
+        endpoint = None if job is None else self._endpoint(job)
+        if job is not None and endpoint is not None and endpoint.updated_at > queue.edited_at:
+            self._start_next(self._queue_of(endpoint, job))
 
     async def drain(self, parts: Collection[PartitionProgress], seconds: float) -> None:
         """Write the waiting deliveries of these partitions to their end, and wait for those in flight.

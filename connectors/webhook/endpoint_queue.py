@@ -48,6 +48,13 @@ MAX_COOLDOWN = 300.0
 HORIZON = 300.0
 """Longest delay, in seconds, of a delivery that did not fit, once its endpoint may be called."""
 
+LOOK_AGAIN = 30.0
+"""Longest delay, in seconds, of a delivery whose endpoint may not be called now: an edit may have mended it. The first
+in line for a probe looks more often."""
+
+LOOKS = 50
+"""Deliveries per second, of one endpoint, that come back only for that."""
+
 LIMITED_HORIZON = 1_800.0
 """Longest delay, in seconds, of a delivery that the rate limit puts off. It is a retry tier's, so that a great backlog
 costs one move per delivery and half an hour; a limit that was raised is felt by then."""
@@ -105,19 +112,21 @@ class EndpointQueue(Generic[Item]):
         self._squeezed_in = 0
         self._ticket = 0
         self.used_at = 0.0
+        self._failures = 0
         self.reset(edited_at)
 
     def reset(self, edited_at: int) -> None:
         """Forget latency and failures: the endpoint was edited, and may be another server now.
 
-        Requests in flight keep their place, but their responses do not count.
+        An open circuit breaker becomes half-open: one request probes. Requests in flight keep their place, but their
+        responses do not count.
         """
+        self._failures = TRIP_AFTER if self._failures >= TRIP_AFTER else 0
         self.edited_at = edited_at
         self._began_with = self._ticket
         self._window = min(FIRST_WINDOW, self.limit)
         self._latency: float | None = None
         self._quickest = float("inf")
-        self._failures = 0
         self._cooldown = FIRST_COOLDOWN
         self._closed_until = 0.0
         self._paused_until = 0.0
@@ -126,6 +135,11 @@ class EndpointQueue(Generic[Item]):
     def queued(self) -> int:
         """Deliveries that wait for room in the window."""
         return len(self._queue)
+
+    @property
+    def first(self) -> Item | None:
+        """The first delivery that waits for room in the window."""
+        return self._queue[0].item if self._queue else None
 
     @property
     def in_flight(self) -> int:
@@ -267,6 +281,8 @@ class EndpointQueue(Generic[Item]):
     ) -> float:
         """Put a delivery on the backlog; return when it comes back: shortly before its turn, or to see whether it is.
 
+        While the endpoint may not be called, that is in ``LOOK_AGAIN`` at the latest, unless very many wait.
+
         Args:
             now: seconds.
             order: the delivery's place in line.
@@ -286,8 +302,12 @@ class EndpointQueue(Generic[Item]):
             # Unlike a slow endpoint, a limit does not become faster unless somebody edits it.
             turn = self._bucket.wait(ahead - len(self._started), base - now)
             wait = max(wait, min(turn - HOLD, max(LIMITED_HORIZON, again)))
-        self.backlog.put_off(order, base + wait)
-        return base + wait
+        back_at = base + wait
+        if base > now:
+            probes = ahead == 0 and not_before <= now and not crowded
+            back_at = min(back_at, now + (again if probes else max(LOOK_AGAIN, again, len(self.backlog) / LOOKS)))
+        self.backlog.put_off(order, back_at)
+        return back_at
 
     def is_limited(self, now: float) -> bool:
         """Whether deliveries that do not fit wait for the rate limit, and not for the endpoint."""

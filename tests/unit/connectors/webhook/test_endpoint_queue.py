@@ -6,6 +6,8 @@ from connectors.webhook.endpoint_queue import (
     FIRST_WINDOW,
     HOLD,
     HORIZON,
+    LOOK_AGAIN,
+    LOOKS,
     MAX_COOLDOWN,
     MAX_QUEUE,
     RETURNS,
@@ -242,11 +244,21 @@ def test_what_comes_back_is_not_before_the_pause_ends_nor_long_after() -> None:
     assert not lane.is_held(1_000.0)
 
 
-def test_a_closed_lane_sends_them_past_its_cooldown() -> None:
+def test_what_waits_for_a_closed_lane_looks_again_before_a_long_cooldown_ends() -> None:
     lane: EndpointQueue[int] = EndpointQueue(4)
-    trip(lane)
-    assert lane.put_off(1.0, (1, 0)) >= FIRST_COOLDOWN
+    lane.close(0.0, MAX_COOLDOWN)
     assert lane.is_held(1.0)
+    assert lane.put_off(1.0, (1, 0)) == 1.0 + SOONEST
+    assert lane.put_off(1.0, (2, 0)) == 1.0 + LOOK_AGAIN
+    assert lane.put_off(MAX_COOLDOWN - 10.0, (3, 0), again=20.0) == MAX_COOLDOWN
+    assert lane.put_off(1.0, (0, 0), again=40.0, crowded=True) == 41.0
+
+
+def test_many_that_wait_for_an_endpoint_look_more_rarely() -> None:
+    lane: EndpointQueue[int] = EndpointQueue(4)
+    times = [lane.put_off(0.0, (number, 0), 86_400.0) for number in range(100 * LOOKS + 1)]
+    assert times[1] == LOOK_AGAIN
+    assert times[-1] == 100.0
 
 
 def test_the_more_there_are_the_rarer_they_come_back_too_early() -> None:
@@ -285,8 +297,22 @@ def test_an_endpoint_that_was_edited_is_tried_at_once() -> None:
     trip(lanes.of("mended", 16, 1))
     assert lanes.of("mended", 16, 1).window(1.0) == 0
     lane = lanes.of("mended", 16, 2)
-    assert lane.window(1.0) == FIRST_WINDOW
+    assert lane.window(1.0) == 1
     assert offer(lane, 0, 1.0)
+    run(lane, 1.0, 0.01)
+    assert lane.window(1.0) > FIRST_WINDOW
+
+
+def test_one_failure_closes_an_endpoint_that_an_edit_has_not_mended() -> None:
+    lane: EndpointQueue[int] = EndpointQueue(16)
+    lane.close(0.0, MAX_COOLDOWN)
+    lane.reset(1)
+    run(lane, 1.0, 0.0, healthy=False)
+    assert 1.0 < lane.closed_for(1.0) + 1.0 <= 1.0 + FIRST_COOLDOWN
+    lane.reset(2)
+    run(lane, 1.0, 0.0)
+    lane.reset(3)
+    assert lane.window(1.0) == FIRST_WINDOW
 
 
 def test_what_was_under_way_when_it_was_edited_says_nothing_of_the_endpoint() -> None:

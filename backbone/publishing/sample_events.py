@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from backbone.catalog.type_changes import has_identity
 from backbone.kafka.records import Record
 from schemas.avro.validation import EventWriter
@@ -35,8 +37,8 @@ def sample_data(event_type: EventType) -> bytes:
     if event_type.open:
         return b'{"test":true}'
     samples = _SAMPLES | {"Time": timestamps.to_text(timestamps.now())}
-    # A decimal is a text of digits; its name has its sizes.
-    return json.dumps({each.name: samples.get(each.type, "0") for each in event_type.attributes}).encode()
+    # The others are decimals, whose names have their sizes.
+    return json.dumps({each.name: samples.get(each.type, 0) for each in event_type.attributes}).encode()
 
 
 def sample_record(view: CatalogView, event_type: EventType, client: Client, data: bytes | None) -> tuple[str, Record]:
@@ -61,7 +63,9 @@ def sample_record(view: CatalogView, event_type: EventType, client: Client, data
         subject=SUBJECT,
     )
     event_id, now = new_id(), timestamps.now()
-    writer = EventWriter(event_type, None, identity=has_identity(view, event_type))
+    # A made-up event has no partition key, and its record none either.
+    written_as = event_type if data is not None else msgspec.structs.replace(event_type, compacted=False)
+    writer = EventWriter(written_as, None, identity=has_identity(view, event_type))
     value, key = writer.write(draft, event_id=event_id, received_at=now)
     return event_id, Record(
         event_type.topic, value, key, EventHeaders(client.id, event_type.code)(draft, event_id, now)

@@ -15,7 +15,8 @@ import msgspec
 
 from backbone.kafka.retrying import retry
 from connectors.webhook.attempts import again_record, reason_of_error
-from connectors.webhook.endpoint_queue import HOLD, SHORT_HOLD, SOONEST, EndpointQueue, EndpointQueues
+from connectors.webhook.endpoint_queue import HOLD, SHORT_HOLD, SOONEST, EndpointQueue
+from connectors.webhook.endpoint_queues import EndpointQueues
 from connectors.webhook.in_flight import InFlight
 from connectors.webhook.kept_exchange import kept_request
 from connectors.webhook.ordered.deliveries import OrderedDeliveries
@@ -144,6 +145,8 @@ class WebhookConnector:
         pause = self._states.pause_left(endpoint)
         if pause > 0:
             self._postpone(queue, job, now, "paused", pause)
+        elif job.is_test and (ticket := queue.begin_test(now)) is not None:
+            self._start(job, partial(self._attempt, queue, ticket, job))
         elif not job.crowded and queue.offer(job, now, job.order, self._within()):
             self._queued += 1
             self._start_next(queue)
@@ -201,17 +204,14 @@ class WebhookConnector:
                 healthy = is_healthy(response)
                 records = self._outcome(queue, job, endpoint, response, started_at)
         finally:
-            queue.done(ticket, self._clock.now(), healthy=healthy)
-            if healthy is False and endpoint is not None:
-                self._note_breaker(queue, endpoint)
+            now = self._clock.now()
+            was_closed = queue.closed_for(now) > 0
+            queue.done(ticket, now, healthy=healthy)
+            seconds = queue.closed_for(now)
+            if endpoint is not None and (was_closed or seconds > 0):
+                self._health.closed(endpoint, seconds, timestamps.now())
             self._start_next(queue)
         await self._commit(job.message, job.progress, records)
-
-    def _note_breaker(self, queue: EndpointQueue[Job], endpoint: Endpoint) -> None:
-        """Have others know of a cool-down that begins."""
-        seconds = queue.closed_for(self._clock.now())
-        if seconds > 0:
-            self._health.closed(endpoint, seconds, timestamps.now())
 
     def _outcome(
         self, queue: EndpointQueue[Job], job: Job, endpoint: Endpoint, response: Response, started_at: int

@@ -35,9 +35,6 @@ because the endpoint became slower."""
 SOONEST = float(SHORTEST_DELAY)
 """Seconds after which a delivery that was put off comes back at the earliest."""
 
-RETURNS = 500
-"""Deliveries per second, of all endpoints together, that come back only to see whether it is their turn."""
-
 FIRST_WINDOW = 4
 MAX_QUEUE = 2_000
 TRIP_AFTER = 8
@@ -111,6 +108,7 @@ class EndpointQueue(Generic[Item]):
         self._arrivals = 0
         self._squeezed_in = 0
         self._ticket = 0
+        self._tests: set[int] = set()
         self.used_at = 0.0
         self._failures = 0
         self.reset(edited_at)
@@ -224,17 +222,35 @@ class EndpointQueue(Generic[Item]):
         self._started[self._ticket] = now
         return self._ticket, self._queue.pop(0).item
 
+    def begin_test(self, now: float) -> int | None:
+        """Start a test send, with a ticket for ``done``, whatever the circuit breaker says.
+
+        None while the endpoint has its most requests, or the rate limit allows none.
+        """
+        if len(self._started) >= self.limit or (self._bucket is not None and not self._bucket.take()):
+            return None
+        self.used_at = now
+        self._ticket += 1
+        self._started[self._ticket] = now
+        self._tests.add(self._ticket)
+        return self._ticket
+
     def done(self, ticket: int, now: float, *, healthy: bool | None) -> None:
-        """Take note that a request has ended.
+        """Take note that a request has ended. A test send that succeeds makes an open circuit breaker half-open.
 
         Args:
-            ticket: as ``take`` gave it.
+            ticket: as ``take`` or ``begin_test`` gave it.
             now: seconds.
             healthy: whether the endpoint works, whatever it said to the event; None when nothing was sent.
         """
         taken = now - self._started.pop(ticket)
         if healthy is None and self._bucket is not None:
             self._bucket.give_back()
+        if ticket in self._tests:
+            self._tests.remove(ticket)
+            if healthy:
+                self._closed_until = min(self._closed_until, now)
+            return
         if healthy is None or ticket <= self._began_with:
             return
         known = taken if self._latency is None else self._latency
@@ -348,47 +364,3 @@ class EndpointQueue(Generic[Item]):
         """The smoothed latency, but at least the age of the oldest request: an endpoint that hangs is slow now."""
         oldest = next(iter(self._started.values()), now)
         return max(self._latency or _FIRST_LATENCY, now - oldest, 0.001)
-
-
-class EndpointQueues(Generic[Item]):
-    """The queues of all endpoints that had deliveries lately.
-
-    Args:
-        clock: of the rate limits, monotonic seconds.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._queues: dict[str, EndpointQueue[Item]] = {}
-
-    def of(self, endpoint: str, limit: int, edited_at: int = 0) -> EndpointQueue[Item]:
-        """Return an endpoint's queue with its present limit; reset it if the endpoint was edited."""
-        queue = self._queues.get(endpoint)
-        if queue is None:
-            queue = self._queues[endpoint] = EndpointQueue(limit, edited_at, self._clock)
-        queue.limit = max(1, limit)
-        if queue.edited_at < edited_at:
-            queue.reset(edited_at)
-        return queue
-
-    def all(self) -> list[EndpointQueue[Item]]:
-        """Every queue."""
-        return list(self._queues.values())
-
-    def again(self) -> float:
-        """Seconds after which a delivery that was put off comes back to see whether it is its turn.
-
-        They grow with the number of such deliveries: an early return costs work that all endpoints share.
-        """
-        return max(SOONEST, sum(len(queue.backlog) for queue in self._queues.values()) / RETURNS)
-
-    def oldest(self, now: float, *, held: bool = False) -> Order | None:
-        """The place of the delivery that has waited for the longest, in the queues that are held or in all others."""
-        queues = (queue for queue in self._queues.values() if queue.is_held(now) == held)
-        return min((order for queue in queues if (order := queue.oldest(now)) is not None), default=None)
-
-    def forget_idle(self, now: float, idle: float = 2 * MAX_COOLDOWN) -> None:
-        """Drop queues that were idle for ``idle`` seconds."""
-        for endpoint, queue in list(self._queues.items()):
-            if queue.oldest(now) is None and queue.is_rested and now - queue.used_at > idle:
-                del self._queues[endpoint]

@@ -61,10 +61,15 @@ class Job:
     crowded: bool = False
 
     @property
+    def is_test(self) -> bool:
+        """Whether it is a test send: tried once, past the circuit breaker."""
+        return self.delivery.run.startswith(TEST)
+
+    @property
     def order(self) -> Order:
-        """Its place in line: live deliveries before those of runs."""
+        """Its place in line: live deliveries and test sends before those of runs."""
         delivery = self.delivery
-        behind = 0 if delivery.run == LIVE else _BEHIND
+        behind = 0 if delivery.run == LIVE or self.is_test else _BEHIND
         return behind + delivery.routed_at, delivery.source.offset
 
 
@@ -127,7 +132,7 @@ class Outcomes:
         A test send is tried once, and leaves nothing but its attempt.
         """
         now = timestamps.now()
-        if job.delivery.run.startswith(TEST):
+        if job.is_test:
             outcome = Outcome.DELIVERED if is_success(response) else Outcome.DEAD
             return [self._tried(job.delivery, outcome, response, started_at)]
         quiet = is_operational(job.delivery.source.topic)

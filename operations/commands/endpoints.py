@@ -16,7 +16,7 @@ from operations.commands.selections import condition_text, selection
 from operations.commands.shown import show_items, show_json, show_members, show_rows
 from operations.errors import CallFailed, WrongUsage
 from operations.help_sections import STEER, Sections
-from operations.telling import tell
+from operations.telling import REFUSED, tell
 
 if TYPE_CHECKING:
     from operations.api.client import OwnApi
@@ -109,6 +109,33 @@ async def dry_run(
     else:
         columns = ("time", "event_id", "type", "source", "matches")
         show_rows(columns, ([each[name] for name in columns] for each in events))
+
+
+@endpoints.command(
+    epilog="Example: headrace endpoints test 0190f0a0-0000-7000-8000-000000000001 order.paid", name="test"
+)
+@calling
+async def send_test(
+    api: OwnApi,
+    endpoint: Id,
+    type_: Annotated[str, typer.Argument(metavar="TYPE", help="Code of the event type, or <namespace>/<code>.")],
+    *,
+    data: Annotated[str | None, typer.Option(help="JSON. Left out: a value for each attribute of the type.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Send one made-up event, also past an open circuit breaker, and show the answer; exit code 1 if it was refused."""
+    body: dict[str, Any] = {**selection(type_)}
+    if data is not None:
+        body["data"] = _value(data)
+        if body["data"] is data:
+            raise WrongUsage("The data is not JSON. A text is JSON in quotes.")
+    result: dict[str, Any] = await api.post(f"/endpoints/{endpoint}/test", body)
+    if as_json:
+        show_json(result)
+    else:
+        show_members(result)
+    if result["outcome"] == "dead":
+        raise typer.Exit(REFUSED)
 
 
 @endpoints.command(epilog="Example: headrace endpoints rotate-secret <id>", name="rotate-secret")

@@ -60,7 +60,7 @@ REFUSED = {
 }
 """Examples about what is not there, and what they are answered here."""
 
-MAY_FIND_SOMETHING = ("balance", "doctor", "groups list", "lag", "partitions show", "topics list")
+MAY_FIND_SOMETHING = ("balance", "doctor", "endpoints test", "groups list", "lag", "partitions show", "topics list")
 """Commands whose exit code tells what they found; whether they run matters here."""
 
 PLACEHOLDER = re.compile(r"<id>|<endpoint>|0190f0a0-0000-7000-8000-\d{12}|events\.default\.crmls\.Offer")

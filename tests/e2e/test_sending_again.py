@@ -333,4 +333,9 @@ def test_an_endpoint_is_tried_once_with_a_made_up_event(subscriber: Subscriber) 
         assert tried["run"] in json.dumps(found)
     assert subscriber.http.get(f"{V1}/dead-letters").json()["items"] == []
     assert subscriber.http.post(f"{V1}/{send}", json={"code": "nothing"}).status_code == 404
+
+    limited = {"rate_limit": {"per_second": 0.001, "burst": 1}}
+    subscriber.http.patch(f"{V1}/endpoints/{subscriber.endpoint}", json=limited).raise_for_status()
+    pending = subscriber.post(send, code=subscriber.code)
+    assert (pending["outcome"], "its rate limit allows 0.001" in pending["explanation"]) == ("pending", True)
     assert len(subscriber.mailbox.received) == 2

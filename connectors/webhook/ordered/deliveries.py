@@ -17,7 +17,7 @@ import msgspec
 
 from backbone.kafka.retrying import retry
 from connectors.webhook.attempts import again_record
-from connectors.webhook.endpoint_queue import EndpointQueue, EndpointQueues
+from connectors.webhook.endpoint_queues import EndpointQueues
 from schemas.model import timestamps
 from schemas.model.errors import CorruptRecord
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backbone.kafka.records import Record
     from connectors.shared.offsets import PartitionProgress
     from connectors.webhook.backlog import Order
+    from connectors.webhook.endpoint_queue import EndpointQueue
     from connectors.webhook.endpoint_states import EndpointStates
     from connectors.webhook.in_flight import InFlight
     from connectors.webhook.ordered.calls import Calls

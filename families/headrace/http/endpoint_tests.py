@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter
@@ -25,6 +25,9 @@ from schemas.model.errors import Conflict, NotFound
 from schemas.model.ids import TEST, delivery_id, new_id
 from schemas.security.permissions import Operation, check
 from schemas.security.reading import ReadScope
+
+if TYPE_CHECKING:
+    from schemas.model.endpoint import Endpoint
 
 router = APIRouter(tags=["Sending again"])
 
@@ -57,14 +60,16 @@ class TestOutput(BaseModel):
     error: str | None = None
     response: Annotated[str | None, Field(description="The first characters of its body.")] = None
     duration: Annotated[float | None, Field(description="Seconds.")] = None
+    explanation: Annotated[str | None, Field(description="Why the outcome is `pending`.")] = None
 
 
 @router.post("/endpoints/{endpoint_id}/test", status_code=202, summary="Try an endpoint with a made-up event")
 async def send_test(gateway: TheGateway, caller: Caller, scope: Scope, endpoint_id: str, body: TestInput) -> TestOutput:
     """Nothing is published, and no subscription has a say. It is tried once, and counts nowhere but in its own run.
 
-    The request is as any other to the endpoint, signed and with its projection, and has the header `webhook-test`. The
-    answer has the outcome, unless that takes longer than some seconds.
+    The request is as any other to the endpoint, signed and with its projection, and has the header `webhook-test`. It
+    is sent even while the circuit breaker is open, which is half-open once the test succeeds. The answer has the
+    outcome, or says why there is none after some seconds.
     """
     check(caller, Operation.SEND_AGAIN)
     endpoint = await sendable(gateway, caller, scope.workspace, endpoint_id)
@@ -93,12 +98,21 @@ async def send_test(gateway: TheGateway, caller: Caller, scope: Scope, endpoint_
     found = await _outcome(gateway, scope, sent.id)
     answer = TestOutput(delivery=sent.id, event_id=event_id, run=sent.run, outcome="pending")
     if found is None or found.outcome is None:
-        return answer
+        return answer.model_copy(update={"explanation": _explanation(endpoint)})
     (tried,) = found.tries[-1:] or (None,)
     told: dict[str, Any] = {"outcome": found.outcome.value, "status": found.status, "error": found.error}
     if tried is not None:
         told |= {"response": tried.response, "duration": tried.duration}
     return answer.model_copy(update=told)
+
+
+def _explanation(endpoint: Endpoint) -> str:
+    """What can keep a test send from having an outcome yet."""
+    causes = ["the endpoint has not answered", f"it has its {endpoint.max_in_flight} requests in flight"]
+    if endpoint.rate_limit is not None:
+        causes.append(f"its rate limit allows {endpoint.rate_limit.per_second:g} requests a second")
+    causes.append("the webhook connector or the ledger is not running or busy")
+    return f"There is no outcome after {_SECONDS:g} s: {', '.join(causes[:-1])}, or {causes[-1]}."
 
 
 async def _outcome(gateway: Gateway, scope: ReadScope, delivery: str) -> LedgerDelivery | None:

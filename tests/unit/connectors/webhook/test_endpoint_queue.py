@@ -10,13 +10,13 @@ from connectors.webhook.endpoint_queue import (
     LOOKS,
     MAX_COOLDOWN,
     MAX_QUEUE,
-    RETURNS,
     SHORT_HOLD,
     SOONEST,
     TRIP_AFTER,
     EndpointQueue,
-    EndpointQueues,
 )
+from connectors.webhook.endpoint_queues import RETURNS, EndpointQueues
+from schemas.model.endpoint import RateLimit
 
 
 def offer(lane: EndpointQueue[int], number: int, now: float, within: float = HOLD) -> bool:
@@ -330,3 +330,20 @@ def test_what_was_under_way_when_it_was_edited_says_nothing_of_the_endpoint() ->
     after = [taken[0] for _ in range(FIRST_WINDOW) if (taken := lane.take(1.0))]
     lane.done(after[0], 1.01, healthy=False)
     assert lane.window(1.01) < FIRST_WINDOW
+
+
+def test_a_test_send_passes_the_breaker_but_neither_the_limit_nor_the_window() -> None:
+    lane: EndpointQueue[int] = EndpointQueue(2)
+    lane.close(0.0, MAX_COOLDOWN)
+    failing, working = lane.begin_test(1.0), lane.begin_test(1.0)
+    assert failing is not None
+    assert working is not None
+    assert lane.begin_test(1.0) is None
+    lane.done(failing, 2.0, healthy=False)
+    assert (lane.window(2.0), lane.closed_for(2.0)) == (0, MAX_COOLDOWN - 2.0)
+    lane.done(working, 2.0, healthy=True)
+    assert lane.window(2.0) == 1
+
+    lane.limit_rate(RateLimit(per_second=0.001, burst=1), 0.0)
+    lane.charge()
+    assert lane.begin_test(3.0) is None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connectors.webhook.endpoint_queue import EndpointQueue, EndpointQueues
+from connectors.webhook.endpoint_queues import EndpointQueues
 from connectors.webhook.rate_limit import TokenBucket
 from connectors.webhook.retry_schedule import tier_for
 from schemas.model.endpoint import RateLimit
@@ -21,6 +21,8 @@ from tests.unit.connectors.webhook.test_rate_limit import most_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from connectors.webhook.endpoint_queue import EndpointQueue
 
 TICK = 0.1
 HOP = 0.2

@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from connectors.webhook.endpoint_queue import HOLD, LIMITED_HORIZON, SHORT_HOLD, EndpointQueue, EndpointQueues
+from connectors.webhook.endpoint_queue import HOLD, LIMITED_HORIZON, SHORT_HOLD, EndpointQueue
+from connectors.webhook.endpoint_queues import EndpointQueues
 from connectors.webhook.rate_limit import TokenBucket
 from schemas.model.endpoint import RateLimit
 

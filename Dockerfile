@@ -12,7 +12,7 @@ COPY families families
 COPY processes processes
 COPY operations operations
 COPY examples examples
-RUN pip install --no-cache-dir --constraint constraints.txt '.[postgresql]' \
+RUN pip install --no-cache-dir --constraint constraints.txt '.[postgresql,telemetry]' \
     && python -m operations.sbom > sbom.json
 
 USER headrace

@@ -26,6 +26,7 @@ from ingest_api.problems import HttpProblem
 from ingest_api.publish import HotApp
 from ingest_api.request_ids import RequestIds
 from ingest_api.text import check_target
+from ingest_api.traced import TracedApp
 from schemas.model.errors import MOST_PROBLEMS, InvalidRequest
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class IngestApp:
         self._address = (gateway.settings.host, gateway.settings.port)
         self._gateway = gateway
         self._hot = HotApp(families, self._gateway)
+        self._publishing: Asgi = self._hot if gateway.tracing is None else TracedApp(self._hot, gateway.tracing)
         self._large = LargeAnswers()
         prepared = (read for family in families for read in family.prepared)
         self._prepared = PreparedReads(
@@ -97,7 +99,7 @@ class IngestApp:
     def _dispatch(self, scope: Scope) -> Asgi:
         path = scope["path"]
         if self._hot.covers(scope["method"], path):
-            return self._refuse if self._only == "control" else self._hot
+            return self._refuse if self._only == "control" else self._publishing
         if self._only == "hot" and path not in HEALTH:
             return self._refuse
         return self._prepared if self._prepared.covers(scope["method"], path) else self._measured

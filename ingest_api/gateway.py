@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from backbone.operations.view import OperationsView
     from backbone.publishing.publisher import IdempotencyKey
     from backbone.slices import Slices
+    from backbone.tracing.spans import Tracing
     from ingest_api.clients import Clients
     from ingest_api.http import Receive
     from ingest_api.metrics import Metrics
@@ -68,6 +69,7 @@ class Gateway:
         metrics, slices: of this process.
         unnamed_tokens: the realm of tokens that say none.
         told: the settings of the families that are served.
+        tracing: makes the spans of what is published; None makes none.
     """
 
     def __init__(
@@ -79,11 +81,13 @@ class Gateway:
         *,
         unnamed_tokens: Realm | None = None,
         told: Iterable[BaseSettings] = (),
+        tracing: Tracing | None = None,
     ) -> None:
         self.settings = settings
         self.clients = clients
         self.metrics = metrics
         self.slices = slices
+        self.tracing = tracing
         self.brake = Brake()
         self._refusals = RefusalLog()
         self._told = {type(each): each for each in told}
@@ -99,7 +103,12 @@ class Gateway:
         self._balance = Balance(clients.ledger)
         self.event_types = EventTypes(catalog, clients.writer, clients.admin)
         self.publisher = Publisher(
-            catalog, clients.producer, clients.idempotency, renew=self.event_types.renew, slices=slices
+            catalog,
+            clients.producer,
+            clients.idempotency,
+            renew=self.event_types.renew,
+            slices=slices,
+            tracing=tracing,
         )
         self.accounts = Accounts(catalog, clients.writer, secrets)
         self.routes = Routes(catalog, clients.writer, secrets)

@@ -13,6 +13,7 @@ from backbone.process.http_hosts import HttpHosts
 from backbone.process.logs import LogLevel
 from backbone.process.settings import BackboneSettings
 from backbone.realtime_tokens import RealtimeTokenSettings
+from backbone.tracing.settings import TracingSettings
 from ingest_api.quotas.settings import QuotaSettings
 
 MIB = 1_048_576
@@ -39,6 +40,7 @@ class IngestSettings(BaseSettings):
         bounds: how much clients and workspaces may have (``HEADRACE_MAX_<NAME>``).
         quotas: how much clients and workspaces may publish in a second (``HEADRACE_QUOTA_<NAME>``).
         realtime_token: how the tokens of realtime clients are signed.
+        tracing: whether requests that publish have spans (``OTEL_…``).
         log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
     """
 
@@ -65,6 +67,7 @@ class IngestSettings(BaseSettings):
     bounds: CatalogBounds = Field(default_factory=CatalogBounds)
     quotas: QuotaSettings = Field(default_factory=QuotaSettings)
     realtime_token: RealtimeTokenSettings = Field(default_factory=RealtimeTokenSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     @property
     def hosts(self) -> HttpHosts:

@@ -17,6 +17,7 @@ from backbone.process.health import Health
 from backbone.process.instance_slots import claimed_slot
 from backbone.process.private_directory import close_directory
 from backbone.process.stop_limit import stopping_on_signal
+from backbone.tracing.settings import open_tracing
 from families import registry
 from stream_processors.main import Slots, serve
 from stream_processors.metrics import ProcessorMetrics
@@ -79,12 +80,18 @@ async def serve_until_signal(name: str, settings: ProcessorSettings, slots: Slot
         unready=health.reason,
         hosts=settings.backbone.http_hosts,
     )
-    await serve(
-        stopping,
-        health.ready,
-        settings=settings,
-        slots=slots,
-        unfiltered=registry.SOCKETS,
-        metrics=ProcessorMetrics(collected),
-    )
+    tracing = None if slots.router is None else open_tracing(settings.tracing, name)
+    try:
+        await serve(
+            stopping,
+            health.ready,
+            settings=settings,
+            slots=slots,
+            unfiltered=registry.SOCKETS,
+            metrics=ProcessorMetrics(collected),
+            tracing=tracing,
+        )
+    finally:
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
     log.info("stopped")

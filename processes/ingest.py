@@ -30,6 +30,7 @@ from backbone.operations.view import OperationsView
 from backbone.publishing.idempotency import IdempotencyLog
 from backbone.runs.requests import Runs
 from backbone.slices import Slices
+from backbone.tracing.settings import open_tracing
 from families.catalog import EXTENSIONS
 from families.http import families
 from ingest_api import ledger_executor, main
@@ -57,11 +58,12 @@ def run(settings: IngestSettings) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way.
 
     Raises:
-        Misconfigured: there is no family of a name in ``HEADRACE_FAMILIES``.
+        Misconfigured: there is no family of a name in ``HEADRACE_FAMILIES``, or spans cannot be sent.
         ValidationError: a setting of a family is none.
         SystemExit: it could not start.
     """
     told(families(settings.families))
+    settings.tracing.check()
     main.run(settings, worker_app)
 
 
@@ -70,7 +72,15 @@ def worker_app(settings: IngestSettings) -> Asgi:
     served, metrics, slices = families(settings.families), Metrics(settings.backbone.metric_labels), Slices()
     unnamed_tokens = next((each.unnamed_tokens for each in served if each.unnamed_tokens), None)
     clients = new_clients(settings, metrics, slices)
-    gateway = Gateway(settings, clients, metrics, slices, unnamed_tokens=unnamed_tokens, told=told(served))
+    gateway = Gateway(
+        settings,
+        clients,
+        metrics,
+        slices,
+        unnamed_tokens=unnamed_tokens,
+        told=told(served),
+        tracing=open_tracing(settings.tracing, "ingest"),
+    )
     return create_app(gateway, served, functools.partial(opened, gateway))
 
 
@@ -164,6 +174,8 @@ async def opened(gateway: Gateway) -> AsyncIterator[None]:
     views = (clients.catalog, clients.endpoint_states, clients.runs, clients.operations)
     for each in (clients.writer, clients.idempotency, *views):
         await asyncio.to_thread(each.stop)
+    if gateway.tracing is not None:
+        await asyncio.to_thread(gateway.tracing.close)
 
 
 def _growth_driver(gateway: Gateway) -> GrowthDriver:

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from backbone.kafka.settings import KafkaSettings
 from backbone.process.logs import LogLevel
 from backbone.process.settings import BackboneSettings
+from backbone.tracing.settings import TracingSettings
 from connectors.file.settings import FileSettings
 from connectors.webhook.settings import WebhookSettings
 from connectors.websocket.settings import RealtimeSettings
@@ -17,7 +18,7 @@ class ConnectorSettings(BaseSettings):
     """One connector process.
 
     Attributes:
-        kafka, backbone, webhook, file, realtime: the settings of those parts.
+        kafka, backbone, tracing, webhook, file, realtime: the settings of those parts.
         log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
         metrics_host, metrics_port: where this process serves ``/metrics``, ``/healthz`` and ``/readyz``
             (``HEADRACE_CONNECTOR_METRICS_HOST``, ``HEADRACE_CONNECTOR_METRICS_PORT``); without a port nowhere.
@@ -31,6 +32,7 @@ class ConnectorSettings(BaseSettings):
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
     webhook: WebhookSettings = Field(default_factory=WebhookSettings)
     file: FileSettings = Field(default_factory=FileSettings)
     realtime: RealtimeSettings = Field(default_factory=RealtimeSettings)

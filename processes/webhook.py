@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
+from backbone.tracing.settings import open_tracing
 from connectors.webhook import main
 from connectors.webhook.metrics import WebhookMetrics
 from families.delivery import BODIES
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from processes.settings import ConnectorSettings
@@ -30,15 +31,21 @@ async def serve_webhooks(
         metrics: counters to use; by default those of the process.
 
     Raises:
-        Misconfigured: an allowed network is none, or another process holds the wanted slot.
+        Misconfigured: an allowed network is none, another process holds the wanted slot, or spans cannot be sent.
     """
-    await main.serve_webhooks(
-        stopping,
-        on_ready,
-        kafka=settings.kafka,
-        backbone=settings.backbone,
-        webhook=settings.webhook,
-        slot=settings.slot,
-        bodies=BODIES,
-        metrics=metrics or WebhookMetrics(most_labels=settings.backbone.metric_labels),
-    )
+    tracing = open_tracing(settings.tracing, "connector-webhook")
+    try:
+        await main.serve_webhooks(
+            stopping,
+            on_ready,
+            kafka=settings.kafka,
+            backbone=settings.backbone,
+            webhook=settings.webhook,
+            slot=settings.slot,
+            bodies=BODIES,
+            metrics=metrics or WebhookMetrics(most_labels=settings.backbone.metric_labels),
+            tracing=tracing,
+        )
+    finally:
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from backbone.kafka.settings import KafkaSettings
+    from backbone.tracing.spans import Tracing
     from schemas.model.endpoint import BodyFormat
     from stream_processors.metrics import ProcessorMetrics
     from stream_processors.runtime.faust_host import BatchAgent
@@ -76,6 +77,7 @@ async def serve(
     slots: Slots,
     unfiltered: Collection[BodyFormat],
     metrics: ProcessorMetrics,
+    tracing: Tracing | None = None,
 ) -> None:
     """Run the agents until ``stopping`` is set; what is in flight is finished first. Kafka may start later.
 
@@ -86,6 +88,7 @@ async def serve(
         slots: the agents to run, at least one.
         unfiltered: the body formats whose sockets get all events while no event filter restricts them.
         metrics: of this process.
+        tracing: makes the spans of the router; None makes none.
 
     Raises:
         Misconfigured: the ledger's file cannot be opened.
@@ -109,7 +112,7 @@ async def serve(
             identity = _identity("router", settings, slots.router)
             skew = await router_skew(settings, admin)
             index = LiveIndex(catalog, sockets, skew=skew, unfiltered=unfiltered)
-            agents[identity] = _router(settings, identity, catalog, index, metrics)
+            agents[identity] = _router(settings, identity, catalog, index, metrics=metrics, tracing=tracing)
         if slots.ledger is not None:
             identity = _identity("ledger", settings, slots.ledger)
             agents[identity] = _ledger(settings, identity, catalog, metrics)
@@ -133,7 +136,13 @@ def _consumer(kafka: KafkaSettings, group: str, metrics: ProcessorMetrics, **cal
 
 
 def _router(
-    settings: ProcessorSettings, transactional_id: str, catalog: Catalog, index: LiveIndex, metrics: ProcessorMetrics
+    settings: ProcessorSettings,
+    transactional_id: str,
+    catalog: Catalog,
+    index: LiveIndex,
+    *,
+    metrics: ProcessorMetrics,
+    tracing: Tracing | None,
 ) -> Router:
     reader = BatchReader(
         agent="router",
@@ -158,6 +167,7 @@ def _router(
         transaction_deliveries=settings.transaction_deliveries,
         metrics=metrics,
         before_commit=parse_fault(settings.fault_before_commit),
+        spans=None if tracing is None else tracing.processed(settings.group),
     )
 
 

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from backbone.kafka.settings import KafkaSettings
 from backbone.process.logs import LogLevel
 from backbone.process.settings import BackboneSettings
+from backbone.tracing.settings import TracingSettings
 
 
 class ProcessorSettings(BaseSettings):
@@ -26,6 +27,7 @@ class ProcessorSettings(BaseSettings):
         transaction_timeout: seconds until Kafka aborts the transaction of a router that went silent.
         skew_allowance: seconds subtracted from the time a subscription starts at; None means 0.5 with several brokers
             (their clocks may differ) and 0 with one.
+        tracing: whether routed events have spans (``OTEL_…``).
         log_level: what is logged at least (``HEADRACE_LOG_LEVEL``).
         web_host: where each serves ``/metrics``, ``/healthz`` and ``/readyz``.
         web_port: likewise, of ``headrace router`` and ``headrace processors``; None: nowhere.
@@ -43,6 +45,7 @@ class ProcessorSettings(BaseSettings):
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
     slot: int | None = Field(None, ge=0)
     group: str = "headrace-router"
     ledger: bool = True

@@ -135,6 +135,12 @@ KNOWN = frozenset(
         "HEADRACE_WEBHOOK_PROXY",
         "HEADRACE_WEBHOOK_TIMEOUT",
         "KAFKA_BOOTSTRAP_SERVERS",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "OTEL_SDK_DISABLED",
+        "OTEL_TRACES_EXPORTER",
     }
 )
 """Every setting of every plane; a test compares them with the settings themselves."""

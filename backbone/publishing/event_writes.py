@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from backbone.publishing.landed_events import Landed
     from backbone.publishing.type_lease import Permit
     from backbone.slices import Slices
+    from backbone.tracing.spans import Tracing
 
 
 class EventWrites:
@@ -26,19 +27,28 @@ class EventWrites:
         producer: of this process.
         settings: how to reach Kafka to search for earlier tries.
         slices: of the event loop, for large batches.
+        tracing: makes a span for what is written together; None makes none.
     """
 
-    def __init__(self, producer: Producer, settings: KafkaSettings, slices: Slices) -> None:
+    def __init__(
+        self, producer: Producer, settings: KafkaSettings, slices: Slices, tracing: Tracing | None = None
+    ) -> None:
         self._producer = producer
         self._settings = settings
         self._slices = slices
+        self._tracing = tracing
 
     async def send(
         self, ids: Sequence[str], records: Sequence[Record], received_at: int, permit: Permit, *, final: bool
     ) -> list[Receipt]:
         """Write all events; ``final`` as in ``Producer.send``."""
         await permit.held(records)
-        acks = await self._producer.send(records, final=final, refusal=permit.refusal)
+        if self._tracing is None:
+            acks = await self._producer.send(records, final=final, refusal=permit.refusal)
+        else:
+            with self._tracing.sending(ids, records) as span:
+                acks = await self._producer.send(records, final=final, refusal=permit.refusal)
+                span.acknowledged(acks)
         await permit.check_written(records)
         work = self._slices.begin()
         receipts = []

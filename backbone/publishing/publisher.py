@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from backbone.publishing.known_answers import Answer
     from backbone.publishing.publish_routes import Renew
     from backbone.publishing.type_lease import Permit
+    from backbone.tracing.spans import Tracing
     from schemas.model.event import EventDraft, Receipt
 
 __all__ = ["IdempotencyKey", "Publisher"]
@@ -59,6 +60,7 @@ class Publisher:
             written as that release wrote them.
         slices: of the event loop, for large batches.
         operational: it publishes operational events and no others; they need no registration.
+        tracing: makes the spans of what is written; None makes none.
 
     Attributes:
         hot_keys: the most frequent keys of what is published.
@@ -73,12 +75,13 @@ class Publisher:
         renew: Renew | None = None,
         slices: Slices | None = None,
         operational: bool = False,
+        tracing: Tracing | None = None,
     ) -> None:
         self.hot_keys = HotKeys()
         self._routes = PublishRoutes(catalog, renew=renew, operational=operational)
         self._slices = slices or Slices()
         self._idempotency = idempotency
-        self._writes = EventWrites(producer, idempotency.settings, self._slices)
+        self._writes = EventWrites(producer, idempotency.settings, self._slices, tracing)
         self._lease = TypeLease(catalog, idempotency.settings)
 
     async def publish(

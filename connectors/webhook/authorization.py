@@ -107,7 +107,7 @@ class Authorizer:
         if header is not None:
             headers = {name: value for name, value in headers.items() if name.lower() != "authorization"}
             headers["Authorization"] = header
-        sent = HttpRequest(request.method, request.url, headers, request.body, request.body_limit)
+        sent = HttpRequest(request.method, request.url, headers, request.body, request.body_limit, request.span)
         return await self._transport.send(sent, seconds)
 
     async def _header(

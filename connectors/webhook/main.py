@@ -32,6 +32,7 @@ from connectors.webhook.outcomes import Outcomes
 from connectors.webhook.rendering import Renderer
 from connectors.webhook.replays import ReplayWorker
 from connectors.webhook.retry_scheduler import RetryScheduler
+from connectors.webhook.traced_transport import TracedTransport
 from schemas.model import topics
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
     from backbone.kafka.settings import KafkaSettings
     from backbone.process.settings import BackboneSettings
+    from backbone.tracing.spans import Tracing
     from connectors.shared.body import Bodies
     from connectors.webhook.metrics import WebhookMetrics
     from connectors.webhook.settings import WebhookSettings
@@ -56,6 +58,7 @@ async def serve_webhooks(
     slot: int | None,
     bodies: Bodies,
     metrics: WebhookMetrics,
+    tracing: Tracing | None,
 ) -> None:
     """Deliver webhooks and move retries until ``stopping`` is set.
 
@@ -68,6 +71,7 @@ async def serve_webhooks(
         slot: the wanted slot, which is part of the transactional id; None takes the first free one.
         bodies: the formats that endpoints may ask for.
         metrics: counters to use.
+        tracing: makes the spans of requests; None makes none.
 
     Raises:
         Misconfigured: an allowed network or the proxy is none, or another process holds the wanted slot.
@@ -90,14 +94,15 @@ async def serve_webhooks(
         await producer.start()
         stack.push_async_callback(producer.stop)
         limit = webhook.body_limit
-        transport = (
+        client = (
             HttpClient(guard, body_limit=limit)
             if proxy is None
             else AiohttpClient(guard, body_limit=limit, proxy=proxy)
         )
-        await transport.start()
-        stack.push_async_callback(transport.close)
-        renderer = Renderer(catalog, secrets, bodies)
+        await client.start()
+        stack.push_async_callback(client.close)
+        transport = client if tracing is None else TracedTransport(client)
+        renderer = Renderer(catalog, secrets, bodies, tracing=tracing)
         authorizer = Authorizer(transport=transport, secrets=secrets, states=states, producer=producer)
         # Replies carry no idempotency key, so nobody need read those that others used.
         publisher = Publisher(catalog, producer, IdempotencyLog(kafka, producer))

@@ -14,6 +14,7 @@ from connectors.webhook.ordered import templates
 from connectors.webhook.projecting import Projector
 from connectors.webhook.shared_bodies import SharedBodies
 from connectors.webhook.signing import signature_headers, signing_key
+from connectors.webhook.transport import RequestSpan
 from schemas.model import timestamps
 from schemas.model.contract_call import ReceivedRequest, received_request
 from schemas.model.delivery import event_headers
@@ -24,6 +25,7 @@ from schemas.model.request_headers import is_free
 if TYPE_CHECKING:
     from backbone.catalog.reader import Catalog
     from backbone.catalog.secrets import SecretBox
+    from backbone.tracing.spans import Tracing
     from connectors.shared.body import Bodies
     from connectors.webhook.token_urls import TokenResponse
     from schemas.avro.codec import DecodedEvent
@@ -42,7 +44,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """A request that is ready to be sent: its body is signed.
 
     ``query`` has the parameters that a template added to its URL, ``base_url``. ``body_limit`` is the most bytes that
-    are read of the response, None: the transport's own limit.
+    are read of the response, None: the transport's own limit. ``span`` ends when it was sent, None: it has none.
     """
 
     method: str
@@ -52,6 +54,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     query: dict[str, str] = {}
     base_url: str = ""
     body_limit: int | None = None
+    span: RequestSpan | None = None
 
 
 class Renderer:
@@ -61,14 +64,16 @@ class Renderer:
         catalog: knows the schemas and event types.
         secrets: decrypts the endpoints' signing secrets.
         bodies: the formats that endpoints may ask for.
+        tracing: makes a span for each request; None makes none.
     """
 
-    def __init__(self, catalog: Catalog, secrets: SecretBox, bodies: Bodies) -> None:
+    def __init__(self, catalog: Catalog, secrets: SecretBox, bodies: Bodies, *, tracing: Tracing | None = None) -> None:
         self._events = EventReader(catalog)
         self._shared = SharedBodies(self._events)
         self._projector = Projector(catalog)
         self._secrets = secrets
         self._bodies = bodies
+        self._tracing = tracing
         self._keys: dict[str, bytes] = {}
 
     async def request(
@@ -131,7 +136,10 @@ class Renderer:
         elif delivery.run != LIVE:
             sent["webhook-replay"] = delivery.run
         sent |= signature_headers(self._signing_keys(endpoint), delivery.id, timestamp, request.body)
-        return request
+        if self._tracing is None:
+            return request
+        span = self._tracing.requesting(request.method, request.base_url or request.url, delivery, own, sent)
+        return msgspec.structs.replace(request, span=span)
 
     def _signing_keys(self, endpoint: Endpoint) -> list[bytes]:
         return [self._signing_key(sealed) for sealed in endpoint.secrets_at(timestamps.now())]

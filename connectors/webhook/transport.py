@@ -16,14 +16,26 @@ LONGEST_ERROR = 500
 """Characters. An error may quote the receiver's response."""
 
 
+class RequestSpan(Protocol):
+    """The span of one request."""
+
+    def end(self, status: int | None, failure: str | None = None) -> None:
+        """End it with the status of the response, or with the reason why there is none."""
+
+
 class HttpRequest(NamedTuple):
-    """One request; ``body_limit`` is the most bytes that are read of its response, None: the transport's own limit."""
+    """One request.
+
+    ``body_limit`` is the most bytes that are read of its response, None: the transport's own limit. ``span`` ends with
+    the request, None: it has none.
+    """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes
     body_limit: int | None = None
+    span: RequestSpan | None = None
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):

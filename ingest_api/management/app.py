@@ -67,6 +67,8 @@ def create_control_app(
         # A path with a slash too many is unknown, which its family says in its own shape; a redirect would lose a body.
         redirect_slashes=False,
         dependencies=[Depends(check_text)],
+        # Spans that it makes by itself have the query, in which some families take credentials.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.gateway = gateway
     for family in families:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from backbone.kafka.consumer import BatchConsumer
     from backbone.kafka.records import ConsumedRecord, Partition, Record
     from backbone.kafka.transaction import TransactionalProducer
+    from backbone.tracing.spans import ConsumerSpans
     from stream_processors.metrics import ProcessorMetrics
     from stream_processors.routing.live_index import LiveIndex
     from stream_processors.routing.matching import Match, MatchIndex
@@ -82,6 +83,7 @@ class Router:
             workspaces its time is limited too.
         metrics: of this process.
         before_commit: the fault hook of the tests.
+        spans: of routed events; None makes none.
     """
 
     def __init__(
@@ -95,6 +97,7 @@ class Router:
         transaction_deliveries: int,
         metrics: ProcessorMetrics,
         before_commit: BeforeCommit = no_fault,
+        spans: ConsumerSpans | None = None,
     ) -> None:
         self._catalog = catalog
         self._index = index
@@ -104,6 +107,7 @@ class Router:
         self._transaction_deliveries = transaction_deliveries
         self._metrics = metrics
         self._before_commit = before_commit
+        self._spans = spans
         self._producer: TransactionalProducer | None = None
         self._generation = -1
         self._sequence = 0
@@ -222,6 +226,8 @@ class Router:
                     break
         routed = time.monotonic()
         transaction.commit(batch.membership, self._before_commit)
+        if self._spans is not None:
+            self._spans.end()
         self._forget_failures()
         if message is not None and transaction.is_large():
             # The workspace of the last event made the transaction large, so it pays for the commit.
@@ -237,6 +243,8 @@ class Router:
         if not tally.add(partition, message.offset()):
             # If the offset that the consumer asked for is gone, it reads from the beginning.
             raise RecordsLost(f"{partition}: offset {message.offset()} was routed before")
+        if self._spans is not None:
+            self._spans.begin(message)
         try:
             records, matches = self._deliveries(message, partition, into)
         except CorruptRecord as error:
@@ -353,6 +361,8 @@ class Router:
         unexpected = not isinstance(error, HeadraceError)
         log.warning("a batch was not routed; reading it again", extra={"error": repr(error)}, exc_info=unexpected)
         self._metrics.transactions.labels("aborted").inc()
+        if self._spans is not None:
+            self._spans.end(error)
         self.reader.rewind()
         try:
             if self._producer is not None and not isinstance(error, Fenced):

@@ -41,6 +41,9 @@ class ConsumedMessage:
     def headers(self) -> list[tuple[str, Any]] | None:
         return self._headers
 
+    def set_headers(self, headers: list[tuple[str, Any]]) -> None:
+        self._headers = headers
+
     def timestamp(self) -> tuple[int, int]:
         return (2, self._timestamp)
 

@@ -152,7 +152,7 @@ class Calls:
                 return request
 
             return await self._authorizer.send(made, endpoint, seconds)
-        sent = HttpRequest(request.method, request.url, request.headers, request.body, request.body_limit)
+        sent = HttpRequest(request.method, request.url, request.headers, request.body, request.body_limit, request.span)
         return await self._transport.send(sent, seconds)
 
 

@@ -1,4 +1,7 @@
-"""A sixth family, added to a copy of the packages by doing what ``docs/families/adding-one.md`` says, and used."""
+"""A sixth family, added to a copy of the packages by doing what ``docs/families/adding-one.md`` says, and used.
+
+Its events are traced, for which a family does nothing.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ import pytest
 from operations.broker.selection import BrokerKind, Choice, running
 from operations.errors import CannotStart
 from operations.supervisor.ports import free_port
+from tests.support.collected_spans import collected
 from tests.support.running_gateway import running_gateway
 from tests.support.running_installation import run_processors, run_webhooks
 from tests.support.without_kafka import not_run
@@ -21,7 +25,9 @@ from tests.support.without_kafka import not_run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.component.connectors.receiver import Mailbox
+    from tests.component.connectors.receiver import Mailbox, Receiver
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "families" / "adding-one.md"
@@ -80,8 +86,11 @@ def broker(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_family_is_added_as_the_page_says(
-    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mailbox: Mailbox
+    broker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mailbox: Mailbox, receiver: Receiver
 ) -> None:
+    collector = receiver.mailbox("doorbell-spans")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.url)
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
     copy, data = tmp_path / "copy", tmp_path / "data"
     for package in PACKAGES:
         shutil.copytree(ROOT / package, copy / package)  # with its bytecode
@@ -111,7 +120,8 @@ def test_a_family_is_added_as_the_page_says(
             assert stranger.post("/doorbell/ring", json={"door": "front"}).status_code == 401
         with gateway.client(key) as visitor:
             assert visitor.post("/doorbell/ring", json={"bell": "front"}).json()["status"] == 400
-            answer = visitor.post("/doorbell/ring", json={"door": "front"})
+            context = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
+            answer = visitor.post("/doorbell/ring", json={"door": "front"}, headers=context)
             assert "/doorbell/ring" in visitor.get("/openapi.json").json()["paths"]
         assert answer.status_code == 200
         assert answer.json()["ring"]
@@ -121,6 +131,19 @@ def test_a_family_is_added_as_the_page_says(
             for _processors in run_processors(gateway):
                 (request,) = mailbox.wait()
     assert request.body == b'{"ding":"front"}'
+    # Each plane has sent its spans before it ended. Requests without a sampled context have none.
+    spans = collected(collector.received)
+    assert [(span.service, span.kind) for span in spans] == [
+        ("headrace-ingest", "SERVER"),
+        ("headrace-ingest", "PRODUCER"),
+        ("headrace-router", "CONSUMER"),
+        ("headrace-connector-webhook", "CLIENT"),
+    ]
+    assert {span.trace for span in spans} == {TRACE}
+    assert [span.parent for span in spans] == [PARENT, *(span.id for span in spans[:-1])]
+    assert request.headers["traceparent"] == f"00-{TRACE}-{spans[-1].id}-01"
+    assert request.headers["tracestate"] == "vendor=1"
+    assert key not in str(spans)
 
 
 def test_the_code_on_the_page_is_as_the_rest(tmp_path: Path) -> None:

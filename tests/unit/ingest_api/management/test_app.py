@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 import pytest
 from fastapi.routing import _EffectiveRouteContext
+from opentelemetry import trace
 from starlette.routing import Match
 
 from families.http import families
 from ingest_api.management.app import create_control_app, prepare_routes
+from tests.support.ended_spans import EndedSpans
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -33,6 +35,19 @@ async def test_a_failure_is_answered_and_logged_once_and_goes_no_further(caplog:
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
     assert [record.message for record in caplog.records] == ["request failed"]
+
+
+async def test_the_framework_makes_no_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They have the query, in which some families take credentials."""
+    monkeypatch.setenv("FASTAPI_OTEL_AUTO_CONFIGURE", "true")
+    spans = EndedSpans()
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", spans.provider)
+    app = create_control_app((), cast("Gateway", None), version="1", hot_methods=lambda _: ())
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://gateway") as http:
+        await http.get("/healthz?access-key=secret")
+
+    assert spans.ended() == []
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "/schema-registry/subjects/any"), ("GET", "/healthz")])

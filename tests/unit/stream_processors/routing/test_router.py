@@ -24,11 +24,13 @@ from stream_processors.routing.matching import Match
 from stream_processors.routing.router import Router
 from stream_processors.runtime.reader import Batch
 from tests.support.consumed_messages import FakeMessage, framed
+from tests.support.ended_spans import EndedSpans, traceparent_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from backbone.kafka.records import Partition, Record
+    from backbone.tracing.spans import ConsumerSpans
 
 LARGEST = 1_000
 """Bytes that the fake producer takes."""
@@ -111,6 +113,7 @@ class Bench:
         *,
         transaction_deliveries: int = 1_000,
         workspaces: Sequence[str] = ("w",),
+        spans: ConsumerSpans | None = None,
     ) -> None:
         self.match = match
         self._registry = CollectorRegistry()
@@ -136,6 +139,7 @@ class Bench:
             new_producer=self._new_producer,  # type: ignore[arg-type]
             transaction_deliveries=transaction_deliveries,
             metrics=ProcessorMetrics(self._registry),
+            spans=spans,
         )
 
     def count(self, metric: str) -> float | None:
@@ -264,6 +268,21 @@ def test_after_an_abort_the_batches_behind_it_are_dropped_and_all_is_read_again(
     assert bench.routed() == [0, 1, 2]
     assert bench.reader.rewinds == 1
     assert len(bench.producers) == 1
+
+
+def test_a_delivery_carries_the_span_of_its_routing_which_ends_with_the_transaction() -> None:
+    spans = EndedSpans()
+    bench = Bench(everything, spans=spans.tracing.processed("routers"))
+    bench.batch(FakeMessage(0))
+    bench.producers[0].trouble = [TransactionAborted("away")]
+
+    bench.batch(FakeMessage(1), sequence=1)
+    bench.batch(FakeMessage(1), resumed=1)
+
+    errors = [(span.attributes or {}).get("error.type") for span in spans.ended()]
+    assert errors == [None, "TransactionAborted", None]
+    sent = [dict(each.headers or ())["traceparent"] for each in bench.committed if each.headers]
+    assert [each.decode() for each in sent] == [traceparent_of(spans.ended()[0]), traceparent_of(spans.ended()[2])]
 
 
 def test_a_fenced_producer_is_replaced_at_once() -> None:

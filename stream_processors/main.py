@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from backbone.catalog.decoders import Decoders
 from backbone.catalog.reader import Catalog
 from backbone.kafka.admin import Admin
+from backbone.kafka.alternating import AlternatingProducer
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.retrying import retry_unless
 from backbone.kafka.topology import ensure_internal_topics
@@ -152,18 +153,14 @@ def _router(
         batch_events=settings.batch_events,
         metrics=metrics,
     )
+    producer = partial(TransactionalProducer, settings.kafka, timeout=settings.transaction_timeout, writes_to=WRITTEN)
     return Router(
         catalog=catalog,
         index=index,
         decoders=Decoders(catalog),
         reader=reader,
-        new_producer=partial(
-            TransactionalProducer,
-            settings.kafka,
-            transactional_id,
-            timeout=settings.transaction_timeout,
-            writes_to=WRITTEN,
-        ),
+        # An id ends in its slot's number, so no other router has the second one.
+        new_producer=lambda: AlternatingProducer(producer(transactional_id), producer(f"{transactional_id}-second")),
         transaction_deliveries=settings.transaction_deliveries,
         metrics=metrics,
         before_commit=parse_fault(settings.fault_before_commit),

@@ -10,8 +10,8 @@ from schemas.model import timestamps
 from stream_processors.routing.deliveries import Tally
 
 if TYPE_CHECKING:
+    from backbone.kafka.alternating import AlternatingProducer
     from backbone.kafka.records import Partition, Record
-    from backbone.kafka.transaction import TransactionalProducer
     from stream_processors.routing.matching import MatchIndex
     from stream_processors.runtime.fault_injection import BeforeCommit
 
@@ -41,7 +41,7 @@ class OpenTransaction:
 
     def __init__(
         self,
-        producer: TransactionalProducer,
+        producer: AlternatingProducer,
         index: MatchIndex,
         expected: dict[Partition, int],
         *,

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from backbone.catalog.decoders import Decoders
     from backbone.catalog.reader import Catalog
+    from backbone.kafka.alternating import AlternatingProducer
     from backbone.kafka.consumer import BatchConsumer
     from backbone.kafka.records import ConsumedRecord, Partition, Record
-    from backbone.kafka.transaction import TransactionalProducer
     from backbone.tracing.spans import ConsumerSpans
     from stream_processors.metrics import ProcessorMetrics
     from stream_processors.routing.live_index import LiveIndex
@@ -93,7 +93,7 @@ class Router:
         index: LiveIndex,
         decoders: Decoders,
         reader: BatchReader,
-        new_producer: Callable[[], TransactionalProducer],
+        new_producer: Callable[[], AlternatingProducer],
         transaction_deliveries: int,
         metrics: ProcessorMetrics,
         before_commit: BeforeCommit = no_fault,
@@ -108,7 +108,7 @@ class Router:
         self._metrics = metrics
         self._before_commit = before_commit
         self._spans = spans
-        self._producer: TransactionalProducer | None = None
+        self._producer: AlternatingProducer | None = None
         self._generation = -1
         self._sequence = 0
         self._expected: dict[Partition, int] = {}
@@ -348,7 +348,7 @@ class Router:
         self._metrics.set_aside.labels("router").inc()
         return dead_letter(message, reason=reason)
 
-    def _ready_producer(self) -> TransactionalProducer:
+    def _ready_producer(self) -> AlternatingProducer:
         if self._producer is None:
             producer = self._new_producer()
             # Fences the previous user of this transactional id, and aborts its open transaction.

@@ -15,8 +15,9 @@ class ProcessorSettings(BaseSettings):
     """One ``headrace router``, ``ledger`` or ``processors``; as many share the partitions of what they read.
 
     Attributes:
-        slot: tells processes of one kind and node apart (transactional ids ``headrace-router-<node id>-<slot>`` and
-            ``headrace-ledger-…``); None takes the first that no living process of this data directory holds.
+        slot: tells processes of one kind and node apart (transactional ids ``headrace-router-<node id>-<slot>``, the
+            same with ``-second``, and ``headrace-ledger-…``); None takes the first that no living process of this data
+            directory holds.
         group: consumer group of the routers.
         ledger: whether ``headrace processors`` also indexes into the ledger, and ``headrace up`` starts the ledger.
         ledger_group: consumer group of the ledger agent.

@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from families.headrace.http import cloudevent_attributes as rules
+from families.headrace.http.repeated_attributes import is_whole, refuse_repeated
 from ingest_api.batches import check_number
 from ingest_api.http import LARGE
 from ingest_api.text import split_place
@@ -50,8 +51,11 @@ _ESCAPED = re.compile(rb"\\(.)", re.DOTALL)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class CloudEvent(msgspec.Struct, frozen=True, gc=False):
-    """The attributes that the specification names, two extensions, and the data as JSON text (empty: none)."""
+class CloudEvent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The attributes that the specification names, two extensions, and the data as JSON text (empty: none).
+
+    Written again it has what it was read from; see ``is_whole``.
+    """
 
     specversion: str
     type: str
@@ -120,9 +124,8 @@ class Translator:
         try:
             event: CloudEvent = _PLAIN.decode(body)
         except _UNREADABLE:
-            members = _extensions(_read(_MEMBERS, body))
-            return self._only(_read(_ANY, body), members)
-        return self._only(event, None)
+            return self._only(body, self._any_draft)
+        return self._only(event, self._plain_draft if is_whole(body, event) else lambda _: self._any_draft(body))
 
     async def batch(self, body: bytes, most: int) -> list[EventDraft]:
         """Several events as a JSON array.
@@ -145,7 +148,9 @@ class Translator:
             return await self._collect(raws, self._any_draft)
         if len(events) > most:
             raise InvalidRequest(_TOO_MANY.format(most))
-        return await self._collect(events, lambda event: self._draft(event, None))
+        if not is_whole(body, events):
+            return await self._collect(_RAW_BATCH.decode(body), self._any_draft)
+        return await self._collect(events, self._plain_draft)
 
     def binary(self, headers: Mapping[bytes, bytes], body: bytes) -> EventDraft:
         """One event whose attributes are ``ce-*`` headers and whose data is the body.
@@ -167,11 +172,11 @@ class Translator:
         named = {name: value for name, value in attributes.items() if name in _NAMED and name not in _BODY}
         event = CloudEvent(**named, data=msgspec.Raw(body), datacontenttype=_content_type(headers))
         extensions = {name: value for name, value in attributes.items() if name not in named and name != _CONTENT_TYPE}
-        return self._only(event, extensions)
+        return self._only(event, lambda event: self._draft(event, extensions))
 
-    def _only(self, event: CloudEvent, extensions: dict[str, Any] | None) -> EventDraft:
+    def _only(self, event: T, draft_of: Callable[[T], EventDraft]) -> EventDraft:
         try:
-            return self._draft(event, extensions)
+            return draft_of(event)
         except InvalidEvent as error:
             raise _refusal({0: error}, "$") from None
 
@@ -191,8 +196,13 @@ class Translator:
             raise _refusal(wrong, "$[{}]")
         return list(self.passed.values())
 
-    def _any_draft(self, raw: msgspec.Raw) -> EventDraft:
-        return self._draft(_read(_ANY, raw), _extensions(_read(_MEMBERS, raw)))
+    def _any_draft(self, text: bytes | msgspec.Raw) -> EventDraft:
+        event, members = _read(_ANY, text), _read(_MEMBERS, text)
+        refuse_repeated(text, members)
+        return self._draft(event, _extensions(members))
+
+    def _plain_draft(self, event: CloudEvent) -> EventDraft:
+        return self._draft(event, None)
 
     def _draft(self, event: CloudEvent, extensions: dict[str, Any] | None) -> EventDraft:
         resolved = self._resolved.get(event.type)

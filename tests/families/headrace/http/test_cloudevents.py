@@ -311,3 +311,43 @@ def test_a_binary_events_content_type_is_that_of_its_data() -> None:
     )
     del headers[b"content-type"]
     assert translator().binary(headers, b"{}").datacontenttype is None
+
+
+TWICE = b'{"specversion":"1.0","type":"Offer","id":"a",%s"data":{"n":1.50}}'
+
+
+@pytest.mark.parametrize(
+    ("again", "path"),
+    [
+        (b'"id":"b",', "$.id"),
+        (b' "id" :"a" , ', "$.id"),
+        (b'"\\u0069d":"\\u0022\\u0022\\u0022\\u0022",', "$.id"),
+        (b'"data":null,', "$.data"),
+        (b'"region":"eu","region":"us",', "$.region"),
+        (b'"type":"Offer","id":null,', "$.type"),
+    ],
+)
+def test_an_attribute_that_is_there_twice_is_refused(again: bytes, path: str) -> None:
+    body = TWICE % again
+
+    with pytest.raises(InvalidEvent) as one:
+        translator().structured(body)
+    with pytest.raises(InvalidEvent) as many:
+        batch_of(b"[%s, %s]" % (TWICE % b"", body))
+    assert [(each.path, each.message) for each in one.value.problems][:1] == [(path, "is there twice")]
+    assert many.value.problems[0].path == f"$[1]{path[1:]}"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"separators": (",", ":")}, {"ensure_ascii": False}, {"separators": (" ,\n ", " :\t")}],
+    ids=["compact", "spaced", "odd"],
+)
+@pytest.mark.parametrize("subject", ['"', "\\u0022", '\\"', "ä/€", "\U0001f600", "a:\",{}'", None])
+def test_an_event_is_read_once_however_it_is_spelled(options: dict[str, Any], subject: str | None) -> None:
+    sent = event(subject=subject, data={"subject": subject, "id": [{"id": "\n"}]})
+    for attributes in (sent, sent | {"region": '"'}):
+        body = json.dumps(attributes, **options).encode()
+        draft = translator().structured(body.replace(b'\\"', b"\\u0022"))
+        assert (draft.subject, json.loads(draft.data or b"")) == (subject, sent["data"])
+        assert [each.subject for each in batch_of(b"[%s,%s]\n" % (body, body))] == [subject] * 2

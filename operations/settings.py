@@ -33,8 +33,13 @@ class OperationsSettings(BaseSettings):
         url: of the gateway that commands call; empty means the one of the data directory (``HEADRACE_URL``).
         key: API key that commands call with; empty means the administrator's (``HEADRACE_KEY``).
         ledger: whether there is a ledger process (``HEADRACE_PROCESSORS_LEDGER``).
-        processors_web_port: where the router serves its metrics (``HEADRACE_PROCESSORS_WEB_PORT``).
-        ledger_web_port: where the ledger serves its metrics (``HEADRACE_PROCESSORS_LEDGER_WEB_PORT``).
+        processors_web_port, ledger_web_port, replayer_web_port, monitor_web_port: where the router, the ledger, the
+            replayer and the monitor serve their health and metrics (``HEADRACE_PROCESSORS_WEB_PORT``,
+            ``HEADRACE_PROCESSORS_LEDGER_WEB_PORT`` and so on).
+        health_port: the first of the ports for health and metrics that ``headrace up`` gives its processes
+            (``HEADRACE_HEALTH_PORT``).
+        start_timeout: seconds that a process of ``headrace up`` may take to become ready
+            (``HEADRACE_START_TIMEOUT``).
         webhook_allow: CIDRs that webhooks may go to besides public addresses (``HEADRACE_WEBHOOK_ALLOW``).
     """
 
@@ -56,6 +61,12 @@ class OperationsSettings(BaseSettings):
     admin_key: str = Field("", validation_alias="HEADRACE_ADMIN_KEY", repr=False)
     processors_web_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_PROCESSORS_WEB_PORT")
     ledger_web_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_PROCESSORS_LEDGER_WEB_PORT")
+    replayer_web_port: int | None = Field(
+        None, ge=1, le=65_535, validation_alias="HEADRACE_PROCESSORS_REPLAYER_WEB_PORT"
+    )
+    monitor_web_port: int | None = Field(None, ge=1, le=65_535, validation_alias="HEADRACE_PROCESSORS_MONITOR_WEB_PORT")
+    health_port: int = Field(9_101, ge=1, le=65_000, validation_alias="HEADRACE_HEALTH_PORT")
+    start_timeout: float = Field(90.0, ge=1, validation_alias="HEADRACE_START_TIMEOUT")
     webhook_allow: str = Field("", validation_alias="HEADRACE_WEBHOOK_ALLOW")
 
     @property

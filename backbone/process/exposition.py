@@ -10,16 +10,20 @@ import sys
 import threading
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from backbone.process.http_hosts import UNKNOWN, HttpHosts
 from schemas.model.errors import Misconfigured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from prometheus_client import Metric
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +36,24 @@ _IDLE = 10
 
 def exposed(registry: CollectorRegistry = REGISTRY) -> CollectorRegistry:
     """Return what ``/metrics`` shows: all processes' metrics where they share a directory, else ``registry``."""
-    if not os.environ.get(SHARED_METRICS):
+    directory = os.environ.get(SHARED_METRICS)
+    if not directory:
         return registry
     shared = CollectorRegistry()
-    MultiProcessCollector(shared)  # type: ignore[no-untyped-call]  # the library's
+    shared.register(_DirectoryTree(Path(directory)))
     return shared
+
+
+class _DirectoryTree(Collector):
+    """The metrics of all processes of a directory, and of the directories in it: each plane of ``up`` has one."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def collect(self) -> Iterable[Metric]:
+        files = [str(each) for each in self._directory.rglob("*.db")]
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # the library's
+        return merged
 
 
 class Exposition:

@@ -16,6 +16,7 @@ from backbone.process.readiness import READY_FILE
 from operations.broker.selection import BOOTSTRAP_VARIABLE, READY_TIMEOUT, STOP_GRACE
 from operations.errors import CannotStart
 from operations.private_files import write_private
+from operations.supervisor.health_ports import VARIABLES, HealthPorts
 from operations.supervisor.locks import DirectoryLock
 from operations.supervisor.processes import Process
 from operations.supervisor.supervisor import Part
@@ -89,6 +90,7 @@ class Installation:
         self._local_webhooks = local_webhooks
         self._home = settings.data_dir.resolve()
         self._lock = DirectoryLock(self._home / "lock")
+        self._health_ports = HealthPorts(settings, _ports_of(settings, broker))
 
     def prepare(self) -> None:
         """Take the data directory, and clear what the processes of the last start left for each other.
@@ -137,7 +139,7 @@ class Installation:
             "HEADRACE_REALTIME_PORT": str(self._settings.realtime_port),
             "HEADRACE_WEBHOOK_ALLOW": ",".join(allow),
             SHARED_METRICS: str(self._metrics),
-            # One port for three connectors: their metrics are shown with those of the HTTP plane instead.
+            # One port for three connectors: each is told its own.
             "HEADRACE_CONNECTOR_METRICS_PORT": "",
         }
 
@@ -150,16 +152,16 @@ class Installation:
         return self._run / "metrics"
 
     def _metrics_of(self, plane: str) -> Path:
-        """Return where a plane adds up its metrics: where all do, unless it has its own port for them.
+        """Return where a plane has its metrics: below the HTTP plane's, which shows all that is there.
 
-        The router's port shows the ledger's metrics too, as it did when both were one process, unless the ledger has
-        its own port.
+        Those of the router and the ledger are only on their own ports where a setting gave them one; the router's shows
+        the ledger's metrics too, as it did when both were one process, unless the ledger was given one.
         """
         if plane == "ledger" and self._settings.ledger_web_port is not None:
             return self._run / "metrics-ledger"
         if plane in {"router", "ledger"} and self._settings.processors_web_port is not None:
             return self._run / "metrics-processors"
-        return self._metrics
+        return self._metrics / plane if plane in VARIABLES else self._metrics
 
     def _plane(self, name: str, arguments: tuple[str, ...]) -> Part:
         ready_file = self._run / f"{name}.ready"
@@ -174,15 +176,25 @@ class Installation:
         )
         note = {"ingest": self._settings.base_url, "realtime": self._settings.realtime_url}.get(name, "")
 
-        def forget() -> None:
+        def prepare() -> None:
             ready_file.unlink(missing_ok=True)
             # What an ended process had pending would be added to what its successor has.
             if process.pid is not None:
                 mark_process_dead(process.pid, str(metrics))  # type: ignore[no-untyped-call]  # the library's
+            if name in VARIABLES:
+                port = self._health_ports.of(name)
+                process.env[VARIABLES[name]] = str(port)
+                part.note = f"health and metrics at port {port}"
 
-        return Part(
-            process=process, ready=ready_file.exists, note=note, before_start=forget, patient=self._broker.resumes
+        part = Part(
+            process=process,
+            ready=ready_file.exists,
+            note=note,
+            before_start=prepare,
+            start_timeout=self._settings.start_timeout,
+            patient=self._broker.resumes,
         )
+        return part
 
 
 def make_home(home: Path) -> None:
@@ -216,6 +228,13 @@ def broker_parts(broker: Broker, home: Path) -> list[Part]:
             stop_grace=STOP_GRACE,
         )
     ]
+
+
+def _ports_of(settings: OperationsSettings, broker: Broker) -> set[int]:
+    """The ports of the HTTP plane, the realtime node and the broker."""
+    servers = f"{broker.bootstrap_servers},{broker.consumer_servers}".split(",")
+    ports = {int(number) for each in servers if (number := each.rpartition(":")[2]).isdecimal()}
+    return ports | {port for port in (settings.http_port, settings.realtime_port) if port is not None}
 
 
 def _is_ours(variable: str) -> bool:

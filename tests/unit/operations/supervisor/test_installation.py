@@ -1,20 +1,26 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import socket
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from prometheus_client import generate_latest
 
-from backbone.process.exposition import SHARED_METRICS
+from backbone.process.exposition import SHARED_METRICS, exposed
 from operations.broker.jar_broker import JarBroker
 from operations.broker.tansu import TansuBroker
 from operations.errors import CannotStart
 from operations.settings import OperationsSettings
+from operations.supervisor.health_ports import VARIABLES
 from operations.supervisor.installation import PLANES, Installation, running_file
-from processes.settings import ConnectorSettings
+from operations.supervisor.ports import free_port
 
 if TYPE_CHECKING:
     from operations.supervisor.supervisor import Part
@@ -98,7 +104,7 @@ def test_where_there_is_data_all_are_given_the_time_they_need_to_read_it(tmp_pat
 
 
 def planes(home: Path, **settings: Any) -> dict[str, Part]:
-    chosen = OperationsSettings(data_dir=home, http_port=1, realtime_port=1, **settings)
+    chosen = OperationsSettings(data_dir=home, http_port=1, **{"realtime_port": 1, **settings})
     made = Installation(chosen, BROKER)
     made.prepare()
     try:
@@ -107,9 +113,20 @@ def planes(home: Path, **settings: Any) -> dict[str, Part]:
         made.close()
 
 
-def test_all_planes_add_up_their_metrics_for_the_http_plane(tmp_path: Path) -> None:
-    directories = {part.process.env[SHARED_METRICS] for part in planes(tmp_path).values()}
-    assert directories == {str(tmp_path / "run" / "metrics")}
+def test_every_plane_has_metrics_of_its_own_and_the_http_plane_shows_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directories = {name: Path(part.process.env[SHARED_METRICS]) for name, part in planes(tmp_path).items()}
+    script = "from prometheus_client import Counter; Counter('did', '', ['what']).labels('{}').inc()"
+    for name in ("ingest", "router", "files"):
+        environment = {**os.environ, SHARED_METRICS: str(directories[name])}
+        subprocess.run([sys.executable, "-c", script.format(name)], env=environment, check=True)
+    shown = {}
+    for name in ("ingest", "router", "webhooks"):
+        monkeypatch.setenv(SHARED_METRICS, str(directories[name]))
+        text = generate_latest(exposed()).decode()
+        shown[name] = set(re.findall(r'did_total{what="(\w+)"} 1.0', text))
+    assert shown == {"ingest": {"ingest", "router", "files"}, "router": {"router"}, "webhooks": set()}
 
 
 @pytest.mark.parametrize(
@@ -124,25 +141,43 @@ def test_all_planes_add_up_their_metrics_for_the_http_plane(tmp_path: Path) -> N
 def test_planes_with_a_port_for_their_metrics_keep_them_to_themselves(
     tmp_path: Path, ports: dict[str, int], apart: set[frozenset[str]]
 ) -> None:
-    directories: dict[str, set[str]] = {}
+    directories: dict[Path, set[str]] = {}
     for name, part in planes(tmp_path, **ports).items():
-        directories.setdefault(part.process.env[SHARED_METRICS], set()).add(name)
-    assert all(Path(directory).is_dir() for directory in directories)
-    common = frozenset(directories.pop(str(tmp_path / "run" / "metrics")))
-    assert {frozenset(names) for names in directories.values()} == apart
-    assert common == PLANES.keys() - frozenset().union(*apart)
+        directories.setdefault(Path(part.process.env[SHARED_METRICS]), set()).add(name)
+    assert all(directory.is_dir() for directory in directories)
+    common = tmp_path / "run" / "metrics"
+    assert {frozenset(names) for each, names in directories.items() if common not in (each, *each.parents)} == apart
 
 
 def test_no_ledger_runs_where_it_is_switched_off(tmp_path: Path) -> None:
     assert planes(tmp_path, ledger=False).keys() == PLANES.keys() - {"ledger"}
 
 
-def test_three_connectors_are_not_given_one_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_process_is_given_a_port_for_its_health_that_nobody_else_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HEADRACE_CONNECTOR_METRICS_PORT", "9101")
-    for part in planes(tmp_path).values():
-        for name, value in part.process.env.items():
-            monkeypatch.setenv(name, value)
-        assert ConnectorSettings().metrics_port is None
+    first = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        parts = planes(tmp_path, health_port=first, realtime_port=first + 2, monitor_web_port=taken)
+        ports = {}
+        for name, variable in VARIABLES.items():
+            parts[name].before_start()
+            ports[name] = int(parts[name].process.env[variable])
+            assert str(ports[name]) in parts[name].note
+    assert (ports["router"], ports["monitor"]) == (first, taken)
+    assert len(set(ports.values())) == len(VARIABLES)
+    assert first + 2 not in ports.values()
+    assert parts["realtime"].process.env["HEADRACE_CONNECTOR_METRICS_PORT"] == ""
+    with socket.create_server(("127.0.0.1", ports["files"])):
+        # Somebody was faster: the next start is on another port.
+        parts["files"].before_start()
+        assert int(parts["files"].process.env[VARIABLES["files"]]) not in ports.values()
+
+
+def test_a_plane_may_take_as_long_as_a_setting_says(tmp_path: Path) -> None:
+    assert {part.start_timeout for part in planes(tmp_path, start_timeout=300).values()} == {300}
 
 
 def test_a_plane_that_starts_again_does_not_count_what_its_predecessor_had_pending(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import msgspec
 import typer
 
 from operations.commands.calling import Json, calling
+from operations.commands.following import new_events
 from operations.commands.shown import show_items, show_json, show_line, show_members, show_rows
 from operations.commands.times import HELP, query, when
 from operations.errors import WrongUsage
@@ -32,10 +32,6 @@ COLUMNS = {
     "source": "source",
     "subject": "subject",
 }
-
-_POLL = 0.5
-_LATE = 60_000_000
-"""Microseconds: the ledger may have an event that much later than one that was received after it."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -159,18 +155,9 @@ def _show_deliveries(deliveries: list[dict[str, Any]]) -> None:
 async def _follow(api: OwnApi, wanted: dict[str, str], *, as_json: bool) -> None:
     """Show each event once, in the order in which the ledger gets them."""
     began = timestamps.parse(wanted.pop("since")) if "since" in wanted else timestamps.now()
-    seen: dict[str, str] = {}
-    while True:
-        since = timestamps.to_text(max(began, timestamps.now() - _LATE))
-        first = timestamps.to_text(began) if not seen else since
-        found = await api.items("/events", 10_000, **wanted, since=first)
-        for text in reversed(found):
+    async for text in new_events(api, wanted, began):
+        if as_json:
+            show_line(text)
+        else:
             event = json.loads(bytes(text))
-            if event["event_id"] in seen:
-                continue
-            seen[event["event_id"]] = event["received_at"]
-            if as_json:
-                show_line(text)
-            else:
-                print("  ".join(str(event.get(name) or "-") for name in COLUMNS.values()), flush=True)
-        await asyncio.sleep(_POLL)
+            print("  ".join(str(event.get(name) or "-") for name in COLUMNS.values()), flush=True)

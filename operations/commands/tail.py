@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import msgspec
 import typer
 
 from operations.commands.calling import Json, calling
+from operations.commands.following import new_events
 from operations.commands.selections import selection
 from operations.commands.shown import plain, show_line
 from operations.commands.times import HELP, when
@@ -18,12 +18,6 @@ from schemas.model import timestamps
 
 if TYPE_CHECKING:
     from operations.api.client import OwnApi
-
-_POLL = 0.5
-_LATE = 60_000_000
-"""Microseconds: the ledger may have an event that much later than one that was received after it."""
-
-_MOST = 10_000
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,25 +42,19 @@ async def tail(
         chosen = selection(type_)
         wanted = {"type": chosen["code"]} | ({"namespace": chosen["namespace"]} if "namespace" in chosen else {})
     began = timestamps.parse(when(since, "--since")) if since else timestamps.now()
-    seen: dict[str, None] = {}
-    while True:
-        first = began if not seen else max(began, timestamps.now() - _LATE)
-        for text in reversed(await api.items("/events", _MOST, **wanted, since=timestamps.to_text(first))):
-            event = msgspec.json.decode(bytes(text), type=dict[str, msgspec.Raw])
-            name = bytes(event["event_id"]).decode()
-            if name in seen:
-                continue
-            seen[name] = None
-            _show(text, event, as_json=as_json)
-            if count is not None and len(seen) >= count:
-                return
-        await asyncio.sleep(_POLL)
+    shown = 0
+    async for text in new_events(api, wanted, began):
+        _show(text, as_json=as_json)
+        shown += 1
+        if shown == count:
+            return
 
 
-def _show(text: msgspec.Raw, event: dict[str, msgspec.Raw], *, as_json: bool) -> None:
+def _show(text: msgspec.Raw, *, as_json: bool) -> None:
     if as_json:
         show_line(text)
         return
+    event = msgspec.json.decode(bytes(text), type=dict[str, msgspec.Raw])
     columns = ("received_at", "event_id", "namespace", "type", "source")
     told = [str(json.loads(bytes(event[name]))) for name in columns]
     print(plain("  ".join([*told, bytes(event.get("data", b"null")).decode()])), flush=True)

@@ -16,15 +16,19 @@ class ConnectionWatch(ClientLog):
 
     Lines arrive when the client is polled. A request that was repeated was repeated after its connection broke, and the
     line about that comes before the answer.
+
+    Args:
+        tells_debug: pass on debug lines too: ``HEADRACE_KAFKA_OPTIONS`` asks for some.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, tells_debug: bool = False) -> None:
         super().__init__()
+        self._tells_debug = tells_debug
         self.has_broken = False
 
     def log(self, level: int, message: str, *args: object) -> None:
         """See ``ClientLog``."""
-        if level > logging.DEBUG:
+        if level > logging.DEBUG or self._tells_debug:
             super().log(level, message, *args)
-        elif args and str(args[-1]).endswith("-> DOWN"):
+        if level <= logging.DEBUG and args and str(args[-1]).endswith("-> DOWN"):
             self.has_broken = True

@@ -83,6 +83,8 @@ class TransactionalProducer:
         self._id = transactional_id
         self._is_done = False
         milliseconds = int(timeout * 1_000)
+        asked = settings.options.get("debug")
+        self._tells_debug = bool(asked)
         self._config = settings.client_config(
             **{
                 "transactional.id": transactional_id,
@@ -97,7 +99,7 @@ class TransactionalProducer:
                 # Commit reports success for all; only what went wrong is worth a callback.
                 "delivery.report.only.error": True,
                 "on_delivery": self._delivered,
-                "debug": DEBUG,
+                "debug": f"{DEBUG},{asked}" if asked else DEBUG,
                 **overrides,
             }
         )
@@ -105,7 +107,7 @@ class TransactionalProducer:
 
     def _connect(self) -> None:
         self._calls = CallThread(f"transactions-{self._id}")
-        self._connections = ConnectionWatch()
+        self._connections = ConnectionWatch(tells_debug=self._tells_debug)
         self._client = Client({**self._config, "logger": self._connections})
 
     def start(self) -> None:

@@ -31,6 +31,13 @@ def test_a_connection_that_goes_down_has_broken(
     assert not caplog.records  # what only the watch asked for
 
 
+def test_debug_lines_that_were_asked_for_are_passed_on(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    watch = ConnectionWatch(tells_debug=True)
+    watch.log(logging.DEBUG, LINE, "STATE", "headrace#producer-1", "[thrd:a]: a: Broker changed state UP -> DOWN")
+    assert (watch.has_broken, len(caplog.records)) == (True, 1)
+
+
 def test_what_matters_is_logged_as_ever(caplog: pytest.LogCaptureFixture) -> None:
     watch = ConnectionWatch()
     watch.log(logging.WARNING, LINE, "FAIL", "headrace#producer-1", "Connect to broker failed -> DOWN")

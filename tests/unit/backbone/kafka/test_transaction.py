@@ -19,9 +19,11 @@ def test_a_transaction_waits_milliseconds_for_the_markers_of_the_one_before(monk
     asked: dict[str, Any] = {}
     monkeypatch.setattr(transaction, "Client", asked.update)
 
-    transaction.TransactionalProducer(KafkaSettings(), "any")
+    transaction.TransactionalProducer(KafkaSettings(options={"debug": "msg"}), "any")
 
     assert asked["retry.backoff.ms"] <= 5
+    # What it asks for itself does not take the place of what the installation asks for.
+    assert asked["debug"].split(",") == ["broker", "msg"]
 
 
 class Client:

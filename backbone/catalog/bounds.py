@@ -46,6 +46,8 @@ class CatalogBounds(BaseSettings):
         workspace_records: of one kind that a family keeps of its own (systems, contracts, roles), in one workspace.
         workspace_routes: pairs of a subscription and an event type that its filter selects, in one workspace. A router
             lists them all again at each change: who subscribes to ``*`` very often multiplies them.
+        workspace_partitions: of the topics of all event types of one workspace together.
+        retention: seconds that the topic of an event type may be told to keep events.
         workspace_bytes: of all records and schemas of one workspace together; every process keeps them in memory.
     """
 
@@ -63,6 +65,8 @@ class CatalogBounds(BaseSettings):
     workspace_clients: int = Field(10_000, ge=1)
     workspace_records: int = Field(10_000, ge=1)
     workspace_routes: int = Field(200_000, ge=1)
+    workspace_partitions: int = Field(20_000, ge=1)
+    retention: int = Field(100 * 366 * 86_400, ge=60)
     workspace_bytes: int = Field(128 * 1024 * 1024, ge=1)
 
     def check(
@@ -83,13 +87,18 @@ class CatalogBounds(BaseSettings):
         self._check_bytes(view, put, delete, schemas)
         self._check_routes(view, put)
         added: Counter[_Counted] = Counter()
+        partitions: Counter[str] = Counter()
         for resource in put:
+            if isinstance(resource, EventType) and view.get(resource.key) is None:
+                partitions[resource.workspace] += resource.effective_partitions
             if isinstance(resource, EventType | Registration):
                 before = view.get(resource.key)
                 known = before.attributes if isinstance(before, EventType | Registration) else ()
                 self.check_attributes(len(resource.attributes), len(known))
             if view.get(resource.key) is None and (counted := _counted(view, put, resource)) is not None:
                 added[counted] += 1
+        for workspace, more in partitions.items():
+            self.check_partitions(view, workspace, more)
         for counted, count in added.items():
             most: int = getattr(self, counted.setting)
             # The length of the list is at hand; only past the bound it matters whose they are.
@@ -153,6 +162,29 @@ class CatalogBounds(BaseSettings):
                     f"The workspace's subscriptions would select {count:,} event types together; at most "
                     f"{self.workspace_routes:,} are allowed (HEADRACE_MAX_WORKSPACE_ROUTES)."
                 )
+
+    def check_partitions(self, view: CatalogView, workspace: str, more: int) -> None:
+        """Check whether the topics of a workspace may have so many more partitions.
+
+        Raises:
+            QuotaExceeded: they would be more than it may have.
+        """
+        growing = sum(each.partitions - each.before for each in view.growing() if each.workspace == workspace)
+        present = sum(each.effective_partitions for each in view.event_types(workspace)) + growing
+        if more > 0 and present + more > self.workspace_partitions:
+            raise QuotaExceeded(
+                f"The workspace's topics have {present:,} partitions and cannot have {more:,} more: at most "
+                f"{self.workspace_partitions:,} are allowed (HEADRACE_MAX_WORKSPACE_PARTITIONS)."
+            )
+
+    def check_retention(self, seconds: int) -> None:
+        """Check how long a topic is to keep events.
+
+        Raises:
+            QuotaExceeded: it is longer than it may be.
+        """
+        if seconds > self.retention:
+            raise QuotaExceeded(f"Events may be kept for {self.retention:,} seconds at most (HEADRACE_MAX_RETENTION).")
 
     def check_attributes(self, count: int, before: int = 0) -> None:
         """Check how many attributes an event type or a registration is to have, ``before`` of which it has now.

@@ -171,11 +171,17 @@ class EventTypes:
         whole = with_also(decide, beside)
         await self._catalog.caught_up()
         planned = whole(self._catalog.view)
-        if not planned.put:
-            return planned.result
-        if self._catalog.view.event_type(topic) is None:
-            await self.event_topics.have_of_new(planned.result[0])
-        return await self._writer.write(whole)
+        await self._have_topic(planned, is_declared=client is None)
+        return await self._writer.write(whole) if planned.put else planned.result
+
+    async def _have_topic(self, planned: Changes[Registered], *, is_declared: bool) -> None:
+        event_type, _ = planned.result
+        if self._catalog.view.event_type(event_type.topic) is None:
+            self._check_partitions(event_type.workspace, event_type.effective_partitions)
+            await self.event_topics.have_of_new(event_type)
+        elif is_declared and not planned.put:
+            # Somebody may have deleted it in Kafka: to declare the type again mends that.
+            await self.event_topics.have(event_type)
 
     async def update(
         self,
@@ -200,6 +206,7 @@ class EventTypes:
             InvalidRequest: an attribute or a setting is not one.
             NotFound: there is no such event type.
             PermissionDenied: attributes of an operational event.
+            QuotaExceeded: the workspace may not have so many partitions.
             Conflict: fewer partitions, attributes for an open type, one that a registration has with another type, or
                 one left out that a registration lists.
             IncompatibleSchema: the new schema breaks the compatibility level.
@@ -232,9 +239,17 @@ class EventTypes:
 
         if partitions is not None:
             await self._catalog.caught_up()
-            await self.event_topics.have(decide(self._catalog.view).result[0])
+            grown = decide(self._catalog.view).result[0]
+            before = existing_event_type(self._catalog.view, topic)
+            self._check_partitions(workspace, grown.effective_partitions - before.effective_partitions)
+            await self.event_topics.have(grown)
         event_type, _ = await self._writer.write(decide)
         return event_type
+
+    def _check_partitions(self, workspace: str, more: int) -> None:
+        """Refuse partitions before Kafka has them."""
+        if self._writer.bounds is not None:
+            self._writer.bounds.check_partitions(self._catalog.view, workspace, more)
 
     async def renew(self, event_type: EventType) -> EventType:
         """Give an event type the schema that this release derives; it is compatible with those of earlier ones.

@@ -10,6 +10,7 @@ from schemas.avro import compatibility
 from schemas.avro import schema as avro_schema
 from schemas.avro.attributes import union
 from schemas.model.errors import Conflict, InvalidRequest, NotFound, Problem
+from schemas.model.operational_event import is_operational
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +53,26 @@ def check_partitions(view: CatalogView, event_type: EventType, partitions: int) 
     growth = view.growth(event_type.topic)
     if growth is not None and not growth.is_ended and partitions != event_type.effective_partitions:
         raise Conflict(f"{name} grows to {growth.partitions} partitions: wait until that has ended")
+
+
+def check_key(view: CatalogView, event_type: EventType, key: str | None) -> None:
+    """Check that new events can have another partition key.
+
+    Raises:
+        Conflict: the topic grows in order or is compacted, the events are operational, or have no such attribute.
+    """
+    if key == event_type.partition_key:
+        return
+    name = f"event type {event_type.namespace}/{event_type.code}"
+    growth = view.growth(event_type.topic)
+    if growth is not None and not growth.is_ended:
+        raise Conflict(f"{name} grows to {growth.partitions} partitions: wait until that has ended")
+    if event_type.compacted:
+        raise Conflict(f"{name} is compacted: the last events of the former keys would stay for ever")
+    if is_operational(event_type.topic):
+        raise Conflict("operational events keep the order of their endpoint")
+    changed = msgspec.structs.replace(event_type, partition_key=key)
+    evolved(view, changed, view.registrations_for(event_type.topic))
 
 
 def check_settings(event_type: EventType) -> None:

@@ -91,6 +91,7 @@ class GroupResets:
         target: Target,
         *,
         topics: Collection[str] | None,
+        partitions: Collection[int] | None = None,
         visible: Collection[str] | None,
         seconds: float,
     ) -> list[ResetPartition]:
@@ -100,6 +101,7 @@ class GroupResets:
             group: its id.
             target: where to.
             topics: the only ones; None: all that the group has committed offsets of.
+            partitions: the only ones of each topic; None: all.
             visible: topics that the caller may know of; None: all.
             seconds: that Kafka may take.
 
@@ -127,6 +129,11 @@ class GroupResets:
         places = self._places(known, chosen, target, seconds)
         if not places:
             raise NotFound(f"There are no such topics: {', '.join(sorted(chosen))}.")
+        if partitions is not None:
+            places = [each for each in places if each.partition in partitions]
+            if not places:
+                numbers = ", ".join(map(str, sorted(partitions)))
+                raise NotFound(f"No such partition of {', '.join(sorted(chosen))}: {numbers}.")
         if group == self._ours.ledger:
             _check_backwards(places)
         return places

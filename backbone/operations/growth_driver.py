@@ -107,13 +107,13 @@ class GrowthDriver:
             if event_type is not None:
                 behind = await asyncio.to_thread(self._draining.behind, self._catalog.view, event_type, ends)
             if not behind:
-                await self._growths.finish(growth)
-                log.info("a topic has grown", extra={"topic": growth.topic, "partitions": growth.partitions})
+                if await self._growths.finish(growth):
+                    log.info("a topic has grown", extra={"topic": growth.topic, "partitions": growth.partitions})
             elif self._clock() > until:
                 named = ", ".join(f"{group} by {left:,} offsets" for group, left in behind.items())
                 reason = f"After {MOST_DRAINING:.0f} s these groups had not read what was published before: {named}."
-                await self._growths.roll_back(growth, reason)
-                log.warning("a growth was rolled back", extra={"topic": growth.topic, "reason": reason})
+                if await self._growths.roll_back(growth, reason):
+                    log.warning("a growth was rolled back", extra={"topic": growth.topic, "reason": reason})
             else:
                 await asyncio.sleep(random.uniform(*_ASK))
 

@@ -15,6 +15,7 @@ from schemas.model.ids import new_id
 from schemas.model.operational_event import is_operational
 
 if TYPE_CHECKING:
+    from backbone.catalog.bounds import CatalogBounds
     from backbone.catalog.reader import Catalog
     from backbone.catalog.view import CatalogView
     from backbone.catalog.writer import CatalogWriter
@@ -41,19 +42,20 @@ class Growths:
         The new partitions are there before the catalog speaks of them: nothing is published to them until then.
 
         Raises:
-            InvalidRequest, Conflict: as ``check_growth``.
+            InvalidRequest, Conflict, QuotaExceeded: as ``check_growth``.
             NotFound: there is no such event type.
             Unavailable: Kafka does not answer.
         """
         await self._catalog.caught_up()
         view = self._catalog.view
-        if (running := check_growth(view, existing_event_type(view, topic), partitions, order)) is not None:
+        event_type, bounds = existing_event_type(view, topic), self._writer.bounds
+        if (running := check_growth(view, event_type, partitions, order, bounds)) is not None:
             return running
         await self._have_partitions(topic, partitions)
 
         def decide(view: CatalogView) -> Changes[Growth]:
             event_type = existing_event_type(view, topic)
-            if (running := check_growth(view, event_type, partitions, order)) is not None:
+            if (running := check_growth(view, event_type, partitions, order, bounds)) is not None:
                 return Changes(result=running)
             now = timestamps.now()
             is_kept = order is GrowthOrder.KEEP
@@ -81,10 +83,13 @@ class Growths:
         """
         await self._advance(growth, GrowthState.FREEZING, GrowthState.DRAINING)
 
-    async def finish(self, growth: Growth) -> None:
+    async def finish(self, growth: Growth) -> bool:
         """Let events go to all partitions: what was published before has been read.
 
         The partitions are made once more: a restored topic has those that events went to before.
+
+        Returns:
+            Whether this call ended the growth: another process may have done so, or somebody cancelled it.
 
         Raises:
             NotFound: there is no topic.
@@ -92,15 +97,15 @@ class Growths:
         """
         if self._catalog.view.event_type(growth.topic) is not None:
             await self._have_partitions(growth.topic, growth.partitions)
-        await self._advance(growth, GrowthState.DRAINING, GrowthState.DONE)
+        return await self._advance(growth, GrowthState.DRAINING, GrowthState.DONE)
 
-    async def roll_back(self, growth: Growth, reason: str) -> None:
-        """Let events go to the former partitions again.
+    async def roll_back(self, growth: Growth, reason: str) -> bool:
+        """Let events go to the former partitions again; return whether this call did it.
 
         Raises:
             Unavailable: Kafka does not answer.
         """
-        await self._advance(growth, growth.state, GrowthState.ROLLED_BACK, reason)
+        return await self._advance(growth, growth.state, GrowthState.ROLLED_BACK, reason)
 
     async def cancel(self, topic: str, by: str) -> Growth:
         """End a growth that freezes or drains: events go to the former partitions again, at once.
@@ -129,22 +134,22 @@ class Growths:
 
     async def _advance(
         self, growth: Growth, origin: GrowthState, target: GrowthState, reason: str | None = None
-    ) -> None:
+    ) -> bool:
         """Change the state, unless another process has done so."""
 
-        def decide(view: CatalogView) -> Changes[None]:
+        def decide(view: CatalogView) -> Changes[bool]:
             found = view.growth(growth.topic)
             if found is None or found.id != growth.id or found.state is not origin:
-                return Changes(result=None)
+                return Changes(result=False)
             event_type = view.event_type(growth.topic)
             if event_type is None:
-                return Changes(delete=[found.key], result=None)
+                return Changes(delete=[found.key], result=False)
             changed = msgspec.structs.replace(found, state=target, reason=reason, updated_at=timestamps.now())
             # A reader that sees the end of the growth must see the partitions too, so these come first.
             put: list[Resource] = [_grown(event_type, growth.partitions)] if target is GrowthState.DONE else []
-            return Changes(put=[*put, changed], result=None)
+            return Changes(put=[*put, changed], result=True)
 
-        await self._writer.write(decide)
+        return await self._writer.write(decide)
 
     async def _have_partitions(self, topic: str, partitions: int) -> None:
         if await self._admin.partition_count(topic) >= partitions:
@@ -157,12 +162,15 @@ class Growths:
                 raise
 
 
-def check_growth(view: CatalogView, event_type: EventType, partitions: int, order: GrowthOrder) -> Growth | None:
+def check_growth(
+    view: CatalogView, event_type: EventType, partitions: int, order: GrowthOrder, bounds: CatalogBounds | None
+) -> Growth | None:
     """The growth that is under way already, if it is the same one; None if this one may begin.
 
     Raises:
         InvalidRequest: so many partitions cannot be had.
         Conflict: another growth is under way, it is no growth, or there is no order to keep.
+        QuotaExceeded: the workspace may not have so many partitions.
     """
     if not 1 <= partitions <= MOST_PARTITIONS:
         message = f"must be 1 to {MOST_PARTITIONS}"
@@ -180,6 +188,8 @@ def check_growth(view: CatalogView, event_type: EventType, partitions: int, orde
         raise Conflict("the event type has no partition key, so there is no order to keep: grow it as_is")
     if order is GrowthOrder.KEEP and is_operational(event_type.topic):
         raise Conflict("operational events have no order to keep: grow it as_is")
+    if bounds is not None:
+        bounds.check_partitions(view, event_type.workspace, partitions - event_type.effective_partitions)
     return None
 
 

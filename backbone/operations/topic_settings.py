@@ -1,4 +1,4 @@
-"""How long the topic of an event type keeps events, and whether it is compacted."""
+"""How the topic of an event type keeps events: for how long, whether it is compacted, and by which partition key."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import time
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
-from backbone.catalog.type_changes import check_settings, existing_event_type
+from backbone.catalog.type_changes import check_key, check_settings, existing_event_type
 from backbone.catalog.writer import Changes
 from backbone.kafka.consumer import BatchConsumer
 from backbone.kafka.group_questions import known_groups
@@ -30,10 +31,11 @@ _SEGMENTS = (
 
 
 class KeptFor(msgspec.Struct, frozen=True):
-    """How a topic is kept; ``retention_seconds`` None: for ever."""
+    """How a topic is kept; ``retention_seconds`` None: for ever; ``partition_key`` None: events have no key."""
 
     retention_seconds: int | None
     compacted: bool
+    partition_key: str | None = None
 
 
 class TopicChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,35 +69,53 @@ class TopicSettings:
         self._writer = writer
 
     def plan(
-        self, event_type: EventType, *, retention: int | None, compacted: bool | None, seconds: float
+        self,
+        view: CatalogView,
+        event_type: EventType,
+        *,
+        retention: int | None = None,
+        compacted: bool | None = None,
+        partition_key: str | UnsetType | None = UNSET,
+        seconds: float,
     ) -> TopicChange:
         """What a change would do. Blocks.
 
         Args:
+            view: the catalog.
             event_type: whose topic it is.
             retention: seconds; None: as it is.
             compacted: whether it keeps each key's last event instead; None: as it is.
+            partition_key: of new events; None: they have no key; unset: as it is.
             seconds: for Kafka to answer.
 
         Raises:
-            Conflict: it is to be compacted and has no partition key, or has both.
+            Conflict: it is to be compacted and has no partition key, or has both; or its key cannot change now.
+            InvalidRequest: the partition key is none.
+            QuotaExceeded: the retention is longer than it may be.
             Unavailable: Kafka does not answer.
         """
         if compacted and retention is not None:
             raise Conflict(_FOR_EVER)
+        if retention is not None and self._writer.bounds is not None:
+            self._writer.bounds.check_retention(retention)
         found = self._admin.topic_config_now(event_type.topic)
-        before = KeptFor(_retention(found), "compact" in found["cleanup.policy"])
+        key = event_type.partition_key if partition_key is UNSET else partition_key
+        before = KeptFor(_retention(found), "compact" in found["cleanup.policy"], event_type.partition_key)
         is_compacted = before.compacted if compacted is None else compacted
         if is_compacted and retention is not None:
             raise Conflict(_FOR_EVER)
-        check_settings(msgspec.structs.replace(event_type, compacted=is_compacted))
-        after = KeptFor(retention, compacted=False)
+        check_settings(msgspec.structs.replace(event_type, compacted=is_compacted, partition_key=key))
+        check_key(view, event_type, key)
+        after = KeptFor(retention, compacted=False, partition_key=key)
         if is_compacted:
-            after = KeptFor(None, compacted=True)
+            after = KeptFor(None, compacted=True, partition_key=key)
         elif retention is None:
             kept = self._admin.settings.event_retention if before.compacted else before.retention_seconds
-            after = KeptFor(kept, compacted=False)
-        lost, unread = self._lost(event_type.topic, after.retention_seconds, seconds)
+            after = KeptFor(kept, compacted=False, partition_key=key)
+        lost: dict[int, int] | None = {}
+        unread: dict[str, int] | None = {}
+        if (after.retention_seconds, after.compacted) != (before.retention_seconds, before.compacted):
+            lost, unread = self._lost(event_type.topic, after.retention_seconds, seconds)
         return TopicChange(
             topic=event_type.topic,
             before=before,
@@ -110,6 +130,7 @@ class TopicSettings:
 
         Raises:
             NotFound: there is no such event type any more.
+            Conflict: its partition key cannot change now.
             Unavailable: Kafka does not answer; the topic may be kept in the new way already.
         """
         after = change.after
@@ -120,10 +141,12 @@ class TopicSettings:
 
         def decide(view: CatalogView) -> Changes[None]:
             found = existing_event_type(view, topic)
-            if found.compacted == after.compacted:
+            key = found.partition_key if after.partition_key == change.before.partition_key else after.partition_key
+            if (found.compacted, found.partition_key) == (after.compacted, key):
                 return Changes(result=None)
-            changed = msgspec.structs.replace(found, compacted=after.compacted, updated_at=timestamps.now())
-            return Changes(put=[changed], result=None)
+            check_key(view, found, key)
+            kept = msgspec.structs.replace(found, compacted=after.compacted, partition_key=key)
+            return Changes(put=[msgspec.structs.replace(kept, updated_at=timestamps.now())], result=None)
 
         await self._writer.write(decide)
 
@@ -172,7 +195,11 @@ def _retention(config: dict[str, str]) -> int | None:
 
 def _notes(before: KeptFor, after: KeptFor, unread: dict[str, int] | None) -> list[str]:
     notes = []
-    if not after.compacted:
+    if after.partition_key != before.partition_key:
+        order = "Events have no key" if after.partition_key is None else f"Order is that of {after.partition_key}"
+        notes.append(f"{order} from now on; nothing that is there moves. An event may overtake an earlier one, once.")
+        notes.append("Tell the teams that read the topic: a consumer that needs the order of the former key loses it.")
+    if not after.compacted and after.retention_seconds != before.retention_seconds:
         notes.append(_SEGMENTS)
     if after.compacted and not before.compacted:
         notes.append("Of each key only the last event stays; events without a key are deleted and not taken any more.")

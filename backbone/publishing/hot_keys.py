@@ -32,12 +32,14 @@ class SpaceSaving:
 
     Args:
         capacity: counters.
+        by: the partition key whose values are counted.
 
     Attributes:
         total: of all that was counted.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, by: str | None = None) -> None:
+        self.by = by
         self._capacity = capacity
         self._counts: dict[bytes, float] = {}
         self.total = 0.0
@@ -72,18 +74,24 @@ class HotKeys:
         self._random = random.Random()  # it only chooses a sample
         self._sketches: dict[str, SpaceSaving] = {}
 
-    def note(self, topic: str, key: bytes) -> None:
-        """Take in the key of an event; most are passed over."""
+    def note(self, topic: str, key: bytes, by: str | None = None) -> None:
+        """Take in the key of an event; most are passed over.
+
+        Args:
+            topic: of the event.
+            key: of the event.
+            by: the topic's partition key; with another one than before, counting begins again.
+        """
         self._left -= 1
         if self._left:
             return
         # Not every sixteenth: producers that take turns would be seen as one.
         self._left = self._random.randrange(1, 2 * ONE_OF)
         sketch = self._sketches.get(topic)
-        if sketch is None:
-            if len(self._sketches) >= MOST_TYPES:
-                return
-            sketch = self._sketches[topic] = SpaceSaving(MOST_KEYS)
+        if sketch is None and len(self._sketches) >= MOST_TYPES:
+            return
+        if sketch is None or sketch.by != by:
+            sketch = self._sketches[topic] = SpaceSaving(MOST_KEYS, by)
         sketch.add(key)
 
     def fade(self) -> None:

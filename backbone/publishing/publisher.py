@@ -290,7 +290,7 @@ class Publisher:
                 check_size(value, headers, key, place(index))
             if key is not None:
                 partition = partition_for(key, route.partitions)
-                self.hot_keys.note(route.topic, key)
+                self.hot_keys.note(route.topic, key, route.writer.partition_key)
             else:
                 partition = partition_for(ids[0].encode(), route.partitions) if fixed else ANY_PARTITION
             records.append(Record(route.topic, value, key, headers, partition))

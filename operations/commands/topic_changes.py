@@ -109,19 +109,23 @@ async def set_topic(
     compacted: Annotated[
         bool | None, typer.Option("--compacted/--not-compacted", help="Keep the last event of each key for ever.")
     ] = None,
+    partition_key: Annotated[
+        str | None, typer.Option(help="Of new events: source, data.<name>, identifier.<name>, or none.")
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Change how long the topic of an event type keeps events.
+    """Change how long the topic of an event type keeps events, or by which key they go to its partitions.
 
-    First it is shown what that deletes, and asked whether to go on.
+    First it is shown what that does, and asked whether to go on.
     """
     path = f"/operations/topics/{quote(topic, safe='')}"
     body: dict[str, Any] = {} if retention is None else {"retention_seconds": _span(retention)}
     body |= {} if compacted is None else {"compacted": compacted}
+    body |= {} if partition_key is None else {"partition_key": None if partition_key == "none" else partition_key}
     if not body:
-        raise WrongUsage("Say what to change: --retention, --compacted or --not-compacted.")
+        raise WrongUsage("Say what to change: --retention, --compacted, --not-compacted or --partition-key.")
     if not (dry_run or yes):
         _show_change(await api.change(path, body | {"dry_run": True}), to_stderr=True)
         confirm("Change it?")
@@ -143,6 +147,9 @@ async def reset(
     to_earliest: Annotated[bool, typer.Option("--to-earliest", help="The first record that there is.")] = False,
     to_latest: Annotated[bool, typer.Option("--to-latest", help="The end: what is there is skipped.")] = False,
     topic: Annotated[list[str] | None, typer.Option(help="Only this topic; may be repeated.")] = None,
+    partition: Annotated[
+        list[int] | None, typer.Option(min=0, help="Only this partition of them; may be repeated.")
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: Json = False,
@@ -162,6 +169,7 @@ async def reset(
     if len(body["to"]) != 1:
         raise WrongUsage("Say one of --to-time, --to-offset, --shift, --to-earliest and --to-latest.")
     body |= {"topics": topic} if topic else {}
+    body |= {"partitions": partition} if partition else {}
     path = f"/operations/groups/{quote(group, safe='')}/offsets"
     if not (dry_run or yes):
         _show_offsets(await api.post(path, body | {"dry_run": True}), to_stderr=True)
@@ -199,7 +207,8 @@ def _show_preview(preview: dict[str, Any], *, to_stderr: bool) -> None:
 
 def _show_change(change: dict[str, Any], *, to_stderr: bool) -> None:
     def kept(how: dict[str, Any]) -> str:
-        return "compacted" if how["compacted"] else f"kept for {how['retention_seconds']:,} s"
+        span = "compacted" if how["compacted"] else f"kept for {how['retention_seconds']:,} s"
+        return f"{span}, by {how['partition_key'] or 'no key'}"
 
     lines = [f"{change['topic']}: {kept(change['before'])} → {kept(change['after'])}."]
     if change["lost_records"]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from operations.doctor import endpoints, gateway, groups, kafka, ledger, machine, secret_keys, topic_copies
+from operations.doctor import endpoints, gateway, groups, kafka, ledger, machine, secret_keys, topic_copies, type_topics
 from operations.doctor.findings import Finding, Severity
 from operations.errors import NotKnown
 from schemas.model.errors import HeadraceError
@@ -46,6 +46,7 @@ CHECKS = (
     Check("clocks", kafka.clocks, ("kafka",)),
     Check("replicas", topic_copies.replicas, ("kafka",)),
     Check("copies", topic_copies.copies, ("kafka",)),
+    Check("topics of event types", type_topics.type_topics, ("kafka",)),
     Check("planes", groups.planes, ("kafka",)),
     Check("group sessions", groups.sessions, ("kafka",)),
     Check("secret keys", secret_keys.secret_keys, ("kafka",)),

@@ -8,6 +8,7 @@ from backbone.endpoint_states import PAUSED, EndpointStateView, EndpointStatus
 from operations.doctor.findings import fault, warning
 from operations.errors import NotKnown
 from schemas.model import timestamps
+from schemas.model.endpoint_health import REFUSALS
 from schemas.model.errors import HeadraceError, Misconfigured
 from schemas.model.secrecy import with_user_hidden
 
@@ -68,10 +69,20 @@ def of_endpoint(endpoint: Endpoint, states: EndpointStateView) -> Iterator[Findi
         since = "" if health.failing_since is None else f" since {timestamps.to_text(health.failing_since)}"
         receiver = with_user_hidden(endpoint.url or "")
         end = "" if health.disables_at is None else f" It is disabled at {timestamps.to_text(health.disables_at)}."
+        what = f"{name} fails{since}: {health.failures} attempts in a row, the last with {health.error!r}.{end}"
+        again = f"send again what was given up: headrace redrive --endpoint {endpoint.id} {option}"
+        if health.status in REFUSALS:
+            yield fault(
+                "refused-secret",
+                f"{what} The receiver refuses the signature or the credentials.",
+                f"Give the receiver at {receiver} a new signing secret: headrace endpoints rotate-secret {endpoint.id}"
+                f" {option}; or correct the credentials: headrace endpoints edit {endpoint.id} --set authorization=JSON"
+                f" {option}; then {again}",
+            )
+            return
         yield fault(
             "failing-endpoint",
-            f"{name} fails{since}: {health.failures} attempts in a row, the last with {health.error!r}.{end}",
+            what,
             f"Mend the receiver at {receiver}, or correct the URL with headrace endpoints edit {endpoint.id}"
-            f" --address URL {option}; then send again what was given up: headrace redrive --endpoint {endpoint.id}"
-            f" {option}",
+            f" --address URL {option}; then {again}",
         )

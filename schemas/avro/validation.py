@@ -32,6 +32,9 @@ class EventWriter:
     attributes are the ones that may be sent; without one the event type's are. Without ``identity`` that schema is one
     of earlier releases (``schemas.avro.schema.has_identity``): it has no place for what a producer says of a
     CloudEvent.
+
+    Attributes:
+        partition_key: of the event type.
     """
 
     def __init__(self, event_type: EventType, registration: Registration | None, *, identity: bool = True) -> None:
@@ -48,7 +51,7 @@ class EventWriter:
             sent=self._reader.names,
             identity=identity,
         )
-        self._key_source = event_type.partition_key
+        self.partition_key = event_type.partition_key
         self._key_of = self._key_reader(event_type)
         self._key_required = event_type.compacted
 
@@ -117,9 +120,9 @@ class EventWriter:
         return lambda _, values: None if values[index] is None else print_(values[index])
 
     def _no_key(self, path: str) -> InvalidEvent:
-        place, _, name = str(self._key_source).partition(".")
+        place, _, name = str(self.partition_key).partition(".")
         where = member(path, name) if place == "data" else f"{path.removesuffix('.data')}.identifiers"
-        message = f"{self._key_source} is the partition key of a compacted event type, so an event must have it"
+        message = f"{self.partition_key} is the partition key of a compacted event type, so an event must have it"
         return InvalidEvent(message, [Problem(path=where, message=message)])
 
 

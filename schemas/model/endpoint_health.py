@@ -9,6 +9,9 @@ from schemas.model.timestamps import Micros, Millis
 HEALTH = "/health"
 """After the endpoint's id in the key of its health."""
 
+REFUSALS = frozenset({401, 403})
+"""Statuses with which a receiver refuses the signature or the credentials."""
+
 
 class EndpointHealth(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of the attempts at an endpoint; all of it is since the endpoint was last edited, but for the times.

@@ -118,7 +118,10 @@ def _of_topic(topic: TopicFigures) -> Iterator[ClusterProblem]:
                 f"second, {skew:.1f} times the mean."
             ),
             cause="Few values of the partition key have most events, or the partitions are new.",
-            cure=f"Look at the hot keys with `headrace partitions {name}`; choose a partition key with more values.",
+            cure=(
+                f"Look at the hot keys with `headrace partitions {name}`; choose a partition key with more values with "
+                f"`headrace topics set {name} --partition-key KEY --dry-run`."
+            ),
         )
 
 
@@ -129,8 +132,9 @@ def _hot_key(topic: TopicFigures, key: str, share: float) -> ClusterProblem:
         what=f"The key {key} has about {share:.0%} of the events of {topic.topic}.".replace("%", " %"),
         cause="All events of a key are in one partition, and one consumer reads that.",
         cure=(
-            "More partitions do not help. Choose a partition key with more values, if the order of this one's events "
-            "does not matter; or make its consumer faster."
+            "More partitions do not help. If the order of this key's events does not matter, choose a partition key "
+            f"with more values: `headrace topics set {topic.topic} --partition-key KEY --dry-run`. If it does, make "
+            "the consumer faster."
         ),
     )
 
@@ -179,9 +183,15 @@ def _of_group(
 
 def _idle(group: GroupFigures, topic: TopicFigures, where: str, since: str) -> ClusterProblem:
     if group.ours:
-        cure = "Start the plane: `headrace router`, `ledger`, `replayer` or `connector`."
+        cure = (
+            "Start the plane: `headrace router`, `ledger`, `replayer` or `connector`. If it ends, its log says why, "
+            "and `headrace doctor` finds wrong secrets."
+        )
     else:
-        cure = f"Start a consumer of {group.group}; if nobody needs the group any more, delete it."
+        cure = (
+            f"Start a consumer of {group.group}. If nobody needs what is unread, skip it: "
+            f"`headrace groups reset {group.group} --to-latest --topic {topic.topic}`."
+        )
     return ClusterProblem(
         kind=Cause.LAGGING_GROUP if group.ours else Cause.IDLE_GROUP,
         topic=topic.topic,
@@ -200,7 +210,10 @@ def _standing(now: int, group: GroupFigures, each: GroupPartition) -> ClusterPro
     else:
         member = f"Its member {each.member}" if each.member else "Its member"
         cause = f"{member} reads or commits nothing: it hangs, or fails on one record again and again."
-        cure = "Look at the log of that consumer and restart it; skip the record if it cannot be handled."
+        cure = (
+            "Look at the log of that consumer and restart it. If it cannot handle the record, stop it and skip that: "
+            f"`headrace groups reset {group.group} --topic {each.topic} --partition {each.partition} --shift 1`."
+        )
     return ClusterProblem(
         kind=Cause.NO_PROGRESS,
         topic=each.topic,

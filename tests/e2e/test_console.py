@@ -6,7 +6,6 @@ With ``HEADRACE_PICTURES`` set to a folder, it makes the pictures of ``docs/cons
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,7 +13,8 @@ from uuid import uuid4
 import pytest
 from aiohttp import web
 
-from tests.support.browser import CHROMIUM, Browser, browser
+from tests.support.browser import CHROMIUM
+from tests.support.operator_pages import OperatorPages
 from tests.support.running_plane import running_plane
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import httpx
 
     from tests.component.connectors.receiver import Mailbox
+    from tests.support.browser import Browser
     from tests.support.running_gateway import RunningGateway
 
 pytestmark = [
@@ -35,17 +36,12 @@ HOSTILE = "<img src=x onerror='window.hacked=1'><script>window.hacked=1</script>
 PICTURES = os.environ.get("HEADRACE_PICTURES")
 
 
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with browser(tmp_path_factory.mktemp("chromium")) as started:
-        yield started
-
-
-class Site:
+class Site(OperatorPages):
     """A workspace with a webhook, and the browser of its operator."""
 
     def __init__(self, gateway: RunningGateway, page: Browser, http: httpx.Client, key: str, mailbox: Mailbox) -> None:
-        self.gateway, self.page, self.http, self.key = gateway, page, http, key
+        super().__init__(page, gateway.url, key)
+        self.http = http
         self.code = f"order-{uuid4().hex[:8]}"
         self.post("registrations", kind="PUBLISH", namespace="events", code=self.code, open=True)
         self.endpoint = self.post("endpoints", name="billing", url=mailbox.url, retry_schedule=[])["id"]
@@ -63,24 +59,6 @@ class Site:
             event = {"specversion": "1.0", "type": self.code, "source": "/shop", "id": each, **members}
             headers = {"Content-Type": "application/cloudevents+json"}
             self.http.post(f"{V1}/events", json=event, headers=headers).raise_for_status()
-
-    def open(self, path: str) -> None:
-        self.page.open(f"{self.gateway.url}/console{path}")
-
-    def log_in(self) -> None:
-        self.page.call("Network.clearBrowserCookies")
-        self.page.problems.clear()
-        self.page.look()
-        self.open("/login")
-        self.page.fill("#key", self.key)
-        self.page.click("Log in")
-
-    def reload_until(self, words: str, *, is_shown: bool = True) -> None:
-        """Load the page again until it shows, or does not show, something that the ledger has a moment later."""
-        deadline = time.monotonic() + 90
-        while (words in self.page.text()) is not is_shown:
-            assert time.monotonic() < deadline, self.page.text()
-            self.page.open(self.page.js("location.href"))
 
     def picture(self, name: str) -> None:
         if PICTURES:
@@ -143,7 +121,7 @@ def test_from_a_broken_endpoint_to_a_balance_of_zero(site: Site, mailbox: Mailbo
     assert page.js("document.querySelector('#difference').innerText") == "0"
     page.click("Log out")
     assert page.problems == []
-    assert page.hosts == {site.gateway.url.removeprefix("http://")}
+    assert page.hosts == {site.url.removeprefix("http://")}
 
 
 def test_by_keyboard_alone(site: Site) -> None:

@@ -89,6 +89,25 @@ async def disable(visit: TheVisit, form: TheForm, endpoint_id: str) -> Response:
     return visit.go(f"/endpoints/{endpoint_id}", "disabled")
 
 
+@router.post("/url")
+async def change_url(visit: TheVisit, form: TheForm, endpoint_id: str) -> Response:
+    """Send to another URL."""
+    body, back = {"url": form.text("url")}, f"/endpoints/{endpoint_id}"
+    if not form.text("confirmed"):
+        return visit.confirm(
+            "Change the URL?",
+            "Change",
+            explain=(
+                f"What comes, and what waits for another attempt, goes to {body['url']} from now on.",
+                "It is signed as before and has the same credentials: the new receiver gets to see them.",
+            ),
+            fields=body,
+            back=back,
+        )
+    await visit.api.call("PATCH", f"{PREFIX}/endpoints/{endpoint_id}", body=body)
+    return visit.go(back, "url")
+
+
 @router.post("/rotate-secret")
 async def rotate_secret(visit: TheVisit, form: TheForm, endpoint_id: str) -> Response:
     """Sign with a new secret, which the answer alone shows."""

@@ -7,6 +7,7 @@ NOTICES = {
     "resumed": "The pause is over. A run sends what was kept.",
     "enabled": "The endpoint is enabled.",
     "disabled": "The endpoint is disabled. Events that come now are dropped for it.",
+    "url": "The URL is changed. Redrive what was given up before.",
     "run-paused": "The run is asked to pause.",
     "run-resumed": "The run is asked to go on.",
     "run-cancelled": "The run is asked to end.",
@@ -16,6 +17,7 @@ NOTICES = {
     "client-enabled": "The client is enabled.",
     "workspace": "The workspace is changed.",
     "growth": "The topic grows. This page shows how far it is.",
+    "growth-cancelled": "The growth is cancelled. Events go to the partitions of before.",
     "topic-changed": "The topic is changed.",
     "offsets": "The group's offsets are reset.",
 }

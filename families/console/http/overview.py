@@ -14,6 +14,7 @@ from families.console.http.own_api import Missing
 from families.console.http.plots import hourly_outcomes
 from families.console.http.sessions import PATH
 from families.console.http.visits import TheVisit
+from schemas.model.endpoint_health import REFUSALS
 
 router = APIRouter(prefix=PATH, include_in_schema=False)
 
@@ -101,11 +102,16 @@ def _failing(endpoints: list[dict[str, Any]], healths: list[Any]) -> list[dict[s
     found = []
     for each, health in zip(endpoints, healths, strict=True):
         if not isinstance(health, Missing) and health["status"] == "failing":
+            cause = f"{health['consecutive_failures']:,} attempts in a row; the last {health['reason']}"
+            cure = "Read its last attempts, mend the receiver or the URL, then redrive what was given up"
+            if health["last_error"] is not None and health["last_error"]["status"] in REFUSALS:
+                cause += ". The receiver refuses the signature or the credentials"
+                cure = "Rotate the signing secret and give it to the receiver, then redrive what was given up"
             found.append(
                 {
                     "what": f"Endpoint {each['name'] or each['id']} is failing",
-                    "cause": f"{health['consecutive_failures']:,} attempts in a row; the last {health['reason']}",
-                    "cure": "Read its last attempts, mend the receiver or the endpoint, then redrive what was given up",
+                    "cause": cause,
+                    "cure": cure,
                     "path": f"/endpoints/{each['id']}",
                 }
             )

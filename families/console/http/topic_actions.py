@@ -1,4 +1,4 @@
-"""More partitions, other retention, and offsets of groups: each with its preview."""
+"""More partitions, another retention or partition key, and offsets of groups: each with its preview."""
 
 from __future__ import annotations
 
@@ -50,6 +50,25 @@ async def grow(visit: TheVisit, form: TheForm, topic: str) -> Response:
     return visit.go(back, "growth")
 
 
+@router.post("/topics/{topic}/growth/cancel")
+async def cancel_growth(visit: TheVisit, form: TheForm, topic: str) -> Response:
+    """End a growth before it is done."""
+    path, back = f"/operations/topics/{topic}/growth", f"/topics/{topic}"
+    if not form.text("confirmed"):
+        found = await visit.api.get(path)
+        return visit.confirm(
+            "Cancel this growth?",
+            "Cancel the growth",
+            explain=(
+                f"Events are accepted again at once, and go to the {found['before']} partitions of before.",
+                "The new partitions stay, empty.",
+            ),
+            back=back,
+        )
+    await visit.api.post(f"{path}/cancel")
+    return visit.go(back, "growth-cancelled")
+
+
 @router.post("/topics/{topic}/retention")
 async def keep(visit: TheVisit, form: TheForm, topic: str) -> Response:
     """Change how long a topic keeps events."""
@@ -80,12 +99,36 @@ async def keep(visit: TheVisit, form: TheForm, topic: str) -> Response:
     return visit.go(back, "topic-changed")
 
 
-@router.post("/groups/{group}/offsets")
+@router.post("/topics/{topic}/key")
+async def rekey(visit: TheVisit, form: TheForm, topic: str) -> Response:
+    """Let events go to partitions by another key."""
+    body, back = {"partition_key": form.value("key")}, f"/topics/{topic}"
+    path = f"{PREFIX}/operations/topics/{topic}"
+    if not form.text("confirmed"):
+        found = await visit.api.call("PATCH", path, body={**body, "dry_run": True})
+        return visit.confirm(
+            "Change the partition key?",
+            "Change",
+            explain=tuple(found["notes"]) or ("That is its partition key already.",),
+            facts={
+                "Key now": found["before"]["partition_key"] or "none",
+                "Key then": found["after"]["partition_key"] or "none",
+            },
+            fields={"key": form.text("key")},
+            back=back,
+        )
+    await visit.api.call("PATCH", path, body=body)
+    return visit.go(back, "topic-changed")
+
+
+@router.post("/groups/{group:path}/offsets")
 async def reset(visit: TheVisit, form: TheForm, group: str) -> Response:
     """Let a group read on from somewhere else."""
     body: dict[str, Any] = {"to": _target(form)}
     if form.text("topic"):
         body["topics"] = [form.text("topic")]
+    if form.text("partition"):
+        body["partitions"] = [form.number("partition")]
     path, back = f"/operations/groups/{group}/offsets", f"/groups/{segment(group)}"
     if not form.text("confirmed"):
         found = await visit.api.post(path, {**body, "dry_run": True})
@@ -101,7 +144,7 @@ async def reset(visit: TheVisit, form: TheForm, group: str) -> Response:
             "Reset",
             explain=("It reads on from there: what lies behind is skipped, what lies before is read again.",),
             facts=facts,
-            fields={name: form.text(name) for name in ("to", "at", "number", "topic")},
+            fields={name: form.text(name) for name in ("to", "at", "number", "topic", "partition")},
             back=back,
             is_danger=True,
         )

@@ -47,7 +47,7 @@ async def groups(visit: TheVisit) -> Response:
     return visit.page("groups.html", title="Groups", found=found, params=params)
 
 
-@router.get("/groups/{group}")
+@router.get("/groups/{group:path}")
 async def group(visit: TheVisit, group: str) -> Response:
     """One group: its lag by partition."""
     found = await visit.api.get(f"/operations/groups/{group}")

@@ -42,6 +42,10 @@ class OffsetsInput(Input):
         tuple[str, ...] | None,
         Field(max_length=100, description="Only these; null: all that the group has committed offsets of."),
     ] = None
+    partitions: Annotated[
+        tuple[Annotated[int, Field(ge=0)], ...] | None,
+        Field(max_length=1_000, description="Only these of each topic; null: all."),
+    ] = None
     dry_run: Annotated[bool, Field(description="Only say what the offsets would be.")] = False
 
 
@@ -65,7 +69,7 @@ class OffsetsOutput(BaseModel):
     partitions: list[ResetPartitionOutput]
 
 
-@router.post("/operations/groups/{group}/offsets", summary="Reset the offsets of a group")
+@router.post("/operations/groups/{group:path}/offsets", summary="Reset the offsets of a group")
 async def reset_offsets(
     gateway: TheGateway, caller: Caller, workspace: Workspace, group: str, body: OffsetsInput
 ) -> OffsetsOutput:
@@ -79,7 +83,15 @@ async def reset_offsets(
     visible = None if Role.ADMIN in caller.roles else [each.topic for each in view.event_types(workspace)]
     target = Target(**body.to.model_dump())
     resets = GroupResets(gateway.settings.kafka, OurGroups())
-    plan = functools.partial(resets.plan, group, target, topics=body.topics, visible=visible, seconds=_SECONDS)
+    plan = functools.partial(
+        resets.plan,
+        group,
+        target,
+        topics=body.topics,
+        partitions=body.partitions,
+        visible=visible,
+        seconds=_SECONDS,
+    )
     questions = gateway.kept(group_questions)
     places = await gateway.in_time(questions.ask(plan))
     if not body.dry_run:

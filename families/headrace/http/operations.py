@@ -94,7 +94,7 @@ async def list_groups(
     )
 
 
-@router.get("/groups/{group}", summary="Get a consumer group")
+@router.get("/groups/{group:path}", summary="Get a consumer group")
 async def get_group(visible: Visible, group: str) -> GroupDetails:
     """With what it has committed of each partition."""
     found = visible.group(group)

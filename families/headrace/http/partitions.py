@@ -112,7 +112,7 @@ async def grow_topic(
     if event_type is None or event_type.workspace != workspace:
         return await _grow_internal(gateway, caller, topic, body, response)
     if body.dry_run:
-        check_growth(gateway.catalog.view, event_type, body.partitions, body.order)
+        check_growth(gateway.catalog.view, event_type, body.partitions, body.order, gateway.writer.bounds)
         response.status_code = 200
         question = functools.partial(_preview, gateway, event_type, body)
         found = await gateway.in_time(gateway.kept(group_questions).ask(question))

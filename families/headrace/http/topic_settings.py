@@ -1,4 +1,4 @@
-"""How long the topic of an event type keeps events, and whether it is compacted."""
+"""How the topic of an event type keeps events: for how long, whether it is compacted, and by which partition key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 from typing import Annotated
 
 from fastapi import APIRouter
+from msgspec import UNSET
 from pydantic import BaseModel, ConfigDict, Field
 
 from backbone.operations.topic_settings import TopicSettings
@@ -30,6 +31,10 @@ class TopicChangeInput(Change):
 
     retention_seconds: Annotated[int, Field(ge=60, le=_LONGEST)] | None = None
     compacted: Annotated[bool | None, Field(description="Keep the last event of each key for ever instead.")] = None
+    partition_key: Annotated[
+        str | None,
+        Field(description="Of new events: `source`, `data.<attribute>`, `identifier.<name>`, or null for none."),
+    ] = None
     dry_run: Annotated[bool, Field(description="Only say what it would do.")] = False
 
 
@@ -40,6 +45,7 @@ class KeptOutput(BaseModel):
 
     retention_seconds: Annotated[int | None, Field(description="null: for ever.")]
     compacted: bool
+    partition_key: str | None
 
 
 class TopicChangeOutput(BaseModel):
@@ -67,20 +73,24 @@ async def change_topic(
 ) -> TopicChangeOutput:
     """For operators; of event types only. Of a shorter retention the answer says what it deletes.
 
-    What Kafka has deleted cannot be had back: look at a dry run first.
+    What Kafka has deleted cannot be had back: look at a dry run first. Another partition key is that of new events, and
+    nothing that is there moves. 409 while the topic grows, and for a compacted one.
     """
     check(caller, Operation.OPERATE)
     event_type = (await gateway.view()).event_type(topic)
     if event_type is None or event_type.workspace != workspace:
         raise NotFound(f"There is no event type with the topic {topic}.")
-    if body.retention_seconds is None and body.compacted is None:
-        raise InvalidRequest("Nothing is to be changed: say retention_seconds or compacted.")
+    has_key = "partition_key" in body.model_fields_set
+    if body.retention_seconds is None and body.compacted is None and not has_key:
+        raise InvalidRequest("Nothing is to be changed: say retention_seconds, compacted or partition_key.")
     settings = TopicSettings(gateway.clients.admin, gateway.writer)
     plan = functools.partial(
         settings.plan,
+        gateway.catalog.view,
         event_type,
         retention=body.retention_seconds,
         compacted=body.compacted,
+        partition_key=body.partition_key if has_key else UNSET,
         seconds=_SECONDS_FOR_GROUPS,
     )
     change = await gateway.in_time(gateway.kept(group_questions).ask(plan))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from schemas.model.topics import event_topic
 from tests.support.crmls_account import EVENTS, crmls_account, seed_body
 from tests.support.event_service_client import event_service
 from tests.support.eventhos_calls import eventhos_on, refused, unique
@@ -29,6 +30,7 @@ def small(kafka_bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """A gateway where one client may have two of everything."""
     names = ("ENDPOINTS", "FILTERS", "SUBSCRIPTIONS", "EVENT_TYPES", "KEYS")
     bounds = {f"HEADRACE_MAX_{name}": "2" for name in names} | {"HEADRACE_MAX_WORKSPACE_RECORDS": "3"}
+    bounds["HEADRACE_MAX_RETENTION"] = "3600"
     with running_gateway(kafka_bootstrap, tmp_path_factory.mktemp("small"), **bounds) as gateway:
         yield gateway
 
@@ -61,6 +63,10 @@ def test_our_own_api(small: RunningGateway) -> None:
         answers = [admin.post(f"{V1}/clients/{client_id}/keys", json={}) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [201, 403], answers[0].text
         assert "(HEADRACE_MAX_KEYS)" in answers[1].json()["detail"]
+        topic = f"{V1}/operations/topics/{event_topic(workspace, 'events', 'T0')}"
+        kept = [admin.patch(topic, json={"retention_seconds": seconds}) for seconds in (3_600, 3_601)]
+        assert [answer.status_code for answer in kept] == [200, 403], kept[0].text
+        assert "(HEADRACE_MAX_RETENTION)" in kept[1].json()["detail"]
     with small.client(other) as http:
         assert http.post(f"{V1}/endpoints", json={"name": "e", "url": "https://example.org"}).status_code == 201
 

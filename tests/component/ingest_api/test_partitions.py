@@ -83,8 +83,15 @@ def test_nothing_is_published_while_a_topic_grows_in_order(place: Place) -> None
     assert "partitions" in refused.json()["detail"]
     assert 100 < int(refused.headers["Retry-After"]) <= 2 * 11 + 120 + 15
     assert place.grow(partitions=9).status_code == 409
+    keyed = place.http.patch(f"{TOPICS}/{place.topic}", json={"partition_key": "source"})
+    assert (keyed.status_code, "grows" in keyed.json()["detail"]) == (409, True)
     patched = place.http.patch(f"{V1}/event-types/events/Bid", json={"partitions": 9})
     assert (patched.status_code, "grows" in patched.json()["detail"]) == (409, True)
+    cancelled = place.http.post(f"{TOPICS}/{place.topic}/growth/cancel")
+    assert (cancelled.status_code, cancelled.json()["state"]) == (200, "ROLLED_BACK")
+    assert cancelled.json() == place.http.get(f"{TOPICS}/{place.topic}/growth").json()
+    assert place.publish().status_code == 201
+    assert place.http.post(f"{TOPICS}/{place.topic}/growth/cancel").status_code == 409
     place.http.delete(f"{V1}/event-types/events/Bid").raise_for_status()
     assert place.http.get(f"{TOPICS}/{place.topic}/growth").status_code == 404
 
@@ -130,12 +137,20 @@ def test_a_growth_is_read_by_who_reads_the_workspace(place: Place) -> None:
 def test_how_a_topic_is_kept_is_changed_and_said(place: Place) -> None:
     path = f"{TOPICS}/{place.topic}"
     place.publish().raise_for_status()
+    for wrong, status in ({"partition_key": "data.nothing"}, 409), ({"partition_key": "nothing"}, 400):
+        assert place.http.patch(path, json=wrong).status_code == status
+    keyed = place.http.patch(path, json={"partition_key": None, "dry_run": True}).raise_for_status().json()
+    assert (keyed["before"]["partition_key"], keyed["after"]["partition_key"]) == ("data.key", None)
+    assert (keyed["lost_records"], "may overtake" in keyed["notes"][0]) == ({}, True)
+    place.http.patch(path, json={"partition_key": "source"}).raise_for_status()
+    assert place.http.get(f"{V1}/event-types/events/Bid").json()["partition_key"] == "source"
     asked = place.http.patch(path, json={"retention_seconds": 3_600, "dry_run": True}).raise_for_status().json()
     assert (asked["before"]["retention_seconds"], asked["after"]["retention_seconds"]) == (14 * 86_400, 3_600)
     assert asked["lost_records"] == {}
     place.http.patch(path, json={"retention_seconds": 3_600}).raise_for_status()
     compacted = place.http.patch(path, json={"compacted": True}).raise_for_status().json()
-    assert compacted["before"] == {"retention_seconds": 3_600, "compacted": False}
+    assert compacted["before"] == {"retention_seconds": 3_600, "compacted": False, "partition_key": "source"}
+    assert place.http.patch(path, json={"partition_key": "data.key"}).status_code == 409
     assert place.http.get(f"{V1}/event-types/events/Bid").json()["compacted"] is True
     assert place.http.patch(path, json={"retention_seconds": 3_600}).status_code == 409
     assert place.http.patch(path, json={"dry_run": True}).status_code == 400
@@ -145,7 +160,7 @@ def test_how_a_topic_is_kept_is_changed_and_said(place: Place) -> None:
 def test_offsets_are_reset_only_while_nobody_reads(place: Place) -> None:
     for _ in range(3):
         place.publish().raise_for_status()
-    group = f"team-{uuid4()}"
+    group = f"team/{uuid4()}"
     config = {"bootstrap.servers": place.gateway.bootstrap, "group.id": group, "client.id": "the-reader"}
     reader = Consumer(config | {"auto.offset.reset": "earliest", "enable.auto.commit": False})
     reader.subscribe([place.topic])
@@ -161,7 +176,9 @@ def test_offsets_are_reset_only_while_nobody_reads(place: Place) -> None:
     asked = place.reset(group, body | {"dry_run": True}).raise_for_status().json()
     mine = next(each for each in asked["partitions"] if each["partition"] == number)
     assert (mine["before"], mine["after"], mine["end_offset"]) == (end, end - 2, end)
-    place.reset(group, body).raise_for_status()
+    assert place.reset(group, body | {"partitions": [9]}).status_code == 404
+    one = place.reset(group, body | {"partitions": [number]}).raise_for_status().json()
+    assert [each["partition"] for each in one["partitions"]] == [number]
     again = place.reset(group, {"to": {"latest": True}, "dry_run": True}).json()
     assert next(each for each in again["partitions"] if each["partition"] == number)["before"] == end - 2
 

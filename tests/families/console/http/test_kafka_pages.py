@@ -15,8 +15,9 @@ from schemas.model.cluster_figures import (
     PartitionFigures,
     TopicFigures,
 )
+from schemas.model.growth import Growth, GrowthOrder, GrowthState
 from schemas.model.topics import event_topic
-from tests.support.console_login import logged_in
+from tests.support.console_login import logged_in, token
 from tests.support.consumed_messages import ConsumedMessage
 from tests.support.local_gateway import LocalGateway, local_gateway
 
@@ -77,7 +78,6 @@ async def test_figures_are_shown_and_what_is_not_known_says_so(tmp_path: Path, m
         pages = {
             path: (await http.get(f"/console{path}")).raise_for_status().text
             for path in ("/", "/topics", f"/topics/{topic}", "/groups", "/groups/headrace-router", f"/groups/{HOSTILE}")
-            if "/b" not in path
         }
         assert (await http.get("/console/topics/deliveries.webhook")).status_code == 404
         assert (await http.get("/console/audit")).status_code == 403
@@ -92,6 +92,41 @@ async def test_figures_are_shown_and_what_is_not_known_says_so(tmp_path: Path, m
         assert "<b>team" not in page, path
         # Only who may change topics and groups sees how.
         assert "Preview…" not in page
+
+
+async def test_a_growth_is_cancelled_from_its_topic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local, topic, viewer = await watched(tmp_path, monkeypatch)
+    catalog, now = local.gateway.catalog.view, timestamps.now()
+    event_type = catalog.event_type(topic)
+    assert event_type is not None
+    growth = Growth(
+        id="g",
+        workspace=event_type.workspace,
+        topic=topic,
+        before=3,
+        partitions=12,
+        order=GrowthOrder.KEEP,
+        state=GrowthState.DRAINING,
+        requested_by="c",
+        created_at=now,
+        updated_at=now,
+    )
+    catalog.put(growth, 0)
+    _, key = await local.new_client(event_type.workspace, "operator")
+    path = f"/console/topics/{topic}/growth/cancel"
+    async with logged_in(local, viewer) as http:
+        assert path not in (await http.get(f"/console/topics/{topic}")).text
+    async with logged_in(local, key) as http:
+        page = await http.get(f"/console/topics/{topic}")
+        assert path in page.text
+        asked = await http.post(path, data={"csrf": token(page)})
+        assert "go to the 3 partitions of before" in asked.text
+        done = await http.post(path, data={"csrf": token(page), "confirmed": "yes"})
+        assert (done.status_code, done.headers["location"]) == (303, f"/console/topics/{topic}?done=growth-cancelled")
+        assert path not in (await http.get(f"/console/topics/{topic}")).text
+    cancelled = catalog.growth(topic)
+    assert cancelled is not None
+    assert cancelled.state is GrowthState.ROLLED_BACK
 
 
 async def test_without_a_monitor_the_overview_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

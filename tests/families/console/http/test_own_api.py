@@ -10,6 +10,19 @@ from families.console.http.own_api import OwnApi, Refused
 from families.console.http.rendering import render_error
 
 
+async def broken(_scope: Any, _receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 500, "headers": []})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def test_of_an_error_of_ours_nobody_knows_what_was_done() -> None:
+    with pytest.raises(Refused) as refused:
+        await OwnApi(broken, "key", None).post("/runs/x/cancel")
+    page = render_error(refused.value).body.decode()
+    assert "Nothing was changed" not in page
+    assert "that is not known" in page
+
+
 async def away(_scope: Any, _receive: Any, send: Any) -> None:
     headers = [(b"content-type", b"application/problem+json"), (b"Retry-After", b"7"), (b"x-request-id", b"r")]
     await send({"type": "http.response.start", "status": 503, "headers": headers})

@@ -62,7 +62,7 @@ def json(value: Any) -> str:
 
 
 def path_of(route: APIRoute) -> str:
-    return re.sub(r"\{\w+\}", "x", route.path)
+    return re.sub(r"\{[\w:]+\}", "x", route.path)
 
 
 async def stored_event(local: LocalGateway, workspace: str, event_id: str, **members: Any) -> str:

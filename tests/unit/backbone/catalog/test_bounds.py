@@ -12,11 +12,13 @@ from backbone.catalog.bounds import RECORD_BYTES, CatalogBounds, check_size
 from backbone.catalog.type_changes import evolved
 from backbone.catalog.view import CatalogView
 from backbone.kafka.records import Record
+from backbone.operations.growths import check_growth
 from schemas.model.access import ApiKey, Client
 from schemas.model.endpoint import Endpoint, EndpointType, EventFilter, Subscription, TypeSelection
 from schemas.model.errors import Conflict, PayloadTooLarge, QuotaExceeded
 from schemas.model.event_type import Attribute, Compatibility, EventType, Registration
 from schemas.model.family_record import FamilyRecord
+from schemas.model.growth import Growth, GrowthOrder, GrowthState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -230,6 +232,37 @@ def test_subscriptions_and_the_event_types_that_they_select_do_not_multiply_with
         bounds.check(view, [wide])
     bounds.check(view, [msgspec.structs.replace(narrow, name="renamed"), event_type("t0")])
     bounds.check(view, [msgspec.structs.replace(event_type("t3"), workspace="elsewhere")])
+
+
+def test_partitions_count_together_with_those_of_growths_under_way() -> None:
+    view, bounds = CatalogView(), CatalogBounds(workspace_partitions=6)
+    first = event_type("t0")
+    view.put(first, 0)
+    growth = Growth(
+        id="g",
+        workspace="w",
+        topic=first.topic,
+        before=1,
+        partitions=4,
+        order=GrowthOrder.KEEP,
+        state=GrowthState.DRAINING,
+        requested_by="c",
+        **NOW,
+    )
+    view.put(growth, 0)
+    bounds.check(view, [event_type("t1"), event_type("t2")])
+    wide = msgspec.structs.replace(event_type("t1"), effective_partitions=3)
+    with pytest.raises(QuotaExceeded, match=r"have 4 partitions and cannot have 3 more.*HEADRACE_MAX_WORKSPACE_PARTIT"):
+        bounds.check(view, [wide])
+    second = event_type("t1")
+    view.put(second, 0)
+    assert check_growth(view, second, 2, GrowthOrder.AS_IS, bounds) is None
+    with pytest.raises(QuotaExceeded):
+        check_growth(view, second, 3, GrowthOrder.AS_IS, bounds)
+    bounds.check(view, [msgspec.structs.replace(wide, workspace="elsewhere")])
+    # What is there already stays, and can be changed in other ways.
+    view.put(wide, 0)
+    bounds.check(view, [msgspec.structs.replace(wide, description="a")])
 
 
 @pytest.mark.parametrize("make", [key, registration])

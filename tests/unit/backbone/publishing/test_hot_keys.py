@@ -58,6 +58,15 @@ def test_what_is_hot_no_more_is_forgotten() -> None:
     assert hot.shares(10) == {}
 
 
+def test_values_of_a_former_partition_key_are_forgotten() -> None:
+    hot = HotKeys()
+    for _ in range(10 * ONE_OF):
+        hot.note(TOPIC, b"/shop", "source")
+    for _ in range(10 * ONE_OF):
+        hot.note(TOPIC, b"7", "data.visitor")
+    assert keys_of(hot) == {b"7": 1.0}
+
+
 def test_types_are_bounded() -> None:
     hot = HotKeys()
     for number in range(MOST_TYPES + 10):

@@ -79,6 +79,14 @@ def test_one_that_fails() -> None:
     assert "headrace redrive --endpoint e1 --workspace acme" in failing.cure
 
 
+def test_one_whose_receiver_refuses_the_signature() -> None:
+    health = EndpointHealth(failures=7, failing_since=1_000_000, warnings=1, failed_at=2, error="401", status=401)
+    (refused,) = found(key=HEALTH, state=EndpointState(endpoint="e1", health=health, edited_at=1, changed_at=2))
+    assert (refused.cause, refused.severity) == ("refused-secret", "fault")
+    assert "headrace endpoints rotate-secret e1 --workspace acme" in refused.cure
+    assert "headrace endpoints edit e1 --set authorization=JSON --workspace acme" in refused.cure
+
+
 def test_credentials_in_a_url_are_not_told() -> None:
     endpoint = msgspec.structs.replace(ENDPOINT, url="https://user:s3cret@example.com/hook")
     health = EndpointHealth(failures=7, failing_since=1_000_000, warnings=1, failed_at=2, error="connect: refused")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.model.errors import Misconfigured
@@ -36,6 +37,9 @@ class TracingSettings(BaseSettings):
 
     Source: OpenTelemetry Specification, "Environment Variable Specification" and "OpenTelemetry Protocol Exporter".
 
+    Raises:
+        Misconfigured: spans are on, but an endpoint is no URL, or the protocol is another.
+
     Attributes:
         sdk_disabled: no spans, whatever else is set (``OTEL_SDK_DISABLED``).
         exporter: ``otlp`` or ``none`` (``OTEL_TRACES_EXPORTER``); if it is not set, an endpoint turns spans on.
@@ -56,6 +60,22 @@ class TracingSettings(BaseSettings):
     protocol: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_PROTOCOL")
     traces_protocol: str = Field(default="", validation_alias="OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 
+    @model_validator(mode="after")
+    def _can_be_obeyed(self) -> Self:
+        if not self.is_on:
+            return self
+        protocol = self.traces_protocol or self.protocol or _HTTP_PROTOBUF
+        if protocol.lower() != _HTTP_PROTOBUF:
+            raise Misconfigured(
+                f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol}: spans are sent as {_HTTP_PROTOBUF} only. Set that, and the "
+                "port at which the collector takes OTLP over HTTP (usually 4318)."
+            )
+        # Without the URL: it may have a password.
+        for variable, url in (("_TRACES_ENDPOINT", self.traces_endpoint), ("_ENDPOINT", self.endpoint)):
+            if url and not _is_http(url):
+                raise Misconfigured(f"OTEL_EXPORTER_OTLP{variable} must be a URL such as http://localhost:4318")
+        return self
+
     @property
     def is_on(self) -> bool:
         """Whether spans are made."""
@@ -68,24 +88,24 @@ class TracingSettings(BaseSettings):
         return [name.strip().lower() for name in self.exporter.split(",") if name.strip()]
 
     def check(self) -> None:
-        """Refuse a start that could not send its spans.
+        """Refuse the start of a process that makes spans and could not send them.
 
         Raises:
-            Misconfigured: spans are on, but OpenTelemetry is not installed, or the protocol is another.
+            Misconfigured: spans are on, but OpenTelemetry is not installed.
         """
         for name in self._exporters:
             if name not in {_OTLP, _NONE} and not self.sdk_disabled:
                 log.warning("OTEL_TRACES_EXPORTER: %s is ignored, for spans are exported by otlp alone", name)
-        if not self.is_on:
-            return
-        protocol = self.traces_protocol or self.protocol or _HTTP_PROTOBUF
-        if protocol.lower() != _HTTP_PROTOBUF:
-            raise Misconfigured(
-                f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol}: spans are sent as {_HTTP_PROTOBUF} only. Set that, and the "
-                "port at which the collector takes OTLP over HTTP (usually 4318)."
-            )
-        if not _is_installed():
+        if self.is_on and not _is_installed():
             raise Misconfigured(NOT_INSTALLED)
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _is_installed() -> bool:

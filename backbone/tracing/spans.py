@@ -261,6 +261,9 @@ class ClientSpan:
             status: of the response, None if none came.
             failure: why none came, one of few words.
         """
+        if not self._span.is_recording():
+            # Not sampled; or a contract's request that is sent a second time as it is.
+            return
         if status is not None:
             self._span.set_attribute("http.response.status_code", status)
         if status is None:

@@ -15,19 +15,24 @@ from ingest_api.http import Request, Response
 from ingest_api.metrics import Metrics
 from ingest_api.publish import HotApp
 from ingest_api.request_deadline import Patience
+from ingest_api.traced import TracedApp
 from schemas.model.errors import UnsupportedMediaType
 from schemas.model.event import Receipt
+from tests.support.ended_spans import EndedSpans
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
+    from backbone.tracing.spans import Tracing
     from ingest_api.gateway import Gateway
 
 SCOPE: dict[str, Any] = {"path": "/events", "method": "POST", "headers": [], "query_string": b""}
 
 
 async def _sent(
-    handler: Callable[[Request, Gateway], Awaitable[Response]], *messages: dict[str, Any]
+    handler: Callable[[Request, Gateway], Awaitable[Response]],
+    *messages: dict[str, Any],
+    tracing: Tracing | None = None,
 ) -> list[MutableMapping[str, Any]]:
     """What an app with this one route sends to a client that sends these messages."""
     hot = (HotRoute("POST", "/events", handler, {}),)
@@ -51,7 +56,8 @@ async def _sent(
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    await HotApp((family,), gateway)(SCOPE, receive, send)
+    app = HotApp((family,), gateway)
+    await (app if tracing is None else TracedApp(app, tracing))(SCOPE, receive, send)
     return sent
 
 
@@ -86,6 +92,16 @@ async def test_a_bug_is_answered_500_in_the_familys_shape_and_logged(caplog: pyt
     assert (head["status"], dict(head["headers"])[b"content-type"]) == (500, b"application/problem+json")
     assert b"secret" not in body["body"]
     assert [record.message for record in caplog.records] == ["request failed"]
+
+
+async def test_a_traced_request_has_its_status_and_one_that_was_left_has_none() -> None:
+    spans = EndedSpans()
+
+    await _sent(_echo, _part(b"123456789", more=False), tracing=spans.tracing)
+    await _sent(_echo, {"type": "http.disconnect"}, tracing=spans.tracing)
+
+    statuses = [(span.name, (span.attributes or {}).get("http.response.status_code")) for span in spans.ended()]
+    assert statuses == [("POST /events", 200), ("POST /events", None)]
 
 
 async def test_a_body_that_is_coded_or_in_another_charset_is_refused() -> None:

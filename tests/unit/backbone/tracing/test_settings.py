@@ -66,7 +66,18 @@ def test_a_protocol_that_cannot_be_spoken_refuses_the_start(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     with pytest.raises(Misconfigured, match="http/protobuf only"):
-        open_tracing(told(monkeypatch, **ENDPOINT, **variables), "test")
+        told(monkeypatch, **ENDPOINT, **variables)
+    assert not told(monkeypatch, OTEL_SDK_DISABLED="true").is_on
+
+
+@pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+@pytest.mark.parametrize("url", ["localhost:4318", "http://", "grpc://u:secret@collector", "http://collector:port"])
+def test_an_endpoint_that_is_no_url_refuses_the_start_without_showing_it(
+    monkeypatch: pytest.MonkeyPatch, variable: str, url: str
+) -> None:
+    with pytest.raises(Misconfigured, match=f"{variable} must be a URL") as refused:
+        told(monkeypatch, **{variable: url})
+    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("missing", ["opentelemetry.exporter", "opentelemetry.exporter.otlp.proto.http"])

@@ -52,18 +52,14 @@ class World(EndedSpans):
     def post(self, event: Headers, status: int | None, failure: str | None = None, **headers: str) -> dict[str, str]:
         """Send a delivery; the headers of the request."""
         url = f"https://user:{SECRET}@hooks.example:8443/{SECRET}?key={SECRET}"
-        delivery = Delivery(
-            id="d",
-            event="e",
-            endpoint="p",
-            workspace="w",
-            source=SourceOffset(TOPIC, 3, 7),
-            subscriptions=(),
-            routed_at=0,
-            attempts=2,
-        )
-        self.tracing.requesting("POST", url, delivery, dict(event), headers).end(status, failure)
+        self.tracing.requesting("POST", url, self.delivery(), dict(event), headers).end(status, failure)
         return headers
+
+    @staticmethod
+    def delivery() -> Delivery:
+        place = SourceOffset(TOPIC, 3, 7)
+        about: dict[str, Any] = {"event": "e", "endpoint": "p", "workspace": "w", "source": place, "attempts": 2}
+        return Delivery(id="d", subscriptions=(), routed_at=0, **about)
 
 
 def test_an_event_is_one_trace_from_the_request_to_the_webhook() -> None:
@@ -211,6 +207,18 @@ def test_a_webhook_fails_by_its_status_or_by_the_reason_for_none(
     (post,) = world.ended()
     assert (post.attributes or {}).get("error.type") == error
     assert post.status.status_code is (StatusCode.ERROR if error else StatusCode.UNSET)
+
+
+def test_a_request_that_is_sent_twice_has_the_span_of_the_first_time(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    delivery = world.delivery()
+    span = world.tracing.requesting("POST", "https://hooks.example", delivery, {}, {})
+
+    span.end(401)
+    span.end(200)
+
+    assert [(each.attributes or {})["http.response.status_code"] for each in world.ended()] == [401]
+    assert caplog.records == []
 
 
 def test_an_error_is_named_and_not_quoted() -> None:

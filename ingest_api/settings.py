@@ -37,6 +37,7 @@ class IngestSettings(BaseSettings):
         access_log: write a line for each request to the log.
         webhook_allow: networks besides public addresses that URLs may be registered for; that of the connectors
             (``HEADRACE_WEBHOOK_ALLOW``, CIDR, comma-separated).
+        webhook_https_only: whether URLs of plain http are refused (``HEADRACE_WEBHOOK_HTTPS_ONLY``, the connectors').
         bounds: how much clients and workspaces may have (``HEADRACE_MAX_<NAME>``).
         quotas: how much clients and workspaces may publish in a second (``HEADRACE_QUOTA_<NAME>``).
         realtime_token: how the tokens of realtime clients are signed.
@@ -61,6 +62,7 @@ class IngestSettings(BaseSettings):
     stop_timeout: float = Field(10.0, gt=0)
     access_log: bool = False
     webhook_allow: Annotated[tuple[str, ...], NoDecode] = Field((), validation_alias="HEADRACE_WEBHOOK_ALLOW")
+    webhook_https_only: bool = Field(False, validation_alias="HEADRACE_WEBHOOK_HTTPS_ONLY")
     log_level: LogLevel = Field("INFO", validation_alias="HEADRACE_LOG_LEVEL")
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     backbone: BackboneSettings = Field(default_factory=BackboneSettings)

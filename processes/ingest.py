@@ -117,7 +117,7 @@ def new_clients(settings: IngestSettings, metrics: Metrics, slices: Slices) -> C
             catalog,
             kafka,
             extensions=EXTENSIONS,
-            destinations=Destinations(settings.webhook_allow),
+            destinations=Destinations(settings.webhook_allow, https_only=settings.webhook_https_only),
             bounds=settings.bounds,
         ),
         producer=producer,

@@ -20,6 +20,7 @@ class WebhookSettings(BaseSettings):
             ``127.0.0.0/8`` to try it out. Empty: public addresses only.
         proxy: URL of an HTTP proxy, with its credentials, that all requests go through. It decides about names then;
             only hosts that are addresses are checked here.
+        https_only: whether requests of plain http are refused, those for tokens too.
         timeout: from name resolution to the last body byte, for endpoints that set none.
         body_limit: most bytes of a response that are read.
         kept_bytes: most bytes of a request's body, and of its response's, that are kept with an attempt; 0 keeps
@@ -41,6 +42,7 @@ class WebhookSettings(BaseSettings):
 
     allow: Annotated[tuple[str, ...], NoDecode] = ()
     proxy: SecretStr = SecretStr("")
+    https_only: bool = False
     timeout: float = Field(15.0, gt=0, le=300)
     body_limit: int = Field(16_384, ge=1)
     kept_bytes: int = Field(2_048, ge=0, le=32_768)

@@ -45,6 +45,8 @@ _LONGEST_LABEL = 63
 ANYWHERE = ("0.0.0.0/0", "::/0")
 """All networks, as ``Destinations`` takes them."""
 
+NOT_HTTPS = "the URL is not https, and HEADRACE_WEBHOOK_HTTPS_ONLY is set"
+
 _PARTS = 4
 _BYTE = 256
 
@@ -54,12 +56,14 @@ class Destinations:
 
     Args:
         allowed: networks in CIDR notation (or single addresses) that are allowed although they are not public.
+        https_only: whether URLs of plain http are refused.
 
     Raises:
         Misconfigured: an entry is not a network.
     """
 
-    def __init__(self, allowed: Iterable[str] = ()) -> None:
+    def __init__(self, allowed: Iterable[str] = (), *, https_only: bool = False) -> None:
+        self._https_only = https_only
         try:
             self._allowed: tuple[Network, ...] = tuple(ip_network(entry.strip(), strict=False) for entry in allowed)
         except ValueError as error:
@@ -74,11 +78,13 @@ class Destinations:
         return self._permits(address)
 
     def refusal(self, url: str) -> str | None:
-        """Why nothing may be sent to an absolute URL, as far as its host tells; None for what only a connection shows.
+        """Why nothing may be sent to an absolute URL, as far as it tells itself; None for what only a connection shows.
 
         A host that is an address in whatever spelling is judged here. A name may resolve to another address each time,
         so it is judged when it is connected to; only ``localhost`` is what it says (RFC 6761 section 6.3).
         """
+        if self._https_only and not is_https(url):
+            return NOT_HTTPS
         host = _host(url)
         if host == "localhost" or host.endswith(".localhost"):
             address: Address | None = _LOOPBACK
@@ -97,6 +103,11 @@ class Destinations:
         # An IPv4-mapped IPv6 address is the IPv4 address that the kernel connects to.
         address = address.ipv4_mapped or address if isinstance(address, IPv6Address) else address
         return is_public(address) or any(address in network for network in self._allowed)
+
+
+def is_https(url: str) -> bool:
+    """Whether requests to a URL are encrypted."""
+    return url[:6].lower() == "https:"
 
 
 def is_public(address: Address) -> bool:

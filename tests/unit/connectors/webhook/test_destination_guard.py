@@ -5,7 +5,11 @@ import socket
 import pytest
 
 from connectors.webhook.destination_guard import DestinationGuard, ForbiddenDestination
+from connectors.webhook.https_only import HttpsOnly
+from connectors.webhook.in_memory_transport import InMemoryTransport
+from connectors.webhook.transport import HttpRequest
 from schemas.model.errors import Misconfigured
+from schemas.security.destinations import NOT_HTTPS, Destinations
 
 FORBIDDEN = [
     "127.0.0.1",
@@ -89,3 +93,14 @@ def test_the_socket_of_a_permitted_address_does_not_block() -> None:
     info = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("8.8.8.8", 443))
     with DestinationGuard().connect_socket(info) as made:
         assert made.gettimeout() == 0
+
+
+@pytest.mark.parametrize(("url", "told"), [("http://example.com", NOT_HTTPS), ("HTTPS://example.com", None)])
+async def test_plain_http_is_refused_and_not_sent_where_only_https_is_wanted(url: str, told: str | None) -> None:
+    below = InMemoryTransport()
+
+    response = await HttpsOnly(below).send(HttpRequest("POST", url, {}, b""), 1.0)
+
+    assert Destinations(https_only=True).refusal(url) == told
+    assert (response.error, response.forbidden, len(below.sent)) == (told, told is not None, told is None)
+    assert Destinations().refusal(url) is None

@@ -80,6 +80,7 @@ class Catalog:
             name="catalog",
             on_corrupt=self._remember,
             on_stall=on_stall,
+            one_writer=True,
         )
 
     def start(self) -> None:

@@ -24,22 +24,32 @@ _BATCH = 1_000
 _WAIT = 0.1
 """Seconds that one ``consume`` waits for a first message."""
 
+_IDLE_FETCH = 250
+"""Milliseconds after which the broker answers a fetch that finds nothing. So late a tail notices an end with only a
+marker before it; what idle tails cost the broker goes by it. Records come at once."""
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 """Seconds before a consumer that failed for good is replaced; they double while the new ones fail too."""
 
 
 class _Waiter(NamedTuple):
-    targets: dict[Partition, int]
+    targets: Mapping[Partition, int]
+    reached: Mapping[Partition, int]
     future: Future[None]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every target has been reached."""
+        return all(self.reached.get(key, 0) >= target for key, target in self.targets.items())
 
 
 class TopicTail:
     """Reads whole topics on a thread of its own and hands each record to ``apply``, in partition order.
 
     Only committed records are seen. *Caught up* means: the end as of the call, asked of the broker, has been passed; an
-    end-of-partition event counts, because it alone passes commit markers and tombstones that compaction removed. The
-    topics' partition counts do not change. A consumer that fails for good is replaced, and reading goes on where it
-    stood.
+    end-of-partition event counts, because it alone passes commit markers and tombstones that compaction removed. It
+    comes with the first fetch that finds nothing. The topics' partition counts do not change. A consumer that fails for
+    good is replaced, and reading goes on where it stood.
 
     Args:
         settings: how to reach Kafka.
@@ -49,6 +59,8 @@ class TopicTail:
         on_corrupt: told of a record that ``apply`` raised for; the tail goes on with the next one.
         on_advance: called on the tail's thread whenever records or ends have been passed.
         on_stall: see ``BatchConsumer``; for counting.
+        one_writer: all records are written in transactions, one after the other. Then what follows the last record
+            before the end is its marker, and nobody waits until that is noticed.
     """
 
     def __init__(
@@ -61,6 +73,7 @@ class TopicTail:
         on_corrupt: Callable[[ConsumedRecord, CorruptRecord], None] | None = None,
         on_advance: Callable[[], None] | None = None,
         on_stall: Callable[[], None] | None = None,
+        one_writer: bool = False,
     ) -> None:
         self._settings = settings
         self._topics = tuple(topics)
@@ -73,6 +86,8 @@ class TopicTail:
         self._admin: Admin | None = None
         self._partitions: list[Partition] = []
         self._passed: dict[Partition, int] = {}
+        self._one_writer = one_writer
+        self._ends: dict[Partition, int] = {} if one_writer else self._passed
         self._waiters: list[_Waiter] = []
         self._lock = threading.Lock()
         self._turn = asyncio.Lock()
@@ -131,7 +146,7 @@ class TopicTail:
         """
         try:
             async with asyncio.timeout(timeout):
-                await self._await(await self._running().end_offsets(partitions), timeout)
+                await self._await(self._ends, await self._running().end_offsets(partitions), timeout)
         except TimeoutError as error:
             raise self._behind(timeout) from error
 
@@ -151,7 +166,7 @@ class TopicTail:
             raise self._behind(timeout)
         targets = admin.end_offsets_now(self._partitions, written=written)
         try:
-            self._when_passed(targets).result(timeout)
+            self._when(self._passed if written else self._ends, targets).result(timeout)
         except TimeoutError as error:
             raise self._behind(timeout) from error
 
@@ -169,7 +184,7 @@ class TopicTail:
                 admin = self._running()
                 if not self._assigned.is_set() and not await asyncio.to_thread(self._assigned.wait, timeout):
                     raise self._behind(timeout)
-                await self._await(await admin.end_offsets(self._partitions), timeout)
+                await self._await(self._ends, await admin.end_offsets(self._partitions), timeout)
                 self._completed = number
         except TimeoutError as error:
             raise self._behind(timeout) from error
@@ -181,10 +196,15 @@ class TopicTail:
             Unavailable: not within ``timeout`` seconds.
         """
         if not self.passed(topic, partition, offset):
-            await self._await({(topic, partition): offset + 1}, timeout)
+            await self._await(self._passed, {(topic, partition): offset + 1}, timeout)
 
-    async def _await(self, targets: Mapping[Partition, int], timeout: float) -> None:  # noqa: ASYNC109  # as above
-        future = self._when_passed(targets)
+    async def _await(
+        self,
+        reached: Mapping[Partition, int],
+        targets: Mapping[Partition, int],
+        timeout: float,  # noqa: ASYNC109  # as above
+    ) -> None:
+        future = self._when(reached, targets)
         if future.done():
             future.result()
             return
@@ -201,18 +221,17 @@ class TopicTail:
             raise Unavailable(f"the tail {self._name} is not running")
         return self._admin
 
-    def _when_passed(self, targets: Mapping[Partition, int]) -> Future[None]:
-        future: Future[None] = Future()
+    def _when(self, reached: Mapping[Partition, int], targets: Mapping[Partition, int]) -> Future[None]:
+        """Done when every offset of ``targets`` has been reached in ``reached``, which is kept up to date."""
+        waiter = _Waiter(targets, reached, Future())
         with self._lock:
             if self._stopping.is_set():
-                future.set_exception(Unavailable(f"the tail {self._name} was stopped"))
-                return future
-            missing = {key: target for key, target in targets.items() if self._passed.get(key, 0) < target}
-            if missing:
-                self._waiters.append(_Waiter(missing, future))
-                return future
-        future.set_result(None)
-        return future
+                waiter.future.set_exception(Unavailable(f"the tail {self._name} was stopped"))
+            elif waiter.is_over:
+                waiter.future.set_result(None)
+            else:
+                self._waiters.append(waiter)
+        return waiter.future
 
     def _run(self) -> None:
         consumer = self._consumer
@@ -236,8 +255,7 @@ class TopicTail:
             self._advance(consumer, messages)
 
     def _new_consumer(self) -> BatchConsumer:
-        # How late a partition's end is noticed when only a commit marker came after its last record.
-        overrides: dict[str, Any] = {"fetch.wait.max.ms": 50, "client.id": f"headrace-tail-{self._name}"}
+        overrides: dict[str, Any] = {"fetch.wait.max.ms": _IDLE_FETCH, "client.id": f"headrace-tail-{self._name}"}
         return BatchConsumer(self._settings, group=None, on_stall=self._on_stall, **overrides)
 
     def _renewed(self, failed: BatchConsumer) -> BatchConsumer:
@@ -288,11 +306,13 @@ class TopicTail:
             return
         done: list[Future[None]] = []
         with self._lock:
-            for key, offset in passed.items():
-                self._passed[key] = max(offset, self._passed.get(key, 0))
+            _raise(self._passed, passed)
+            if self._one_writer:
+                _raise(self._ends, passed)
+                _raise(self._ends, {(each.topic(), each.partition()): each.offset() + 2 for each in messages})
             waiting = []
             for waiter in self._waiters:
-                if all(self._passed.get(key, 0) >= target for key, target in waiter.targets.items()):
+                if waiter.is_over:
                     done.append(waiter.future)
                 elif not waiter.future.cancelled():
                     waiting.append(waiter)
@@ -302,6 +322,11 @@ class TopicTail:
                 future.set_result(None)
         if self._on_advance is not None:
             self._on_advance()
+
+
+def _raise(reached: dict[Partition, int], offsets: Mapping[Partition, int]) -> None:
+    for key, offset in offsets.items():
+        reached[key] = max(offset, reached.get(key, 0))
 
 
 def _fail(future: Future[None], error: Exception) -> None:

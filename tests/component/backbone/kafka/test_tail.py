@@ -112,6 +112,33 @@ async def test_markers_and_aborted_records_do_not_keep_it_from_the_end(
     writer.close()
 
 
+async def test_the_marker_after_the_last_record_of_one_writer_is_not_waited_for(
+    tail_factory: Factory, topic_factory: TopicFactory, kafka: KafkaSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backbone.kafka.tail._IDLE_FETCH", 30_000)
+    topic, view, other = await topic_factory(), View(), View()
+    tail, without = tail_factory([topic], view.apply, one_writer=True), tail_factory([topic], other.apply)
+    writer = TransactionalProducer(kafka, f"test-{uuid.uuid4()}", timeout=60)
+    writer.start()
+    end = 0
+    for count in range(1, 4):
+        writer.begin()
+        for number in range(count):
+            writer.produce(Record(topic, str(number).encode()))
+        writer.commit()
+        end += count
+        await tail.wait_past(topic, 0, end - 1, 20)
+        assert view[-count:] == [str(number).encode() for number in range(count)]
+        # A position is that after a record; the end is that after its marker.
+        assert not tail.passed(topic, 0, end)
+        await tail.caught_up(20)
+        end += 1
+    with pytest.raises(Unavailable, match="did not catch up"):
+        await without.caught_up(1)
+    assert other == view
+    writer.close()
+
+
 async def test_an_open_transaction_is_no_part_of_the_end(
     tail_factory: Factory, producer: Producer, topic_factory: TopicFactory, kafka: KafkaSettings
 ) -> None:

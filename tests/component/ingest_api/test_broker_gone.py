@@ -252,10 +252,14 @@ def test_z_02_graphql_has_no_success_without_kafka_and_a_repeat_completes(
         ] * 2
         assert max(seconds for _, seconds in answers) < LONGEST_ANSWER
         deadline = time.monotonic() + 120
-        while "errors" in (completed := post(made).json()):
-            assert time.monotonic() < deadline
-        ids = [completed["data"]["createWebSocketEndpoint"]["id"]]
-        assert [each["id"] for each in post(listed).json()["data"]["endpoints"]["collectionItems"]] == ids
+
+        def completed(body: dict[str, str]) -> Any:
+            while "errors" in (found := post(body).json()):
+                assert time.monotonic() < deadline, found
+            return found["data"]
+
+        ids = [completed(made)["createWebSocketEndpoint"]["id"]]
+        assert [each["id"] for each in completed(listed)["endpoints"]["collectionItems"]] == ids
 
 
 def _until_accepted(

@@ -31,6 +31,7 @@ COLUMNS = {
     "status": "status",
     "error": "error",
     "next": "next_at",
+    "run": "run",
 }
 
 _COUNTED = ("hour", "namespace", "code", "endpoint", "live", "deliveries", "attempts", "delivered_rate", "outcomes")

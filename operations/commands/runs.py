@@ -7,6 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -34,7 +35,6 @@ COLUMNS = {
     "state": "state",
     "endpoint": "endpoint",
     "looked at": "looked_at",
-    "of": "total",
     "deliveries": "deliveries",
     "dry run": "dry_run",
     "reason": "reason",
@@ -119,7 +119,8 @@ async def list_runs(
     """List runs, the oldest first."""
     wanted = query(endpoint=endpoint, kind=kind and kind.upper(), state=state and state.upper())
     found = await api.items("/runs", limit, **wanted)
-    show_items(found, COLUMNS, as_json=as_json, none="There are no such runs.")
+    items = found if as_json else [_with_words(each) for each in found]
+    show_items(items, COLUMNS, as_json=as_json, none="There are no such runs.")
 
 
 @runs.command(epilog="Example: headrace runs show 0190f0a0-0000-7000-8000-000000000001")
@@ -219,12 +220,26 @@ def _summary(run: dict[str, Any]) -> str:
         verb = "would discard" if run["dry_run"] else "has discarded"
     skipped = "".join(f" {count:,} left out: {reason}." for reason, count in run["skipped"].items())
     lost = f" Retention took {run['lost']:,} before." if run["lost"] else ""
-    looked = f"looked at {run['looked_at']:,} of {run['total']:,}"
-    if run["kind"] in {"REDRIVE", "DISCARD"} or run.get("matched") == "then":
-        # These are thousandths.
-        looked = f"looked at {100 * run['looked_at'] // (run['total'] or 1)} % of its range"
+    if _has_thousandths(run):
         lost = " Retention took some before." if run["lost"] else ""
-    return f"It {verb} {run['deliveries']:,}, and {looked}.{skipped}{lost}"
+    return f"It {verb} {run['deliveries']:,}, and looked at {_looked_at(run)}.{skipped}{lost}"
+
+
+def _has_thousandths(run: dict[str, Any]) -> bool:
+    """Whether the API tells parts of a range, which others have records in, and not offsets."""
+    return run["kind"] in {"REDRIVE", "DISCARD"} or run.get("matched") == "then"
+
+
+def _looked_at(run: dict[str, Any]) -> str:
+    if _has_thousandths(run):
+        return f"{100 * run['looked_at'] // (run['total'] or 1)} % of its range"
+    return f"{run['looked_at']:,} of {run['total']:,}"
+
+
+def _with_words(run: msgspec.Raw) -> msgspec.Raw:
+    """A run of a list, which tells how far it is as the summary does."""
+    found = msgspec.json.decode(run)
+    return msgspec.Raw(msgspec.json.encode(found | {"looked_at": _looked_at(found)}))
 
 
 async def _ended(api: OwnApi, run: dict[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.usefixtures("processors", "webhooks", "replayer")
 
 V1 = "/headrace/v1"
+JSON = {"Content-Type": "application/json"}
 
 
 class Subscriber(NamedTuple):
@@ -319,20 +320,25 @@ def test_an_endpoint_is_tried_once_with_a_made_up_event(subscriber: Subscriber) 
     send = f"endpoints/{subscriber.endpoint}/test"
 
     failed = subscriber.post(send, code=subscriber.code)
-    worked = subscriber.post(send, code=subscriber.code, data={"name": "mine"})
+    content = b'{"code": "%s", "data": {"total": 125.50}}' % subscriber.code.encode()
+    worked = subscriber.http.post(f"{V1}/{send}", content=content, headers=JSON).raise_for_status().json()
 
     first, second = subscriber.mailbox.wait(2)
     assert [each.headers["webhook-test"] for each in (first, second)] == ["true", "true"]
     assert [each.id for each in (first, second)] == [failed["delivery"], worked["delivery"]]
-    assert json.loads(second.body)["data"] == {"name": "mine"}
+    assert b'"data":{"total": 125.50}' in second.body
     for tried, outcome in ((failed, "dead"), (worked, "delivered")):
         found = until(
             lambda tried=tried: subscriber.http.get(f"{V1}/deliveries/{tried['delivery']}").json(),
             lambda body: outcome in json.dumps(body),  # noqa: B023  # called at once
         )
         assert tried["run"] in json.dumps(found)
+        again = subscriber.http.post(f"{V1}/deliveries/{tried['delivery']}/resend")
+        assert (again.status_code, "test send" in again.json()["detail"]) == (409, True)
     assert subscriber.http.get(f"{V1}/dead-letters").json()["items"] == []
     assert subscriber.http.post(f"{V1}/{send}", json={"code": "nothing"}).status_code == 404
+    for wrong in (content.replace(b"125.50", b"NaN"), b"[]", b""):
+        assert subscriber.http.post(f"{V1}/{send}", content=wrong, headers=JSON).status_code == 400
 
     limited = {"rate_limit": {"per_second": 0.001, "burst": 1}}
     subscriber.http.patch(f"{V1}/endpoints/{subscriber.endpoint}", json=limited).raise_for_status()

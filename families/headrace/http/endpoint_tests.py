@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from backbone.catalog.projections import current_version
@@ -21,7 +21,7 @@ from ingest_api.management.dependencies import Caller, Scope, TheGateway
 from ingest_api.management.models import Input, TypeName, example
 from schemas.model import timestamps, topics
 from schemas.model.delivery import Delivery, SourceOffset
-from schemas.model.errors import Conflict, NotFound
+from schemas.model.errors import Conflict, InvalidRequest, NotFound, Problem
 from schemas.model.ids import TEST, delivery_id, new_id
 from schemas.security.permissions import Operation, check
 from schemas.security.reading import ReadScope
@@ -63,8 +63,29 @@ class TestOutput(BaseModel):
     explanation: Annotated[str | None, Field(description="Why the outcome is `pending`.")] = None
 
 
+async def _written(request: Request) -> bytes | None:
+    """The data as its text in the request has it: a reader of JSON would round its numbers. None: it is to be made up.
+
+    Raises:
+        InvalidRequest: it is JSON only for readers that take more, such as ``NaN``.
+    """
+    try:
+        members = msgspec.json.decode(await request.body() or b"{}", type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        return None  # no object: the reader of the body says so
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest("The body is not JSON.", [Problem(path="$", message=str(error))]) from error
+    data = bytes(members.get("data", b"null"))
+    return None if data == b"null" else data
+
+
+Written = Annotated[bytes | None, Depends(_written)]
+
+
 @router.post("/endpoints/{endpoint_id}/test", status_code=202, summary="Try an endpoint with a made-up event")
-async def send_test(gateway: TheGateway, caller: Caller, scope: Scope, endpoint_id: str, body: TestInput) -> TestOutput:
+async def send_test(
+    gateway: TheGateway, caller: Caller, scope: Scope, endpoint_id: str, body: TestInput, written: Written
+) -> TestOutput:
     """Nothing is published, and no subscription has a say. It is tried once, and counts nowhere but in its own run.
 
     The request is as any other to the endpoint, signed and with its projection, and has the header `webhook-test`. It
@@ -80,8 +101,7 @@ async def send_test(gateway: TheGateway, caller: Caller, scope: Scope, endpoint_
     event_type = view.event_type(topics.event_topic(scope.workspace, body.namespace, body.code))
     if event_type is None:
         raise NotFound(f"There is no event type {body.code} in namespace {body.namespace}.")
-    data = None if body.data is None else msgspec.json.encode(body.data)
-    event_id, event = sample_record(view, event_type, caller, data)
+    event_id, event = sample_record(view, event_type, caller, written)
     sent = Delivery(
         id=delivery_id(event_id, endpoint.id),
         event=event_id,

@@ -90,6 +90,8 @@ async def resend(
     endpoint = await sendable(gateway, caller, scope.workspace, found.endpoint)
     if found.id != id_of(found.event, found.endpoint):
         raise Conflict("It is the delivery of an ordered subscription, which has one try: send the event again.")
+    if found.source.offset < 0:
+        raise Conflict("It is a test send, whose event was published nowhere: send another test.")
     ranges = (OffsetRange.at(found.source),)
     await gateway.runs.check_there(ranges, seconds=gateway.settings.request_timeout)
     run = Run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import typer
 
@@ -38,6 +39,9 @@ class Api:
     async def post(self, path: str, body: Any = None, **_query: str) -> dict[str, Any]:
         self.posted.append((path, body))
         return self._next(body)
+
+    async def items(self, _path: str, _limit: int, **_query: str) -> list[msgspec.Raw]:
+        return [msgspec.Raw(msgspec.json.encode(self._next({})))]
 
     async def get(self, _path: str) -> dict[str, Any]:
         return self._next({})
@@ -95,6 +99,17 @@ def test_a_dry_run_only_counts(capsys: pytest.CaptureFixture[str]) -> None:
 def test_of_topics_that_all_share_it_tells_a_share(capsys: pytest.CaptureFixture[str]) -> None:
     replay(Api("DONE", "DONE", kind="REDRIVE", looked_at=500, total=1_000, lost=1), dry_run=True)
     assert "and looked at 50 % of its range. 3 left out: disabled. Retention took some" in capsys.readouterr().out
+
+
+def test_a_list_tells_it_likewise_and_json_as_the_api_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    list_runs = runs.list_runs.__wrapped__  # type: ignore[attr-defined]  # of the command
+    asyncio.run(list_runs(Api("RUNNING", kind="REDRIVE", looked_at=500, total=1_000)))
+    asyncio.run(list_runs(Api("DONE")))
+    told = capsys.readouterr().out
+    assert "50 % of its range" in told
+    assert "5,000 of 5,000" in told
+    asyncio.run(list_runs(Api("DONE"), as_json=True))
+    assert '"looked_at": 5000' in capsys.readouterr().out
 
 
 def test_who_says_yes_is_not_asked() -> None:

@@ -38,7 +38,7 @@ class OperationsSettings(BaseSettings):
             ``HEADRACE_PROCESSORS_LEDGER_WEB_PORT`` and so on).
         health_port: the first of the ports for health and metrics that ``headrace up`` gives its processes
             (``HEADRACE_HEALTH_PORT``).
-        start_timeout: seconds that a process of ``headrace up`` may take to become ready
+        start_timeout: seconds that the local broker and each process of ``headrace up`` may take to become ready
             (``HEADRACE_START_TIMEOUT``).
         webhook_allow: CIDRs that webhooks may go to besides public addresses (``HEADRACE_WEBHOOK_ALLOW``).
     """

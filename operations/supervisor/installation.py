@@ -13,7 +13,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from backbone.process.exposition import SHARED_METRICS
 from backbone.process.private_directory import close_directory
 from backbone.process.readiness import READY_FILE
-from operations.broker.selection import BOOTSTRAP_VARIABLE, READY_TIMEOUT, STOP_GRACE
+from operations.broker.selection import BOOTSTRAP_VARIABLE, STOP_GRACE
 from operations.errors import CannotStart
 from operations.private_files import write_private
 from operations.supervisor.health_ports import VARIABLES, HealthPorts
@@ -118,7 +118,7 @@ class Installation:
 
     def broker_parts(self) -> list[Part]:
         """The local broker; none where Kafka is given."""
-        return broker_parts(self._broker, self._home)
+        return broker_parts(self._broker, self._home, self._settings.start_timeout)
 
     def plane_parts(self) -> list[Part]:
         """Every plane, each with a file that tells when it can do its work; no ledger where it is switched off."""
@@ -211,8 +211,8 @@ def make_home(home: Path) -> None:
         raise _unusable(home, error) from error
 
 
-def broker_parts(broker: Broker, home: Path) -> list[Part]:
-    """A local broker as part of whatever runs it; none where Kafka is given."""
+def broker_parts(broker: Broker, home: Path, start_timeout: float) -> list[Part]:
+    """A local broker as part of whatever runs it; none where Kafka is given. It may take these seconds to start."""
     command = broker.command()
     if not command:
         return []
@@ -223,7 +223,7 @@ def broker_parts(broker: Broker, home: Path) -> list[Part]:
             # Asked often, and a broker that is not there yet is not waited for.
             ready=functools.partial(broker.answers, 0.5),
             note=f"{broker.description}, at {broker.consumer_servers}",
-            start_timeout=READY_TIMEOUT,
+            start_timeout=start_timeout,
             patient=broker.resumes,
             stop_grace=STOP_GRACE,
         )

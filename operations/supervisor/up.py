@@ -112,7 +112,9 @@ class Up:
         try:
             told.parent.mkdir(mode=0o700, exist_ok=True)
             write_private(told, json.dumps(broker_environment(self._broker)))
-            return self._supervise([broker_parts(self._broker, home)], None, "Ctrl-C stops it.")
+            return self._supervise(
+                [broker_parts(self._broker, home, self._settings.start_timeout)], None, "Ctrl-C stops it."
+            )
         finally:
             told.unlink(missing_ok=True)
 

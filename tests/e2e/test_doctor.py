@@ -275,11 +275,15 @@ def test_console_names_every_cause_and_its_forms_cure_them(place: Place, chromiu
     ):
         assert cure in page.text(), cure
 
+    for path in (f"/endpoints/{trouble.broken['id']}", f"/topics/{trouble.hot}", f"/groups/{trouble.standing}"):
+        page.look(width=320, height=640)
+        pages.open(path)
+        page.js("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        assert page.overflow() <= 0, path
+    page.look()
+
     pages.open(f"/endpoints/{trouble.broken['id']}")
-    page.click("Change URL")
-    page.fill("[name=url]", trouble.healthy.url)
-    page.press_and_load("Enter")
-    page.click("Change")
+    change(page, "Change URL", "url", trouble.healthy.url)
     assert "The URL is changed." in page.text()
 
     pages.open(f"/endpoints/{trouble.sealed['id']}")
@@ -289,11 +293,7 @@ def test_console_names_every_cause_and_its_forms_cure_them(place: Place, chromiu
     place.arrives(trouble)
 
     pages.open(f"/topics/{trouble.hot}")
-    page.click("Partition key")
-    page.fill("[name=key]", "data.visitor")
-    page.press_and_load("Enter")
-    assert "nothing that is there moves" in page.text()
-    page.click("Change")
+    change(page, "Partition key", "key", "data.visitor", told="nothing that is there moves")
     assert "The topic is changed." in page.text()
 
     trouble.member.close()
@@ -304,6 +304,18 @@ def test_console_names_every_cause_and_its_forms_cure_them(place: Place, chromiu
     pages.open("/")
     pages.reload_until(*causes, is_shown=False, meanwhile=lambda: place.visits("console"))
     assert page.problems == []
+
+
+def change(page: Browser, form: str, field: str, value: str, told: str = "") -> None:
+    """Fill in a form of one field, and confirm it, by keyboard alone."""
+    page.tab_to(form)
+    page.press("Enter")
+    page.tab_to(field)
+    page.call("Input.insertText", text=value)
+    page.press_and_load("Enter")
+    assert told in page.text()
+    page.until_focused("Change")
+    page.press_and_load("Enter")
 
 
 def reset(pages: OperatorPages, group: str, to: str, **fields: str) -> None:

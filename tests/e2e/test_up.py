@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from typing import IO, TYPE_CHECKING
 
 import httpx
 import pytest
+
+from operations.supervisor.health_ports import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +34,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("HEADRACE_") and name not in {"KAFKA_BOOTSTRAP_SERVERS", "PROMETHEUS_MULTIPROC_DIR"}
     }
-    return {**kept, "HEADRACE_DATA_DIR": str(tmp_path / "data")}
+    # A busy machine may need minutes for what else takes seconds.
+    return {**kept, "HEADRACE_DATA_DIR": str(tmp_path / "data"), "HEADRACE_START_TIMEOUT": "300"}
 
 
 @contextlib.contextmanager
@@ -131,6 +135,7 @@ def test_the_tour_checks_every_arrival_and_a_second_one_finds_its_data(environme
     with up(environment, "--tour") as second:
         said = wait_for_line(second.stdout, "Ctrl-C stops everything")
         check_arrivals(said)
+        check_health_of_each_process(environment, said)
         types = get(environment, "/event-types")["items"]
         namespaces = sorted(each["namespace"] for each in types)
         assert namespaces == ["crmls", "eventhos", "exchange"]
@@ -139,6 +144,25 @@ def test_the_tour_checks_every_arrival_and_a_second_one_finds_its_data(environme
         wait_until(lambda: len(get(environment, "/events")["items"]) >= events, "all events are in the ledger")
         assert len(get(environment, "/events")["items"]) == events
         check_that_ctrl_c_ends_everything(environment, second, said)
+
+
+def check_health_of_each_process(environment: dict[str, str], said: str) -> None:
+    """Each is asked at the port that was printed, and shows its own figures there; the HTTP port shows all."""
+    ports = dict(re.findall(r"^(\w+): ready .*health and metrics at port (\d+)\)$", said, re.MULTILINE))
+    assert ports.keys() == VARIABLES.keys(), said
+    names = {"webhooks": "webhook", "files": "file"}
+    for name, port in ports.items():
+        url = f"http://127.0.0.1:{port}"
+        assert httpx.get(f"{url}/healthz", timeout=20).json() == {"status": "ok"}
+        assert httpx.get(f"{url}/readyz", timeout=20).json() == {"status": "ready"}
+        assert processes_shown(url) == {names.get(name, name)}
+    shown = processes_shown(f"http://127.0.0.1:{decided(environment)['HEADRACE_HTTP_PORT']}")
+    assert shown >= {"ingest", "router", "ledger", "replayer", "webhook", "websocket", "file"}
+
+
+def processes_shown(url: str) -> set[str]:
+    metrics = httpx.get(f"{url}/metrics", timeout=20).raise_for_status().text
+    return set(re.findall(r'headrace_build_info{[^}]*process="(\w+)"', metrics))
 
 
 def check_that_ctrl_c_ends_everything(environment: dict[str, str], up: subprocess.Popen[str], said: str) -> None:

@@ -12,25 +12,32 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from backbone.catalog.writer import CatalogWriter
-from backbone.kafka.records import partition_for
+from backbone.kafka.our_groups import OurGroups
+from backbone.kafka.records import header_list, partition_for
 from backbone.operations.draining import Draining
 from backbone.operations.growth_driver import GrowthDriver
 from backbone.operations.growths import Growths
 from backbone.publishing import type_lease
+from schemas.model import topics
 from schemas.model.access import Role
+from schemas.model.delivery import read_delivery
 from schemas.model.errors import Conflict, Frozen, Unavailable
 from schemas.model.event import EventDraft
 from schemas.model.growth import Growth, GrowthOrder, GrowthState
 from tests.support.fork_server import Forked
+from tests.support.records import records_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
+    from backbone.catalog.view import CatalogView
     from backbone.kafka.admin import Admin
     from backbone.kafka.records import Partition
     from backbone.kafka.settings import KafkaSettings
+    from schemas.model.event_type import EventType
     from tests.component.backbone.conftest import Tenant, Worker, WorkerFactory
+    from tests.support.running_gateway import RunningGateway
 
 LEASE = 4.0
 LONGEST = 300
@@ -41,24 +48,22 @@ def kafka(kafka: KafkaSettings) -> KafkaSettings:
     return kafka.model_copy(update={"type_lease": LEASE, "delivery_timeout": 5.0})
 
 
-class NobodyReads(Draining):
-    """A reader that takes a moment to come to the ends, which the test is told of."""
+class Watched(Draining):
+    """Tells the test where the former partitions end, and who is behind each time that it is asked."""
 
     def __init__(self, admin: Admin) -> None:
+        super().__init__(admin, OurGroups())
         self.former: dict[Partition, int] = {}
-        self.asked = 0
-        self._admin = admin
+        self.behind_then: list[dict[str, int]] = []
 
     def ends(self, growth: Growth) -> dict[Partition, int]:
         self.former = super().ends(growth)
         return self.former
 
-    def behind(self, view: object, event_type: object, ends: Mapping[Partition, int]) -> dict[str, int]:
-        assert view
-        assert event_type
+    def behind(self, view: CatalogView, event_type: EventType, ends: Mapping[Partition, int]) -> dict[str, int]:
         assert ends == self.former
-        self.asked += 1
-        return {"reader": 7} if self.asked < 2 else {}
+        self.behind_then.append(super().behind(view, event_type, ends))
+        return self.behind_then[-1]
 
 
 class Place:
@@ -158,12 +163,32 @@ class Load:
         self.accepted[self.moving] = [(int(each[0]), int(each[1])) for each in places if len(each) == 2]
 
 
+@pytest.fixture
+def short_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so that the test is shorter."""
+    monkeypatch.setattr(type_lease, "LIBRDKAFKA_TIMEOUT_AFTER", 2.0)
+
+
+@pytest.fixture
+def endpoint(place: Place, gateway: RunningGateway, processors: None) -> str:
+    """An endpoint that is subscribed to the type, so that the router reads its topic."""
+    with gateway.client(params={"workspace": place.tenant.workspace}) as http:
+
+        def make(path: str, **body: Any) -> str:
+            made: str = http.post(f"/headrace/v1/{path}", json=body).raise_for_status().json()["id"]
+            return made
+
+        made = make("endpoints", name="files", type="FILE")
+        make("subscriptions", filter=make("filters", name="all", types=[{"code": "Offer"}]), endpoint=made)
+    return made
+
+
+@pytest.mark.usefixtures("short_freeze")
 async def test_a_topic_grows_in_order_under_load(
-    place: Place, kafka: KafkaSettings, admin: Admin, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    place: Place, endpoint: str, kafka: KafkaSettings, admin: Admin, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(type_lease, "LIBRDKAFKA_TIMEOUT_AFTER", 2.0)  # only so that the test is shorter
     client = await place.tenant.client(Role.ADMIN)
-    draining = NobodyReads(admin)
+    draining = Watched(admin)
     drivers = [
         asyncio.create_task(GrowthDriver(each.catalog, growths, draining, kafka).run())
         for each, growths in zip(place.workers, place.growths, strict=True)
@@ -195,6 +220,27 @@ async def test_a_topic_grows_in_order_under_load(
         check_order(key, places, draining.former, place.topic)
     written = await admin.end_offsets((place.topic, number) for number in range(12))
     assert sum(written.values()) >= load.total()
+    assert draining.behind_then[-1] == {}
+    check_deliveries(load, await delivered(kafka.bootstrap_servers, endpoint, sum(written.values())))
+
+
+async def delivered(bootstrap: str, endpoint: str, count: int) -> list[tuple[int, int]]:
+    """Where the events of an endpoint's deliveries are, in the order of the deliveries, once there are so many."""
+    async with asyncio.timeout(LONGEST):
+        while True:
+            records = await asyncio.to_thread(records_of, bootstrap, topics.FILE_DELIVERIES)
+            sources = [read_delivery(header_list(each)).source for each in records if each.key() == endpoint.encode()]
+            if len(sources) >= count:
+                return [(each.partition, each.offset) for each in sources]
+            await asyncio.sleep(0.5)
+
+
+def check_deliveries(load: Load, found: list[tuple[int, int]]) -> None:
+    """Each event is delivered once, those of a key in the order in which they were published."""
+    assert len(set(found)) == len(found)
+    for places in load.accepted.values():
+        wanted = set(places)
+        assert [each for each in found if each in wanted] == places
 
 
 def check_order(key: str, places: list[tuple[int, int]], ends: Mapping[Partition, int], topic: str) -> None:
@@ -218,8 +264,8 @@ async def test_a_growth_is_rolled_back_when_a_group_does_not_read_on(
     client = await place.tenant.client(Role.ADMIN)
     await place.growths[0].begin(place.topic, 12, GrowthOrder.KEEP, client.id)
 
-    class Behind(NobodyReads):
-        def behind(self, view: object, event_type: object, ends: Mapping[Partition, int]) -> dict[str, int]:
+    class Behind(Watched):
+        def behind(self, view: CatalogView, event_type: EventType, ends: Mapping[Partition, int]) -> dict[str, int]:
             return {"headrace-router": len(ends)} if view and event_type else {}
 
     driver = asyncio.create_task(GrowthDriver(place.workers[0].catalog, place.growths[0], Behind(admin), short).run())

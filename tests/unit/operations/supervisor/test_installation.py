@@ -176,8 +176,10 @@ def test_every_process_is_given_a_port_for_its_health_that_nobody_else_has(
         assert int(parts["files"].process.env[VARIABLES["files"]]) not in ports.values()
 
 
-def test_a_plane_may_take_as_long_as_a_setting_says(tmp_path: Path) -> None:
-    assert {part.start_timeout for part in planes(tmp_path, start_timeout=300).values()} == {300}
+def test_all_may_take_as_long_to_start_as_a_setting_says(tmp_path: Path) -> None:
+    broker = JarBroker(tmp_path / "kafka", java=tmp_path / "java", jars=tmp_path, port=9092)
+    started = Installation(OperationsSettings(data_dir=tmp_path, start_timeout=300), broker)
+    assert {part.start_timeout for part in (*started.broker_parts(), *started.plane_parts())} == {300}
 
 
 def test_a_plane_that_starts_again_does_not_count_what_its_predecessor_had_pending(tmp_path: Path) -> None:

@@ -158,6 +158,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.id
 
     @property
+    def only_endpoint(self) -> str | None:
+        """The endpoint that it is about; None for a run over the dead letters of any."""
+        return self.endpoint if self.letters is None else self.letters.endpoint
+
+    @property
     def lock(self) -> str:
         """Names what only one replayer may work on at a time.
 

@@ -241,6 +241,8 @@ def test_dead_letters_are_listed_read_redriven_once_and_discarded(subscriber: Su
     assert counted["deliveries"] == 2
     runs = [subscriber.post("dead-letters/redrive", endpoint=subscriber.endpoint) for _ in range(2)]
     assert sorted(subscriber.done(each)["deliveries"] for each in runs) == [0, 2]
+    to_it = subscriber.http.get(f"{V1}/runs", params={"endpoint": subscriber.endpoint}).raise_for_status().json()
+    assert {each["id"] for each in to_it["items"]} == {each["id"] for each in (counted, *runs)}
 
     arrived = subscriber.mailbox.wait(5)
     assert sorted(each.id for each in arrived[3:]) == sorted(each["delivery"] for each in others)

@@ -53,7 +53,7 @@ class RunOutput(BaseModel):
     id: Annotated[str, Field(description="Also the `run` of its deliveries, and their header `webhook-replay`.")]
     kind: RunKind
     state: RunState
-    endpoint: str | None
+    endpoint: Annotated[str | None, Field(description="null: dead letters of any endpoint.")]
     dry_run: Annotated[bool, Field(description="It only counts.")]
     matched: Annotated[Matched | None, Field(description="Of a replay.")]
     origin: Annotated[str | None, Field(alias="from")]
@@ -85,7 +85,7 @@ class RunOutput(BaseModel):
             id=run.id,
             kind=run.kind,
             state=known.state,
-            endpoint=run.endpoint,
+            endpoint=run.only_endpoint,
             dry_run=run.dry_run,
             matched=run.matched if run.kind is RunKind.REPLAY else None,
             origin=run.origin,
@@ -135,7 +135,7 @@ async def list_runs(
         each
         for each in view.runs(scope.workspace)
         if may_read(scope, each.run)
-        and endpoint in (None, each.run.endpoint)
+        and endpoint in (None, each.run.only_endpoint)
         and kind in (None, each.run.kind)
         and state in (None, each.state)
     ]

@@ -43,7 +43,7 @@ class EventWrites:
     ) -> list[Receipt]:
         """Write all events; ``final`` as in ``Producer.send``."""
         await permit.held(records)
-        if self._tracing is None:
+        if self._tracing is None or not records:
             acks = await self._producer.send(records, final=final, refusal=permit.refusal)
         else:
             with self._tracing.sending(ids, records) as span:

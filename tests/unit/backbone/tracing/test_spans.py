@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.trace import SpanKind, StatusCode
 
 from backbone.kafka.records import Ack, Record
+from backbone.publishing.event_writes import EventWrites
+from backbone.slices import Slices
 from backbone.tracing import spans as module
 from schemas.model.delivery import Delivery, SourceOffset
 from schemas.model.errors import NotAcknowledged
@@ -137,6 +140,22 @@ def test_a_batch_is_one_span_that_says_how_many_events_it_has() -> None:
     assert batch["messaging.batch.message_count"] == 2
     assert "messaging.message.id" not in batch
     assert "messaging.kafka.offset" not in batch
+
+
+async def test_a_repeat_that_writes_nothing_has_no_span() -> None:
+    world = World()
+
+    async def nothing(*_: object, **__: object) -> list[Ack]:
+        return []
+
+    permit: Any = SimpleNamespace(held=nothing, check_written=nothing, refusal=None)
+    producer: Any = SimpleNamespace(send=nothing)
+    settings: Any = None
+    writes = EventWrites(producer, settings, Slices(), world.tracing)
+
+    assert await writes.write([], 0, permit, lost={}, seconds=1) == []
+
+    assert world.ended() == []
 
 
 def test_an_event_keeps_the_context_that_it_came_with_and_is_linked() -> None:

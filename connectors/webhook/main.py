@@ -25,6 +25,7 @@ from connectors.webhook.endpoint_states import EndpointStates
 from connectors.webhook.health import HealthBook
 from connectors.webhook.health_reporter import report_health
 from connectors.webhook.http_client import HttpClient
+from connectors.webhook.https_only import HttpsOnly
 from connectors.webhook.operational_publisher import OperationalPublisher, publish_raised
 from connectors.webhook.ordered.calls import Calls
 from connectors.webhook.ordered.replies import Replies
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from connectors.shared.body import Bodies
     from connectors.webhook.metrics import WebhookMetrics
     from connectors.webhook.settings import WebhookSettings
+    from connectors.webhook.transport import Transport
 
 GROUP = "headrace-webhook"
 
@@ -101,7 +103,7 @@ async def serve_webhooks(
         )
         await client.start()
         stack.push_async_callback(client.close)
-        transport = client if tracing is None else TracedTransport(client)
+        transport = transport_over(client, webhook, tracing)
         renderer = Renderer(catalog, secrets, bodies, tracing=tracing)
         authorizer = Authorizer(transport=transport, secrets=secrets, states=states, producer=producer)
         # Replies carry no idempotency key, so nobody need read those that others used.
@@ -162,6 +164,12 @@ async def serve_webhooks(
         async with asyncio.TaskGroup() as running:
             running.create_task(worker.run(stopping, on_ready))
             running.create_task(replays.run(stopping, lambda: None))
+
+
+def transport_over(client: Transport, webhook: WebhookSettings, tracing: Tracing | None) -> Transport:
+    """What all requests go through, the client last."""
+    allowed = HttpsOnly(client) if webhook.https_only else client
+    return allowed if tracing is None else TracedTransport(allowed)
 
 
 def _operational(

@@ -5,8 +5,9 @@ import socket
 import pytest
 
 from connectors.webhook.destination_guard import DestinationGuard, ForbiddenDestination
-from connectors.webhook.https_only import HttpsOnly
 from connectors.webhook.in_memory_transport import InMemoryTransport
+from connectors.webhook.main import transport_over
+from connectors.webhook.settings import WebhookSettings
 from connectors.webhook.transport import HttpRequest
 from schemas.model.errors import Misconfigured
 from schemas.security.destinations import NOT_HTTPS, Destinations
@@ -97,10 +98,12 @@ def test_the_socket_of_a_permitted_address_does_not_block() -> None:
 
 @pytest.mark.parametrize(("url", "told"), [("http://example.com", NOT_HTTPS), ("HTTPS://example.com", None)])
 async def test_plain_http_is_refused_and_not_sent_where_only_https_is_wanted(url: str, told: str | None) -> None:
-    below = InMemoryTransport()
+    below, settings = InMemoryTransport(), WebhookSettings(https_only=True)
 
-    response = await HttpsOnly(below).send(HttpRequest("POST", url, {}, b""), 1.0)
+    response = await transport_over(below, settings, None).send(HttpRequest("POST", url, {}, b""), 1.0)
 
     assert Destinations(https_only=True).refusal(url) == told
     assert (response.error, response.forbidden, len(below.sent)) == (told, told is not None, told is None)
     assert Destinations().refusal(url) is None
+    await transport_over(below, WebhookSettings(), None).send(HttpRequest("POST", url, {}, b""), 1.0)
+    assert below.sent[-1].url == url

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from schemas.model import topics
 from schemas.model.topics import event_topic
@@ -155,6 +157,17 @@ def test_how_a_topic_is_kept_is_changed_and_said(place: Place) -> None:
     assert place.http.patch(path, json={"retention_seconds": 3_600}).status_code == 409
     assert place.http.patch(path, json={"dry_run": True}).status_code == 400
     assert place.http.patch(f"{TOPICS}/{topics.ATTEMPTS}", json={"retention_seconds": 3_600}).status_code == 404
+
+
+def test_a_topic_that_was_deleted_in_kafka_is_made_again(place: Place) -> None:
+    kafka = AdminClient({"bootstrap.servers": place.gateway.bootstrap})
+    kafka.delete_topics([place.topic])[place.topic].result(60)
+    deadline = time.monotonic() + 60
+    while place.topic in kafka.list_topics(timeout=30).topics:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    place.http.post(f"{V1}/event-types", json={"code": "Bid"}).raise_for_status()
+    assert len(kafka.list_topics(timeout=30).topics[place.topic].partitions) == 3
 
 
 def test_offsets_are_reset_only_while_nobody_reads(place: Place) -> None:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 from backbone.kafka.admin import Admin, TopicSpec
 from backbone.kafka.settings import KafkaSettings
 from operations.bench.measure import Figure, percentile
-from operations.bench.paced import publish_paced
 from operations.bench.setup import order_type, subscribe
+from operations.errors import CannotStart
+from operations.supervisor.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from operations.bench.rig import Rig
 
 SECONDS = 10.0
 _RATES = (200, 1_000)
 _CODE = "bench.paced"
+_TIMEOUT = 180.0
 
 
 def figures(rig: Rig) -> list[Figure]:
@@ -66,68 +67,25 @@ def _figure(rate: int, latencies: Sequence[float], bare: Mapping[str, float]) ->
     )
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    # Python's 5 is fewer than the connections that may be opened at once: one that does not fit comes a second later.
-    request_queue_size = 128
-
-
-class Receiver:
-    """A webhook receiver that notes when each event arrived first; its clock is that of the publisher."""
-
-    def __init__(self) -> None:
-        self.arrivals: dict[str, float] = {}
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                arrived = time.perf_counter()
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.arrivals.setdefault(json.loads(body)["subject"], arrived)
-                self.send_response(204)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's name
-                """Say nothing."""
-
-        self._server = _Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
-
-
 def _latencies(rig: Rig) -> dict[int, list[float]]:
     """For each rate, milliseconds from sending the request to the arrival of the webhook, for every event published."""
-    receiver = Receiver()
-    found = {}
-    try:
-        with rig.plane("ingest"), rig.plane("router"), rig.plane("ledger"), rig.plane("connector", "webhook"):
-            producer = order_type(rig, _CODE)
-            subscribe(rig, receiver.url, _CODE, None)
-            # The first events wait until the router has found the topic; they are not counted.
-            publish_paced(rig.base_url, producer.key, _CODE, rate=10, seconds=1.0, prefix="warm")
-            _until(lambda: any(subject.startswith("warm") for subject in receiver.arrivals))
-            for rate in _RATES:
-                sent = publish_paced(
-                    rig.base_url, producer.key, _CODE, rate=rate, seconds=SECONDS, prefix=f"paced-{rate}"
-                )
-                _until(lambda sent=sent: all(subject in receiver.arrivals for subject in sent))  # type: ignore[misc]
-                found[rate] = [(receiver.arrivals[subject] - at) * 1e3 for subject, at in sent.items()]
-    finally:
-        receiver.close()
-    return found
+    port = free_port()
+    with rig.plane("ingest"), rig.plane("router"), rig.plane("ledger"), rig.plane("connector", "webhook"):
+        producer = order_type(rig, _CODE)
+        subscribe(rig, f"http://127.0.0.1:{port}/", _CODE, None)
+        job = {"url": f"{rig.base_url}/headrace/v1/events", "key": producer.key, "code": _CODE, "port": port}
+        # The first events wait until the router has found the topic; they are not counted.
+        _paced(rig, job, rate=10, seconds=1.0)
+        return {rate: _paced(rig, job, rate=rate, seconds=SECONDS) for rate in _RATES}
 
 
-def _until(condition: Callable[[], bool], timeout: float = 120.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError("the events did not arrive")
-        time.sleep(0.05)
+def _paced(rig: Rig, job: Mapping[str, object], *, rate: int, seconds: float) -> list[float]:
+    """Publish and receive in a process of its own; its clock is one, and neither shares an interpreter with a plane."""
+    path = rig.home / f"paced-{rate}.json"
+    path.write_text(json.dumps({**job, "rate": rate, "seconds": seconds, "prefix": f"paced-{rate}"}))
+    command = [sys.executable, "-m", "operations.bench.paced", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+    if done.returncode != 0:
+        raise CannotStart(f"Publishing at {rate}/s failed:\n{done.stderr[-2000:]}")
+    latencies: list[float] = json.loads(done.stdout)["latencies"]
+    return latencies

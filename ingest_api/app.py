@@ -32,6 +32,7 @@ from schemas.model.errors import MOST_PROBLEMS, InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping, Sequence
 
+    from ingest_api.direct import DirectPublishing
     from ingest_api.family import Family
     from ingest_api.gateway import Gateway
     from ingest_api.http import Asgi, Receive, Scope, Send
@@ -83,6 +84,14 @@ class IngestApp:
         self._control = create_control_app(
             families, self._gateway, version=version("headrace"), hot_methods=self._hot.methods
         )
+
+    @property
+    def direct(self) -> DirectPublishing | None:
+        """What answers the usual requests of hot routes; None where this worker has another way for all of them."""
+        settings = self._gateway.settings
+        has_time = settings.request_timeout > self._gateway.clients.producer.wait
+        is_watched = settings.access_log or self._gateway.tracing is not None
+        return self._hot.direct if has_time and self._only != "control" and not is_watched else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection of the server, which takes no WebSockets."""
@@ -211,9 +220,9 @@ def _bounded(scope: Scope, receive: Receive, gateway: Gateway) -> Receive:
     return receive_bounded
 
 
-def create_app(gateway: Gateway, families: Sequence[Family], opened: Life) -> Asgi:
+def create_app(gateway: Gateway, families: Sequence[Family], opened: Life) -> RequestIds:
     """The ASGI application of one worker process; see ``IngestApp``."""
-    app: Asgi = IngestApp(gateway, families, opened)
+    app = IngestApp(gateway, families, opened)
     settings = gateway.settings
     open_paths = frozenset(path for family in families for path in family.any_origin)
     for_all = _with_cors(app, ("*",))
@@ -222,7 +231,7 @@ def create_app(gateway: Gateway, families: Sequence[Family], opened: Life) -> As
     async def app_with_cors(scope: Scope, receive: Receive, send: Send) -> None:
         await (for_all if scope.get("path") in open_paths else for_some)(scope, receive, send)
 
-    return RequestIds(app_with_cors, access_log=settings.access_log)
+    return RequestIds(app_with_cors, access_log=settings.access_log, direct=app.direct)
 
 
 def _with_cors(app: Asgi, origins: Sequence[str]) -> Asgi:

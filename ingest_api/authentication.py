@@ -113,6 +113,16 @@ class Authenticator:
             raise Unauthenticated("The Authorization header with an API key as bearer is missing.")
         return await self.by_key(bearer(authorization), realm, *uses)
 
+    def known_by_bearer_key(self, authorization: bytes | None) -> Client | None:
+        """The client of ``by_bearer_key``, if its key was used before and nothing has to be looked for.
+
+        Raises:
+            Unauthenticated: see ``by_key``.
+        """
+        key = "" if authorization is None else bearer(authorization)
+        client = self._find(self._view, self._digests.get(key, ()), _ORDINARY)
+        return None if client is None else _usable(client, HEADRACE)
+
     def key_behind(self, credential: str) -> ApiKey | None:
         """Return the API key that an accepted credential is, or that it was got with.
 

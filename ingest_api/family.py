@@ -19,19 +19,36 @@ if TYPE_CHECKING:
     from ingest_api.http import Request
     from ingest_api.prepared_reads import PreparedRead
     from schemas.model.access import Realm
+    from schemas.model.event import EventDraft, Receipt
 
 
 Render = Callable[[HeadraceError], Response]
 """How a family answers an error."""
 
 
+class DirectRoute(NamedTuple):
+    """How the usual request of a hot route is answered without a task; see ``ingest_api.direct``.
+
+    Attributes:
+        draft: the event of a request with this body; None, or an error, if the route's handler shall answer it.
+        answer: the answer once Kafka has the event.
+    """
+
+    draft: Callable[[Request, bytes, Gateway], EventDraft | None]
+    answer: Callable[[Receipt], Response]
+
+
 class HotRoute(NamedTuple):
-    """One route that publishes. It is plain ASGI, so its OpenAPI operation is declared beside it by hand."""
+    """One route that publishes. It is plain ASGI, so its OpenAPI operation is declared beside it by hand.
+
+    What ``direct`` answers, ``handler`` would answer alike.
+    """
 
     method: str
     path: str
     handler: Callable[[Request, Gateway], Awaitable[Response]]
     operation: dict[str, Any]
+    direct: DirectRoute | None = None
 
 
 class Family(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
 
     from backbone.catalog.view import CatalogView
     from backbone.endpoint_states import EndpointStateView
+    from backbone.kafka.records import Ack
     from backbone.ledger.balance import BalanceQuery, BalanceRow, RoutedPartition
     from backbone.ledger.lookups import NamedEvent
     from backbone.ledger.queries import EventPage, EventQuery, LedgerEvent
     from backbone.operations.view import OperationsView
+    from backbone.publishing.prepared_event import PreparedEvent
     from backbone.publishing.publisher import IdempotencyKey
     from backbone.slices import Slices
     from backbone.tracing.spans import Tracing
@@ -166,9 +169,29 @@ class Gateway:
             await self.in_time(first())
         began = time.perf_counter()
         receipts = await self._patience.wait(self.publisher.publish(drafts, key=key), NotAcknowledged)
-        self.metrics.acknowledged(receipts, time.perf_counter() - began)
-        self.metrics.accepted(family, len(receipts), sum([receipt.repeated for receipt in receipts]))
+        self.count_published(family, receipts, time.perf_counter() - began)
         return receipts
+
+    def begin_publish(self, draft: EventDraft, prepared: PreparedEvent, *, size: int) -> asyncio.Future[list[Ack]]:
+        """Publish one event as ``publish`` does, without a wait; what it would raise is on the future.
+
+        Args:
+            draft: the event.
+            prepared: of this draft.
+            size: bytes of the request's body.
+        """
+        try:
+            self.quotas.admit((draft,), size)
+            return self.publisher.begin(prepared)
+        except Exception as error:  # noqa: BLE001 - told like any other
+            failed: asyncio.Future[list[Ack]] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+
+    def count_published(self, family: str, receipts: Sequence[Receipt], seconds: float) -> None:
+        """Count what a request has published; Kafka took so many seconds for it."""
+        self.metrics.acknowledged(receipts, seconds)
+        self.metrics.accepted(family, len(receipts), sum([receipt.repeated for receipt in receipts]))
 
     async def in_time(self, waiting: Awaitable[T]) -> T:
         """What is awaited, unless it takes longer than a request may.

@@ -164,15 +164,11 @@ def is_coded(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 async def send_response(send: Send, response: Response) -> None:
     """Send a whole response in two ASGI messages."""
     body = response.body
-    await send(
-        {
-            "type": "http.response.start",
-            "status": response.status,
-            "headers": [
-                (b"content-type", response.content_type),
-                (b"content-length", str(len(body)).encode()),
-                *response.headers,
-            ],
-        },
-    )
+    await send({"type": "http.response.start", "status": response.status, "headers": headers_of(response)})
     await send({"type": "http.response.body", "body": body})
+
+
+def headers_of(response: Response) -> list[tuple[bytes, bytes]]:
+    """All headers of a response."""
+    length = b"%d" % len(response.body)
+    return [(b"content-type", response.content_type), (b"content-length", length), *response.headers]

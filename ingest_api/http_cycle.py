@@ -15,17 +15,41 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from ingest_api.http import headers_of, send_response
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from uvicorn._types import ASGISendEvent
 
+    from ingest_api.direct import DirectPublishing
+    from ingest_api.http import Response
+
 _FRAMING = frozenset((b"connection", b"transfer-encoding"))
 """Headers of answers that are left to uvicorn."""
 
+_NOT_OFFERED = 16
+"""Requests of a connection that are not offered after one that was declined: a client sends more of the same kind."""
+
 
 class CycleProtocol(HttpToolsProtocol):
-    """uvicorn's connection, with our cycles."""
+    """uvicorn's connection, with our cycles.
+
+    A request that came whole within one read is offered to the app's ``direct``, which may answer it without a task.
+    """
+
+    _offered = False
+    """Whether the latest request has not begun, because it will be offered when it is whole."""
+
+    _declined = 0
+    """Requests that will not be offered."""
+
+    _direct: DirectPublishing | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Begin."""
+        super().connection_made(transport)
+        self._direct = getattr(self.app, "direct", None)
 
     def begin_cycle(self, outlet: asyncio.Transport) -> None:
         """Begin a request whose head is complete, or let it wait in line; its answer is written to ``outlet``."""
@@ -50,11 +74,30 @@ class CycleProtocol(HttpToolsProtocol):
             keep_alive=version != "1.0" and parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        if earlier is None or earlier.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
-        else:
+        if earlier is not None and not earlier.response_complete:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
+        elif self._direct is not None and self._direct.covers(scope) and self.cycle.keep_alive:
+            self._offered = True
+        else:
+            self._start_asgi_task(self.cycle, self.app)
+
+    def on_message_complete(self) -> None:
+        """Offer a request that has come whole."""
+        super().on_message_complete()
+        if self._offered and self._direct is not None:
+            if self._declined:
+                self._declined -= 1
+            elif self._direct.begin(self.cycle):  # type: ignore[arg-type]  # one of ours
+                self._offered = False
+            else:
+                self._declined = _NOT_OFFERED
+
+    def begin_offered(self) -> None:
+        """Begin a request that was not taken, or has not come whole: to be called after each read."""
+        if self._offered:
+            self._offered = False
+            self._start_asgi_task(self.cycle, self.app)
 
 
 class Cycle(RequestResponseCycle):
@@ -66,6 +109,20 @@ class Cycle(RequestResponseCycle):
 
     _head = b""
     """The head that is not written yet."""
+
+    _sending: asyncio.Future[None] | None = None
+    """Sends an answer that is not the usual one."""
+
+    def answer(self, response: Response, header: tuple[bytes, bytes]) -> None:
+        """Send the whole answer to a request that has no task, with one more header."""
+        if self._is_usual():
+            self.response_started = self.response_complete = True
+            lines = [b"%b: %b\r\n" % each for each in (*self.default_headers, *headers_of(response), header)]
+            self.transport.write(b"".join((STATUS_LINE[response.status], *lines, b"\r\n", response.body)))
+            self.on_response()
+        elif not self.disconnected:
+            whole = response._replace(headers=(*response.headers, header))
+            self._sending = asyncio.ensure_future(send_response(self.send, whole))  # type: ignore[arg-type]
 
     async def send(self, message: ASGISendEvent) -> None:
         """Take a part of the answer (ASGI)."""

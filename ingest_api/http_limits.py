@@ -300,6 +300,7 @@ class BoundedConnection(CycleProtocol):
             message = b"Invalid HTTP request received."
             self.logger.warning(message.decode())
             refusal = self._refusal or _answer(_BAD_REQUEST, message)
+        self.begin_offered()
         if self._received - self._progress > MAX_HEAD_BYTES:
             # Also what the parser does not take for the length of its URL.
             refusal = _answer(_TOO_LARGE, _HEAD_TOO_LARGE)

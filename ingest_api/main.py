@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
 
     from ingest_api.http import Asgi, Receive, Scope, Send
+    from ingest_api.request_ids import RequestIds
     from ingest_api.settings import IngestSettings
 
 MULTIPROCESS_METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -38,7 +39,7 @@ _WORKER_SILENT_SECONDS = 30
 """After which a worker is replaced: on a busy machine one takes longer than the server's 5 s to come up."""
 
 
-def run(settings: IngestSettings, create_app: Callable[[IngestSettings], Asgi]) -> None:
+def run(settings: IngestSettings, create_app: Callable[[IngestSettings], RequestIds]) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is under way.
 
     Args:
@@ -82,28 +83,31 @@ def run(settings: IngestSettings, create_app: Callable[[IngestSettings], Asgi]) 
         Multiprocess(config, sockets=[config.bind_socket()]).run()
 
 
-def _worker_app(settings: IngestSettings, create_app: Callable[[IngestSettings], Asgi], supervisor: int) -> Asgi:
+def _worker_app(settings: IngestSettings, create_app: Callable[[IngestSettings], RequestIds], supervisor: int) -> Asgi:
     """The app in a worker's own process."""
     sys.setswitchinterval(_THREAD_SECONDS)
     if os.getpid() != supervisor:
         logs.configure("ingest", settings.log_level)
         threading.Thread(target=_end_with, args=(supervisor,), name="parent-watch", daemon=True).start()
-    return _ending(create_app(settings), StopLimit())
+    return _EndingApp(create_app(settings), StopLimit())
 
 
-def _ending(app: Asgi, limit: StopLimit) -> Asgi:
+class _EndingApp:
     """The app, whose process ends within a limit once its last request is answered."""
 
-    async def app_that_ends(scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, app: RequestIds, limit: StopLimit) -> None:
+        self.direct = app.direct
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def receive_and_end() -> MutableMapping[str, Any]:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
-                limit.begin()
+                self._limit.begin()
             return message
 
-        await app(scope, receive_and_end if scope["type"] == "lifespan" else receive, send)
-
-    return app_that_ends
+        await self._app(scope, receive_and_end if scope["type"] == "lifespan" else receive, send)
 
 
 def _end_with(supervisor: int) -> None:

@@ -113,7 +113,7 @@ def rendered(error: errors.HeadraceError, render: Render) -> Response:
         return render(errors.InvalidRequest("A text in the request has half of a surrogate pair."))
 
 
-def internal(error: Exception) -> errors.HeadraceError:
+def internal(error: BaseException) -> errors.HeadraceError:
     """What stands for an exception that nobody raised on purpose, after logging it."""
     log.error("request failed", exc_info=error)
     return errors.HeadraceError("internal error")

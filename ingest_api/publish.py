@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from ingest_api import problems
+from ingest_api.direct import DirectPublishing
 from ingest_api.http import ClientGone, Request, send_response
 from ingest_api.refusals import RefusalLog
 from schemas.model.errors import HeadraceError
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
 
 
 class HotApp:
-    """Serves the families' hot routes; ``covers`` says whether a path is one of them."""
+    """Serves the families' hot routes; ``covers`` says whether a path is one of them.
+
+    Attributes:
+        direct: answers the usual requests of some of them without this app.
+    """
 
     def __init__(self, families: Sequence[Family], gateway: Gateway) -> None:
         self._gateway = gateway
         self._refusals = RefusalLog()
+        self.direct = DirectPublishing(families, gateway, self._refusals)
         self._routes: dict[str, dict[str, tuple[HotRoute, Family]]] = {}
         for family in families:
             for route in family.hot:

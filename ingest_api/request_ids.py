@@ -14,6 +14,7 @@ from backbone.process.request_id import HEADER, REQUEST_ID, taken_over
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+    from ingest_api.direct import DirectPublishing
     from ingest_api.http import Asgi, Receive, Scope, Send
 
 log = logging.getLogger("headrace.access")
@@ -28,9 +29,11 @@ class RequestIds:
     Args:
         app: whose requests have ids.
         access_log: write a line for each answer.
+        direct: answers some requests without this app.
     """
 
-    def __init__(self, app: Asgi, *, access_log: bool) -> None:
+    def __init__(self, app: Asgi, *, access_log: bool, direct: DirectPublishing | None = None) -> None:
+        self.direct = direct
         self._app = app
         self._access_log = access_log
 

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from backbone.kafka.records import ConsumedRecord
     from ingest_api.family import Family
-    from ingest_api.http import Asgi
+    from ingest_api.request_ids import RequestIds
     from ingest_api.settings import IngestSettings
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def run(settings: IngestSettings) -> None:
     main.run(settings, worker_app)
 
 
-def worker_app(settings: IngestSettings) -> Asgi:
+def worker_app(settings: IngestSettings) -> RequestIds:
     """The application of one worker process, in that process: no client of Kafka outlives a fork."""
     served, metrics, slices = families(settings.families), Metrics(settings.backbone.metric_labels), Slices()
     unnamed_tokens = next((each.unnamed_tokens for each in served if each.unnamed_tokens), None)

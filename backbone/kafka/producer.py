@@ -82,6 +82,9 @@ class Producer:
         max_records: bound of records that are not acknowledged yet.
         max_bytes: bound of their values' bytes.
         overrides: further librdkafka properties.
+
+    Attributes:
+        wait: see above.
     """
 
     def __init__(
@@ -109,7 +112,7 @@ class Producer:
                 **overrides,
             }
         )
-        self._wait = wait
+        self.wait = wait
         self._delivery_timeout = settings.delivery_timeout
         self._room = QueueRoom(max_records, max_bytes)
         self._failed = False
@@ -333,7 +336,7 @@ class Producer:
     def _look_for_late(self, now: float) -> None:
         """Answer callers that have waited long enough; replace the client when a record has no outcome in time."""
         awaited, late = self._awaited, self._late
-        while awaited and (awaited[0].is_settled or awaited[0].sent_at + self._wait <= now):
+        while awaited and (awaited[0].is_settled or awaited[0].sent_at + self.wait <= now):
             batch = awaited.popleft()
             if batch.is_settled:
                 continue

@@ -8,10 +8,11 @@ from backbone.publishing.landed_events import find_landed
 from schemas.model.event import Receipt
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Mapping, Sequence
 
     from backbone.kafka.producer import Producer
-    from backbone.kafka.records import Record
+    from backbone.kafka.records import Ack, Record
     from backbone.kafka.settings import KafkaSettings
     from backbone.publishing.claims import Held
     from backbone.publishing.landed_events import Landed
@@ -38,6 +39,10 @@ class EventWrites:
         self._slices = slices
         self._tracing = tracing
 
+    def begin(self, record: Record) -> asyncio.Future[list[Ack]]:
+        """Write one record without a key; the future has its place."""
+        return self._producer.send([record])
+
     async def send(
         self, ids: Sequence[str], records: Sequence[Record], received_at: int, permit: Permit, *, final: bool
     ) -> list[Receipt]:
@@ -50,15 +55,14 @@ class EventWrites:
                 acks = await self._producer.send(records, final=final, refusal=permit.refusal)
                 span.acknowledged(acks)
         await permit.check_written(records)
-        work = self._slices.begin()
-        receipts = []
-        for event_id, record, ack in zip(ids, records, acks, strict=True):
-            await work.pause()
-            receipt = Receipt(
+
+        def receipt(written: tuple[str, Record, Ack]) -> Receipt:
+            event_id, record, ack = written
+            return Receipt(
                 id=event_id, topic=record.topic, partition=ack.partition, offset=ack.offset, received_at=received_at
             )
-            receipts.append(receipt)
-        return receipts
+
+        return await self._slices.begin().each(list(zip(ids, records, acks, strict=True)), receipt)
 
     async def write(
         self,

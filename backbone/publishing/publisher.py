@@ -11,6 +11,7 @@ from backbone.publishing.event_keys import distinct_keys, draft_id, event_key, n
 from backbone.publishing.event_writes import EventWrites
 from backbone.publishing.hot_keys import HotKeys
 from backbone.publishing.idempotency import IdempotencyKey
+from backbone.publishing.prepared_event import PreparedEvent
 from backbone.publishing.publish_routes import PublishRoutes
 from backbone.publishing.record_sizes import SMALL, check_size
 from backbone.publishing.type_lease import TypeLease
@@ -32,12 +33,14 @@ if TYPE_CHECKING:
 
     from backbone.catalog.reader import Catalog
     from backbone.kafka.producer import Producer
+    from backbone.kafka.records import Ack
     from backbone.publishing.event_keys import Place
     from backbone.publishing.idempotency import IdempotencyLog
     from backbone.publishing.known_answers import Answer
-    from backbone.publishing.publish_routes import Renew
+    from backbone.publishing.publish_routes import PublishRoute, Renew
     from backbone.publishing.type_lease import Permit
     from backbone.tracing.spans import Tracing
+    from schemas.model.delivery import Headers
     from schemas.model.event import EventDraft, Receipt
 
 __all__ = ["IdempotencyKey", "Publisher"]
@@ -109,6 +112,32 @@ class Publisher:
         task = asyncio.ensure_future(work)
         task.add_done_callback(_retrieve)
         return await asyncio.shield(task)
+
+    def prepare(self, draft: EventDraft) -> PreparedEvent | None:
+        """Encode one event. None if only ``publish`` can: it has an id of its producer, a key, or much data.
+
+        An event without a key has no place that a growth of its topic could change, and needs no lease.
+
+        Raises:
+            InvalidEvent: it does not fit its type.
+        """
+        route = self._routes.known(draft)
+        if route is None or draft.producer_id is not None or draft.request is not None:
+            return None
+        (event_id,), received_at = new_ids(1), timestamps.now()
+        value, key = route.writer.write(draft, event_id=event_id, received_at=received_at)
+        if key is not None or len(value) > SMALL:
+            return None
+        record = Record(route.topic, value, None, _headers(route, draft, event_id, received_at))
+        return PreparedEvent(event_id, record, received_at)
+
+    def begin(self, event: PreparedEvent) -> asyncio.Future[list[Ack]]:
+        """Write one event; the future has its place, or an error of ``publish``.
+
+        Raises:
+            Unavailable: Kafka cannot take it now.
+        """
+        return self._writes.begin(event.record)
 
     async def check(self, drafts: Sequence[EventDraft], place: Place) -> None:
         """Validate events without writing any; ``place`` is the JSON path of an event.
@@ -281,11 +310,7 @@ class Publisher:
                 if len(problems) >= MOST_PROBLEMS:
                     break
                 continue
-            headers = route.headers(draft, event_id, received_at)
-            if draft.traceparent is not None and len(draft.traceparent) <= _LONGEST_TRACEPARENT:
-                headers.append(("traceparent", draft.traceparent.encode()))
-            if draft.request is not None:
-                headers.append(("hr_request", draft.request))
+            headers = _headers(route, draft, event_id, received_at)
             if len(value) + len(draft.request or b"") + len(draft.producer_id or "") > SMALL:
                 check_size(value, headers, key, place(index))
             if key is not None:
@@ -306,6 +331,15 @@ class Publisher:
             await work.pause()
             made.append(make(each))
         return made
+
+
+def _headers(route: PublishRoute, draft: EventDraft, event_id: str, received_at: int) -> Headers:
+    headers = route.headers(draft, event_id, received_at)
+    if draft.traceparent is not None and len(draft.traceparent) <= _LONGEST_TRACEPARENT:
+        headers.append(("traceparent", draft.traceparent.encode()))
+    if draft.request is not None:
+        headers.append(("hr_request", draft.request))
+    return headers
 
 
 def _retrieve(task: asyncio.Task[list[Receipt]]) -> None:

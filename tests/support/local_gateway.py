@@ -62,7 +62,7 @@ class DirectCatalog:
         self.view = CatalogView()
         self.authenticity = Authenticity(MacKeys([SECRET_KEYS]))
 
-    async def caught_up(self) -> None:
+    async def caught_up(self, _timeout: float = 0.0) -> None:
         """It is."""
 
     async def lookup(self, find: Callable[[CatalogView], Any]) -> Any:
@@ -120,6 +120,8 @@ class _States:
 
 
 class _Producer:
+    wait = 4.0
+
     async def send(self, _records: Sequence[object]) -> list[object]:
         """Nothing is written."""
         return []

@@ -212,7 +212,8 @@ class Translator:
                 raise InvalidEvent("The event is not valid.", [Problem(path="$.type", message=message)])
             resolved = self._resolved[event.type] = self._resolve(event.type)
         time, time_text = None, event.time
-        problems = list(_problems(event, extensions)) if extensions or _needs_a_look(event) else []
+        has_placed = event.channel is not None or event.traceparent is not None
+        problems = list(_problems(event, extensions)) if extensions or has_placed or _needs_a_look(event) else []
         if event.time is not None:
             try:
                 time, prints_back = timestamps.parse_spelling(event.time)
@@ -236,7 +237,7 @@ class Translator:
             source=event.source or self._client,
             dataschema=event.dataschema,
             datacontenttype=event.datacontenttype,
-            extensions=_all_extensions(event, extensions) if extensions or _has_placed(event) else _NO_EXTENSIONS,
+            extensions=_all_extensions(event, extensions) if extensions or has_placed else _NO_EXTENSIONS,
             producer_id=event.id,
             traceparent=event.traceparent or self._traceparent,
         )
@@ -290,10 +291,6 @@ def _content_type(headers: Mapping[bytes, bytes]) -> str | None:
     return text if rules.datacontenttype_problem(text) is None else text.partition(";")[0].strip()
 
 
-def _has_placed(event: CloudEvent) -> bool:
-    return event.channel is not None or event.traceparent is not None
-
-
 def _all_extensions(event: CloudEvent, extensions: dict[str, Any] | None) -> dict[str, ExtensionValue]:
     """The extension attributes, with those that the event has a place for besides."""
     found = {name: getattr(event, name) for name in PLACED if getattr(event, name) is not None}
@@ -312,7 +309,6 @@ def _needs_a_look(event: CloudEvent) -> bool:
         or event.dataschema is not None
         or event.data_base64 is not None
         or (event.datacontenttype is not None and event.datacontenttype != "application/json")
-        or _has_placed(event)
     )
 
 

@@ -12,8 +12,10 @@ import msgspec
 
 from backbone.publishing.publisher import IdempotencyKey
 from families.headrace.http import cloudevents, own_api
+from ingest_api.family import DirectRoute
 from ingest_api.http import JSON, Request, Response
 from ingest_api.management.parameters import check_parameters
+from ingest_api.text import check_body
 from schemas.model import timestamps
 from schemas.model.errors import (
     MOST_PROBLEMS,
@@ -107,6 +109,31 @@ async def _post(request: Request, gateway: Gateway, *, is_batch: bool) -> Respon
     return Response(200 if repeated else 201, _ENCODER.encode(content))
 
 
+def _usual_draft(request: Request, body: bytes, gateway: Gateway) -> EventDraft | None:
+    """The draft of one event in structured mode of a client that is known, which ``post_events`` would publish."""
+    client = gateway.authenticator.known_by_bearer_key(request.headers.get(b"authorization"))
+    if client is None or request.media_type() != cloudevents.STRUCTURED or len(body) > request.max_body:
+        return None
+    check(client, Operation.PUBLISH)
+    check_body(body)
+    workspace = client.workspace
+    translator = cloudevents.Translator(
+        workspace,
+        client,
+        lambda name: _resolve(gateway, workspace, name),
+        gateway.slices,
+        traceparent=request.text(b"traceparent"),
+    )
+    return translator.structured(body)
+
+
+def _usual_answer(receipt: Receipt) -> Response:
+    return Response(201, _ENCODER.encode(_published(receipt, timestamps.to_text(receipt.received_at))))
+
+
+DIRECT = DirectRoute(_usual_draft, _usual_answer)
+
+
 async def _batch(translator: cloudevents.Translator, body: bytes, gateway: Gateway) -> list[EventDraft]:
     """The drafts of a batch; every event that is not valid is named, also one that only its event type refuses."""
     try:
@@ -178,13 +205,17 @@ def _fingerprint(request: Request, media_type: bytes, body: bytes, elsewhere: st
 
 
 async def _answers(receipts: list[Receipt], slices: Slices) -> list[Published]:
-    answers = []
-    work = slices.begin()
     # The events of one request are received at one moment: its text is made once.
     received_at, text = -1, ""
-    for receipt in receipts:
-        await work.pause()
+
+    def answer(receipt: Receipt) -> Published:
+        nonlocal received_at, text
         if receipt.received_at != received_at:
             received_at, text = receipt.received_at, timestamps.to_text(receipt.received_at)
-        answers.append(Published(receipt.id, receipt.id, receipt.topic, receipt.partition, receipt.offset, text))
-    return answers
+        return _published(receipt, text)
+
+    return await slices.begin().each(receipts, answer)
+
+
+def _published(receipt: Receipt, received_at: str) -> Published:
+    return Published(receipt.id, receipt.id, receipt.topic, receipt.partition, receipt.offset, received_at)

@@ -6,11 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.server import ServerState
 
 from ingest_api.http_limits import BoundedConnection
+from tests.support.connections import KeptWrites, connected
 
 LENGTH = (b"Content-Length", b"2")
 GET = b"GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -24,54 +23,16 @@ def part(body: bytes, *, more: bool = False) -> dict[str, Any]:
     return {"type": "http.response.body", "body": body, "more_body": more}
 
 
-class Transport(asyncio.Transport):
-    """Keeps each write."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[bytes] = []
-        self.closed = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ARG002 -- the interface's
-        return default
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.writes.append(bytes(data))
-
-    def is_closing(self) -> bool:
-        return self.closed
-
-    def close(self) -> None:
-        self.closed = True
-
-    def abort(self) -> None:
-        self.closed = True
-
-    def write_eof(self) -> None: ...
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
-
-
-async def written(protocol: type[HttpToolsProtocol], request: bytes, *messages: dict[str, Any]) -> Transport:
+async def written(protocol: type[HttpToolsProtocol], request: bytes, *messages: dict[str, Any]) -> KeptWrites:
     """What the connection writes for an app that sends these messages, until it raises."""
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
         for message in messages:
             await send(message)
 
-    config = uvicorn.Config(app, ws="none", log_config=None, lifespan="off", interface="asgi3")
-    config.load()
-    state = ServerState()
-    state.default_headers = [(b"date", b"today")]
-    connection, transport = protocol(config, state, {}), Transport()
-    connection.connection_made(transport)
+    connection, transport = connected(protocol, app)
     connection.data_received(request)
-    await asyncio.gather(*state.tasks, return_exceptions=True)
+    await asyncio.gather(*connection.tasks, return_exceptions=True)
     connection.connection_lost(None)
     return transport
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter as Tally
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 
 from backbone.process.bounded_labels import BoundedLabels
 from backbone.process.build_info import show_build
 from backbone.process.exposition import exposed
+from ingest_api.tallies import BulkHistogram, Tallies
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from ingest_api.tallies import Series, Times
     from schemas.model.event import Receipt
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -32,14 +34,13 @@ class Metrics:
         self._registry = CollectorRegistry()
         show_build("ingest", self._registry)
         self._types = BoundedLabels(most_labels)
-        self._of_type: dict[str, Counter] = {}
         self._type_events = Counter(
             "headrace_ingest_type_events",
             "Events acknowledged by Kafka, by topic; past the bound: other.",
             ("topic",),
             registry=self._registry,
         )
-        self._acknowledgement = Histogram(
+        self._acknowledgement = BulkHistogram(
             "headrace_ingest_acknowledgement_seconds",
             "From a request's admission to Kafka's acknowledgement of its events.",
             buckets=_SECONDS,
@@ -48,7 +49,7 @@ class Metrics:
         self._requests = Counter(
             "headrace_ingest_requests", "Requests answered.", ("route", "status"), registry=self._registry
         )
-        self._seconds = Histogram(
+        self._seconds = BulkHistogram(
             "headrace_ingest_request_seconds",
             "From the request's head to its answer.",
             ("route",),
@@ -86,41 +87,24 @@ class Metrics:
             "Records of the catalog that nobody with the secret keys wrote: an alert.",
             registry=self._registry,
         )
-        self._answered: dict[tuple[str, int], Counter] = {}
-        self._timed: dict[str, Histogram] = {}
-        self._accepted: dict[str, Counter] = {}
+        self._tallies = Tallies(_SECONDS, _hand_over)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count one answered request. ``route`` is its template, never a caller's text."""
-        counter = self._answered.get((route, status))
-        if counter is None:
-            counter = self._answered[route, status] = self._requests.labels(route, str(status))
-        histogram = self._timed.get(route)
-        if histogram is None:
-            histogram = self._timed[route] = self._seconds.labels(route)
-        counter.inc()
-        histogram.observe(seconds)
+        self._tallies.time((self._seconds, route), seconds)
+        self._tallies.count((self._requests, route, str(status)))
 
     def accepted(self, family: str, events: int, repeated: int) -> None:
         """Count acknowledged events, and those of them that a repeat was answered with."""
-        counter = self._accepted.get(family)
-        if counter is None:
-            counter = self._accepted[family] = self._events.labels(family)
-        counter.inc(events - repeated)
+        self._tallies.count((self._events, family), events - repeated)
         if repeated:
-            self._repeats.labels(family).inc(repeated)
+            self._tallies.count((self._repeats, family), repeated)
 
     def acknowledged(self, receipts: Sequence[Receipt], seconds: float) -> None:
         """Note how long Kafka took for the events of one request, and count them by type."""
-        self._acknowledgement.observe(seconds)
+        self._tallies.time((self._acknowledgement,), seconds)
         for topic, events in _by_topic(receipts):
-            counter = self._of_type.get(topic)
-            if counter is None:
-                label = self._types.label(topic)
-                counter = self._type_events.labels(label)
-                if label == topic:
-                    self._of_type[topic] = counter
-            counter.inc(events)
+            self._tallies.count((self._type_events, self._types.label(topic)), events)
 
     def over_quota(self, scope: str, kind: str) -> None:
         """Count a request that a quota refused."""
@@ -140,7 +124,16 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """The Prometheus text format."""
+        self._tallies.flush()
         return generate_latest(exposed(self._registry))
+
+
+def _hand_over(counts: Mapping[Series, int], times: Mapping[Series, Times]) -> None:
+    """Add to the metrics; each key is a metric and its labels."""
+    for (counter, *labels), number in counts.items():
+        counter.labels(*labels).inc(number)
+    for (histogram, *labels), found in times.items():
+        (histogram.labels(*labels) if labels else histogram).observe_all(found.counts, found.total)
 
 
 def _by_topic(receipts: Sequence[Receipt]) -> Iterable[tuple[str, int]]:

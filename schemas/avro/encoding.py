@@ -22,9 +22,6 @@ NULL = b"\x00"
 """The null branch of a nullable field; also the end of an array or map."""
 _VALUE = b"\x02"
 """The other branch."""
-_NO_ATTRIBUTES = NULL * 3
-"""No dataschema, no datacontenttype, no extensions."""
-
 _EIGHT_BYTES, _NINE_BYTES = 1 << 49, 1 << 56
 """From the first to before the second, the variable-length form has eight bytes: present times in microseconds."""
 
@@ -45,7 +42,7 @@ class EventEncoder:
         # What the events of one batch share is encoded once. Each pair is replaced as a whole, so threads may race.
         self._received = (0, long_bytes(0))
         self._from = ("", "", text_bytes("") * 2)
-        self._client = ("", text_bytes("") + _NO_ATTRIBUTES)
+        self._client: tuple[tuple[str, str | None, str | None], bytes] = (("", None, None), text_bytes("") + NULL * 2)
         self._about: tuple[Sequence[Identifier], bytes] = ((), NULL)
         self.data: DataEncoder = data_encoder(attributes, sent)
 
@@ -78,12 +75,14 @@ class EventEncoder:
         if about is not identifiers:
             identifiers_bytes = _identifiers(identifiers) if identifiers else NULL
             self._about = (identifiers, identifiers_bytes)
-        own_id_bytes = text_bytes(own_id)
+        event_id_bytes = text_bytes(event_id)
+        own_id_bytes = event_id_bytes if own_id is event_id else text_bytes(own_id)
+        subject = draft.subject
         parts = (
             self._head,
             own_id_bytes,
             type_and_source,
-            NULL if draft.subject is None else _VALUE + text_bytes(draft.subject),
+            NULL if subject is None else _TEXTS[len(encoded := subject.encode())] + encoded,
             received if time == received_at else long_bytes(time),
             received,
             NULL if draft.channel is None else _VALUE + text_bytes(draft.channel),
@@ -93,27 +92,26 @@ class EventEncoder:
         )
         if not self._identity:
             return b"".join(parts)
-        event_id_bytes = own_id_bytes if own_id is event_id else text_bytes(event_id)
         return b"".join((*parts, event_id_bytes, self._clients_part(draft)))
 
     def _clients_part(self, draft: EventDraft) -> bytes:
         """The envelope from ``clientid`` on."""
-        client, part = self._client
-        if client != draft.client:
-            part = text_bytes(draft.client) + _NO_ATTRIBUTES
-            self._client = (draft.client, part)
-        if draft.dataschema is None and draft.datacontenttype is None and not draft.extensions:
-            return part
-        return b"".join(
-            (
-                text_bytes(draft.client),
-                NULL if draft.dataschema is None else _VALUE + text_bytes(draft.dataschema),
-                NULL if draft.datacontenttype is None else _VALUE + text_bytes(draft.datacontenttype),
-                _map({name: extension_text(value) for name, value in draft.extensions.items()})
-                if draft.extensions
-                else NULL,
+        known, part = self._client
+        attributes = (draft.client, draft.dataschema, draft.datacontenttype)
+        if known != attributes:
+            client, dataschema, datacontenttype = attributes
+            part = b"".join(
+                (
+                    text_bytes(client),
+                    NULL if dataschema is None else _VALUE + text_bytes(dataschema),
+                    NULL if datacontenttype is None else _VALUE + text_bytes(datacontenttype),
+                )
             )
-        )
+            self._client = (attributes, part)
+        extensions = draft.extensions
+        if not extensions:
+            return part + NULL
+        return part + _map({name: extension_text(value) for name, value in extensions.items()})
 
 
 def data_encoder(attributes: Sequence[Attribute], sent: Sequence[str]) -> DataEncoder:
@@ -199,6 +197,8 @@ class _Longs(dict[int, bytes]):
 _KEPT = 256
 
 _LENGTHS = _Longs()
+_TEXTS = _Longs(_VALUE)
+"""Lengths of texts in nullable fields."""
 
 _TEXT = "NULL if {0} is None else LONGS[len(b := {0}.encode())] + b"
 _PIECES: dict[AttributeKind, str] = {
@@ -217,7 +217,7 @@ _SCOPE: dict[str, Any] = {
     "VALUE": _VALUE,
     "TRUE": _VALUE + b"\x01",
     "FALSE": _VALUE + b"\x00",
-    "LONGS": _Longs(_VALUE),
+    "LONGS": _TEXTS,
     "double": struct.Struct("<Bd").pack,
     "long": long_bytes,
     "decimal": decimal_bytes,

@@ -86,7 +86,8 @@ class PayloadReader:
         Raises:
             InvalidEvent: it is not JSON or no object, an attribute is unknown, missing or of another type.
         """
-        _check_digits(data, path)
+        if len(data) > numbers.MOST_DIGITS:
+            _check_digits(data, path)
         try:
             values: Values = msgspec.structs.astuple(self._decode(data))
             texts: dict[str, str] = {}

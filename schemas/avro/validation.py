@@ -79,9 +79,10 @@ class EventWriter:
         time = received_at if draft.time is None else draft.time
         if draft.time_text is not None and draft.time_text != timestamps.to_text(time):
             texts = {**(texts or {}), original_text.TIME: draft.time_text}
-        for name, extension in draft.extensions.items():
-            if extension.__class__ is not str:
-                texts = {**(texts or {}), original_text.extension_key(name): extension_text(extension)}
+        if draft.extensions:
+            for name, extension in draft.extensions.items():
+                if extension.__class__ is not str:
+                    texts = {**(texts or {}), original_text.extension_key(name): extension_text(extension)}
         value = self._encoder.encode(
             draft, event_id=event_id, time=time, received_at=received_at, data=data, lexical=texts
         )

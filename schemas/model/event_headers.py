@@ -34,6 +34,7 @@ class EventHeaders:
         self._type = ("ce_type", code.encode())
         # The events of one request are received at one moment. Replaced as a whole, so threads may race.
         self._received = (-1, ("ce_time", b""))
+        self._datacontenttype = ("", ("ce_datacontenttype", b""))
 
     def __call__(self, draft: EventDraft, event_id: str, received_at: int) -> Headers:
         """The headers of one event; ``received_at`` is in microseconds since the epoch."""
@@ -55,9 +56,13 @@ class EventHeaders:
             if draft.dataschema is not None:
                 headers.append(("ce_dataschema", draft.dataschema.encode()))
             if draft.datacontenttype is not None:
-                headers.append(("ce_datacontenttype", draft.datacontenttype.encode()))
-            for name, value in draft.extensions.items():
-                headers.append((f"ce_{name}", extension_text(value).encode()))
+                known, header = self._datacontenttype
+                if known != draft.datacontenttype:
+                    header = ("ce_datacontenttype", draft.datacontenttype.encode())
+                    self._datacontenttype = (draft.datacontenttype, header)
+                headers.append(header)
+            if draft.extensions:
+                headers += [(f"ce_{name}", extension_text(value).encode()) for name, value in draft.extensions.items()]
         return headers
 
     def _time(self, draft: EventDraft, received_at: int) -> tuple[str, bytes]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextvars
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from backbone.process.request_id import HEADER, REQUEST_ID, taken_over
 from ingest_api import problems
@@ -26,12 +26,24 @@ if TYPE_CHECKING:
     from ingest_api.family import Family
     from ingest_api.gateway import Gateway
     from ingest_api.http import Response
-    from ingest_api.http_cycle import Cycle
     from ingest_api.refusals import RefusalLog
     from schemas.model.event import EventDraft, Receipt
 
 _UNUSUAL = frozenset((b"origin", b"expect", b"idempotency-key", b"content-encoding"))
 """Headers of requests that are declined."""
+
+
+class WholeRequest(Protocol):
+    """A request that has come whole, and takes its answer."""
+
+    scope: Any
+    body: bytearray
+
+    async def receive(self) -> Any:
+        """The body, as ASGI has it."""
+
+    def answer(self, response: Response, header: tuple[bytes, bytes]) -> None:
+        """Send the whole answer, with one more header."""
 
 
 class _Route(NamedTuple):
@@ -65,17 +77,17 @@ class DirectPublishing:
         """Whether a request that begins may be one of the usual kind."""
         return scope["path"] in self._routes and scope["method"] == "POST" and not scope["query_string"]
 
-    def begin(self, cycle: Cycle) -> bool:
+    def begin(self, cycle: WholeRequest) -> bool:
         """Publish what a whole request says, and answer it later; false: it is declined.
 
         What is set of context variables on the way ends with it: the next request of the connection is another one.
         """
         return contextvars.Context().run(self._begin, cycle)
 
-    def _begin(self, cycle: Cycle) -> bool:
+    def _begin(self, cycle: WholeRequest) -> bool:
         started = time.perf_counter()
         gateway = self._gateway
-        request = Request(cycle.scope, cycle.receive, gateway.settings.max_body_bytes, gateway.slices)  # type: ignore[arg-type]  # uvicorn's names for ASGI's types
+        request = Request(cycle.scope, cycle.receive, gateway.settings.max_body_bytes, gateway.slices)
         headers = request.headers
         if not _UNUSUAL.isdisjoint(headers):
             return False

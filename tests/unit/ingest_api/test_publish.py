@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,6 +16,7 @@ from ingest_api.http import Request, Response
 from ingest_api.metrics import Metrics
 from ingest_api.publish import HotApp
 from ingest_api.request_deadline import Patience
+from ingest_api.tallies import Tallies
 from ingest_api.traced import TracedApp
 from schemas.model.errors import UnsupportedMediaType
 from schemas.model.event import Receipt
@@ -127,3 +129,15 @@ def test_events_are_counted_by_type_up_to_a_bound_and_repeats_not_again() -> Non
     assert 'headrace_ingest_type_events_total{topic="a"} 2.0' in shown
     assert 'headrace_ingest_type_events_total{topic="other"} 3.0' in shown
     assert "headrace_ingest_acknowledgement_seconds_count 4.0" in shown
+
+
+async def test_counts_are_handed_over_in_the_next_round_of_the_loop() -> None:
+    handed: list[dict[Any, int]] = []
+    tallies = Tallies((1.0,), lambda counts, _: handed.append(dict(counts)))
+    tallies.count(("events", "a"))
+    tallies.count(("events", "a"), 2)
+    assert handed == []
+    await asyncio.sleep(0)
+    tallies.count(("events", "a"))
+    await asyncio.sleep(0)
+    assert handed == [{("events", "a"): 3}, {("events", "a"): 1}]

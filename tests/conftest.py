@@ -12,6 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import hypothesis
 import pytest
 
 from operations.broker.jar_broker import JarBroker
@@ -56,6 +57,9 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A busy machine is no fault of what is tested.
+    hypothesis.settings.register_profile("without-clock", deadline=None)
+    hypothesis.settings.load_profile("without-clock")
     if not hasattr(config, "workerinput"):
         is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
         config.pluginmanager.register(Outcomes(config.rootpath / "build" / "conformance.json", is_whole=is_whole))

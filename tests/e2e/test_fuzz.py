@@ -36,7 +36,6 @@ EXAMPLES = int(os.environ.get("HEADRACE_FUZZ_EXAMPLES", "3"))
 SETTINGS = settings(
     max_examples=EXAMPLES,
     database=None,
-    deadline=None,
     derandomize="HEADRACE_FUZZ_EXAMPLES" not in os.environ,
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_api import problems, text
@@ -65,7 +65,6 @@ _PIECES = (
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(_PIECES), max_size=12))
 def test_a_body_is_looked_through_in_parts_as_escape_by_escape(pieces: list[bytes]) -> None:
     body = b"".join(pieces)

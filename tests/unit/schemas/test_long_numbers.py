@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.model.numbers import MOST_DIGITS, has_too_many_digits
@@ -21,7 +21,6 @@ _PIECES = (
 )
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(_PIECES), max_size=8))
 def test_a_number_is_found_as_token_by_token(pieces: list[bytes]) -> None:
     data = b"".join(pieces)

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backbone.slices import Slices
@@ -72,7 +72,6 @@ def test_a_time_that_does_not_print_back_keeps_its_text() -> None:
     assert (read.time, read.time_text) == (timestamps.parse(WHEN), sent)
 
 
-@settings(deadline=None)
 @given(st.sets(st.sampled_from(LEVELS)), st.sets(st.sampled_from(LEVELS)))
 def test_channel_and_identifiers_stand_at_exactly_one_level(channel_at: set[str], identifiers_at: set[str]) -> None:
     raw = compound(channel_at, identifiers_at)
@@ -124,7 +123,6 @@ def test_what_is_not_json_is_malformed(raw: bytes) -> None:
         read_events(raw, 100)
 
 
-@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(),

@@ -256,7 +256,7 @@ BYTES = st.lists(st.sampled_from(PARTS) | st.binary(max_size=8), max_size=16).ma
 LIKE_A_RESPONSE = BYTES.map(lambda rest: b"HTTP/1.1 200 OK\r\n" + rest)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     received=BYTES | LIKE_A_RESPONSE,
     cuts=st.lists(st.integers(0, 300), max_size=6),

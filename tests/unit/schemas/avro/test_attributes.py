@@ -4,7 +4,7 @@ import json
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.avro.attributes import (
@@ -181,7 +181,6 @@ def test_the_error_of_a_long_text_is_short() -> None:
     assert len(str(refused.value)) < 200
 
 
-@settings(deadline=None)
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20), st.integers(0, 10))
 def test_decimals_are_exact_or_refused(value: Decimal, scale: int) -> None:
     of = AttributeType(AttributeKind.DECIMAL, 20, scale)

@@ -125,7 +125,6 @@ NUMBERS = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(NUMBERS, st.sampled_from(["", " ", "\n", "\t  "]), st.sampled_from(["", " ", "\r\n"]))
 def test_no_number_is_respelled(text: str, before: str, after: str) -> None:
     """The cheap look at the whole object misses no number that would print back otherwise."""
@@ -143,7 +142,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(JSON.map(lambda value: json.dumps(value, ensure_ascii=False)))
 def test_open_data_is_the_text_as_received(text: str) -> None:
     event = roundtrip(OPEN, text.encode())
@@ -189,7 +187,7 @@ def test_the_value_is_read_once() -> None:
     assert event.data_value() is event.data_value()
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.data())
 def test_damaged_values_are_corrupt_or_events_but_never_anything_else(data: st.DataObject) -> None:
     sent = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.avro.attributes import parse_type
@@ -41,7 +41,6 @@ ENVELOPES = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(typed_events(), ENVELOPES)
 def test_typed_events_are_read_as_fastavro_reads_them(
     event: tuple[tuple[Attribute, ...], dict[str, Any]], envelope: dict[str, Any]
@@ -61,7 +60,6 @@ def test_typed_events_are_read_as_fastavro_reads_them(
     assert [{"name": each.name, "value": each.value} for each in found.identifiers] == envelope["identifiers"]
 
 
-@settings(deadline=None)
 @given(typed_events(), ENVELOPES, st.data())
 def test_some_attributes_alone_are_what_they_are_among_all(
     event: tuple[tuple[Attribute, ...], dict[str, Any]], envelope: dict[str, Any], draw: st.DataObject
@@ -110,7 +108,6 @@ def sayable(attribute: Attribute, value: Any) -> Any:
     return json.dumps(value) if kind == "json" else min(max(value, -1e300), 1e300)
 
 
-@settings(deadline=None)
 @given(INT64, st.binary(max_size=10))
 def test_longs(value: int, rest: bytes) -> None:
     written = fastavro_bytes('"long"', value)  # type: ignore[arg-type]
@@ -118,7 +115,6 @@ def test_longs(value: int, rest: bytes) -> None:
     assert read_long(written + rest, 0) == (value, len(written))
 
 
-@settings(deadline=None)
 @given(st.dictionaries(TEXT, TEXT), st.booleans())
 def test_maps_in_several_blocks_with_and_without_their_sizes(entries: dict[str, str], sized: bool) -> None:  # noqa: FBT001 -- hypothesis draws it
     """Other Avro writers split maps into blocks, and say their size in bytes before each."""

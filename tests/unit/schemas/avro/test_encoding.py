@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.avro.attributes import AttributeKind, parse_type
@@ -64,7 +64,6 @@ def typed_events(draw: st.DrawFn) -> tuple[tuple[Attribute, ...], dict[str, Any]
     return attributes, values
 
 
-@settings(deadline=None)
 @given(
     typed_events(),
     st.tuples(TEXT, TEXT, MAYBE_TEXT, INSTANTS, INSTANTS, MAYBE_TEXT),
@@ -124,19 +123,16 @@ def test_typed_events_are_what_fastavro_writes(
     assert value[5:] == fastavro_bytes(schema_of(of), record)
 
 
-@settings(deadline=None)
 @given(INT64 | st.sampled_from([0, -1, 63, 64, -64, -65, (1 << 48) - 1, 1 << 48, 1 << 55, (1 << 55) - 1, -(1 << 55)]))
 def test_longs(value: int) -> None:
     assert long_bytes(value) == fastavro_bytes('"long"', value)  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(TEXT | st.integers(0, 70_000).map(lambda size: "é" * size))
 def test_strings_of_any_length(text: str) -> None:
     assert text_bytes(text) == fastavro_bytes('"string"', text)  # type: ignore[arg-type]
 
 
-@settings(deadline=None)
 @given(st.decimals(min_value=-(10**30), max_value=10**30, places=4))
 def test_decimals(value: Decimal) -> None:
     schema = '{"type": "bytes", "logicalType": "decimal", "precision": 38, "scale": 4}'

@@ -6,7 +6,7 @@ import re
 import avro.schema
 import fastavro
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.avro.schema import frame, mangle, schema_text, unframe, unmangle
@@ -17,7 +17,6 @@ AVRO_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 TRICKY = st.one_of(st.text(min_size=1), st.text(alphabet="_xa0 5f", min_size=1))
 
 
-@settings(deadline=None)
 @given(TRICKY)
 def test_any_name_becomes_an_avro_name_and_back(name: str) -> None:
     assert AVRO_NAME.fullmatch(mangle(name))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.avro import original_text
@@ -271,7 +271,6 @@ def test_a_compacted_type_needs_the_key(source: str, path: str) -> None:
     assert list(problems(of, draft({}), path="$[0].data")) == [path]
 
 
-@settings(deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_numbers_print_without_exponent_and_read_back(value: float) -> None:
     text = original_text.number_text(value)

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.avro.layout import parse_json
@@ -499,7 +499,6 @@ DECIMALS = st.from_regex(r"-?(0|[1-9][0-9]{0,22})(\.[0-9]{1,22})?([eE][+-]?[0-9]
 ).map(repr)
 
 
-@settings(deadline=None)
 @given(DECIMALS, DECIMALS)
 def test_numbers_compare_as_decimals_do(left: str, right: str) -> None:
     for symbol, compare in (("<", operator.lt), ("=", operator.eq), (">=", operator.ge)):

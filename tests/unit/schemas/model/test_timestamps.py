@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.model import timestamps
@@ -16,7 +16,6 @@ def as_micros(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
-@settings(deadline=None)
 @given(INSTANTS)
 def test_every_instant_prints_and_reads_back(micros: int) -> None:
     text = timestamps.to_text(micros)
@@ -26,7 +25,6 @@ def test_every_instant_prints_and_reads_back(micros: int) -> None:
     assert timestamps.parse_spelling(text) == (micros, True)
 
 
-@settings(deadline=None)
 @given(
     st.datetimes(min_value=datetime(2, 1, 1), max_value=datetime(9998, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001 -- bounds are naive by hypothesis' contract
     st.integers(min_value=-23 * 60, max_value=23 * 60),
@@ -47,7 +45,6 @@ def test_any_offset_and_fraction_agrees_with_the_standard_library(
     assert as_micros(datetime.fromisoformat(text)) == timestamps.parse(text)
 
 
-@settings(deadline=None)
 @given(INSTANTS, st.integers(min_value=0, max_value=9), st.sampled_from(["Z", "z", "+00:00"]))
 def test_a_spelling_is_ours_only_if_it_is_the_one_we_print(micros: int, digits: int, offset: str) -> None:
     head = timestamps.to_text(micros)[:19]
@@ -133,7 +130,6 @@ def test_naive_times_and_garbage_are_refused(text: str) -> None:
         timestamps.parse(text)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from(["0000", "0001", "1969", "2016", "2021", "9999"]),
     st.sampled_from(["01-01", "02-29", "02-30", "06-30", "12-31"]),

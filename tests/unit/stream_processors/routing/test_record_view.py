@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import fastavro
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from backbone.catalog.decoders import Decoders
@@ -89,7 +89,6 @@ def encoded(record: dict[str, Any]) -> bytes:
     return frame(7) + stream.getvalue()
 
 
-@settings(deadline=None)
 @given(PATTERNS, st.lists(RECORDS, min_size=3, max_size=3), st.sets(NAMES, max_size=1), st.sampled_from([1, 2]))
 def test_a_condition_holds_of_its_attributes_alone_when_it_holds_of_the_whole_event(
     pattern: dict[str, Any], records: list[dict[str, Any]], of_others: set[str], version: int

@@ -118,22 +118,22 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
             CorruptRecord: a header is missing or cannot be read.
         """
         try:
-            found = {name: value.decode() for name, value in headers or () if name.startswith(_PREFIX) or name == "due"}
+            found = dict(headers or ())
             return cls(
-                id=found["hr_delivery"],
-                event=found["hr_event"],
-                endpoint=found["hr_endpoint"],
-                workspace=found[WORKSPACE_HEADER],
-                source=SourceOffset.parse(found["hr_source"]),
-                subscriptions=tuple(part for part in found["hr_subscriptions"].split(",") if part),
-                run=found["hr_run"],
+                id=found["hr_delivery"].decode(),
+                event=found["hr_event"].decode(),
+                endpoint=found["hr_endpoint"].decode(),
+                workspace=found[WORKSPACE_HEADER].decode(),
+                source=SourceOffset.parse(found["hr_source"].decode()),
+                subscriptions=tuple(part for part in found["hr_subscriptions"].decode().split(",") if part),
+                run=found["hr_run"].decode(),
                 attempts=int(found["hr_attempts"]),
                 routed_at=_instant(found["hr_routed_at"], 1),
                 due=_instant(found["due"], 1_000) if "due" in found else None,
                 projection=int(found["hr_projection"]) if "hr_projection" in found else None,
                 returned="hr_returned" in found,
             )
-        except (KeyError, ValueError, AttributeError) as error:
+        except (KeyError, ValueError, AttributeError, TypeError) as error:
             raise CorruptRecord(f"not a delivery: {error!r}") from error
 
 
@@ -256,7 +256,7 @@ def read_delivery(headers: Headers) -> Delivery | GroupedDelivery:
     Raises:
         CorruptRecord: a header is missing or cannot be read.
     """
-    if any(name == _GROUPS for name, _ in headers):
+    if _GROUPS in dict(headers):
         return GroupedDelivery.from_headers(headers)
     return Delivery.from_headers(headers)
 

@@ -92,6 +92,8 @@ class CycleProtocol(HttpToolsProtocol):
                 self._offered = False
             else:
                 self._declined = _NOT_OFFERED
+            # At once: the next request of the same read is another cycle.
+            self.begin_offered()
 
     def begin_offered(self) -> None:
         """Begin a request that was not taken, or has not come whole: to be called after each read."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -182,6 +183,37 @@ async def test_whatever_comes_is_answered_and_written_alike(world: World, seed: 
         statuses.add((await world.same(_drawn(draw, world.key), parts=draw.choice((1, 1, 1, 2))))[9:12])
     assert world.taken > 10
     assert statuses > {b"201", b"400"}
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_pipelined_requests_are_answered_each_in_order(
+    world: World, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Whichever of them are declined, or not offered because an earlier one of the connection was declined."""
+    monkeypatch.setattr("ingest_api.http_cycle._NOT_OFFERED", 2)
+    draw = random.Random(seed)
+    odd: tuple[dict[str, Any], ...] = ({}, {}, {"type": "Keyed"}, {"type": 1})
+    events = [USUAL | {"subject": f"s-{at}"} | draw.choice(odd) for at in range(60)]
+    requests = [
+        request(world.key, event).replace(b"X-Request-Id: r-1", f"X-Request-Id: r-{at}".encode())
+        for at, event in enumerate(events)
+    ]
+    connections, answered = [connected(BoundedConnection, app) for app in world._apps], []
+    for connection, transport in connections:
+        world.kafka.records, left = [], list(requests)
+        while left:
+            together, left = left[: (size := draw.choice((1, 2, 3, 20)))], left[size:]
+            connection.data_received(b"".join(together))
+            for _ in range(2_000):
+                if b"".join(transport.writes).count(b"x-request-id") == len(requests) - len(left):
+                    break
+                await asyncio.sleep(0)
+        answered.append((b"".join(transport.writes), len(world.kafka.records)))
+        connection.connection_lost(None)
+    assert answered[0] == answered[1]
+    ids = re.findall(rb"x-request-id: r-(\d+)\r\n", answered[0][0])
+    assert [int(each) for each in ids] == list(range(len(requests)))
+    assert world.taken > 2
 
 
 def _drawn(draw: random.Random, key: str) -> bytes:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from schemas.model.event import EventDraft, Receipt
 
 _UNUSUAL = frozenset((b"origin", b"expect", b"idempotency-key", b"content-encoding"))
-"""Headers of requests that are declined."""
+"""Headers of requests that are declined. So are those that have a header twice: which of the two counts differs."""
 
 
 class WholeRequest(Protocol):
@@ -89,7 +89,7 @@ class DirectPublishing:
         gateway = self._gateway
         request = Request(cycle.scope, cycle.receive, gateway.settings.max_body_bytes, gateway.slices)
         headers = request.headers
-        if not _UNUSUAL.isdisjoint(headers):
+        if not _UNUSUAL.isdisjoint(headers) or len(headers) < len(cycle.scope["headers"]):
             return False
         request_id = taken_over(headers.get(HEADER))
         REQUEST_ID.set(request_id)
@@ -110,17 +110,20 @@ class DirectPublishing:
             cycle.answer(response, (HEADER, request_id.encode()))
 
         publishing.add_done_callback(answer)
+        # The connection keeps its last request for as long as it is idle.
+        cycle.body.clear()
         return True
 
     def _response(
         self, acknowledged: asyncio.Future[list[Ack]], prepared: PreparedEvent, route: _Route, began: float
     ) -> Response:
-        error = acknowledged.exception()
-        if error is None:
+        render = route.family.render
+        try:
             receipt = prepared.receipt(acknowledged.result()[0])
             self._gateway.count_published(route.family.name, [receipt], time.perf_counter() - began)
             return route.answer(receipt)
-        if not isinstance(error, HeadraceError):
-            error = problems.internal(error)
-        self._refusals.note(error)
-        return problems.rendered(error, route.family.render)
+        except HeadraceError as error:
+            self._refusals.note(error)
+            return problems.rendered(error, render)
+        except Exception as error:  # noqa: BLE001 - a bug is logged, and answered with 500 in the family's form
+            return render(problems.internal(error))

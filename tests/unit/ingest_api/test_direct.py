@@ -87,7 +87,7 @@ class World:
 
     def __init__(self, local: LocalGateway, kafka: Kafka, key: str) -> None:
         gateway = local.gateway
-        self.kafka, self.key, self.taken = kafka, key, 0
+        self.gateway, self.kafka, self.key, self.taken = gateway, kafka, key, 0
         self._apps = [create_app(gateway, families(()), contextlib.nullcontext) for _ in range(2)]
         self._apps[1].direct = None
         assert self._apps[0].direct is not None
@@ -251,10 +251,26 @@ async def test_what_kafka_does_not_take_is_refused_alike(world: World, *, refuse
     assert world.taken == 1
 
 
-async def test_a_bug_is_told_as_one(world: World) -> None:
-    world.kafka.error = ZeroDivisionError("inside")
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_a_bug_is_told_as_one(world: World, monkeypatch: pytest.MonkeyPatch, *, is_written: bool) -> None:
+    if is_written:
+        monkeypatch.setattr(world.gateway, "count_published", lambda *_: 1 / 0)
+    else:
+        world.kafka.error = ZeroDivisionError("inside")
     assert (await world.same(request(world.key, USUAL))).startswith(b"HTTP/1.1 500 ")
     assert world.taken == 1
+
+
+async def test_the_first_of_two_request_ids_counts(world: World) -> None:
+    assert b"x-request-id: r-1\r\n" in await world.same(request(world.key, USUAL, "X-Request-Id: r-2"))
+
+
+async def test_an_idle_connection_does_not_keep_the_event(world: World) -> None:
+    connection, transport = connected(BoundedConnection, world._apps[0])
+    connection.data_received(request(world.key, USUAL))
+    await asyncio.sleep(0)
+    assert transport.writes[0].startswith(b"HTTP/1.1 201 ")
+    assert not connection.cycle.body
 
 
 async def test_a_server_that_stops_closes_the_connection_after_its_answer(world: World) -> None:

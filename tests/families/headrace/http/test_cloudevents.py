@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -336,6 +338,16 @@ def test_an_attribute_that_is_there_twice_is_refused(again: bytes, path: str) ->
         batch_of(b"[%s, %s]" % (TWICE % b"", body))
     assert [(each.path, each.message) for each in one.value.problems][:1] == [(path, "is there twice")]
     assert many.value.problems[0].path == f"$[1]{path[1:]}"
+
+
+def test_data_that_is_read_twice_may_be_odd() -> None:
+    """An escaped quote takes the closer look, whose reader must not fail at what the first one takes."""
+    looked_at = b'{"specversion":"1.0","type":"Offer","region":"\\u0022", "data":%s}'
+    for number in (b"1" * 5_000, b"1e999"):
+        assert translator().structured(looked_at % number).data == number
+    for depth in range(sys.getrecursionlimit() - 200, sys.getrecursionlimit()):
+        with contextlib.suppress(MalformedBody):
+            translator().structured(looked_at % (b"[" * depth + b"]" * depth))
 
 
 @pytest.mark.parametrize(

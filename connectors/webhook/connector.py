@@ -145,7 +145,7 @@ class WebhookConnector:
         pause = self._states.pause_left(endpoint)
         if pause > 0:
             self._postpone(queue, job, now, "paused", pause)
-        elif job.is_test and (ticket := queue.begin_test(now)) is not None:
+        elif job.is_test and (ticket := queue.begin_test(now, job.order)) is not None:
             self._start(job, partial(self._attempt, queue, ticket, job))
         elif not job.crowded and queue.offer(job, now, job.order, self._within()):
             self._queued += 1

@@ -222,11 +222,16 @@ class EndpointQueue(Generic[Item]):
         self._started[self._ticket] = now
         return self._ticket, self._queue.pop(0).item
 
-    def begin_test(self, now: float) -> int | None:
+    def begin_test(self, now: float, order: Order) -> int | None:
         """Start a test send, with a ticket for ``done``, whatever the circuit breaker says.
 
         None while the endpoint has its most requests, or the rate limit allows none.
+
+        Args:
+            now: seconds.
+            order: its place in line, where it may have been put off.
         """
+        self.backlog.came_back(order)
         if len(self._started) >= self.limit or (self._bucket is not None and not self._bucket.take()):
             return None
         self.used_at = now

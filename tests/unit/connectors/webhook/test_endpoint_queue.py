@@ -335,10 +335,12 @@ def test_what_was_under_way_when_it_was_edited_says_nothing_of_the_endpoint() ->
 def test_a_test_send_passes_the_breaker_but_neither_the_limit_nor_the_window() -> None:
     lane: EndpointQueue[int] = EndpointQueue(2)
     lane.close(0.0, MAX_COOLDOWN)
-    failing, working = lane.begin_test(1.0), lane.begin_test(1.0)
+    lane.put_off(0.0, (2, 0))
+    failing, working = lane.begin_test(1.0, (1, 0)), lane.begin_test(1.0, (2, 0))
+    assert lane.oldest(1.0) is None
     assert failing is not None
     assert working is not None
-    assert lane.begin_test(1.0) is None
+    assert lane.begin_test(1.0, (3, 0)) is None
     lane.done(failing, 2.0, healthy=False)
     assert (lane.window(2.0), lane.closed_for(2.0)) == (0, MAX_COOLDOWN - 2.0)
     lane.done(working, 2.0, healthy=True)
@@ -346,4 +348,4 @@ def test_a_test_send_passes_the_breaker_but_neither_the_limit_nor_the_window() -
 
     lane.limit_rate(RateLimit(per_second=0.001, burst=1), 0.0)
     lane.charge()
-    assert lane.begin_test(3.0) is None
+    assert lane.begin_test(3.0, (3, 0)) is None

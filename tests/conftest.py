@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 _TOLD = "told"
 
+_SESSION_PLANES = frozenset(("processors", "replayer", "webhooks", "files", "realtime"))
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -63,6 +65,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not config.option.keyword
         config.pluginmanager.register(Outcomes(config.rootpath / "build" / "conformance.json", is_whole=is_whole))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a component test that has planes for the whole session: those after it start and strike their own."""
+    for item in items:
+        asked = _SESSION_PLANES.intersection(getattr(item, "fixturenames", ()))
+        if asked and "tests/component/" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} starts {', '.join(sorted(asked))} for the session; start its own")
 
 
 @pytest.fixture(scope="module", autouse=True)

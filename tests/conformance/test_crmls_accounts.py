@@ -9,7 +9,9 @@ from uuid import uuid4
 import jwt
 import pytest
 
+from schemas.model.topics import event_topic
 from tests.support.crmls_account import EVENTS, Account, crmls_account, fresh, part, refused, seed_body
+from tests.support.records import records_of
 from tests.support.running_gateway import TOKEN_SECRET
 
 if TYPE_CHECKING:
@@ -122,7 +124,9 @@ def test_many_may_use_a_message_type_first_at_the_same_moment(account: Account, 
         answers = list(threads.map(lambda _: http.post(EVENTS, json=seed_body(messageType=message_type)), range(8)))
 
     assert [answer.status_code for answer in answers] == [200] * 8
-    assert account.stored(message_type) == 8
+    topic = event_topic(account.workspace, "crmls", message_type)
+    stored = [dict(each.headers() or [])["ce_id"].decode() for each in records_of(account.gateway.bootstrap, topic)]
+    assert sorted(stored) == sorted(answer.json()["id"] for answer in answers)
 
 
 def test_a_message_type_that_was_declared_with_attributes_is_checked(account: Account, http: httpx.Client) -> None:

@@ -26,9 +26,10 @@ from schemas.model.event import EventDraft
 from schemas.model.growth import Growth, GrowthOrder, GrowthState
 from tests.support.fork_server import Forked
 from tests.support.records import records_of
+from tests.support.running_installation import run_processors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
     from backbone.catalog.view import CatalogView
@@ -170,7 +171,13 @@ def short_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def endpoint(place: Place, gateway: RunningGateway, processors: None) -> str:
+def routed(gateway: RunningGateway) -> Iterator[None]:
+    """A router, for no longer than the test: those after it strike routers of their own."""
+    yield from run_processors(gateway)
+
+
+@pytest.fixture
+def endpoint(place: Place, gateway: RunningGateway, routed: None) -> str:
     """An endpoint that is subscribed to the type, so that the router reads its topic."""
     with gateway.client(params={"workspace": place.tenant.workspace}) as http:
 

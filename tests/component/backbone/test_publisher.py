@@ -402,11 +402,14 @@ class EachStep(Slices):
         await super().turn()
 
 
-@pytest.mark.parametrize(("keyed", "steps"), [("no key", 2), ("one key", 3), ("an id each", 12)])
+@pytest.mark.parametrize(("keyed", "steps"), [("no key", 1), ("one key", 2), ("an id each", 11)])
 async def test_each_step_of_a_batch_lets_others_have_their_turn(
     worker: Worker, tenant: Tenant, keyed: str, steps: int
 ) -> None:
-    """Ids, keys, claims, records, receipts, answers: whichever is done for all events at once holds up everybody."""
+    """Ids, keys, claims, records, answers: whichever is done for all events at once holds up everybody.
+
+    Receipts take a microsecond each, and are made fifty at once.
+    """
     client = await tenant.client(Role.PRODUCER)
     await tenant.event_types.register(client, tenant.workspace, "events", "Order", attributes=ATTRIBUTES)
     slices = EachStep()
@@ -417,7 +420,7 @@ async def test_each_step_of_a_batch_lets_others_have_their_turn(
     receipts = await publisher.publish(drafts, key=key(client, "k") if keyed == "one key" else None)
     assert len(receipts) == 200
     # The first event has no turn to wait for.
-    assert slices.turns >= steps * 199
+    assert slices.turns >= steps * 199 + 200 // 50 - 1
 
 
 @pytest.mark.usefixtures("client")  # has registered the type

@@ -86,7 +86,10 @@ def told(error: errors.HeadraceError) -> str:
     if isinstance(error, errors.Unavailable):
         return error.told
     if status_of(error) is HTTPStatus.INTERNAL_SERVER_ERROR:
-        return "The gateway failed at something of its own. Nothing of the request was accepted."
+        return (
+            "The gateway failed at something of its own. What the request asked for may have taken effect: to repeat "
+            "it with the same Idempotency-Key, or events with the same ids, is safe."
+        )
     return str(error)
 
 

@@ -28,9 +28,13 @@ class AlternatingProducer:
         self._next, self._current = first, second
 
     def start(self) -> None:
-        """Fence the former holders of both ids, and end what they left open."""
-        for producer in (self._next, self._current):
-            producer.start()
+        """Fence the former holders of both ids, and end what they left open. One that cannot start is closed."""
+        try:
+            for producer in (self._next, self._current):
+                producer.start()
+        except BaseException:
+            self.close()
+            raise
 
     def end_hanging(self, offsets: Mapping[Partition, int], consumer: BatchConsumer) -> None:
         """End hanging transactions of both ids: only markers of the same id end one."""

@@ -5,21 +5,21 @@ from typing import Any
 import pytest
 
 from backbone.kafka.alternating import AlternatingProducer
-from schemas.model.errors import TransactionAborted
+from schemas.model.errors import TransactionAborted, Unavailable
 
 
 class FakeProducer:
-    """Notes its calls; the next ``commit`` raises ``trouble``."""
+    """Notes its calls, and raises what ``troubles`` has for one."""
 
     def __init__(self, name: str, calls: list[str]) -> None:
         self._name, self._calls = name, calls
-        self.trouble: Exception | None = None
+        self.troubles: dict[str, Exception] = {}
 
     def __getattr__(self, call: str) -> Any:
         def note(*_: Any) -> None:
             self._calls.append(f"{self._name}.{call}")
-            if call == "commit" and self.trouble:
-                raise self.trouble
+            if call in self.troubles:
+                raise self.troubles[call]
 
         return note
 
@@ -35,7 +35,7 @@ def test_each_transaction_is_the_other_producers_and_both_are_started_and_closed
         producer.produce(None)  # type: ignore[arg-type]
         producer.send_offsets({}, None, {})
         producer.commit()
-    second.trouble = TransactionAborted("away")
+    second.troubles["commit"] = TransactionAborted("away")
     producer.begin()
     with pytest.raises(TransactionAborted):
         producer.commit()
@@ -52,3 +52,12 @@ def test_each_transaction_is_the_other_producers_and_both_are_started_and_closed
     assert calls[2:-4] == [*transactions, "second.begin", "second.commit", "second.abort"]
     assert {*calls[-4:-2]} == {"first.end_hanging", "second.end_hanging"}
     assert {*calls[-2:]} == {"first.close", "second.close"}
+
+
+def test_when_one_cannot_start_both_are_closed() -> None:
+    calls: list[str] = []
+    first, second = FakeProducer("first", calls), FakeProducer("second", calls)
+    second.troubles["start"] = Unavailable("Kafka is away")
+    with pytest.raises(Unavailable):
+        AlternatingProducer(first, second).start()  # type: ignore[arg-type]
+    assert sorted(calls) == ["first.close", "first.start", "second.close", "second.start"]

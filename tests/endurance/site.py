@@ -39,7 +39,8 @@ PLANES: dict[str, tuple[str, ...]] = {
 """Name of a process to the arguments of ``headrace``."""
 
 DISKS = ("files", "ledger")
-_DISK_SIZE = "256m"
+_DISK_SIZE = "2g"
+"""The ledger of fifty rounds takes 350 MB. A disk that is full for good is no fault of the round."""
 _READY_SECONDS = 300.0
 _STOP_GRACE = 30.0
 

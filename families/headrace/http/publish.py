@@ -34,6 +34,7 @@ from schemas.security.permissions import Operation, check
 if TYPE_CHECKING:
     from backbone.slices import Slices
     from ingest_api.gateway import Gateway
+    from schemas.model.access import Client
     from schemas.model.event import EventDraft, Receipt
 
 NAMESPACE = "events"
@@ -77,13 +78,7 @@ async def _post(request: Request, gateway: Gateway, *, is_batch: bool) -> Respon
     media_type = _of_batch(request.media_type()) if is_batch else request.media_type()
     key = request.idempotency_key()
     body = await (request.body() if media_type == cloudevents.BATCH else request.event())
-    translator = cloudevents.Translator(
-        workspace,
-        client,
-        lambda name: _resolve(gateway, workspace, name),
-        gateway.slices,
-        traceparent=request.text(b"traceparent"),
-    )
+    translator = _translator(request, gateway, client, workspace)
     if media_type == cloudevents.BATCH:
         drafts = await _batch(translator, body, gateway)
     else:
@@ -109,6 +104,16 @@ async def _post(request: Request, gateway: Gateway, *, is_batch: bool) -> Respon
     return Response(200 if repeated else 201, _ENCODER.encode(content))
 
 
+def _translator(request: Request, gateway: Gateway, client: Client, workspace: str) -> cloudevents.Translator:
+    return cloudevents.Translator(
+        workspace,
+        client,
+        lambda name: _resolve(gateway, workspace, name),
+        gateway.slices,
+        traceparent=request.text(b"traceparent"),
+    )
+
+
 def _usual_draft(request: Request, body: bytes, gateway: Gateway) -> EventDraft | None:
     """The draft of one event in structured mode of a client that is known, which ``post_events`` would publish."""
     client = gateway.authenticator.known_by_bearer_key(request.headers.get(b"authorization"))
@@ -116,15 +121,7 @@ def _usual_draft(request: Request, body: bytes, gateway: Gateway) -> EventDraft 
         return None
     check(client, Operation.PUBLISH)
     check_body(body)
-    workspace = client.workspace
-    translator = cloudevents.Translator(
-        workspace,
-        client,
-        lambda name: _resolve(gateway, workspace, name),
-        gateway.slices,
-        traceparent=request.text(b"traceparent"),
-    )
-    return translator.structured(body)
+    return _translator(request, gateway, client, client.workspace).structured(body)
 
 
 def _usual_answer(receipt: Receipt) -> Response:
